@@ -1,0 +1,192 @@
+"""The real command line: one clear line and exit status 2 for bad input, never a traceback, results otherwise."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+COMMAND = [sys.executable, "-m", "verify.cli"]
+
+
+def flatproof(*arguments: str, cwd: Path, **kwargs: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *arguments], cwd=cwd, capture_output=True, text=True, timeout=300, **kwargs)
+
+
+def write_csv(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["reproduce", "--only", "wen2024"], "unknown id 'wen2024'; expected one of: wen2023"),
+        (["reproduce", "wen2023/figure-0"], "unknown id 'wen2023/figure-0'"),
+        (["reproduce", "--scale", "huge"], "scale must be one of smoke, quick, paper, got 'huge'"),
+        (["reproduce", "--seeds", "0"], "--seeds must be a whole number of at least 1, got 0"),
+        (["reproduce", "--seeds", "many"], "Invalid value for '--seeds'"),
+        (["reproduce", "--workers", "-2"], "--workers must be a whole number of at least 1, got -2"),
+        (["reproduce", "--workers", "0"], "--workers must be a whole number of at least 1, got 0"),
+        (["reproduce", "--out", "/proc/nowhere"], "cannot use /proc/nowhere"),
+        (["reproduce", "--store", "text.txt"], "store text.txt is not a flatproof store"),
+        (["reproduce", "--store", "newer.sqlite"], "has format 99, this version reads format"),
+        (["report", "--store", "absent.sqlite"], "store absent.sqlite does not exist"),
+        (["train", "--architecture", "mlp"], "architecture must be one of no-bias, bias, sim-bn, sim-ln, got 'mlp'"),
+        (["train", "--architecture", "bias", "--n", "0"], "n must be a whole number of at least 1, got 0"),
+        (["train", "--architecture", "bias", "--d", "-1"], "d must be a whole number of at least 1, got -1"),
+        (["train", "--architecture", "bias", "--width", "0"], "width must be a whole number of at least 1, got 0"),
+        (["train", "--architecture", "bias", "--seed", "-1"], "seed must be a whole number of at least 0"),
+        (["train", "--architecture", "bias", "--lr", "nan"], "lr must be a finite number above 0"),
+        (["train", "--architecture", "bias", "--data", "nan.csv"], "nan.csv: row 2, column 1 must be a finite number"),
+        (["train", "--architecture", "bias", "--data", "ragged.csv"], "ragged.csv is not a table"),
+        (["train", "--architecture", "bias", "--data", "one.csv"], "at least two numbers, the label last"),
+        (["train", "--architecture", "bias", "--data", "absent.csv"], "absent.csv"),
+        (["train", "--architecture", "bias", "--data", "good.csv", "--test", "wide.csv"], "test_x must have 2 columns"),
+        (["train", "--architecture", "bias", "--test", "good.csv"], "--test needs --data"),
+        (["train"], "Missing option"),
+        (["bench", "train", "--repeats", "0"], "--repeats must be a whole number of at least 1"),
+        (["teleport"], "No such command 'teleport'"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path: Path, arguments: list[str], words: str) -> None:
+    write_csv(tmp_path / "text.txt", "not a database")
+    write_csv(tmp_path / "nan.csv", "1,2,3\nnan,2,3\n")
+    write_csv(tmp_path / "ragged.csv", "1,2,3\n1,2,3,4\n")
+    write_csv(tmp_path / "one.csv", "1\n2\n")
+    write_csv(tmp_path / "good.csv", "a,b,y\n1,2,1\n2,1,-1\n")
+    write_csv(tmp_path / "wide.csv", "1,2,3,1\n")
+    with sqlite3.connect(tmp_path / "newer.sqlite") as connection:
+        connection.execute("PRAGMA user_version = 99")
+        connection.execute("PRAGMA application_id = 0x464C5052")
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()}
+    done = flatproof(*arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()} == before
+
+
+def test_only_takes_several_ids(tmp_path: Path) -> None:
+    done = flatproof("reproduce", "--only", "wen2023/figure-1a", "wen2024", cwd=tmp_path)
+    assert "unknown id 'wen2024'" in done.stderr
+
+
+def test_train_on_own_points(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).standard_normal((20, 3))
+    frame = pd.DataFrame(np.column_stack([x, np.sign(x[:, 0])]), columns=["a", "b", "c", "label"])
+    frame.to_csv(tmp_path / "mine.csv", index=False)
+    done = flatproof(
+        "train", "--architecture", "bias", "--data", "mine.csv", "--test", "mine.csv", "--epochs", "200", "--json", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["status"] == "finished"
+    assert said["curve"]["test_accuracy"][-1] > 0.9
+    text = flatproof("train", "--architecture", "sim-ln", "--d", "4", "--n", "8", "--width", "8", "--epochs", "5", cwd=tmp_path)
+    assert "lower bound" in text.stdout
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_a_killed_sweep_goes_on_and_gives_the_same_bytes(tmp_path: Path) -> None:
+    """SIGKILL in the middle, twice; what was stored stays, and every file equals that of a sweep that nobody disturbed."""
+    arguments = ["reproduce", "--scale", "smoke", "--seeds", "3", "--out", "out", "--store", "s.sqlite"]
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    done = flatproof(*arguments, "--workers", "1", cwd=whole)
+    assert done.returncode == 0, done.stderr
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    stored = 0
+    for lines in (3, 4):
+        process = subprocess.Popen(
+            [*COMMAND, *arguments, "--workers", "2"], cwd=killed, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        assert process.stdout is not None
+        for _ in range(lines):
+            process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        with sqlite3.connect(killed / "s.sqlite") as connection:
+            now = connection.execute("SELECT count(*) FROM runs").fetchone()[0]
+        assert stored + lines - 1 <= now < 18
+        stored = now
+    last = flatproof(*arguments, "--workers", "2", cwd=killed)
+    assert last.returncode == 0, last.stderr
+    assert f"18 runs at scale smoke: {stored} stored in s.sqlite, {18 - stored} to do" in last.stdout
+    assert results(killed / "out") == results(whole / "out")
+    rebuilt = flatproof("report", *arguments[1:-4], "--out", "again", "--store", "s.sqlite", cwd=killed)
+    assert rebuilt.returncode == 0, rebuilt.stderr
+    assert results(killed / "again") == results(whole / "out")
+    names = set(results(whole / "out"))
+    assert {"index.html", "wen2023/table_1.md", "wen2023/table_1.tex", "wen2023/table_1.csv"} <= names
+    assert {f"wen2023/figure_{f}.{e}" for f in ("1a", "1b", "2a", "4a", "4b", "6a") for e in ("png", "pdf")} <= names
+    raw = pd.read_csv(whole / "out/wen2023/table_1.csv", comment="#")
+    assert list(raw["architecture"]) == ["no-bias", "bias", "sim-bn", "sim-ln"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_workers_end_with_a_killed_sweep(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "reproduce", "wen2023/figure-4b", "--workers", "2", "--seeds", "2"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+    def alive() -> list[int]:
+        found = []
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = path.read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[3]) == process.pid and fields[0] != "Z":  # session id: the killed command's
+                found.append(int(path.parent.name))
+        return found
+
+    deadline = time.monotonic() + 60
+    while len(alive()) < 3 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    time.sleep(5)  # the workers are training by now
+    assert len(alive()) >= 3
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    deadline = time.monotonic() + 30
+    while alive() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    left = alive()
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left
+
+
+def test_results_do_not_depend_on_the_workers(tmp_path: Path) -> None:
+    """Covered bit by bit by the kill test: one worker undisturbed, two workers killed and resumed."""
+    done = flatproof("reproduce", "wen2023/figure-6a", "--scale", "smoke", "--seeds", "1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert sorted(p.name for p in (tmp_path / "paper_results/wen2023").iterdir()) == [
+        "figure_6a.json",
+        "figure_6a.pdf",
+        "figure_6a.png",
+    ]
+
+
+def test_help_names_every_command(tmp_path: Path) -> None:
+    done = flatproof("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    for name in ("reproduce", "report", "train", "bench"):
+        assert name in done.stdout

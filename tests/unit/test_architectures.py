@@ -1,0 +1,179 @@
+"""Closed forms of theory against autograd's full Hessian, an independent reference."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.func import functional_call
+
+import theory
+from tests.networks import architectures, random_network, random_points, seeds
+from theory import ARCHITECTURES, DeepNetwork, Network
+from verify.networks import TwoLayer
+from verify.objectives import mse
+
+
+def hessian_trace(network: Network, x: np.ndarray, y: np.ndarray) -> float:
+    """Trace of the whole Hessian by double backward, float64."""
+    module = TwoLayer(network, train_x=x)
+    names = [name for name, _ in module.named_parameters()]
+    shapes = [p.shape for p in module.parameters()]
+    sizes = [p.numel() for p in module.parameters()]
+    flat = torch.cat([p.detach().reshape(-1) for p in module.parameters()])
+    inputs, labels = torch.as_tensor(x), torch.as_tensor(y)
+
+    def loss(theta: torch.Tensor) -> torch.Tensor:
+        parts = [part.reshape(shape) for part, shape in zip(theta.split(sizes), shapes, strict=True)]
+        return mse(functional_call(module, dict(zip(names, parts, strict=True)), (inputs,)), labels)
+
+    return float(torch.autograd.functional.hessian(loss, flat).trace())
+
+
+@given(architectures, st.integers(1, 5), st.integers(1, 7), st.integers(1, 6), seeds, st.sampled_from([1e-3, 0.3, 30.0]))
+def test_trace_at_interpolation_equals_autograd(arch: str, d: int, m: int, n: int, seed: int, epsilon: float) -> None:
+    """On random networks, interpolating because the labels are their outputs."""
+    network = random_network(arch, d, m, seed, epsilon=epsilon)
+    x, _ = random_points(d, n, seed)
+    y = theory.forward(network, x)
+    reference = hessian_trace(network, x, y)
+    assert theory.loss(network, x, y) == 0
+    assert theory.trace_of_hessian(network, x) == pytest.approx(reference, rel=1e-8, abs=1e-8)
+
+
+@given(architectures, st.integers(1, 5), st.integers(1, 7), st.integers(1, 6), seeds, st.sampled_from([1e-3, 0.3, 30.0]))
+def test_trace_off_interpolation_equals_autograd(arch: str, d: int, m: int, n: int, seed: int, epsilon: float) -> None:
+    network = random_network(arch, d, m, seed, epsilon=epsilon)
+    x, y = random_points(d, n, seed)
+    reference = hessian_trace(network, x, y)
+    size = abs(theory.trace_of_hessian(network, x)) + abs(reference)
+    assert theory.trace_of_hessian(network, x, y) == pytest.approx(reference, rel=1e-8, abs=1e-8 * max(1, size))
+
+
+@given(architectures, st.integers(1, 8), st.integers(1, 9), st.integers(1, 9), seeds)
+def test_torch_and_numpy_networks_agree(arch: str, d: int, m: int, n: int, seed: int) -> None:
+    network = random_network(arch, d, m, seed)
+    x, _ = random_points(d, n, seed)
+    fresh, _ = random_points(d, 4, seed + 1)
+    module = TwoLayer(network, train_x=x)
+    for points in (x, fresh):
+        ours = theory.forward(network, points, train_x=x)
+        assert module(torch.as_tensor(points)).detach().numpy() == pytest.approx(ours, rel=1e-12, abs=1e-12)
+    assert (module.network().w1 == network.w1).all()
+
+
+@given(architectures, st.integers(1, 6), st.integers(1, 9), st.integers(1, 9), seeds, st.floats(1e-3, 1e3), st.booleans())
+def test_no_interpolating_network_goes_below_the_bound(
+    arch: str, d: int, m: int, n: int, seed: int, scale: float, signs: bool
+) -> None:
+    """Labels are the outputs of a random network, so that it interpolates: its trace is at least the bound."""
+    network = random_network(arch, d, m, seed, scale)
+    x, _ = random_points(d, n, seed, signs)
+    y = theory.forward(network, x)
+    bound = theory.trace_lower_bound(arch, x, y, network.epsilon)
+    assert theory.trace_of_hessian(network, x) >= bound * (1 - 1e-9)
+
+
+def test_bias_bound_is_attained_by_equation_5() -> None:
+    """wen2023/proposition-4.2 as printed, r = (d^2+1)^(1/4): interpolates, but its trace is not the bound; d+1 makes it so."""
+    d = 5
+    signs = np.array([(1, 1), (1, -1), (-1, 1), (-1, -1)], dtype=float)
+
+    def witness(r: float) -> Network:
+        w1 = np.zeros((4, d))
+        w1[:, :2] = r * signs
+        return Network(w1=w1, b1=np.full(4, -r), w2=signs.prod(axis=1) / r, architecture="bias")
+
+    x = np.sign(np.random.default_rng(0).standard_normal((40, d)))
+    y = x[:, 0] * x[:, 1]
+    bound = theory.trace_lower_bound("bias", x, y)
+    assert bound == pytest.approx(4 * np.sqrt(d + 1))
+    assert theory.loss(witness(1.3), x, y) == pytest.approx(0)
+    assert theory.trace_of_hessian(witness((d + 1) ** 0.25), x) == pytest.approx(bound)
+    assert theory.trace_of_hessian(witness((d**2 + 1) ** 0.25), x) > 1.1 * bound
+
+
+def test_sim_ln_bound_is_attained_by_a_memorizing_network() -> None:
+    """Sign vectors are extreme points, so x_i itself separates x_i; one neuron a sample with norm above epsilon has trace 2."""
+    x = np.array([[1, 1, 1], [1, -1, 1], [-1, 1, 1], [-1, -1, -1]], dtype=float)
+    y = x[:, 0] * x[:, 1]
+    network = Network(w1=2 * x, b1=np.full(4, -4.0), w2=y, architecture="sim-ln", epsilon=0.5)
+    assert theory.loss(network, x, y) == 0
+    assert theory.trace_of_hessian(network, x) == pytest.approx(theory.trace_lower_bound("sim-ln", x, y, 0.5)) == 2
+
+
+def test_sim_bn_bound_is_attained_where_two_neurons_suffice() -> None:
+    """y = x on the line: the neurons relu(x), relu(-x) carry the labels; the first-layer term vanishes as the weights grow."""
+    x, y = np.array([[1.0], [2.0], [-1.0], [-3.0]]), np.array([1.0, 2.0, -1.0, -3.0])
+    p, q = np.sqrt(5 / 4), np.sqrt(10 / 4)
+    gamma = np.sqrt([p, q])
+    bound = theory.trace_lower_bound("sim-bn", x, y)
+    for size, excess in ((1.0, 100.0), (1e3, 1e-4)):
+        network = Network(
+            w1=size * np.array([[1.0], [-1.0]]), b1=np.zeros(2), w2=gamma * [1, -1], gamma=gamma, architecture="sim-bn"
+        )
+        assert theory.loss(network, x, y) == pytest.approx(0, abs=1e-24)
+        assert bound <= theory.trace_of_hessian(network, x) <= bound + excess
+
+
+def test_dead_batch_norm_neurons_count_for_nothing() -> None:
+    network = random_network("sim-bn", 3, 4, 0)
+    x, _ = random_points(3, 5, 0)
+    dead = Network(
+        w1=np.vstack([network.w1, np.zeros((1, 3))]),
+        b1=np.append(network.b1, -1.0),
+        w2=np.append(network.w2, 3.0),
+        gamma=np.append(network.gamma, 2.0),
+        architecture="sim-bn",
+    )
+    assert theory.forward(dead, x) == pytest.approx(theory.forward(network, x))
+    assert theory.trace_of_hessian(dead, x) == pytest.approx(theory.trace_of_hessian(network, x))
+    assert torch.isfinite(TwoLayer(dead, train_x=x)(torch.as_tensor(x))).all()
+
+
+@given(st.integers(2, 5), st.integers(1, 4), st.integers(1, 5), seeds)
+def test_deep_network_against_autograd(depth: int, d: int, m: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    widths = [d] + [m] * (depth - 1) + [1]
+    layers = tuple(rng.standard_normal((o, i)) for i, o in pairwise(widths))
+    network = DeepNetwork(layers, rng.standard_normal(m))
+    x = rng.standard_normal((3, d))
+    leaves = [torch.tensor(w, requires_grad=True) for w in (*layers, network.b1)]
+    for i, row in enumerate(torch.as_tensor(x)):
+        h = torch.relu(leaves[0] @ row + leaves[-1])
+        for w in leaves[1:-2]:
+            h = torch.relu(w @ h)
+        f = (leaves[-2] @ h)[0]
+        grads = torch.autograd.grad(f, leaves, allow_unused=True, materialize_grads=True)
+        assert network.forward(x)[i] == pytest.approx(f.item())
+        assert network.squared_gradient_norms(x)[i] == pytest.approx(float(sum((g**2).sum() for g in grads)))
+    y = network.forward(x)
+    assert network.trace_of_hessian(x) >= network.trace_lower_bound(x, y) * (1 - 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: theory.trace_lower_bound("batch-norm", [[1.0]], [1.0]), "architecture must be one of no-bias, bias, sim-bn"),
+        (lambda: theory.trace_lower_bound("bias", [[1.0, np.nan]], [1.0]), "x must be finite, row 0 is not"),
+        (lambda: theory.trace_lower_bound("bias", [[1.0]], [np.inf]), "y must be finite, entry 0 is not"),
+        (lambda: theory.trace_lower_bound("bias", [[1.0]], [[1.0]]), r"y must have shape \(1,\), one label for each row"),
+        (lambda: theory.trace_lower_bound("bias", [1.0], [1.0]), r"x must have shape \(n, d\)"),
+        (lambda: theory.trace_lower_bound("bias", [["a"]], [1.0]), "x must hold numbers"),
+        (lambda: theory.forward(random_network("bias", 3, 2, 0), [[1.0]]), "x must have 3 columns"),
+        (lambda: Network(np.zeros((2, 3)), np.zeros(3)), r"w2 must have shape \(2,\)"),
+        (lambda: Network(np.zeros((2, 3)), np.zeros(2), architecture="bias"), "b1 must be given for 'bias'"),
+        (lambda: Network(np.zeros((2, 3)), np.zeros(2), b1=np.zeros(2)), "b1 must not be given for 'no-bias'"),
+        (lambda: Network(np.zeros(3), np.zeros(2)), r"w1 must have shape \(m, d\)"),
+        (lambda: TwoLayer(random_network("sim-bn", 3, 2, 0)), "train_x must be given for 'sim-bn'"),
+    ],
+)
+def test_bad_input_names_the_culprit(call: object, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+def test_every_architecture_is_covered() -> None:
+    assert set(ARCHITECTURES) == {"no-bias", "bias", "sim-bn", "sim-ln"}

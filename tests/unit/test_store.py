@@ -1,0 +1,91 @@
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.unit.test_training import small
+from verify import Phase, Store, train
+from verify.store import FORMAT, StoreError
+
+
+@pytest.mark.parametrize("architecture", ["no-bias", "sim-bn"])
+def test_what_is_put_comes_back(tmp_path: Path, architecture: str) -> None:
+    run = small(architecture=architecture)
+    result = train(run)
+    with Store(tmp_path / "s.sqlite") as store:
+        assert run not in store
+        store.put(run, result, {"commit": "abc"})
+    with Store(tmp_path / "s.sqlite") as store:
+        assert run in store
+        assert store.missing([run, small(seed=9), small(seed=9)]) == [small(seed=9)]
+        stored = store.get(run)
+    assert stored is not None
+    assert stored.result.curve == result.curve
+    assert stored.provenance == {"commit": "abc"}
+    assert stored.settings == run.settings()
+    assert stored.result.network is not None
+    assert result.network is not None
+    for name in ("w1", "b1", "w2", "gamma"):
+        assert np.array_equal(getattr(stored.result.network, name), getattr(result.network, name))
+
+
+def test_a_diverged_run_is_stored_as_diverged(tmp_path: Path) -> None:
+    run = small(phases=(Phase(50.0, 30, rho=0.05),))
+    with Store(tmp_path / "s.sqlite") as store:
+        store.put(run, train(run), {})
+        stored = store.get(run)
+    assert stored is not None
+    assert stored.result.status == "diverged"
+    assert stored.result.network is None
+
+
+def test_storing_again_changes_nothing(tmp_path: Path) -> None:
+    run = small()
+    with Store(tmp_path / "s.sqlite") as store:
+        store.put(run, train(run), {"commit": "first"})
+        store.put(run, train(run), {"commit": "second"})
+        assert len(store) == 1
+        stored = store.get(run)
+    assert stored is not None
+    assert stored.provenance == {"commit": "first"}
+
+
+def other_version(path: Path) -> None:
+    Store(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"PRAGMA user_version = {FORMAT + 1}")
+
+
+def other_program(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE precious (x)")
+
+
+def no_database(path: Path) -> None:
+    path.write_text("dear diary")
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (other_version, f"has format {FORMAT + 1}, this version reads format {FORMAT}"),
+        (other_program, "belongs to another program"),
+        (no_database, "is not a flatproof store"),
+    ],
+)
+def test_a_foreign_file_is_refused_and_left_as_it_was(tmp_path: Path, make: object, words: str) -> None:
+    path = tmp_path / "s.sqlite"
+    make(path)
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=words):
+        Store(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_empty_file_becomes_a_store(tmp_path: Path) -> None:
+    """What a kill during creation leaves."""
+    (tmp_path / "s.sqlite").touch()
+    with Store(tmp_path / "s.sqlite") as store:
+        assert len(store) == 0

@@ -1,0 +1,73 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import synth
+
+
+def test_parity_is_the_same_on_every_platform() -> None:
+    """Golden values: a change of the stream would silently change every experiment."""
+    data = synth.parity(d=6, n=4, seed=7)
+    assert data.x.astype(int).tolist() == GOLDEN
+    assert (data.y == data.x[:, 0] * data.x[:, 1]).all()
+
+
+GOLDEN = [[-1, 1, -1, -1, -1, 1], [1, -1, -1, 1, 1, -1], [-1, -1, -1, -1, 1, -1], [1, -1, 1, 1, -1, -1]]
+
+
+def test_parity_is_the_same_in_another_process() -> None:
+    code = "import synth; print(synth.parity(5, 9, 3).x.tobytes().hex(), synth.uniform_ball(4, 3, 5).x.tobytes().hex())"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert said == [synth.parity(5, 9, 3).x.tobytes().hex(), synth.uniform_ball(4, 3, 5).x.tobytes().hex()]
+
+
+def test_enumeration_lists_the_cube_once() -> None:
+    x, y = synth.parity(d=5, n=1, k=3).enumerate()
+    assert len(np.unique(x, axis=0)) == len(x) == 32
+    assert (np.abs(x) == 1).all()
+    assert (y == x[:, 0] * x[:, 1] * x[:, 2]).all()
+
+
+def test_large_population_cannot_be_listed() -> None:
+    data = synth.parity(d=30, n=3)
+    assert data.size is None
+    with pytest.raises(ValueError, match="too large to list"):
+        data.enumerate()
+
+
+def test_given_keeps_the_users_points() -> None:
+    x, y = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([1.0, -1.0])
+    data = synth.given(x, y, test_x=x[:1], test_y=y[:1])
+    assert (data.x == x).all()
+    assert data.enumerate()[0].tolist() == [[1.0, 2.0]]
+    assert (data.sample(5, 0)[0] == x[0]).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: synth.parity(d=0), "d must be a whole number of at least 1, got 0"),
+        (lambda: synth.parity(n=-3), "n must be a whole number of at least 1, got -3"),
+        (lambda: synth.parity(n=2.5), "n must be a whole number of at least 1, got 2.5"),
+        (lambda: synth.parity(seed=-1), "seed must be a whole number of at least 0"),
+        (lambda: synth.parity(d=3, k=4), "k must be at most d = 3, got 4"),
+        (lambda: synth.complete_parity(d=2), "d must be a whole number of at least 3"),
+        (lambda: synth.complete_parity(d=5, n=12), "multiple of 4 between 4"),
+        (lambda: synth.complete_parity(d=5, n=18), "multiple of 4 between 4"),
+        (lambda: synth.uniform_ball(d=1), "d must be a whole number of at least 2"),
+        (lambda: synth.uniform_ball(radius=float("nan")), "radius must be a finite number above 0"),
+        (lambda: synth.unit_circle(radius=0.5), "radius must be a finite number above 1"),
+        (lambda: synth.unit_circle(d=2, radius=2.0), "radius must be 1 when d = 2"),
+        (lambda: synth.unit_circle(label=lambda x: x), "label must return shape"),
+        (lambda: synth.parity().sample(0, 0), "k must be a whole number of at least 1"),
+        (lambda: synth.given(np.zeros((2, 2)), np.zeros(3)), r"y must have shape \(2,\)"),
+        (lambda: synth.given(np.array([[1.0, np.nan]]), np.zeros(1)), "x must be finite, row 0 is not"),
+        (lambda: synth.given(np.zeros((2, 2)), np.zeros(2), np.zeros((1, 3)), np.zeros(1)), "test_x must have 2 columns"),
+        (lambda: synth.given(np.zeros((2, 2)), np.zeros(2), np.zeros((1, 2))), "given together"),
+    ],
+)
+def test_bad_settings_name_the_culprit(call: object, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        call()

@@ -1,0 +1,31 @@
+"""What training and measuring show: runs, kernels, sweeps, experiments. Heavy imports happen on first use."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from verify.runs import DataSpec, Phase, Run
+    from verify.store import Store
+    from verify.sweep import sweep
+    from verify.training import Result, train
+
+__all__ = ["DataSpec", "Phase", "Result", "Run", "Store", "sweep", "train"]
+
+_HOME = {
+    "DataSpec": "verify.runs",
+    "Phase": "verify.runs",
+    "Run": "verify.runs",
+    "Result": "verify.training",
+    "train": "verify.training",
+    "Store": "verify.store",
+    "sweep": "verify.sweep",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'verify' has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value

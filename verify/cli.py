@@ -1,0 +1,298 @@
+"""Owns the command `flatproof`. Bad input ends in one line and exit status 2; nothing stored is touched by it."""
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table as Grid
+
+if TYPE_CHECKING:
+    import synth
+    from verify.report import Artifact
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Does a flat minimum generalize? Machine-checked theory and many-seed experiments.",
+)
+bench = typer.Typer(no_args_is_help=True, help="Measured comparisons: the same work by several implementations, in one run.")
+app.add_typer(bench, name="bench")
+
+console = Console()
+
+
+class BadInput(Exception):
+    """What the user gave cannot be used; the message is the one line that says so."""
+
+
+@contextmanager
+def refusing_bad_input() -> Iterator[None]:
+    """Turn the errors that bad input causes into BadInput."""
+    try:
+        yield
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        raise BadInput(f"cannot use{where}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise BadInput(str(error)) from error
+
+
+Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of papers, tables or figures; all if none.")]
+Only = Annotated[list[str] | None, typer.Option("--only", metavar="ID", help="The same as naming the ids.")]
+Scale = Annotated[str, typer.Option(help="smoke (seconds), quick (minutes) or paper (the paper's own settings throughout).")]
+Seeds = Annotated[int | None, typer.Option(help="Seeds 1 to N for every row; default: 2, 5, 20 by scale.", show_default=False)]
+StorePath = Annotated[Path, typer.Option("--store", help="Where every run is kept.")]
+Out = Annotated[Path, typer.Option("--out", help="Where tables, figures and index.html go.")]
+STORE, OUT = Path(".flatproof/runs.sqlite"), Path("paper_results")
+
+
+@app.command()
+def reproduce(
+    ids: Ids = None,
+    only: Only = None,
+    scale: Scale = "quick",
+    seeds: Seeds = None,
+    workers: Annotated[int | None, typer.Option(help="Processes; default: one a core.", show_default=False)] = None,
+    store: StorePath = STORE,
+    out: Out = OUT,
+) -> None:
+    """Train what is missing and write the tables, figures and page. Kill it at any moment: it goes on where it was."""
+    _reproduce([*(only or []), *(ids or [])], scale, seeds, _cores() if workers is None else workers, store, out)
+
+
+@app.command()
+def report(
+    ids: Ids = None,
+    only: Only = None,
+    scale: Scale = "quick",
+    seeds: Seeds = None,
+    store: StorePath = STORE,
+    out: Out = OUT,
+) -> None:
+    """Rebuild tables, figures and page from the store alone; what was not run is marked so."""
+    _reproduce([*(only or []), *(ids or [])], scale, seeds, None, store, out)
+
+
+def _reproduce(ids: list[str], scale: str, seeds: int | None, workers: int | None, path: Path, out: Path) -> None:
+    """Run what is missing with that many workers (None: run nothing), then write the artifacts."""
+    from verify.display import Display
+    from verify.experiments import EXPERIMENTS, check_scale, select
+    from verify.report import write
+    from verify.store import Store
+    from verify.sweep import sweep
+
+    with refusing_bad_input():
+        chosen = {EXPERIMENTS[paper]: artifacts for paper, artifacts in select(ids).items()}
+        check_scale(scale)
+        if seeds is not None and seeds < 1:
+            raise ValueError(f"--seeds must be a whole number of at least 1, got {seeds}")
+        if workers is not None and workers < 1:
+            raise ValueError(f"--workers must be a whole number of at least 1, got {workers}")
+        _check_writable(out)
+        if workers is None and not path.exists():
+            raise ValueError(f"store {path} does not exist; expected one that 'flatproof reproduce' has written")
+        opened = Store(path)
+    count = {e: seeds or e.DEFAULT_SEEDS[scale] for e in chosen}
+    with opened as db:
+        if workers is not None:
+            jobs = [job for e, artifacts in chosen.items() for job in e.grid(artifacts, scale, count[e])]
+            names = {run.key: name for name, run in jobs}
+            todo = db.missing(run for _, run in jobs)
+            console.print(
+                f"{len(names)} runs at scale {scale}: {len(names) - len(todo)} stored in {path}, {len(todo)} to do",
+                highlight=False,
+                soft_wrap=True,
+            )
+            if todo:
+                with Display(console, len(todo), names) as display:
+                    sweep(todo, db, workers, display)
+        command = shlex.join(
+            ["flatproof", "reproduce", *(["--only", *ids] if ids else []), "--scale", scale]
+            + (["--seeds", str(seeds)] if seeds else [])
+        )
+        artifacts = [a for e, names in chosen.items() for a in e.build(names, scale, count[e], db)]
+        with refusing_bad_input():
+            files = write(artifacts, out, command)
+    _show(artifacts)
+    console.print(f"\n{len(files)} files written; see {files[-1]}", highlight=False, soft_wrap=True)
+
+
+def _show(artifacts: "list[Artifact]") -> None:
+    from verify.report import Table
+
+    for table in (a for a in artifacts if isinstance(a, Table)):
+        brief = table.shown[list(table.brief)]
+        grid = Grid(title=table.title, title_justify="left", show_lines=True)
+        for column in brief.columns:
+            grid.add_column(column)
+        for row in brief.to_numpy().tolist():
+            grid.add_row(*map(str, row))
+        (console if console.is_terminal else Console(width=120)).print(grid)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _check_writable(folder: Path) -> None:
+    """OSError now rather than after hours of training."""
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = folder / f".probe.{os.getpid()}"
+    probe.write_bytes(b"")
+    probe.unlink()
+
+
+@app.command()
+def train(
+    architecture: Annotated[str, typer.Option(help="no-bias, bias, sim-bn or sim-ln.")],
+    lr: Annotated[float, typer.Option(help="Step size.")] = 0.01,
+    rho: Annotated[float, typer.Option(help="Radius of SAM's perturbation; 0 is SGD.")] = 0.05,
+    epochs: Annotated[int, typer.Option(help="Passes over the training set.")] = 1000,
+    batch_size: Annotated[int, typer.Option(help="Samples a step.")] = 1,
+    weight_decay: Annotated[float, typer.Option(help="Adds this multiple of the parameters to the gradient.")] = 0.0,
+    label_noise: Annotated[float, typer.Option(help="Standard deviation of fresh noise on each label.")] = 0.0,
+    width: Annotated[int, typer.Option(help="Neurons.")] = 500,
+    seed: Annotated[int, typer.Option(help="Of the data, the initialization, the order and the noise.")] = 0,
+    d: Annotated[int, typer.Option("--d", help="Dimension of the parity data.")] = 30,
+    n: Annotated[int, typer.Option("--n", help="Training points of the parity data.")] = 100,
+    data: Annotated[Path | None, typer.Option(help="CSV of your own points: a row a point, the label last.")] = None,
+    test: Annotated[Path | None, typer.Option(help="CSV of test points alike.")] = None,
+    engine: Annotated[str, typer.Option(help="fused or reference.")] = "fused",
+    dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the curve and outcome as JSON.")] = False,
+) -> None:
+    """Train one two-layer network on parity data or your own points, and print what is measured along the way."""
+    from verify.runs import DataSpec, Phase, Run
+    from verify.training import CURVE
+    from verify.training import train as carry_out
+
+    with refusing_bad_input():
+        phase = Phase(lr, epochs, rho, batch_size, weight_decay, label_noise)
+        spec = DataSpec("parity", seed, {"d": d, "n": n})
+        run = Run(architecture, (phase,), spec, width=width, seed=seed, dtype=dtype, engine=engine)
+        if data is None and test is not None:
+            raise ValueError("--test needs --data; expected both or neither")
+        points = spec.build() if data is None else _own_points(data, test)
+
+    def show(epoch: int, values: dict[str, float]) -> None:
+        if not as_json:
+            said = "  ".join(f"{name} {values[name]:.4g}" for name in CURVE[1:])
+            console.print(f"epoch {epoch:>8,}  {said}", highlight=False, soft_wrap=True)
+
+    result = carry_out(run, points, show)
+    if as_json:
+        outcome = {k: getattr(result, k) for k in ("status", "curve", "lower_bound", "diverged_at", "seconds")}
+        print(json.dumps(outcome | {"settings": run.settings()}))
+        return
+    if result.status == "diverged":
+        console.print(f"diverged in epoch {result.diverged_at}")
+        return
+    console.print(
+        f"trace {result.final('trace'):.6g}, lower bound {result.lower_bound:.6g}, {result.seconds:.1f} s", highlight=False
+    )
+
+
+def _own_points(path: Path, test: Path | None) -> "synth.Data":
+    import synth
+
+    x, y = read_points(path)
+    if test is None:
+        return synth.given(x, y)
+    test_x, test_y = read_points(test)
+    return synth.given(x, y, test_x, test_y)
+
+
+def read_points(path: Path) -> tuple[Any, Any]:
+    """Points (n, d) and labels (n,) of a CSV file with a row a point, the label last, a header line or none.
+
+    Errors: ValueError naming the file and the line or column that is not finite numbers; OSError when it cannot be read.
+    """
+    import numpy as np
+    import pandas as pd
+
+    try:
+        frame = pd.read_csv(path, header=None, dtype=str, skip_blank_lines=True, comment="#")
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a table of numbers separated by commas: {error}") from None
+    first = pd.to_numeric(frame.iloc[0], errors="coerce")
+    if first.isna().all():
+        frame = frame.iloc[1:]
+    values = frame.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
+    if values.shape[0] < 1 or values.shape[1] < 2:
+        raise ValueError(f"{path} must hold at least one row of at least two numbers, the label last; got shape {values.shape}")
+    bad = np.argwhere(~np.isfinite(values))
+    if len(bad):
+        row, column = map(int, bad[0])
+        raise ValueError(f"{path}: row {row + 1}, column {column + 1} must be a finite number, got {frame.iloc[row, column]!r}")
+    return values[:, :-1], values[:, -1]
+
+
+@bench.command("train")
+def bench_train(
+    repeats: Annotated[int, typer.Option(help="Timed runs of each implementation.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a list of rows.")] = False,
+) -> None:
+    """The 1-SAM step at d = 30, m = 500, n = 100 on one core: fused, a plain torch loop, jax.lax.scan where installed."""
+    from verify.benchmarks import sam_step_timings
+    from verify.provenance import provenance
+
+    with refusing_bad_input():
+        if repeats < 1:
+            raise ValueError(f"--repeats must be a whole number of at least 1, got {repeats}")
+    rows = sam_step_timings(repeats)
+    if as_json:
+        print(json.dumps([asdict(row) for row in rows]))
+        return
+    slowest = {row.architecture: row.us_per_step for row in rows if row.implementation == "torch"}
+    grid = Grid(title="1-SAM, d = 30, m = 500, n = 100, float32, one core", title_justify="left")
+    for column in ("architecture", "implementation", "µs per step", "range", "times plain torch"):
+        grid.add_column(column, justify="left" if column[0] in "ai" else "right")
+    for row in rows:
+        grid.add_row(
+            row.architecture,
+            row.implementation,
+            f"{row.us_per_step:.2f}",
+            f"{row.us_low:.2f}–{row.us_high:.2f}",
+            f"{slowest[row.architecture] / row.us_per_step:.1f}",
+        )
+    console.print(grid)
+    said = "; ".join(f"{k}: {v}" for k, v in provenance().items())
+    console.print(f"median and range of {repeats} repeats; {said}", highlight=False, soft_wrap=True)
+
+
+def main() -> None:
+    """Entry point: one line and exit status 2 for bad input, 1 for a failure, 130 when interrupted; never a traceback."""
+    try:
+        status = app(standalone_mode=False)
+        sys.exit(status if isinstance(status, int) else 0)
+    except BadInput as error:
+        _fail(str(error), 2)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted; finished runs are stored, and the same command goes on from there", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:  # the last stop: nobody above would turn it into a line
+        if hasattr(error, "format_message"):  # a usage error found by typer
+            _fail(error.format_message() or "see --help", getattr(error, "exit_code", 2))
+        if os.environ.get("FLATPROOF_DEBUG"):
+            raise
+        _fail(f"{type(error).__name__}: {error} (FLATPROOF_DEBUG=1 shows where)", 1)
+
+
+def _fail(message: str, status: int) -> None:
+    print("error: " + " ".join(message.split()), file=sys.stderr)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

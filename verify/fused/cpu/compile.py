@@ -1,0 +1,21 @@
+"""Owns how kernels are compiled: floating-point freedoms, caching outside the source tree."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+os.environ.setdefault(
+    "NUMBA_CACHE_DIR",
+    str(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flatproof" / "numba"),
+)
+
+import numba  # after the line above: the cache folder is read at import
+
+# Sums may be reordered so that they vectorize. NaN and infinity keep their meaning: divergence is detected by them.
+FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
+
+
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile without the interpreter lock; specialized for float32 and float64 by the arrays it is called with."""
+    return cast(Callable[..., Any], numba.njit(function, fastmath=FASTMATH, nogil=True, error_model="numpy", cache=True))

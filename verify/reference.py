@@ -1,0 +1,67 @@
+"""Owns the readable engine: every optimizer of `verify.optimizers`, any batch size, any architecture, in plain torch.
+
+Same call as `verify.fused.advance`, which is checked against it.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.func import functional_call
+
+from theory.architectures import Network
+from verify import objectives, optimizers
+from verify.networks import TwoLayer
+from verify.runs import Phase
+
+
+def advance(
+    network: Network,
+    x: NDArray[np.floating],
+    y: NDArray[np.floating],
+    order: NDArray[np.int64],
+    noise: NDArray[np.floating] | None,
+    phase: Phase,
+) -> tuple[Network, int | None]:
+    """Train for the epochs that `order` lists.
+
+    Args:
+        network: starting point; its arrays' dtype is the precision of training.
+        x: (n, d). y: (n,).
+        order: (epochs, n), each row the order in which an epoch visits the samples, cut into batches of phase.batch_size.
+        noise: label noise alike, or None.
+    Returns: the network after training, and the step at which the loss stopped being finite, or None.
+    """
+    dtype = torch.float32 if network.w1.dtype == np.float32 else torch.float64
+    module = TwoLayer(network, train_x=x, dtype=dtype)
+    inputs, labels = torch.as_tensor(x, dtype=dtype), torch.as_tensor(y, dtype=dtype)
+    parameters = {name: p.detach() for name, p in module.named_parameters()}
+    step = 0
+    for epoch, permutation in enumerate(torch.as_tensor(order)):
+        for start in range(0, len(permutation), phase.batch_size):
+            batch = permutation[start : start + phase.batch_size]
+            targets = labels[batch]
+            if noise is not None:
+                targets = targets + torch.as_tensor(noise[epoch, start : start + phase.batch_size], dtype=dtype)
+            loss = _loss(module, inputs[batch], targets)
+            parameters = (
+                optimizers.sam(loss, parameters, phase.lr, phase.rho, phase.weight_decay)
+                if phase.rho
+                else (optimizers.sgd(loss, parameters, phase.lr, phase.weight_decay))
+            )
+            if not all(bool(p.isfinite().all()) for p in parameters.values()):
+                return module.network(), step
+            step += 1
+    with torch.no_grad():
+        for name, p in module.named_parameters():
+            p.copy_(parameters[name])
+    return module.network(), None
+
+
+def _loss(module: TwoLayer, x: Tensor, y: Tensor) -> Callable[[optimizers.Parameters], Tensor]:
+    def loss(parameters: optimizers.Parameters) -> Tensor:
+        return objectives.mse(functional_call(module, parameters, (x,)), y)
+
+    return loss

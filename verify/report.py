@@ -1,0 +1,162 @@
+"""Owns what is written: tables (Markdown, LaTeX, CSV), figures (PDF, PNG) and the page that shows them together.
+
+Each artifact leaves, beside its files, a JSON descriptor with its title, notes and provenance; the page is made from the
+descriptors found in the output folder, so artifacts made by different commands stand on one page.
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+from matplotlib.figure import Figure as Canvas
+
+from verify.store import Stored
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: `shown` holds text for people, `raw` the numbers behind it (for the CSV), `brief` names the columns that
+    a terminal shows. id is "paper/table-N"."""
+
+    id: str
+    title: str
+    shown: pd.DataFrame
+    raw: pd.DataFrame
+    notes: tuple[str, ...]
+    provenance: dict[str, str]
+    brief: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure. id is "paper/figure-N"."""
+
+    id: str
+    title: str
+    canvas: Canvas
+    notes: tuple[str, ...]
+    provenance: dict[str, str]
+
+
+Artifact = Table | Figure
+
+
+def collected(stored: Sequence[Stored], **settings: str) -> dict[str, str]:
+    """The provenance of several runs: settings, then each field's values, with counts of runs where they are not the same."""
+    out = dict(settings) | {"runs": str(len(stored))}
+    for name in dict.fromkeys(key for one in stored for key in one.provenance):
+        values = Counter(one.provenance.get(name, "unknown") for one in stored)
+        same = len(values) == 1
+        out[name] = "; ".join(value if same else f"{value} ({count} runs)" for value, count in sorted(values.items()))
+    return out
+
+
+def write(artifacts: Sequence[Artifact], out: Path, command: str) -> list[Path]:
+    """Write every artifact under out/<paper>/ and the page out/index.html; returns the files, the page last.
+
+    `command` reproduces them. Files are replaced whole, so a kill leaves old or new ones. Errors: OSError when not writable.
+    """
+    files = []
+    for artifact in artifacts:
+        provenance = {"command": command} | artifact.provenance
+        files += (
+            _write_table(artifact, out, provenance) if isinstance(artifact, Table) else _write_figure(artifact, out, provenance)
+        )
+    return [*files, write_page(out)]
+
+
+def stem(out: Path, id: str) -> Path:
+    """Where an artifact's files go, without extension: paper/table-1 -> out/paper/table_1."""
+    paper, name = id.split("/")
+    return out / paper / name.replace("-", "_")
+
+
+def _replace(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_bytes(content)
+    partial.replace(path)
+    return path
+
+
+def _describe(artifact: Artifact, path: Path, provenance: dict[str, str], **more: Any) -> Path:
+    entry = {
+        "id": artifact.id,
+        "title": artifact.title,
+        "notes": list(artifact.notes),
+        "provenance": provenance,
+        **more,
+    }
+    return _replace(path.with_suffix(".json"), (json.dumps(entry, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def _write_table(table: Table, out: Path, provenance: dict[str, str]) -> list[Path]:
+    path = stem(out, table.id)
+    lines = [f"{key}: {value}" for key, value in provenance.items()]
+    head = f"# {table.title}\n\n"
+    tail = "\n\n" + "\n\n".join(table.notes) + "\n\nProvenance: " + "; ".join(lines) + ".\n"
+    comment = "".join(f"{{0}} {line}\n" for line in (table.title, *lines))
+    latex = table.shown.map(_latex).rename(columns=_latex).to_latex(index=False, column_format="l" * table.shown.shape[1])
+    _replace(path.with_suffix(".md"), (head + _markdown(table.shown) + tail).encode())
+    _replace(path.with_suffix(".tex"), (comment.replace("{0}", "%") + latex).encode())
+    _replace(
+        path.with_suffix(".csv"), (comment.replace("{0}", "#") + table.raw.to_csv(index=False, lineterminator="\n")).encode()
+    )
+    shown = {"columns": list(table.shown.columns), "rows": table.shown.to_numpy().tolist()}
+    _describe(table, path, provenance, kind="table", table=shown)
+    return [path.with_suffix(s) for s in (".md", ".tex", ".csv")]
+
+
+def _write_figure(figure: Figure, out: Path, provenance: dict[str, str]) -> list[Path]:
+    path = stem(out, figure.id)
+    said = "; ".join(f"{key}: {value}" for key, value in provenance.items())
+    for suffix, metadata in (
+        (".pdf", {"Title": figure.title, "Subject": said, "CreationDate": None}),
+        (".png", {"Title": figure.title, "Description": said}),
+    ):
+        buffer = BytesIO()
+        figure.canvas.savefig(buffer, format=suffix[1:], dpi=150, metadata=metadata)
+        _replace(path.with_suffix(suffix), buffer.getvalue())
+    _describe(figure, path, provenance, kind="figure")
+    return [path.with_suffix(s) for s in (".pdf", ".png")]
+
+
+def _markdown(frame: pd.DataFrame) -> str:
+    rows = [list(frame.columns), ["---"] * frame.shape[1], *frame.to_numpy().tolist()]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows)
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "–": "--",
+    "±": r"$\pm$",
+}
+_latex: Callable[[object], str] = lambda cell: "".join(_LATEX.get(c, c) for c in str(cell))  # noqa: E731
+
+
+def write_page(out: Path) -> Path:
+    """out/index.html from the descriptors found in out/*/."""
+    entries = [json.loads(path.read_text()) for path in sorted(out.glob("*/*.json"))]
+    for entry in entries:
+        entry["path"] = stem(Path(), entry["id"]).as_posix()
+        entry["anchor"] = entry["id"].replace("/", "-")
+    entries.sort(key=lambda e: (e["id"].split("/")[0], e["kind"] != "table", e["id"]))
+    environment = jinja2.Environment(loader=jinja2.PackageLoader("verify"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    page = environment.get_template("index.html.j2").render(entries=entries)
+    return _replace(out / "index.html", page.encode())

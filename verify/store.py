@@ -1,0 +1,153 @@
+"""Owns the store: every run's settings, outcome and provenance in one SQLite file that survives a kill at any moment."""
+
+import io
+import json
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from theory.architectures import Network
+from verify.runs import Run
+from verify.training import Result
+
+FORMAT = 1  # raised when the tables below change
+APPLICATION = 0x464C5052  # "FLPR", marks the file as ours
+ARRAYS = ("w1", "b1", "gamma", "w2")
+
+
+class StoreError(ValueError):
+    """The store cannot be used; one line says why and what was expected."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A stored run: its settings, what came out, and where it was computed."""
+
+    settings: dict[str, Any]
+    result: Result
+    provenance: dict[str, str]
+
+
+class Store:
+    """Runs by the address of their settings. Writing is one transaction a run; storing a run again changes nothing."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Open or create. Errors: StoreError for a file that is no store, or one of another version; it is left as it was."""
+        self.path = Path(path)
+        try:
+            new = not self.path.exists() or self.path.stat().st_size == 0
+            if not new:
+                self._check()
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(self.path, timeout=60)
+            if new:
+                self._create()
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(f"store {self.path} cannot be opened: {error}; expected a file that can be written") from None
+
+    def _check(self) -> None:
+        with self.path.open("rb") as file:
+            if file.read(16) != b"SQLite format 3\0":
+                raise StoreError(f"store {self.path} is not a flatproof store; expected one, or a path that does not exist")
+        connection = sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=rw", uri=True)
+        try:
+            application = connection.execute("PRAGMA application_id").fetchone()[0]
+            written = connection.execute("PRAGMA user_version").fetchone()[0]
+        finally:
+            connection.close()
+        if application != APPLICATION:
+            raise StoreError(f"store {self.path} belongs to another program; expected a flatproof store")
+        if written != FORMAT:
+            raise StoreError(
+                f"store {self.path} has format {written}, this version reads format {FORMAT}; name another file with --store"
+            )
+
+    def _create(self) -> None:
+        self._connection.executescript(
+            f"""
+            BEGIN IMMEDIATE;
+            CREATE TABLE IF NOT EXISTS runs (
+                key TEXT PRIMARY KEY, settings TEXT NOT NULL, status TEXT NOT NULL, outcome TEXT NOT NULL,
+                network BLOB, seconds REAL NOT NULL, provenance TEXT NOT NULL, stored_at TEXT DEFAULT CURRENT_TIMESTAMP
+            );
+            PRAGMA application_id = {APPLICATION};
+            PRAGMA user_version = {FORMAT};
+            COMMIT;
+            """
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __contains__(self, run: Run) -> bool:
+        return self._connection.execute("SELECT 1 FROM runs WHERE key = ?", (run.key,)).fetchone() is not None
+
+    def __len__(self) -> int:
+        return int(self._connection.execute("SELECT count(*) FROM runs").fetchone()[0])
+
+    def put(self, run: Run, result: Result, provenance: dict[str, str]) -> None:
+        """Store a finished or diverged run, at once and durably."""
+        outcome = {
+            "curve": result.curve,
+            "lower_bound": result.lower_bound,
+            "diverged_at": result.diverged_at,
+        }
+        row = (run.key, json.dumps(run.settings()), result.status, json.dumps(outcome), _pack(result.network))
+        try:
+            with self._connection:
+                self._connection.execute(
+                    "INSERT OR IGNORE INTO runs (key, settings, status, outcome, network, seconds, provenance)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (*row, result.seconds, json.dumps(provenance)),
+                )
+        except sqlite3.Error as error:
+            raise StoreError(f"store {self.path} cannot be written: {error}; what was stored before is kept") from None
+
+    def get(self, run: Run) -> Stored | None:
+        """The stored outcome of a run, or None."""
+        query = "SELECT settings, status, outcome, network, seconds, provenance FROM runs WHERE key = ?"
+        row = self._connection.execute(query, (run.key,)).fetchone()
+        if row is None:
+            return None
+        settings, status, outcome, network, seconds, provenance = row
+        values = json.loads(outcome)
+        result = Result(
+            status,
+            values["curve"],
+            values["lower_bound"],
+            _unpack(network, run),
+            values["diverged_at"],
+            seconds,
+        )
+        return Stored(json.loads(settings), result, json.loads(provenance))
+
+    def missing(self, runs: Iterable[Run]) -> list[Run]:
+        """Those of the runs that are not stored, each once, in their order."""
+        return [run for run in {run.key: run for run in runs}.values() if run not in self]
+
+
+def _pack(network: Network | None) -> bytes | None:
+    if network is None:
+        return None
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **{n: v for n in ARRAYS if (v := getattr(network, n)) is not None})
+    return buffer.getvalue()
+
+
+def _unpack(blob: bytes | None, run: Run) -> Network | None:
+    if blob is None:
+        return None
+    with np.load(io.BytesIO(blob)) as arrays:
+        found = {name: arrays[name] for name in arrays.files}
+    return Network(**found, architecture=run.architecture, epsilon=run.epsilon)  # type: ignore[arg-type]

@@ -1,0 +1,131 @@
+"""Owns the carrying out of a grid of runs: local processes through joblib, progress, and one stored result at a time.
+
+joblib's backend can be replaced by configuration, for example by dask or ray on a cluster: set FLATPROOF_BACKEND to a name that
+`joblib.parallel_config` accepts (registering it, if needed, in FLATPROOF_BACKEND_MODULE). Workers only compute; the calling
+process alone writes the store.
+"""
+
+import importlib
+import os
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import joblib
+
+from verify.provenance import provenance
+from verify.runs import Run
+from verify.store import Store
+from verify.training import Result, train
+
+
+class SweepError(RuntimeError):
+    """Some runs could not be carried out; those that could are stored."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a sweep is: the run that just ended with its result, runs done of all, seconds left (an estimate)."""
+
+    run: Run
+    result: Result
+    done: int
+    total: int
+    seconds_left: float
+
+
+def cost(run: Run) -> float:
+    """Rough seconds of one run on one core, for scheduling and the time left; only ratios matter."""
+    n, d = (int(run.data.settings.get(name, default)) for name, default in (("n", 100), ("d", 30)))
+    size, step = run.width * (d + 1), 0.8e-10
+    seconds = 0.0
+    for phase in run.phases:
+        visits = phase.epochs * n
+        if run.architecture == "sim-bn":
+            seconds += visits / phase.batch_size * size * n * 0.6e-10
+        else:
+            seconds += visits * size * step
+    return seconds
+
+
+def sweep(
+    runs: Iterable[Run],
+    store: Store,
+    workers: int = 1,
+    on_done: Callable[[Progress], None] | None = None,
+) -> int:
+    """Carry out the runs that the store lacks, storing each as it ends. Returns how many that were.
+
+    Runs do not influence each other: the results are the same for any number of workers. Killed at any moment, a sweep loses
+    at most the runs in flight. Errors: ValueError for workers < 1; SweepError, after all others are stored, when a run failed.
+    """
+    if workers < 1:
+        raise ValueError(f"workers must be a whole number of at least 1, got {workers}")
+    todo = sorted(store.missing(runs), key=cost, reverse=True)
+    began, spent, total = time.perf_counter(), 0.0, sum(map(cost, todo))
+    failures = []
+    for done, (run, result) in enumerate(_outcomes(todo, min(workers, len(todo) or 1)), start=1):
+        if isinstance(result, str):
+            failures.append(result)
+            continue
+        store.put(run, result, provenance())
+        spent += cost(run)
+        left = (time.perf_counter() - began) * (total - spent) / spent if spent else 0.0
+        if on_done:
+            on_done(Progress(run, result, done, len(todo), left))
+    if failures:
+        raise SweepError(f"{len(failures)} of {len(todo)} runs failed; the first:\n{failures[0]}")
+    return len(todo)
+
+
+def _outcomes(todo: Sequence[Run], workers: int) -> Iterator[tuple[Run, Result | str]]:
+    if workers == 1:
+        yield from map(_attempt, todo)
+        return
+    with _backend():
+        parallel = joblib.Parallel(n_jobs=workers, batch_size=1, pre_dispatch="n_jobs", return_as="generator_unordered")
+        yield from parallel(joblib.delayed(_attempt)(run, os.getpid()) for run in todo)
+
+
+@contextmanager
+def _backend() -> Iterator[None]:
+    if module := os.environ.get("FLATPROOF_BACKEND_MODULE"):
+        importlib.import_module(module)
+    name = os.environ.get("FLATPROOF_BACKEND", "loky")
+    try:
+        with joblib.parallel_config(backend=name):
+            yield
+    except ValueError as error:
+        if "backend" not in str(error).lower():
+            raise
+        raise ValueError(f"FLATPROOF_BACKEND={name!r} is not a backend that joblib knows: {error}") from None
+
+
+def _attempt(run: Run, parent: int | None = None) -> tuple[Run, Result | str]:
+    """Train, in a worker; an unexpected error travels back as text so that it cannot take other runs with it."""
+    if parent is not None and os.getppid() == parent:
+        _end_with(parent)
+    try:
+        return run, train(run)
+    except Exception:  # reported by the sweep, with its traceback
+        return run, f"{run}\n{traceback.format_exc()}"
+
+
+_watched: set[int] = set()
+
+
+def _end_with(parent: int) -> None:
+    """End this worker process when its parent is gone, so that a killed sweep does not keep computing what nobody stores."""
+    if parent in _watched:
+        return
+    _watched.add(parent)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,14 @@
+"""Owns the thread count: runs use one thread each, so that their results do not depend on what runs beside them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import scipy.linalg.cython_blas  # noqa: F401  (numba's matrix products call this library: it must be loaded to be limited)
+import threadpoolctl
+
+
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """Within the block every BLAS and OpenMP pool of this process uses one thread."""
+    with threadpoolctl.threadpool_limits(1):
+        yield

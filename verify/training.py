@@ -1,0 +1,142 @@
+"""Owns `train`: one run from its settings to its measured curve, in chunks between log-spaced checkpoints."""
+
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import synth
+import theory
+from theory.architectures import Network
+from verify import fused
+from verify.initialization import initial_network
+from verify.runs import Phase, Run
+from verify.threads import single_threaded
+
+CHECKPOINTS = 48  # log-spaced measurements a run, besides the ends of its phases
+LARGEST_CHUNK = 2_000_000  # samples visited in one kernel call: bounds the memory that their order takes
+ORDER, NOISE = 3, 4  # streams of the run's seed, beside synth's 0, 1 and the initialization's 2
+CURVE = ("epoch", "train_loss", "test_accuracy", "test_loss", "trace")
+
+Measurement = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run left behind.
+
+    status: "finished" or "diverged". curve: for each name in CURVE a list over checkpoints; `trace` is that of the Hessian of
+    the training loss, residual term included, evaluated in float64. lower_bound: what the trace of no interpolating network
+    goes below. network: the final one, None when diverged. diverged_at: epoch in which the loss stopped being finite.
+    """
+
+    status: str
+    curve: dict[str, list[float]]
+    lower_bound: float
+    network: Network | None
+    diverged_at: int | None
+    seconds: float
+
+    def final(self, name: str) -> float:
+        """The last measurement of a curve."""
+        return self.curve[name][-1]
+
+
+def checkpoints(run: Run) -> list[int]:
+    """Epochs at which a run is measured: 0, log-spaced ones, and the end of each phase."""
+    spaced = np.unique(np.geomspace(1, run.epochs, CHECKPOINTS).round().astype(int))
+    ends = np.cumsum([phase.epochs for phase in run.phases])
+    return sorted({0, *map(int, spaced), *map(int, ends)})
+
+
+def _segments(run: Run, n: int) -> list[tuple[Phase, int, bool]]:
+    """Kernel calls: (phase, epochs, measure afterwards), none longer than LARGEST_CHUNK samples and none across phases."""
+    marks = checkpoints(run)
+    longest = max(1, LARGEST_CHUNK // n)
+    out, ends = [], np.cumsum([phase.epochs for phase in run.phases])
+    for start, stop in itertools.pairwise(marks):
+        phase = run.phases[int(np.searchsorted(ends, start, side="right"))]
+        while start < stop:
+            epochs = min(longest, stop - start)
+            start += epochs
+            out.append((phase, epochs, start == stop))
+    return out
+
+
+def test_set(data: synth.Data, run: Run) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """The points on which test error is measured: the whole population where it is small enough, else fresh samples."""
+    if data.size is not None and data.size <= run.test_points:
+        return data.enumerate()
+    return data.sample(run.test_points, run.seed)
+
+
+def measure(network: Network, data: synth.Data, test: tuple[NDArray[Any], NDArray[Any]]) -> Measurement:
+    """Training loss, test accuracy (share of y f(x) > 0), test loss (mean squared) and trace of the Hessian, in float64."""
+    exact = network.astype("float64")
+    with np.errstate(over="ignore", invalid="ignore"):
+        f = theory.forward(exact, test[0], train_x=data.x)
+        return {
+            "train_loss": theory.loss(exact, data.x, data.y),
+            "test_accuracy": float(np.mean(f * test[1] > 0)),
+            "test_loss": float(np.mean((f - test[1]) ** 2)),
+            "trace": theory.trace_of_hessian(exact, data.x, data.y),
+        }
+
+
+def train(
+    run: Run,
+    data: synth.Data | None = None,
+    on_checkpoint: Callable[[int, Measurement], None] | None = None,
+) -> Result:
+    """Carry out a run. The result depends on the settings alone, not on other runs, workers or the cutting into chunks.
+
+    Args: data, to train on in place of `run.data` (`synth.given` makes one of plain arrays); `on_checkpoint(epoch,
+    measurement)`, called at each checkpoint. Errors: ValueError when the data refuse their settings.
+    """
+    began = time.perf_counter()
+    data = run.data.build() if data is None else data
+    start = initial_network(run.architecture, data.x.shape[1], run.width, run.seed, run.first_layer_scale, run.epsilon)
+    network = start.astype(run.dtype)
+    order, noise = (np.random.default_rng(np.random.SeedSequence([run.seed, s])) for s in (ORDER, NOISE))
+    n, test = len(data.y), test_set(data, run)
+    curve: dict[str, list[float]] = {name: [] for name in CURVE}
+    bound = theory.trace_lower_bound(run.architecture, data.x, data.y, run.epsilon)
+    epoch = 0
+
+    def record(values: Measurement) -> None:
+        for name in CURVE:
+            curve[name].append(float(epoch) if name == "epoch" else values[name])
+        if on_checkpoint:
+            on_checkpoint(epoch, values)
+
+    def diverged() -> Result:
+        return Result("diverged", curve, bound, None, epoch, time.perf_counter() - began)
+
+    record(measure(network, data, test))
+    with single_threaded():
+        for phase, epochs, due in _segments(run, n):
+            visits = order.permuted(np.tile(np.arange(n), (epochs, 1)), axis=1)
+            jitter = phase.label_noise * noise.standard_normal(visits.shape) if phase.label_noise else None
+            network, stop = _engine(run, phase)(network, data.x, data.y, visits, jitter, phase)
+            if stop is not None:
+                epoch += stop // -(-n // phase.batch_size)
+                return diverged()
+            epoch += epochs
+            if due:
+                values = measure(network, data, test)
+                if not all(map(np.isfinite, values.values())):
+                    return diverged()
+                record(values)
+    return Result("finished", curve, bound, network, None, time.perf_counter() - began)
+
+
+def _engine(run: Run, phase: Phase) -> Callable[..., tuple[Network, int | None]]:
+    if run.engine == "fused" and fused.supports(run.architecture, phase):
+        return fused.advance
+    from verify import reference  # torch is slow to import
+
+    return reference.advance
