@@ -65,15 +65,16 @@ def sweep(
     if workers < 1:
         raise ValueError(f"workers must be a whole number of at least 1, got {workers}")
     todo = sorted(store.missing(runs), key=cost, reverse=True)
-    began, spent, total = time.perf_counter(), 0.0, sum(map(cost, todo))
+    processes = min(workers, len(todo) or 1)
+    seconds, spent, total = 0.0, 0.0, sum(map(cost, todo))
     failures = []
-    for done, (run, result) in enumerate(_outcomes(todo, min(workers, len(todo) or 1)), start=1):
+    for done, (run, result) in enumerate(_outcomes(todo, processes), start=1):
         if isinstance(result, str):
             failures.append(result)
             continue
         store.put(run, result, provenance())
-        spent += cost(run)
-        left = (time.perf_counter() - began) * (total - spent) / spent if spent else 0.0
+        seconds, spent = seconds + result.seconds, spent + cost(run)
+        left = seconds / spent * (total - spent) / processes
         if on_done:
             on_done(Progress(run, result, done, len(todo), left))
     if failures:
