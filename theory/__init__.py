@@ -1,5 +1,6 @@
-"""What is claimed about flat two-layer ReLU networks: closed forms, constructions, bounds. numpy only at import; never torch."""
+"""What is claimed about flat two-layer ReLU networks: closed forms, constructions, bounds. Plain arrays in and out; never torch."""
 
+from theory import claims
 from theory.architectures import (
     ARCHITECTURES,
     DeepNetwork,
@@ -11,13 +12,17 @@ from theory.architectures import (
     trace_lower_bound,
     trace_of_hessian,
 )
+from theory.constructions import generalizing_network, memorizing_network
 
 __all__ = [
     "ARCHITECTURES",
     "DeepNetwork",
     "Network",
+    "claims",
     "forward",
+    "generalizing_network",
     "loss",
+    "memorizing_network",
     "normalizer",
     "squared_gradient_norms",
     "trace_lower_bound",

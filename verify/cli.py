@@ -5,7 +5,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table as Grid
+from rich.text import Text
 
 if TYPE_CHECKING:
     import synth
@@ -135,7 +136,7 @@ def _show(artifacts: "list[Artifact]") -> None:
         for column in brief.columns:
             grid.add_column(column)
         for row in brief.to_numpy().tolist():
-            grid.add_row(*map(str, row))
+            grid.add_row(*(Text(str(cell)) for cell in row))
         (console if console.is_terminal else Console(width=120)).print(grid)
 
 
@@ -149,6 +150,36 @@ def _check_writable(folder: Path) -> None:
     probe = folder / f".probe.{os.getpid()}"
     probe.write_bytes(b"")
     probe.unlink()
+
+
+@app.command()
+def claims(
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Statements to show in full; a table of all if none.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects.")] = False,
+    store: StorePath = STORE,
+) -> None:
+    """Examine the printed statements now: what is proved, certified, tested, refuted (with the correction) or open."""
+    from verify.claims import in_full, table
+    from verify.experiments import examine
+    from verify.store import Store
+
+    with refusing_bad_input():
+        db = Store(store) if store.exists() else None
+        found = examine(ids or [], db)
+    listed = []
+    with console.status("examining") if console.is_terminal and not as_json else nullcontext():
+        for one in found:
+            if ids and not as_json:
+                console.print(in_full(one) + "\n", markup=False, highlight=False, soft_wrap=True)
+            listed.append(one)
+    if as_json:
+        print(json.dumps([asdict(one) for one in listed], ensure_ascii=False))
+    elif not ids:
+        everything = table("all/claims", listed)
+        _show([everything])
+        console.print(everything.notes[1], highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -51,6 +51,8 @@ def write_csv(path: Path, text: str) -> Path:
         (["train", "--architecture", "bias", "--data", "absent.csv"], "absent.csv"),
         (["train", "--architecture", "bias", "--data", "good.csv", "--test", "wide.csv"], "test_x must have 2 columns"),
         (["train", "--architecture", "bias", "--test", "good.csv"], "--test needs --data"),
+        (["claims", "wen2023/lemma-9.9"], "unknown statement 'wen2023/lemma-9.9'; expected an id of the ledger, such as wen2023/"),
+        (["claims", "--store", "text.txt"], "store text.txt is not a flatproof store"),
         (["train"], "Missing option"),
         (["bench", "train", "--repeats", "0"], "--repeats must be a whole number of at least 1"),
         (["teleport"], "No such command 'teleport'"),
@@ -102,7 +104,8 @@ def results(folder: Path) -> dict[str, bytes]:
 
 def test_a_killed_sweep_goes_on_and_gives_the_same_bytes(tmp_path: Path) -> None:
     """SIGKILL in the middle, twice; what was stored stays, and every file equals that of a sweep that nobody disturbed."""
-    arguments = ["reproduce", "--scale", "smoke", "--seeds", "3", "--out", "out", "--store", "s.sqlite"]
+    figures = [f"wen2023/figure-{f}" for f in ("1a", "1b", "2a", "4a", "4b", "6a")]
+    arguments = ["reproduce", "wen2023/table-1", *figures, "--scale", "smoke", "--seeds", "3", "--out", "out", "--store", "s.sqlite"]
     whole = tmp_path / "whole"
     whole.mkdir()
     done = flatproof(*arguments, "--workers", "1", cwd=whole)
@@ -185,8 +188,22 @@ def test_results_do_not_depend_on_the_workers(tmp_path: Path) -> None:
     ]
 
 
+def test_claims_in_full_and_as_json(tmp_path: Path) -> None:
+    done = flatproof("claims", "wen2023/proposition-4.2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "status     refuted" in done.stdout
+    assert "corrected  The same with r = (d+1)^(1/4)" in done.stdout
+    as_json = flatproof("claims", "--json", "wen2023/proposition-4.2", "wen2023/lemma-4.1", "wen2023/figure-5a", cwd=tmp_path)
+    said = json.loads(as_json.stdout)
+    assert [c["id"] for c in said] == ["wen2023/proposition-4.2", "wen2023/lemma-4.1", "wen2023/figure-5a"]
+    assert {"id", "status", "printed", "corrected", "evidence"} <= set(said[0])
+    assert [c["status"] for c in said] == ["refuted", "proved", "open"]
+    assert said[1]["corrected"] is None
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_help_names_every_command(tmp_path: Path) -> None:
     done = flatproof("--help", cwd=tmp_path)
     assert done.returncode == 0
-    for name in ("reproduce", "report", "train", "bench"):
+    for name in ("reproduce", "report", "claims", "train", "bench"):
         assert name in done.stdout

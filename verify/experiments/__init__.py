@@ -1,8 +1,10 @@
 """The registry of experiments, one module a paper, each offering what `Experiment` lists. A new paper is a module named here."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from difflib import get_close_matches
 from typing import Protocol
 
+from theory.claims import Claim, statements
 from verify.experiments import wen2023
 from verify.report import Artifact
 from verify.runs import Run
@@ -24,6 +26,12 @@ class Experiment(Protocol):
 
     def grid(self, only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Run]]:
         """The runs that the artifacts `only` need, each with the name of its row."""
+
+    def claims(self, ids: Sequence[str], store: Store | None) -> list[Claim]:
+        """The paper's empirical claims among `ids` (all if empty), judged from stored runs."""
+
+    def claim_ids(self) -> list[str]:
+        """The ids of the paper's empirical claims."""
 
     def build(self, only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
         """The artifacts `only`, from stored runs alone."""
@@ -48,6 +56,22 @@ def select(ids: Sequence[str]) -> dict[str, list[str]]:
             raise ValueError(f"unknown id {name!r}; expected one of: {', '.join(everything)}")
         chosen.setdefault(paper, []).extend(a for a in found if a not in chosen.get(paper, []))
     return chosen
+
+
+def examine(ids: Sequence[str], store: Store | None) -> Iterator[Claim]:
+    """The ledger: statements of `theory.claims` and the papers' empirical claims, all if no ids; examined as they are asked for.
+
+    Errors: ValueError naming an unknown id and those that resemble it.
+    """
+    known: dict[str, Callable[[], Claim]] = {id: statement.claim for id, statement in statements().items()}
+    for experiment in EXPERIMENTS.values():
+        for id in experiment.claim_ids():
+            known[id] = lambda id=id, e=experiment: e.claims([id], store)[0]  # type: ignore[misc]
+    for id in ids:
+        if id not in known:
+            near = get_close_matches(id, known, n=3, cutoff=0.3) or list(known)[:3]
+            raise ValueError(f"unknown statement {id!r}; expected an id of the ledger, such as {', '.join(near)}")
+    return (known[id]() for id in (ids or known))
 
 
 def check_scale(scale: str) -> str:
