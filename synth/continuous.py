@@ -14,8 +14,8 @@ def _sphere(rng: np.random.Generator, count: int, d: int) -> Array:
 
 
 def _radius(value: float, above: float) -> float:
-    if not np.isfinite(value) or value <= above:
-        raise ValueError(f"radius must be a finite number above {above:g}, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not above < value < 1e150:
+        raise ValueError(f"radius must be a number above {above:g} and below 1e150, got {value!r}")
     return float(value)
 
 
@@ -32,7 +32,7 @@ def uniform_ball(d: int = 10, n: int = 100, seed: int = 0, radius: float | None 
         return x, np.abs(x[:, 0]) - np.abs(x[:, 1])
 
     x, y = draw(n, generator(seed, TRAIN))
-    return Data("uniform_ball", x, y, {"d": d, "n": n, "seed": seed, "radius": r}, draw)
+    return Data("uniform_ball", x, y, {"d": d, "n": n, "seed": int(seed), "radius": r}, draw)
 
 
 def unit_circle(
@@ -50,6 +50,8 @@ def unit_circle(
     Errors: ValueError for d < 2, n < 1, a radius of at most 1 (other than exactly 1 when d = 2), or labels of a wrong shape.
     """
     d, n = positive("d", d, least=2), positive("n", n)
+    if label is not None and not callable(label):
+        raise ValueError(f"label must be a function of (k, 2) arrays, got {label!r}")
     if d == 2:
         if radius is not None and radius != 1:
             raise ValueError(f"radius must be 1 when d = 2, got {radius!r}")
@@ -61,9 +63,9 @@ def unit_circle(
         circle = _sphere(rng, count, 2)
         rest = _sphere(rng, count, d - 2) * np.sqrt(r**2 - 1) if d > 2 else np.empty((count, 0))
         y = 2 * circle[:, 0] * circle[:, 1] if label is None else np.asarray(label(circle), dtype=np.float64)
-        if y.shape != (count,):
-            raise ValueError(f"label must return shape ({count},), got {y.shape}")
+        if y.shape != (count,) or not np.isfinite(y).all():
+            raise ValueError(f"label must return shape ({count},) of finite numbers, got shape {y.shape}")
         return np.hstack([circle, rest]), y
 
     x, y = draw(n, generator(seed, TRAIN))
-    return Data("unit_circle", x, y, {"d": d, "n": n, "seed": seed, "radius": r}, draw)
+    return Data("unit_circle", x, y, {"d": d, "n": n, "seed": int(seed), "radius": r}, draw)

@@ -44,9 +44,9 @@ def parity(d: int = 30, n: int = 100, seed: int = 0, k: int = 2) -> Data:
     """
     d, n, k = positive("d", d), positive("n", n), positive("k", k)
     if k > d:
-        raise ValueError(f"k must be at most d = {d}, got {k}")
+        raise ValueError(f"d must be at least k = {k}, the number of relevant coordinates, got {d}")
     x = _signs(generator(seed, TRAIN), n, d)
-    return _population("parity", x, k, {"d": d, "n": n, "seed": seed, "k": k})
+    return _population("parity", x, k, {"d": d, "n": n, "seed": int(seed), "k": k})
 
 
 def complete_parity(d: int = 6, n: int | None = None, seed: int = 0) -> Data:
@@ -68,7 +68,7 @@ def complete_parity(d: int = 6, n: int | None = None, seed: int = 0) -> Data:
             break
     heads = cube(2)
     x = np.hstack([np.repeat(heads, size, axis=0), np.tile(rest, (4, 1))])
-    return _population("complete_parity", x, 2, {"d": d, "n": n, "seed": seed})
+    return _population("complete_parity", x, 2, {"d": d, "n": n, "seed": int(seed)})
 
 
 def _distinct_signs(rng: np.random.Generator, size: int, d: int) -> Array:

@@ -11,9 +11,12 @@ TRAIN, TEST = 0, 1
 
 
 def generator(seed: int, stream: int) -> np.random.Generator:
-    """The generator of one stream of one seed (PCG64, seeded through SeedSequence: equal on every platform)."""
-    if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or seed < 0:
-        raise ValueError(f"seed must be a whole number of at least 0, got {seed!r}")
+    """The generator of one stream of one seed (PCG64, seeded through SeedSequence: equal on every platform).
+
+    SeedSequence works on 32-bit words; seeds of one word keep the streams apart.
+    """
+    if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed must be a whole number of at least 0 and below 2^32, got {seed!r}")
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([int(seed), stream])))
 
 
@@ -76,7 +79,11 @@ def given(x: Array, y: Array, test_x: Array | None = None, test_y: Array | None 
 
 
 def _pair(x_name: str, x: Array, y_name: str, y: Array) -> tuple[Array, Array]:
-    points, labels = np.array(x, dtype=np.float64), np.array(y, dtype=np.float64)
+    raw = {name: np.asarray(values) for name, values in ((x_name, x), (y_name, y))}
+    for name, values in raw.items():
+        if values.dtype.kind not in "fiub":
+            raise ValueError(f"{name} must hold real numbers, got dtype {values.dtype}")
+    points, labels = (values.astype(np.float64) for values in raw.values())
     if points.ndim != 2 or 0 in points.shape:
         raise ValueError(f"{x_name} must have shape (n, d) with n, d >= 1, got {points.shape}")
     if labels.shape != (len(points),):

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.floating]
 Architecture = Literal["no-bias", "bias", "sim-bn", "sim-ln"]
 ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
+PARAMETERS = ("w1", "b1", "gamma", "w2")
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,11 @@ class Network:
 
     def __post_init__(self) -> None:
         check_architecture(self.architecture)
-        if self.w1.ndim != 2:
-            raise ValueError(f"w1 must have shape (m, d), got {self.w1.shape}")
+        for name in PARAMETERS:
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, _real(name, getattr(self, name)))
+        if self.w1.ndim != 2 or 0 in self.w1.shape:
+            raise ValueError(f"w1 must have shape (m, d) with m, d >= 1, got {self.w1.shape}")
         for name, value, wanted in (
             ("w2", self.w2, True),
             ("b1", self.b1, self.architecture != "no-bias"),
@@ -56,8 +60,8 @@ class Network:
                 raise ValueError(f"{name} must {'' if wanted else 'not '}be given for {self.architecture!r}")
             if value is not None and value.shape != (self.width,):
                 raise ValueError(f"{name} must have shape ({self.width},), got {value.shape}")
-        if self.architecture == "sim-ln" and not self.epsilon > 0:
-            raise ValueError(f"epsilon must be positive, got {self.epsilon}")
+        if self.architecture == "sim-ln":
+            check_epsilon(self.epsilon)
 
     @property
     def width(self) -> int:
@@ -71,7 +75,7 @@ class Network:
 
     def astype(self, dtype: str) -> "Network":
         """The same network with its parameters in another precision, copied."""
-        arrays = {n: v.astype(dtype) for n in ("w1", "w2", "b1", "gamma") if (v := getattr(self, n)) is not None}
+        arrays = {n: v.astype(dtype) for n in PARAMETERS if (v := getattr(self, n)) is not None}
         return replace(self, **arrays)
 
 
@@ -81,6 +85,21 @@ def check_architecture(architecture: str) -> Architecture:
         if architecture == known:
             return known
     raise ValueError(f"architecture must be one of {', '.join(ARCHITECTURES)}, got {architecture!r}")
+
+
+def check_epsilon(epsilon: float) -> float:
+    """Sim-LN's floor itself; ValueError unless it is a positive finite number."""
+    if not isinstance(epsilon, (int, float, np.floating)) or not 0 < epsilon < np.inf:
+        raise ValueError(f"epsilon must be a finite number above 0, got {epsilon!r}")
+    return float(epsilon)
+
+
+def _real(name: str, values: ArrayLike) -> Array:
+    """A parameter as an array of floats: its own precision if it has one, float64 for whole numbers."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{name} must hold real numbers, got dtype {array.dtype}")
+    return array if array.dtype.kind == "f" else array.astype(np.float64)
 
 
 def check_points(x: ArrayLike, y: ArrayLike | None = None, d: int | None = None) -> tuple[Array, Array]:
@@ -129,8 +148,8 @@ def _reciprocal(s: Array) -> Array:
 
 
 def forward(network: Network, x: ArrayLike, train_x: ArrayLike | None = None) -> Array:
-    """f(x), (n,). Sim-BN normalizes with the statistics of `train_x`, which defaults to x itself."""
-    points, _ = check_points(x, d=network.w1.shape[1])
+    """f(x) in float64, (n,). Sim-BN normalizes with the statistics of `train_x`, which defaults to x itself."""
+    points, network = check_points(x, d=network.w1.shape[1])[0], network.astype("float64")
     h = hidden(network, points)
     if network.gamma is not None:
         base = points if train_x is None else check_points(train_x, d=network.w1.shape[1])[0]
@@ -172,7 +191,7 @@ def trace_of_hessian(network: Network, x: ArrayLike, y: ArrayLike | None = None)
 
 def _gradients_and_laplacians(network: Network, x: Array) -> tuple[Array, Array]:
     """Per training input: squared norm of the gradient of f and Laplacian of f, both over all parameters, (n,) each."""
-    inputs = with_ones(network.architecture, x)
+    inputs, network = with_ones(network.architecture, x), network.astype("float64")
     h, a = hidden(network, x), network.w2
     on, length = h > 0, np.sum(inputs**2, axis=1)
     if network.gamma is not None:
@@ -191,19 +210,23 @@ def _gradients_and_laplacians(network: Network, x: Array) -> tuple[Array, Array]
 
 
 def _sim_bn(inputs: Array, h: Array, a: Array, gamma: Array) -> tuple[Array, Array]:
-    """Sim-BN: with u = h / s and c_j = (1/n) sum_k h_kj x'_k, d u_ij / d w_j = (A_ij x'_i - u_ij c_j / s_j) / s_j."""
-    n, length = len(inputs), np.sum(inputs**2, axis=1)
-    on = h > 0
+    """Sim-BN: with u = h / s, c = (1/n) sum_k u_k x'_k and e_i = A_i x'_i - u_i c, neuron by neuron,
+
+        grad_w u_i = e_i / s,   Laplacian_w u_i = -(2 e_i . c + u_i (1/n) sum_k ||e_k||^2) / s^2.
+
+    The e_i are formed as vectors: for a neuron that sees few samples they are tiny differences, and s may be tiny too.
+    """
+    n = len(inputs)
     inverse = _reciprocal(np.sqrt(np.mean(h**2, axis=0)))
     u = h * inverse
-    c = inputs.T @ h / n * inverse  # c_j / s_j, (d', m)
-    along, c_norm = inputs @ c, np.sum(c**2, axis=0)
-    weight = a * gamma * inverse
-    first = (length[:, None] * on - 2 * on * u * along + u**2 * c_norm) @ weight**2
-    norms = first + u**2 @ (a**2 + gamma**2)
-    moment = (on * length[:, None]).mean(axis=0)  # trace of (1/n) sum_k A_kj x'_k x'_k^T
-    laplacian = (-2 * on * along - u * moment + 3 * u * c_norm) @ (weight * inverse)
-    return norms, laplacian
+    norms, laplacians = u**2 @ (a**2 + gamma**2), np.zeros(n)
+    for j in np.flatnonzero(inverse):
+        c = u[:, j] @ inputs / n
+        e = (h[:, j] > 0)[:, None] * inputs - u[:, j : j + 1] * c
+        squares, weight = np.sum(e**2, axis=1), a[j] * gamma[j]
+        norms += squares * (weight * inverse[j]) ** 2
+        laplacians -= weight * inverse[j] ** 2 * (2 * e @ c + u[:, j] * squares.mean())
+    return norms, laplacians
 
 
 def trace_lower_bound(architecture: str, x: ArrayLike, y: ArrayLike, epsilon: float = 1e-3) -> float:
@@ -223,7 +246,7 @@ def trace_lower_bound(architecture: str, x: ArrayLike, y: ArrayLike, epsilon: fl
     if kind == "sim-bn":
         return float(4 * sum(np.sqrt(np.mean(np.maximum(sign * labels, 0) ** 2)) for sign in (1, -1)))
     if kind == "sim-ln":
-        return float(2 * np.mean(np.minimum(1, 2 * reach / epsilon)))
+        return float(2 * np.mean(np.minimum(1, 2 * reach / check_epsilon(epsilon))))
     return float(4 * np.mean(reach))
 
 

@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
+from verify.errors import UserError
+
 if TYPE_CHECKING:
     import synth
     from verify.report import Artifact
@@ -31,20 +33,16 @@ app.add_typer(bench, name="bench")
 console = Console()
 
 
-class BadInput(Exception):
-    """What the user gave cannot be used; the message is the one line that says so."""
-
-
 @contextmanager
 def refusing_bad_input() -> Iterator[None]:
-    """Turn the errors that bad input causes into BadInput."""
+    """Turn the errors that bad input causes into UserError."""
     try:
         yield
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
-        raise BadInput(f"cannot use{where}: {error.strerror or error}") from error
+        raise UserError(f"cannot use{where}: {error.strerror or error}") from error
     except ValueError as error:
-        raise BadInput(str(error)) from error
+        raise UserError(str(error)) from error
 
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of papers, tables or figures; all if none.")]
@@ -94,13 +92,13 @@ def _reproduce(ids: list[str], scale: str, seeds: int | None, workers: int | Non
     with refusing_bad_input():
         chosen = {EXPERIMENTS[paper]: artifacts for paper, artifacts in select(ids).items()}
         check_scale(scale)
-        if seeds is not None and seeds < 1:
-            raise ValueError(f"--seeds must be a whole number of at least 1, got {seeds}")
+        if seeds is not None and not 1 <= seeds <= 10**5:
+            raise ValueError(f"--seeds must be a whole number of {'at least 1' if seeds < 1 else 'at most 100000'}, got {seeds}")
         if workers is not None and workers < 1:
             raise ValueError(f"--workers must be a whole number of at least 1, got {workers}")
-        _check_writable(out)
         if workers is None and not path.exists():
             raise ValueError(f"store {path} does not exist; expected one that 'flatproof reproduce' has written")
+        _check_writable(out)
         opened = Store(path)
     count = {e: seeds or e.DEFAULT_SEEDS[scale] for e in chosen}
     with opened as db:
@@ -219,10 +217,14 @@ def train(
             said = "  ".join(f"{name} {values[name]:.4g}" for name in CURVE[1:])
             console.print(f"epoch {epoch:>8,}  {said}", highlight=False, soft_wrap=True)
 
-    result = carry_out(run, points, show)
+    with refusing_bad_input():
+        result = carry_out(run, points, show)
     if as_json:
         outcome = {k: getattr(result, k) for k in ("status", "curve", "lower_bound", "diverged_at", "seconds")}
-        print(json.dumps(outcome | {"settings": run.settings()}))
+        settings = run.settings()
+        if data is not None:
+            settings["data"] = {"file": str(data), "test": test and str(test), **points.settings}
+        print(json.dumps(outcome | {"settings": settings}))
         return
     if result.status == "diverged":
         console.print(f"diverged in epoch {result.diverged_at}")
@@ -243,28 +245,52 @@ def _own_points(path: Path, test: Path | None) -> "synth.Data":
 
 
 def read_points(path: Path) -> tuple[Any, Any]:
-    """Points (n, d) and labels (n,) of a CSV file with a row a point, the label last, a header line or none.
+    """Points (n, d) and labels (n,) of a CSV file: a row a point, the label last. Blank lines and lines from # on are skipped.
 
-    Errors: ValueError naming the file and the line or column that is not finite numbers; OSError when it cannot be read.
+    A first row without a single number is a header. Errors: ValueError naming the file and the line that is not as wide as the
+    first or holds something else than finite numbers; OSError when the file cannot be read.
     """
-    import numpy as np
-    import pandas as pd
+    import csv
+    from math import isfinite
 
+    import numpy as np
+
+    def number(cell: str) -> float | None:
+        try:
+            return float(cell)
+        except ValueError:
+            return None
+
+    rows: list[list[float]] = []
+    width = 0
     try:
-        frame = pd.read_csv(path, header=None, dtype=str, skip_blank_lines=True, comment="#")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not a table of numbers separated by commas: {error}") from None
-    first = pd.to_numeric(frame.iloc[0], errors="coerce")
-    if first.isna().all():
-        frame = frame.iloc[1:]
-    values = frame.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
-    if values.shape[0] < 1 or values.shape[1] < 2:
-        raise ValueError(f"{path} must hold at least one row of at least two numbers, the label last; got shape {values.shape}")
-    bad = np.argwhere(~np.isfinite(values))
-    if len(bad):
-        row, column = map(int, bad[0])
-        raise ValueError(f"{path}: row {row + 1}, column {column + 1} must be a finite number, got {frame.iloc[row, column]!r}")
-    return values[:, :-1], values[:, -1]
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            for cells in reader:
+                if not "".join(cells).strip() or cells[0].lstrip().startswith("#"):
+                    continue
+                where = f"{path}, line {reader.line_num}"
+                values = [number(cell) for cell in cells]
+                if not width:
+                    width = len(cells)
+                    if width < 2:
+                        raise ValueError(f"{where} must hold at least two numbers, the label last, got {cells}")
+                    if all(v is None for v in values):
+                        continue
+                    if values == list(range(width)):
+                        raise ValueError(f"{where} counts columns 0 to {width - 1}; expected a point, or names of columns")
+                if len(cells) != width:
+                    raise ValueError(f"{where} must hold {width} numbers like the first row, got {len(cells)}")
+                for column, (cell, value) in enumerate(zip(cells, values, strict=True), start=1):
+                    if value is None or not isfinite(value):
+                        raise ValueError(f"{where}, column {column} must be a finite number, got {cell!r}")
+                rows.append([v for v in values if v is not None])
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} is not a text table of numbers separated by commas: {error}") from None
+    if not rows:
+        raise ValueError(f"{path} must hold at least one row of numbers, got none")
+    table = np.array(rows)
+    return table[:, :-1], table[:, -1]
 
 
 @bench.command("train")
@@ -305,8 +331,10 @@ def main() -> None:
     try:
         status = app(standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)
-    except BadInput as error:
+    except UserError as error:
         _fail(str(error), 2)
+    except MemoryError as error:
+        _fail(f"out of memory: {error}; expected smaller sizes", 1)
     except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted; finished runs are stored, and the same command goes on from there", 130)
     except BrokenPipeError:

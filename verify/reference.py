@@ -42,15 +42,13 @@ def advance(
     for epoch, permutation in enumerate(torch.as_tensor(order)):
         for start in range(0, len(permutation), phase.batch_size):
             batch = permutation[start : start + phase.batch_size]
-            targets = labels[batch]
+            loss_at, targets, jitter = _loss_at(module, inputs[batch]), labels[batch], torch.zeros((), dtype=dtype)
             if noise is not None:
-                targets = targets + torch.as_tensor(noise[epoch, start : start + phase.batch_size], dtype=dtype)
-            loss = _loss(module, inputs[batch], targets)
-            parameters = (
-                optimizers.sam(loss, parameters, phase.lr, phase.rho, phase.weight_decay)
-                if phase.rho
-                else (optimizers.sgd(loss, parameters, phase.lr, phase.weight_decay))
-            )
+                jitter = torch.as_tensor(noise[epoch, start : start + phase.batch_size], dtype=dtype)
+            if phase.rho:
+                parameters = optimizers.sam(loss_at(targets + jitter), parameters, phase.lr, phase.rho, phase.weight_decay)
+            else:
+                parameters = optimizers.label_noise_sgd(loss_at, targets, jitter, parameters, phase.lr, phase.weight_decay)
             if not all(bool(p.isfinite().all()) for p in parameters.values()):
                 return module.network(), step
             step += 1
@@ -60,8 +58,6 @@ def advance(
     return module.network(), None
 
 
-def _loss(module: TwoLayer, x: Tensor, y: Tensor) -> Callable[[optimizers.Parameters], Tensor]:
-    def loss(parameters: optimizers.Parameters) -> Tensor:
-        return objectives.mse(functional_call(module, parameters, (x,)), y)
-
-    return loss
+def _loss_at(module: TwoLayer, x: Tensor) -> Callable[[Tensor], optimizers.Loss]:
+    """Labels (b,) to the loss of the parameters on the batch x (b, d) with these labels."""
+    return lambda y: lambda parameters: objectives.mse(functional_call(module, parameters, (x,)), y)

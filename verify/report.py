@@ -48,9 +48,10 @@ class Figure:
 Artifact = Table | Figure
 
 
-def collected(stored: Sequence[Stored], **settings: str) -> dict[str, str]:
-    """The provenance of several runs: settings, then each field's values, with counts of runs where they are not the same."""
-    out = dict(settings) | {"runs": str(len(stored))}
+def collected(stored: Sequence[Stored], scale: str) -> dict[str, str]:
+    """The provenance of several runs: their seeds, then each field's values, with counts of runs where they are not the same."""
+    seeds = sorted({int(one.settings["seed"]) for one in stored})
+    out = {"scale": scale, "seeds": ", ".join(map(str, seeds)), "runs": str(len(stored))}
     for name in dict.fromkeys(key for one in stored for key in one.provenance):
         values = Counter(one.provenance.get(name, "unknown") for one in stored)
         same = len(values) == 1
@@ -150,9 +151,19 @@ _LATEX = {
 _latex: Callable[[object], str] = lambda cell: "".join(_LATEX.get(c, c) for c in str(cell))  # noqa: E731
 
 
+def _descriptor(path: Path) -> dict[str, Any] | None:
+    """What `_describe` wrote, or None for any other JSON file that lies there."""
+    try:
+        entry = json.loads(path.read_text())
+    except ValueError:
+        return None
+    ours = isinstance(entry, dict) and {"id", "title", "notes", "provenance", "kind"} <= set(entry)
+    return entry if ours and stem(path.parent.parent, entry["id"]).with_suffix(".json") == path else None
+
+
 def write_page(out: Path) -> Path:
     """out/index.html from the descriptors found in out/*/."""
-    entries = [json.loads(path.read_text()) for path in sorted(out.glob("*/*.json"))]
+    entries = [entry for path in sorted(out.glob("*/*.json")) if (entry := _descriptor(path))]
     for entry in entries:
         entry["path"] = stem(Path(), entry["id"]).as_posix()
         entry["anchor"] = entry["id"].replace("/", "-")

@@ -3,9 +3,12 @@
 import hashlib
 import json
 import math
+import operator
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+import numpy as np
 
 import synth
 from theory.architectures import check_architecture
@@ -23,20 +26,35 @@ DTYPES = ("float32", "float64")
 ENGINES = ("fused", "reference")
 
 
-def _whole(name: str, value: object, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+def _whole(name: str, value: object, least: int, most: int = 10**12) -> int:
+    """`value` as an int in range (numpy's integers too); ValueError names the setting otherwise."""
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        number = least - 1
+    if isinstance(value, bool) or not least <= number <= most:
+        bounds = f"at least {least}" if number < least else f"at most {most}"
+        raise ValueError(f"{name} must be a whole number of {bounds}, got {value!r}")
+    return number
 
 
-def _number(name: str, value: object, least: float, strictly: bool = False) -> None:
-    ok = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+def _number(name: str, value: object, least: float, strictly: bool = False) -> float:
+    """`value` as a finite float in range; ValueError names the setting otherwise."""
+    ok = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool) and math.isfinite(value)
     if not ok or value < least or (strictly and value == least):  # type: ignore[operator]
         raise ValueError(f"{name} must be a finite number {'above' if strictly else 'of at least'} {least:g}, got {value!r}")
+    return float(value)  # type: ignore[arg-type]
 
 
 def _one_of(name: str, value: object, known: tuple[str, ...]) -> None:
     if value not in known:
         raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+
+
+def _set(frozen: object, /, **values: object) -> None:
+    """Replace fields of frozen settings by their checked form, so that equal settings have equal addresses."""
+    for name, value in values.items():
+        object.__setattr__(frozen, name, value)
 
 
 @dataclass(frozen=True)
@@ -49,6 +67,10 @@ class DataSpec:
 
     def __post_init__(self) -> None:
         _one_of("data", self.name, tuple(GENERATORS))
+        _set(self, seed=_whole("seed", self.seed, 0, 2**32 - 1))
+        if not isinstance(self.settings, dict):
+            raise ValueError(f"data settings must be a dictionary, got {self.settings!r}")
+        _set(self, settings={k: v.item() if isinstance(v, np.generic) else v for k, v in self.settings.items()})
 
     def build(self) -> synth.Data:
         """The data set; ValueError when the generator refuses its settings."""
@@ -75,11 +97,11 @@ class Phase:
     label_noise: float = 0.0
 
     def __post_init__(self) -> None:
-        _number("lr", self.lr, 0, strictly=True)
-        _whole("epochs", self.epochs, 1)
-        _whole("batch_size", self.batch_size, 1)
+        _set(self, lr=_number("lr", self.lr, 0, strictly=True))
+        for name in ("epochs", "batch_size"):
+            _set(self, **{name: _whole(name, getattr(self, name), 1)})
         for name in ("rho", "weight_decay", "label_noise"):
-            _number(name, getattr(self, name), 0)
+            _set(self, **{name: _number(name, getattr(self, name), 0)})
 
 
 @dataclass(frozen=True)
@@ -105,14 +127,20 @@ class Run:
 
     def __post_init__(self) -> None:
         check_architecture(self.architecture)
-        if not self.phases:
-            raise ValueError("phases must hold at least one Phase, got none")
-        for name, least in (("width", 1), ("seed", 0), ("test_points", 1)):
-            _whole(name, getattr(self, name), least)
-        _number("first_layer_scale", self.first_layer_scale, 0)
-        _number("epsilon", self.epsilon, 0, strictly=True)
+        if not isinstance(self.phases, (tuple, list)) or not self.phases or not all(isinstance(p, Phase) for p in self.phases):
+            raise ValueError(f"phases must hold at least one Phase and nothing else, got {self.phases!r}")
+        if not isinstance(self.data, DataSpec):
+            raise ValueError(f"data must be a DataSpec, got {self.data!r}")
+        _set(self, phases=tuple(self.phases))
+        for name, least, most in (("width", 1, 10**7), ("seed", 0, 2**32 - 1), ("test_points", 1, 10**9)):
+            _set(self, **{name: _whole(name, getattr(self, name), least, most)})
+        _set(self, first_layer_scale=_number("first_layer_scale", self.first_layer_scale, 0))
+        _set(self, epsilon=_number("epsilon", self.epsilon, 0, strictly=True))
         _one_of("dtype", self.dtype, DTYPES)
         _one_of("engine", self.engine, ENGINES)
+
+    def __hash__(self) -> int:
+        return hash(self.key)
 
     def settings(self) -> dict[str, Any]:
         """The settings as plain JSON values, with the engine's version."""

@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from theory.architectures import Network
+from verify.errors import UserError
 from verify.runs import Run
 from verify.training import Result
 
@@ -19,7 +21,7 @@ APPLICATION = 0x464C5052  # "FLPR", marks the file as ours
 ARRAYS = ("w1", "b1", "gamma", "w2")
 
 
-class StoreError(ValueError):
+class StoreError(UserError):
     """The store cannot be used; one line says why and what was expected."""
 
 
@@ -91,10 +93,19 @@ class Store:
         self.close()
 
     def __contains__(self, run: Run) -> bool:
-        return self._connection.execute("SELECT 1 FROM runs WHERE key = ?", (run.key,)).fetchone() is not None
+        return self._row("SELECT 1 FROM runs WHERE key = ?", run.key) is not None
 
     def __len__(self) -> int:
-        return int(self._connection.execute("SELECT count(*) FROM runs").fetchone()[0])
+        row = self._row("SELECT count(*) FROM runs")
+        return int(row[0]) if row else 0
+
+    def _row(self, query: str, *values: str) -> tuple[Any, ...] | None:
+        """The first row of a query. Errors: StoreError when the file is damaged."""
+        try:
+            row: tuple[Any, ...] | None = self._connection.execute(query, values).fetchone()
+        except sqlite3.Error as error:
+            raise StoreError(f"store {self.path} cannot be read: {error}; expected an undamaged flatproof store") from None
+        return row
 
     def put(self, run: Run, result: Result, provenance: dict[str, str]) -> None:
         """Store a finished or diverged run, at once and durably."""
@@ -117,20 +128,25 @@ class Store:
     def get(self, run: Run) -> Stored | None:
         """The stored outcome of a run, or None."""
         query = "SELECT settings, status, outcome, network, seconds, provenance FROM runs WHERE key = ?"
-        row = self._connection.execute(query, (run.key,)).fetchone()
+        row = self._row(query, run.key)
         if row is None:
             return None
         settings, status, outcome, network, seconds, provenance = row
-        values = json.loads(outcome)
-        result = Result(
-            status,
-            values["curve"],
-            values["lower_bound"],
-            _unpack(network, run),
-            values["diverged_at"],
-            seconds,
-        )
-        return Stored(json.loads(settings), result, json.loads(provenance))
+        try:
+            values = json.loads(outcome)
+            result = Result(
+                status,
+                values["curve"],
+                values["lower_bound"],
+                _unpack(network, run),
+                values["diverged_at"],
+                seconds,
+            )
+            return Stored(json.loads(settings), result, json.loads(provenance))
+        except (ValueError, KeyError, TypeError, OSError, BadZipFile) as error:
+            raise StoreError(
+                f"store {self.path}: run {run.key[:12]} is damaged ({type(error).__name__}); expected what 'put' wrote"
+            ) from None
 
     def missing(self, runs: Iterable[Run]) -> list[Run]:
         """Those of the runs that are not stored, each once, in their order."""

@@ -11,11 +11,11 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import joblib
 
+from verify.errors import UserError
 from verify.provenance import provenance
 from verify.runs import Run
 from verify.store import Store
@@ -39,7 +39,7 @@ class Progress:
 
 def cost(run: Run) -> float:
     """Rough seconds of one run on one core, for scheduling and the time left; only ratios matter."""
-    n, d = (int(run.data.settings.get(name, default)) for name, default in (("n", 100), ("d", 30)))
+    n, d = (int(run.data.settings.get(name) or default) for name, default in (("n", 100), ("d", 30)))
     size, step = run.width * (d + 1), 0.8e-10
     seconds = 0.0
     for phase in run.phases:
@@ -66,13 +66,14 @@ def sweep(
         raise ValueError(f"workers must be a whole number of at least 1, got {workers}")
     todo = sorted(store.missing(runs), key=cost, reverse=True)
     processes = min(workers, len(todo) or 1)
+    backend()
     seconds, spent, total = 0.0, 0.0, sum(map(cost, todo))
     failures = []
-    for done, (run, result) in enumerate(_outcomes(todo, processes), start=1):
+    for done, (run, result, where) in enumerate(_outcomes(todo, processes), start=1):
         if isinstance(result, str):
             failures.append(result)
             continue
-        store.put(run, result, provenance())
+        store.put(run, result, where)
         seconds, spent = seconds + result.seconds, spent + cost(run)
         left = seconds / spent * (total - spent) / processes
         if on_done:
@@ -82,37 +83,40 @@ def sweep(
     return len(todo)
 
 
-def _outcomes(todo: Sequence[Run], workers: int) -> Iterator[tuple[Run, Result | str]]:
+Outcome = tuple[Run, Result | str, dict[str, str]]
+
+
+def _outcomes(todo: Sequence[Run], workers: int) -> Iterator[Outcome]:
     if workers == 1:
         yield from map(_attempt, todo)
         return
-    with _backend():
+    with backend():
         parallel = joblib.Parallel(n_jobs=workers, batch_size=1, pre_dispatch="n_jobs", return_as="generator_unordered")
         yield from parallel(joblib.delayed(_attempt)(run, os.getpid()) for run in todo)
 
 
-@contextmanager
-def _backend() -> Iterator[None]:
-    if module := os.environ.get("FLATPROOF_BACKEND_MODULE"):
-        importlib.import_module(module)
-    name = os.environ.get("FLATPROOF_BACKEND", "loky")
+def backend() -> joblib.parallel_config:
+    """The configured joblib backend, a context manager. Errors: UserError when it cannot run a sweep."""
+    name, module = os.environ.get("FLATPROOF_BACKEND", "loky"), os.environ.get("FLATPROOF_BACKEND_MODULE")
     try:
+        if module:
+            importlib.import_module(module)
         with joblib.parallel_config(backend=name):
-            yield
-    except ValueError as error:
-        if "backend" not in str(error).lower():
-            raise
-        raise ValueError(f"FLATPROOF_BACKEND={name!r} is not a backend that joblib knows: {error}") from None
+            joblib.Parallel(n_jobs=2, return_as="generator_unordered")
+    except (ValueError, ImportError) as error:
+        said = f"FLATPROOF_BACKEND={name!r}" + (f" with FLATPROOF_BACKEND_MODULE={module!r}" if module else "")
+        raise UserError(f"{said} cannot run a sweep: {error}; expected a joblib backend, such as loky") from None
+    return joblib.parallel_config(backend=name)
 
 
-def _attempt(run: Run, parent: int | None = None) -> tuple[Run, Result | str]:
+def _attempt(run: Run, parent: int | None = None) -> Outcome:
     """Train, in a worker; an unexpected error travels back as text so that it cannot take other runs with it."""
     if parent is not None and os.getppid() == parent:
         _end_with(parent)
     try:
-        return run, train(run)
+        return run, train(run), provenance()
     except Exception:  # reported by the sweep, with its traceback
-        return run, f"{run}\n{traceback.format_exc()}"
+        return run, f"{run}\n{traceback.format_exc()}", provenance()
 
 
 _watched: set[int] = set()

@@ -53,13 +53,13 @@ def checkpoints(run: Run) -> list[int]:
     return sorted({0, *map(int, spaced), *map(int, ends)})
 
 
-def _segments(run: Run, n: int) -> list[tuple[Phase, int, bool]]:
-    """Kernel calls: (phase, epochs, measure afterwards), none longer than LARGEST_CHUNK samples and none across phases."""
+def _segments(run: Run, n: int) -> list[tuple[int, int, bool]]:
+    """Kernel calls: (index of the phase, epochs, measure afterwards), none longer than LARGEST_CHUNK samples and none across phases."""
     marks = checkpoints(run)
     longest = max(1, LARGEST_CHUNK // n)
     out, ends = [], np.cumsum([phase.epochs for phase in run.phases])
     for start, stop in itertools.pairwise(marks):
-        phase = run.phases[int(np.searchsorted(ends, start, side="right"))]
+        phase = int(np.searchsorted(ends, start, side="right"))
         while start < stop:
             epochs = min(longest, stop - start)
             start += epochs
@@ -69,21 +69,23 @@ def _segments(run: Run, n: int) -> list[tuple[Phase, int, bool]]:
 
 def test_set(data: synth.Data, run: Run) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """The points on which test error is measured: the whole population where it is small enough, else fresh samples."""
-    if data.size is not None and data.size <= run.test_points:
-        return data.enumerate()
-    return data.sample(run.test_points, run.seed)
+    return data.enumerate() if enumerated(data, run) else data.sample(run.test_points, run.seed)
+
+
+def enumerated(data: synth.Data, run: Run) -> bool:
+    """Whether test error is measured on the whole population, so that no counting error is left."""
+    return data.size is not None and data.size <= run.test_points
 
 
 def measure(network: Network, data: synth.Data, test: tuple[NDArray[Any], NDArray[Any]]) -> Measurement:
     """Training loss, test accuracy (share of y f(x) > 0), test loss (mean squared) and trace of the Hessian, in float64."""
-    exact = network.astype("float64")
     with np.errstate(over="ignore", invalid="ignore"):
-        f = theory.forward(exact, test[0], train_x=data.x)
+        f = theory.forward(network, test[0], train_x=data.x)
         return {
-            "train_loss": theory.loss(exact, data.x, data.y),
+            "train_loss": theory.loss(network, data.x, data.y),
             "test_accuracy": float(np.mean(f * test[1] > 0)),
             "test_loss": float(np.mean((f - test[1]) ** 2)),
-            "trace": theory.trace_of_hessian(exact, data.x, data.y),
+            "trace": theory.trace_of_hessian(network, data.x, data.y),
         }
 
 
@@ -95,7 +97,8 @@ def train(
     """Carry out a run. The result depends on the settings alone, not on other runs, workers or the cutting into chunks.
 
     Args: data, to train on in place of `run.data` (`synth.given` makes one of plain arrays); `on_checkpoint(epoch,
-    measurement)`, called at each checkpoint. Errors: ValueError when the data refuse their settings.
+    measurement)`, called at each checkpoint. Errors: ValueError when the data refuse their settings or are so large that the
+    loss of the initial network is not finite.
     """
     began = time.perf_counter()
     data = run.data.build() if data is None else data
@@ -104,7 +107,9 @@ def train(
     order, noise = (np.random.default_rng(np.random.SeedSequence([run.seed, s])) for s in (ORDER, NOISE))
     n, test = len(data.y), test_set(data, run)
     curve: dict[str, list[float]] = {name: [] for name in CURVE}
-    bound = theory.trace_lower_bound(run.architecture, data.x, data.y, run.epsilon)
+    with np.errstate(over="ignore", invalid="ignore"):
+        bound = theory.trace_lower_bound(run.architecture, data.x, data.y, run.epsilon)
+    engines = [_engine(run, phase) for phase in run.phases]  # imports, before the thread pools are limited
     epoch = 0
 
     def record(values: Measurement) -> None:
@@ -113,29 +118,32 @@ def train(
         if on_checkpoint:
             on_checkpoint(epoch, values)
 
-    def diverged() -> Result:
-        return Result("diverged", curve, bound, None, epoch, time.perf_counter() - began)
+    def diverged(at: int) -> Result:
+        return Result("diverged", curve, bound, None, at, time.perf_counter() - began)
 
-    record(measure(network, data, test))
+    first = measure(network, data, test)
+    if not all(map(np.isfinite, (bound, *first.values()))):
+        raise ValueError("x, y and first_layer_scale must give the initial network a finite loss and trace; they are too large")
+    record(first)
     with single_threaded():
-        for phase, epochs, due in _segments(run, n):
+        for index, epochs, due in _segments(run, n):
+            phase = run.phases[index]
             visits = order.permuted(np.tile(np.arange(n), (epochs, 1)), axis=1)
             jitter = phase.label_noise * noise.standard_normal(visits.shape) if phase.label_noise else None
-            network, stop = _engine(run, phase)(network, data.x, data.y, visits, jitter, phase)
+            network, stop = engines[index](network, data.x, data.y, visits, jitter, phase)
             if stop is not None:
-                epoch += stop // -(-n // phase.batch_size)
-                return diverged()
+                return diverged(epoch + stop // -(-n // phase.batch_size))
             epoch += epochs
             if due:
                 values = measure(network, data, test)
                 if not all(map(np.isfinite, values.values())):
-                    return diverged()
+                    return diverged(epoch - 1)
                 record(values)
     return Result("finished", curve, bound, network, None, time.perf_counter() - began)
 
 
 def _engine(run: Run, phase: Phase) -> Callable[..., tuple[Network, int | None]]:
-    if run.engine == "fused" and fused.supports(run.architecture, phase):
+    if run.engine == "fused" and fused.supports(phase):
         return fused.advance
     from verify import reference  # torch is slow to import
 

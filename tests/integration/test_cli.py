@@ -45,13 +45,32 @@ def write_csv(path: Path, text: str) -> Path:
         (["train", "--architecture", "bias", "--width", "0"], "width must be a whole number of at least 1, got 0"),
         (["train", "--architecture", "bias", "--seed", "-1"], "seed must be a whole number of at least 0"),
         (["train", "--architecture", "bias", "--lr", "nan"], "lr must be a finite number above 0"),
-        (["train", "--architecture", "bias", "--data", "nan.csv"], "nan.csv: row 2, column 1 must be a finite number"),
-        (["train", "--architecture", "bias", "--data", "ragged.csv"], "ragged.csv is not a table"),
-        (["train", "--architecture", "bias", "--data", "one.csv"], "at least two numbers, the label last"),
+        (["train", "--architecture", "bias", "--data", "nan.csv"], "nan.csv, line 4, column 1 must be a finite number"),
+        (
+            ["train", "--architecture", "bias", "--data", "ragged.csv"],
+            "ragged.csv, line 2 must hold 3 numbers like the first row, got 4",
+        ),
+        (
+            ["train", "--architecture", "bias", "--data", "one.csv"],
+            "one.csv, line 1 must hold at least two numbers, the label last",
+        ),
+        (["train", "--architecture", "bias", "--data", "counted.csv"], "line 1 counts columns 0 to 2; expected a point"),
+        (
+            ["train", "--architecture", "bias", "--data", "first_nan.csv"],
+            "first_nan.csv, line 1, column 1 must be a finite number",
+        ),
+        (["train", "--architecture", "bias", "--data", "packed.gz"], "packed.gz is not a text table"),
+        (["train", "--architecture", "bias", "--data", "huge.csv"], "they are too large"),
+        (["train", "--architecture", "bias", "--epochs", "1" + 30 * "0"], "epochs must be a whole number of at most"),
+        (["reproduce", "--seeds", "100000000"], "--seeds must be a whole number of at most 100000"),
+        (["report", "--store", "damaged.sqlite"], "store damaged.sqlite cannot be read"),
         (["train", "--architecture", "bias", "--data", "absent.csv"], "absent.csv"),
         (["train", "--architecture", "bias", "--data", "good.csv", "--test", "wide.csv"], "test_x must have 2 columns"),
         (["train", "--architecture", "bias", "--test", "good.csv"], "--test needs --data"),
-        (["claims", "wen2023/lemma-9.9"], "unknown statement 'wen2023/lemma-9.9'; expected an id of the ledger, such as wen2023/"),
+        (
+            ["claims", "wen2023/lemma-9.9"],
+            "unknown statement 'wen2023/lemma-9.9'; expected an id of the ledger, such as wen2023/",
+        ),
         (["claims", "--store", "text.txt"], "store text.txt is not a flatproof store"),
         (["train"], "Missing option"),
         (["bench", "train", "--repeats", "0"], "--repeats must be a whole number of at least 1"),
@@ -60,13 +79,20 @@ def write_csv(path: Path, text: str) -> Path:
 )
 def test_bad_input_is_one_line(tmp_path: Path, arguments: list[str], words: str) -> None:
     write_csv(tmp_path / "text.txt", "not a database")
-    write_csv(tmp_path / "nan.csv", "1,2,3\nnan,2,3\n")
+    write_csv(tmp_path / "nan.csv", "1,2,3\n\n# a comment\nnan,2,3\n")
     write_csv(tmp_path / "ragged.csv", "1,2,3\n1,2,3,4\n")
     write_csv(tmp_path / "one.csv", "1\n2\n")
+    write_csv(tmp_path / "counted.csv", "0,1,2\n5,6,7\n")
+    write_csv(tmp_path / "first_nan.csv", "nan,nan,nan\n5,6,7\n")
+    write_csv(tmp_path / "huge.csv", "1e200,2,1\n")
+    (tmp_path / "packed.gz").write_bytes(b"\x1f\x8b\x08\x00garb")
     write_csv(tmp_path / "good.csv", "a,b,y\n1,2,1\n2,1,-1\n")
     write_csv(tmp_path / "wide.csv", "1,2,3,1\n")
     with sqlite3.connect(tmp_path / "newer.sqlite") as connection:
         connection.execute("PRAGMA user_version = 99")
+        connection.execute("PRAGMA application_id = 0x464C5052")
+    with sqlite3.connect(tmp_path / "damaged.sqlite") as connection:
+        connection.execute("PRAGMA user_version = 1")
         connection.execute("PRAGMA application_id = 0x464C5052")
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()}
     done = flatproof(*arguments, cwd=tmp_path)
@@ -105,7 +131,19 @@ def results(folder: Path) -> dict[str, bytes]:
 def test_a_killed_sweep_goes_on_and_gives_the_same_bytes(tmp_path: Path) -> None:
     """SIGKILL in the middle, twice; what was stored stays, and every file equals that of a sweep that nobody disturbed."""
     figures = [f"wen2023/figure-{f}" for f in ("1a", "1b", "2a", "4a", "4b", "6a")]
-    arguments = ["reproduce", "wen2023/table-1", *figures, "--scale", "smoke", "--seeds", "3", "--out", "out", "--store", "s.sqlite"]
+    arguments = [
+        "reproduce",
+        "wen2023/table-1",
+        *figures,
+        "--scale",
+        "smoke",
+        "--seeds",
+        "3",
+        "--out",
+        "out",
+        "--store",
+        "s.sqlite",
+    ]
     whole = tmp_path / "whole"
     whole.mkdir()
     done = flatproof(*arguments, "--workers", "1", cwd=whole)
@@ -177,8 +215,20 @@ def test_workers_end_with_a_killed_sweep(tmp_path: Path) -> None:
     assert not left
 
 
-def test_results_do_not_depend_on_the_workers(tmp_path: Path) -> None:
-    """Covered bit by bit by the kill test: one worker undisturbed, two workers killed and resumed."""
+def test_a_wrong_backend_is_one_line(tmp_path: Path) -> None:
+    arguments = ["reproduce", "wen2023/figure-6a", "--scale", "smoke", "--workers", "2"]
+    for extra in ({"FLATPROOF_BACKEND": "nope"}, {"FLATPROOF_BACKEND_MODULE": "no_such_module"}):
+        done = flatproof(*arguments, cwd=tmp_path, env=os.environ | extra)
+        assert done.returncode == 2, done.stderr
+        assert "cannot run a sweep" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_a_figure_alone_writes_its_own_files(tmp_path: Path) -> None:
+    """And leaves other people's files in the output folder alone."""
+    other = tmp_path / "paper_results/other/package.json"
+    other.parent.mkdir(parents=True)
+    other.write_text('{"name": 1}')
     done = flatproof("reproduce", "wen2023/figure-6a", "--scale", "smoke", "--seeds", "1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert sorted(p.name for p in (tmp_path / "paper_results/wen2023").iterdir()) == [

@@ -368,10 +368,11 @@ PROPERTIES: dict[str, tuple[Callable[..., None], Any, Callable[..., Any], dict[s
 
 
 def examine(name: str, statement: Callable[..., Any]) -> None:
+    """Without shrinking: a failure is wanted, or shown as it is. Elementary properties are cheap and get more cases."""
     property_, cases, _, _ = PROPERTIES[name]
 
     @given(cases)
-    @settings(phases=(Phase.generate,), database=None)  # a failure is wanted or shown as it is: no shrinking
+    @settings(phases=(Phase.generate,), database=None, **({"max_examples": 300} if cases is four else {}))
     def run(case: Case) -> None:
         property_(statement, case)
 

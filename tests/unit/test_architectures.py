@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.func import functional_call
 
+import synth
 import theory
 from tests.networks import architectures, random_network, random_points, seeds
 from theory import ARCHITECTURES, DeepNetwork, Network
@@ -118,6 +119,22 @@ def test_sim_bn_bound_is_attained_where_two_neurons_suffice() -> None:
         assert bound <= theory.trace_of_hessian(network, x) <= bound + excess
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-5, 1e-9])
+def test_sim_bn_trace_keeps_its_digits_for_barely_active_neurons(scale: float) -> None:
+    """One neuron a sample: the first layer's gradient is exactly 0, the trace 2 * 2 * m, at any scale of w1."""
+    x = synth.parity(30, 20, 0).x
+    network = Network(scale * x, np.ones(20), scale * np.full(20, -29.0), np.ones(20), "sim-bn")
+    assert theory.trace_of_hessian(network, x) == pytest.approx(80, rel=1e-9)
+
+
+def test_whole_numbers_and_float32_are_measured_in_float64() -> None:
+    assert theory.trace_of_hessian(Network(np.array([[3]]), np.array([200], dtype=np.uint8)), [[1.0]]) == 80018
+    network = random_network("bias", 4, 6, 0)
+    x, y = random_points(4, 5, 0)
+    single = network.astype("float32")
+    assert theory.trace_of_hessian(single, x, y) == theory.trace_of_hessian(single.astype("float64"), x, y)
+
+
 def test_dead_batch_norm_neurons_count_for_nothing() -> None:
     network = random_network("sim-bn", 3, 4, 0)
     x, _ = random_points(3, 5, 0)
@@ -166,6 +183,9 @@ def test_deep_network_against_autograd(depth: int, d: int, m: int, seed: int) ->
         (lambda: Network(np.zeros((2, 3)), np.zeros(3)), r"w2 must have shape \(2,\)"),
         (lambda: Network(np.zeros((2, 3)), np.zeros(2), architecture="bias"), "b1 must be given for 'bias'"),
         (lambda: Network(np.zeros((2, 3)), np.zeros(2), b1=np.zeros(2)), "b1 must not be given for 'no-bias'"),
+        (lambda: Network(np.zeros((0, 3)), np.zeros(0)), r"w1 must have shape \(m, d\) with m, d >= 1"),
+        (lambda: Network(np.zeros((1, 3), dtype=complex), np.zeros(1)), "w1 must hold real numbers"),
+        (lambda: theory.trace_lower_bound("sim-ln", [[1.0]], [1.0], epsilon=-1), "epsilon must be a finite number above 0"),
         (lambda: Network(np.zeros(3), np.zeros(2)), r"w1 must have shape \(m, d\)"),
         (lambda: TwoLayer(random_network("sim-bn", 3, 2, 0)), "train_x must be given for 'sim-bn'"),
     ],

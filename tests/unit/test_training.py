@@ -3,12 +3,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import threadpoolctl
 
 import synth
 import theory
 from verify import DataSpec, Phase, Run, fused, reference, train
 from verify.runs import Run as RunType
-from verify.training import CURVE, LARGEST_CHUNK, checkpoints
+from verify.training import CURVE, checkpoints
 
 
 def small(**changes: object) -> RunType:
@@ -33,19 +34,21 @@ def test_training_depends_on_the_settings_alone(monkeypatch: pytest.MonkeyPatch)
     assert first.network is not None
     assert cut.network is not None
     assert (first.network.w1 == cut.network.w1).all()
-    assert LARGEST_CHUNK > 60
 
 
-def test_measurements_are_those_of_theory() -> None:
-    run = small(test_points=64)
+@pytest.mark.parametrize("architecture", theory.ARCHITECTURES)
+def test_measurements_are_those_of_theory(architecture: str) -> None:
+    """On the whole population; Sim-BN with the statistics of the training set."""
+    run = small(architecture=architecture, test_points=64)
     result, data = train(run), run.data.build()
     assert result.network is not None
     network = result.network.astype("float64")
     x, y = data.enumerate()
-    assert result.final("test_accuracy") == np.mean(theory.forward(network, x) * y > 0)
+    assert result.final("test_accuracy") == np.mean(theory.forward(network, x, train_x=data.x) * y > 0)
+    assert result.final("test_loss") == np.mean((theory.forward(network, x, train_x=data.x) - y) ** 2)
     assert result.final("train_loss") == theory.loss(network, data.x, data.y)
     assert result.final("trace") == theory.trace_of_hessian(network, data.x, data.y)
-    assert result.lower_bound == theory.trace_lower_bound("bias", data.x, data.y)
+    assert result.lower_bound == theory.trace_lower_bound(architecture, data.x, data.y, run.epsilon)
     assert {len(result.curve[name]) for name in CURVE} == {len(checkpoints(run))}
     assert result.curve["epoch"][-1] == 30
 
@@ -107,6 +110,47 @@ def test_flattest_sim_bn_network_survives_small_rho_and_collapses_at_rho_1(engin
         assert theory.loss(after, data.x, data.y) > 0.9
 
 
+def test_seeds_differ_in_the_order_of_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Same data, same start: what is left of the seed is the order and the label noise."""
+    from verify import initialization, training
+
+    data, start = synth.parity(6, 20, 1), initialization.initial_network("bias", 6, 16, 0)
+    monkeypatch.setattr(training, "initial_network", lambda *_: start)
+    one, other, again = (train(small(seed=s), data).network for s in (1, 2, 1))
+    assert one is not None
+    assert other is not None
+    assert again is not None
+    assert (one.w1 != other.w1).any()
+    assert (one.w1 == again.w1).all()
+
+
+def test_training_uses_one_thread() -> None:
+    seen: list[int] = []
+    for engine in ("reference", "fused"):
+        train(
+            small(engine=engine, phases=(Phase(0.01, 1, rho=0.05),)),
+            on_checkpoint=lambda epoch, _: epoch and seen.extend(pool["num_threads"] for pool in threadpoolctl.threadpool_info()),
+        )
+    assert seen
+    assert set(seen) == {1}
+
+
+@pytest.mark.parametrize("architecture", theory.ARCHITECTURES)
+@pytest.mark.parametrize("engine", ["fused", "reference"])
+def test_the_diverged_epoch_is_one_of_the_runs(architecture: str, engine: str) -> None:
+    for epochs in (1, 2, 3):
+        result = train(small(architecture=architecture, engine=engine, phases=(Phase(1e12, epochs),), epsilon=1e3))
+        assert result.status == "finished" or 0 <= (result.diverged_at or 0) < epochs
+
+
+def test_equal_runs_have_equal_addresses() -> None:
+    one = small(phases=(Phase(1, np.int64(2), rho=np.float64(0.5)),), seed=np.int64(3))
+    other = small(phases=[Phase(1.0, 2, rho=0.5)], seed=3)
+    assert one == other
+    assert one.key == other.key
+    assert hash(one) == hash(other)
+
+
 def test_users_own_points() -> None:
     x, y = np.random.default_rng(0).standard_normal((12, 4)), np.ones(12)
     result = train(small(), synth.given(x, y))
@@ -118,6 +162,13 @@ def test_users_own_points() -> None:
     ("make", "words"),
     [
         (lambda: small(architecture="mlp"), "architecture must be one of no-bias, bias, sim-bn, sim-ln, got 'mlp'"),
+        (lambda: small(phases=Phase(0.1, 1)), "phases must hold at least one Phase and nothing else"),
+        (lambda: small(phases=("a",)), "phases must hold at least one Phase and nothing else"),
+        (lambda: small(data="parity"), "data must be a DataSpec"),
+        (lambda: small(seed=2**32), "seed must be a whole number of at most 4294967295"),
+        (lambda: DataSpec("parity", -1), "seed must be a whole number of at least 0"),
+        (lambda: Phase(0.1, 10**30), "epochs must be a whole number of at most"),
+        (lambda: train(small(), synth.given(np.full((2, 2), 1e200), np.ones(2))), "they are too large"),
         (lambda: small(width=0), "width must be a whole number of at least 1, got 0"),
         (lambda: small(seed=-1), "seed must be a whole number of at least 0"),
         (lambda: small(phases=()), "phases must hold at least one Phase"),

@@ -27,7 +27,7 @@ def ended(accuracy: float, loss: float = 0.0, first_loss: float = 0.0, status: s
         "test_loss": losses,
         "trace": [20.0] * len(epochs),
     }
-    return Stored({}, Result(status, curve, 10.0, None, None, 1.0), {"commit": "c"})
+    return Stored({"seed": 1}, Result(status, curve, 10.0, None, None, 1.0), {"commit": "c"})
 
 
 def test_a_run_is_judged_where_it_last_interpolated() -> None:
@@ -64,7 +64,7 @@ def test_a_diverged_run_makes_the_verdict_inconclusive() -> None:
 
 def test_table_shows_what_was_not_run_and_what_diverged() -> None:
     stored = {row.figure: [] for row in ROWS} | {"1b": [ended(1.0, row="1b")] * 3, "6a": [ended(0, status="diverged", row="6a")]}
-    table = table_1(stored, "paper", 3)
+    table = table_1(stored, "paper")
     by = table.shown.set_index("architecture")
     assert by.loc["no-bias", "verdict"] == "agrees"
     assert by.loc["bias", "verdict"] == "not run"

@@ -17,6 +17,7 @@ from verify.report import Artifact, Table, collected
 from verify.runs import DataSpec, Phase, Run
 from verify.statistics import Interval, mean_interval, share_interval
 from verify.store import Store, Stored
+from verify.training import enumerated
 
 ID = "wen2023"
 DEFAULT_SEEDS = {"smoke": 2, "quick": 5, "paper": 20}
@@ -161,7 +162,7 @@ def _measured(row: Row, store: Store) -> Evidence | None:
             break
     else:
         return None
-    judged, points = judge(row, stored, scale), runs(row, scale, 1)[0].test_points
+    judged, points = judge(row, stored, scale), _points(row, scale)
     printed = "no" if row.figure == "4b" else "yes"
     measured, says = verdict(judged, points, printed, phases(row, scale) != row.phases)
     share = _show(share_interval(judged.accuracy, points), 3) if judged.accuracy else "none"
@@ -171,6 +172,12 @@ def _measured(row: Row, store: Store) -> Evidence | None:
         f"figure {row.figure}, {len(stored)} seeds, scale {scale}",
         f"generalizes: {measured}, {says}; test accuracy {share}; {judged.diverged} diverged, {judged.off} end off interpolation",
     )
+
+
+def _points(row: Row, scale: str) -> int | None:
+    """On how many fresh samples a run's test accuracy is counted; None when it is the whole population."""
+    run = runs(row, scale, 1)[0]
+    return None if enumerated(run.data.build(), run) else run.test_points
 
 
 def _rows(only: Sequence[str]) -> list[Row]:
@@ -189,8 +196,10 @@ def build(only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Art
     if CLAIMS in only:
         out.append(ledger_table(CLAIMS, [*ledger(), *claims([], store)]))
     if TABLE_1 in only:
-        out.append(table_1(stored, scale, seeds))
-    out += [figure(row, stored[row.figure], scale) for row in ROWS if row.id in only and stored[row.figure]]
+        out.append(table_1(stored, scale))
+    # a row whose runs all diverged before their second checkpoint has no curve to draw; table-1 counts them
+    drawn = [row for row in ROWS if row.id in only and any(len(s.result.curve["epoch"]) > 1 for s in stored[row.figure])]
+    out += [figure(row, stored[row.figure], scale) for row in drawn]
     return out
 
 
@@ -223,7 +232,7 @@ def judge(row: Row, stored: Sequence[Stored], scale: str) -> Judged:
     return Judged(accuracy, trace, excess, diverged, off)
 
 
-def verdict(judged: Judged, points: int, printed: str, shortened: bool) -> tuple[str, str]:
+def verdict(judged: Judged, points: int | None, printed: str, shortened: bool) -> tuple[str, str]:
     """What the runs say ('yes', 'no', 'inconclusive') and the verdict on the printed entry, by RULE."""
     if judged.diverged or len(judged.accuracy) < 3:
         return "inconclusive", "inconclusive"
@@ -261,7 +270,7 @@ COLUMNS = (
 BRIEF = tuple(COLUMNS[i] for i in (0, 2, 3, 4, 5, 7, 10))
 
 
-def table_1(stored: dict[str, list[Stored]], scale: str, seeds: int) -> Table:
+def table_1(stored: dict[str, list[Stored]], scale: str) -> Table:
     """The paper's Table 1 beside what the runs show."""
     shown: list[dict[str, object]] = []
     raw: list[dict[str, object]] = []
@@ -279,14 +288,14 @@ def table_1(stored: dict[str, list[Stored]], scale: str, seeds: int) -> Table:
         shown=pd.DataFrame(shown).reindex(columns=list(COLUMNS)).astype(object).fillna("–"),
         raw=pd.DataFrame(raw).convert_dtypes(),
         notes=(RULE, INTERVALS, _settings(scale), "–: the paper reports no such run."),
-        provenance=collected([s for rows in stored.values() for s in rows], scale=scale, seeds=f"1 to {seeds}"),
+        provenance=collected([s for rows in stored.values() for s in rows], scale),
         brief=BRIEF,
     )
 
 
 def _entries(row: Row, stored: Sequence[Stored], scale: str, printed: str) -> tuple[dict[str, str], dict[str, object]]:
     """What one row of runs contributes to table-1's line: text by column, and the numbers behind it."""
-    judged, points = judge(row, stored, scale), runs(row, scale, 1)[0].test_points
+    judged, points = judge(row, stored, scale), _points(row, scale)
     if not judged.accuracy:
         nothing = "all diverged" if judged.diverged else "not run"
         verdicts = {"measured": nothing, "verdict": nothing} if row.method == "1-SAM" else {}
@@ -363,5 +372,5 @@ def figure(row: Row, stored: Sequence[Stored], scale: str) -> Artifact:
             "Trace of the Hessian of the training loss, residual term included; dashed: no interpolating network goes below.",
             *remarks,
         ),
-        provenance=collected(stored, scale=scale, seeds=f"{len(stored)} of 1 to {len(stored)}"),
+        provenance=collected(stored, scale),
     )

@@ -185,10 +185,10 @@ def _counterexample(id: str) -> Evidence:
         "d = 4, S = {(1,1), (1,-1), (-1,1)} (n = 12), width 6",
         f"Add to lemma-A.1's four neurons w = (1,1,-1,-2), b = eta - 3 and w = (1,1,1,-1), b = eta - 4 with a gamma = delta and -delta. "
         "On the training set both are active at (1,1,1,-1) alone, where u = sqrt 12 for both: they cancel, f interpolates, and the trace "
-        f"rises by 8 delta. At the unseen (1,1,-1,-1) only the first is active: f = 1 + delta (2+eta) sqrt 12 / eta, unbounded as eta -> 0 "
+        f"rises by 8 delta. At the unseen (1,1,-1,-1) the first alone is active: f = 1 + delta (2+eta) sqrt 12/eta, unbounded as eta -> 0 "
         f"for every delta = kappa/8. ({id.split('/')[1]})",
-        corrected="For every eps there is kappa such that ||W1_j[3:d]|| <= eps ||W1_j|| for every neuron with |gamma_j W2_j| >= eps. Off the "
-        "training set f is controlled only with a bound on the normalized weights ||(W1_j, b1_j)|| / s_j of the others.",
+        corrected="For every eps there is kappa such that ||W1_j[3:d]|| <= eps ||W1_j|| for every neuron with |gamma_j W2_j| >= eps. Off "
+        "the training set f is controlled only with a bound on the normalized weights ||(W1_j, b1_j)|| / s_j of the others.",
     )
 
 
