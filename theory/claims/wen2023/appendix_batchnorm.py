@@ -9,9 +9,11 @@ from itertools import combinations, product
 
 import numpy as np
 import sympy as sp
+from numpy.typing import NDArray
 
 from theory.architectures import Network, forward, loss, trace_of_hessian
 from theory.claims import Evidence, claim, require
+from theory.claims.search import try_to_break
 from theory.constructions import cube, generalizing_network
 
 
@@ -52,6 +54,14 @@ def lemma_a27() -> Iterator[Evidence]:
         left, right = (pa + pd - pb - pc) ** 2, pa**2 + pb**2 + pc**2 + pd**2
         require(left <= right, f"violated at {(a, b, c, d)}")
         require((left == right) == (sum(v > 0 for v in (a, b, c, d)) <= 1), f"equality case fails at {(a, b, c, d)}")
+
+    def gap(v: NDArray[np.float64]) -> float:
+        a, b, c = v
+        pa, pb, pc, pd = (max(float(t), 0.0) for t in (a, b, c, b + c - a))
+        left = (pa + pd - pb - pc) ** 2
+        return (pa**2 + pb**2 + pc**2 + pd**2 - left) / (1 + left)
+
+    yield try_to_break("the inequality", gap, 3, "a, b, c real")
     yield Evidence(
         "certified", "enumeration in integers", "a, b, c in -4..4, d = b + c - a (729 cases)", "inequality and equality case hold"
     )
@@ -292,6 +302,14 @@ def lemma_a3() -> Iterator[Evidence]:
         "the first layer's part goes to 0 along t W1 and the infimum is not attained unless it vanishes.",
     )
     x = np.random.default_rng(0).standard_normal((6, 3))
+
+    def gap(v: NDArray[np.float64]) -> float:
+        lift = 1 + 4 * np.linalg.norm(v[:6].reshape(2, 3), axis=1) + v[8:10] ** 2  # every neuron is active somewhere
+        network = Network(v[:6].reshape(2, 3), v[6:8], lift, v[10:], "sim-bn")
+        floor = 2 * float(np.sum(v[6:8] ** 2 + v[10:] ** 2))
+        return (trace_of_hessian(network, x) - floor) / (1 + floor)
+
+    yield try_to_break("Tr >= 2 (||W2||² + ||gamma||²)", gap, 12, "n = 6, d = 3, width 2")
     w1, b1, w2, gamma = (np.random.default_rng(1).standard_normal(shape) for shape in ((4, 3), 4, 4, 4))
     b1 = np.abs(b1) + 1  # no neuron is dead on the whole set, where s_j = 0 leaves f undefined
     flat = [trace_of_hessian(Network(t * w1, w2, t * b1, gamma, "sim-bn"), x) for t in (1.0, 10.0)]

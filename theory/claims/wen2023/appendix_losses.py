@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import sympy as sp
+from numpy.typing import NDArray
 
 from theory.claims import Evidence, claim, require
+from theory.claims.search import try_to_break
 
 a, p = sp.symbols("a p", real=True)
 
@@ -108,11 +111,18 @@ def lemma_a26() -> Iterator[Evidence]:
     """
     x, y = sp.symbols("x y", positive=True)
     require(sp.factor(x**2 - y**2) == (x - y) * (x + y), "both positive")
-    gap = sp.Poly(sp.expand((x + y) * (x + y) - x**2), x, y)  # x > 0 >= -y
-    require(all(c > 0 for c in gap.coeffs()), "opposite signs")
+    excess = sp.Poly(sp.expand((x + y) * (x + y) - x**2), x, y)  # x > 0 >= -y
+    require(all(c > 0 for c in excess.coeffs()), "opposite signs")
     yield Evidence(
         "proved",
         "symbolic, by the signs of x and y",
         "all real x and y",
         "equality when both have the same sign and are positive; with opposite signs the gap is 2 x |y| + y² >= 0",
     )
+
+    def gap(v: NDArray[np.float64]) -> float:
+        s, t = (float(q) for q in v)
+        left = abs(max(s, 0.0) ** 2 - max(t, 0.0) ** 2)
+        return ((abs(s) + abs(t)) * abs(s - t) - left) / (1 + left)
+
+    yield try_to_break("the inequality", gap, 2, "x, y real")

@@ -6,9 +6,11 @@ from itertools import product
 
 import numpy as np
 import sympy as sp
+from numpy.typing import NDArray
 
-from theory.architectures import DeepNetwork
+from theory.architectures import DeepNetwork, Network, forward, squared_gradient_norms, trace_lower_bound
 from theory.claims import Evidence, claim, require
+from theory.claims.search import try_to_break
 from theory.constructions import (
     SIGNS,
     ExactNetwork,
@@ -43,6 +45,14 @@ def equation_3() -> Iterator[Evidence]:
         "all widths, inputs and labels",
         "With |a_j| for a_j: a² r² + h² - 2 r a h = (a r - h)² >= 0; the triangle inequality sums it over the active neurons.",
     )
+    x = np.array([[0.5, -1.0, 2.0]])
+
+    def gap(v: NDArray[np.float64]) -> float:
+        network = Network(v[:12].reshape(4, 3), v[12:16], v[16:], architecture="bias")
+        bound = trace_lower_bound("bias", x, forward(network, x)) / 2
+        return float(squared_gradient_norms(network, x)[0] - bound) / (1 + bound)
+
+    yield try_to_break("||grad f||² >= 2 ||x'|| |y|", gap, 20, "d = 3, width 4")
 
 
 @claim(
@@ -131,7 +141,17 @@ def theorem_4_1() -> Iterator[Evidence]:
     yield Evidence(
         "certified", "exact construction", _instances(), "interpolates, memorizes and has trace (4/n) sum ||x'_i|| |y_i|"
     )
+    yield try_to_break("the depth-D bound", _depth_gap, 12, "D = 3, d = 2, width 2")
     yield Evidence("tested", "floating point", _deep(), "trace equals the depth-D bound to 1e-9 relative")
+
+
+def _depth_gap(v: NDArray[np.float64]) -> float:
+    """Relative gap of the depth-3 bound at one sample."""
+    network = DeepNetwork((v[:4].reshape(2, 2), v[4:8].reshape(2, 2), v[8:10].reshape(1, 2)), v[10:12])
+    x = np.array([[1.0, -0.5]])
+    y = network.forward(x)
+    bound = network.trace_lower_bound(x, y) / 2
+    return float(network.squared_gradient_norms(x)[0] - bound) / (1 + bound)
 
 
 def _instances() -> str:
@@ -267,9 +287,9 @@ def proposition_4_2() -> Iterator[Evidence]:
         "the corrected statement, every d >= 2 and every training set",
         "(d+1)/r² + r² has its only minimum 2 sqrt(d+1), equation-3's bound, at r² = sqrt(d+1); the printed r agrees only if d² = d.",
     )
-    for dim in range(2, 11):
+    for dim in range(2, 13):
         network = generalizing(dim)
         require(zero_one_errors(network, dim) == 0, f"d = {dim}: errors on the cube")
         corner = (Fraction(1),) * dim
         require(sp.simplify(network.squared_gradient_norm(corner) - 2 * sp.sqrt(sp.Integer(dim + 1))) == 0, f"d = {dim}: norm")
-    yield Evidence("certified", "enumeration of the cube in exact rationals", "d = 2..10", "no error, ||grad f||² = 2 sqrt(d+1)")
+    yield Evidence("certified", "enumeration of the cube in exact rationals", "d = 2..12", "no error, ||grad f||² = 2 sqrt(d+1)")

@@ -8,9 +8,11 @@ from itertools import product
 
 import numpy as np
 import sympy as sp
+from numpy.typing import NDArray
 
 from theory.architectures import Network, forward, trace_lower_bound, trace_of_hessian
 from theory.claims import Evidence, claim, require
+from theory.claims.search import try_to_break
 from theory.constructions import generalizing_network, memorizing_network
 
 t, eps, norm, label = sp.symbols("t epsilon N y", positive=True)
@@ -33,14 +35,22 @@ def lemma_a12() -> Iterator[Evidence]:
     ||h||²/eps² + ||a 1[z>0]||² ||x'||²/eps² >= (2/eps) ||x'|| |y|, by (u - v)² >= 0 and Cauchy-Schwarz. (wen2023, Lemma A.12)
     """
     h, a = sp.symbols("h a", nonnegative=True)
-    gap = (h / eps) ** 2 + (a * norm / eps) ** 2 - (2 / eps) * norm * (a * h / eps)
-    require(sp.simplify(gap - ((h - a * norm) / eps) ** 2) == 0, "the gap is not a square")
+    excess = (h / eps) ** 2 + (a * norm / eps) ** 2 - (2 / eps) * norm * (a * h / eps)
+    require(sp.simplify(excess - ((h - a * norm) / eps) ** 2) == 0, "the gap is not a square")
     yield Evidence(
         "proved",
         "symbolic, by cases on ||h|| against eps; cited: Cauchy-Schwarz",
         "all widths, inputs, labels and eps > 0, at differentiable points",
         "below the floor the gap is ((||h|| - ||a|| ||x'||)/eps)² with ||a|| ||h|| >= eps |y|; above it the norm is at least 1",
     )
+    x = np.array([[0.5, -1.0]])
+
+    def gap(v: NDArray[np.float64]) -> float:
+        network = Network(v[:6].reshape(3, 2), v[6:9], v[9:], architecture="sim-ln", epsilon=0.7)
+        bound = trace_lower_bound("sim-ln", x, forward(network, x), 0.7)
+        return (trace_of_hessian(network, x) - bound) / (1 + bound)
+
+    yield try_to_break("lemma-A.12's bound", gap, 12, "d = 2, width 3, eps = 0.7")
 
 
 @claim(
@@ -161,7 +171,7 @@ def proposition_5_2() -> Iterator[Evidence]:
 
 def _enumerated(memorize: bool) -> Evidence:
     errors = {}
-    for d in range(2, 9):
+    for d in range(2, 12):
         cube = np.array(list(product((1.0, -1.0), repeat=d)))
         y = cube[:, 0] * cube[:, 1]
         train = np.arange(0, len(cube), 3)
@@ -175,5 +185,5 @@ def _enumerated(memorize: bool) -> Evidence:
         require(errors[d] == (len(cube) - len(train) if memorize else 0), f"d = {d}: {errors[d]} errors")
     said = "every unseen point is an error" if memorize else "no error"
     return Evidence(
-        "certified", "enumeration of the cube (all numbers are dyadic, so exact)", "d = 2..8, eps = 1/2", f"trace 2; {said}"
+        "certified", "enumeration of the cube (all numbers are dyadic, so exact)", "d = 2..11, eps = 1/2", f"trace 2; {said}"
     )
