@@ -104,9 +104,19 @@ def _write_table(table: Table, out: Path, provenance: dict[str, str]) -> list[Pa
     head = f"# {table.title}\n\n"
     tail = "\n\n" + "\n\n".join(table.notes) + "\n\nProvenance: " + "; ".join(lines) + ".\n"
     comment = "".join(f"{{0}} {line}\n" for line in (table.title, *lines))
-    latex = table.shown.map(_latex).rename(columns=_latex).to_latex(index=False, column_format="l" * table.shown.shape[1])
+    needed = "% needs \\usepackage{booktabs,longtable}\n"
+    widths = [max(map(len, [name, *column.astype(str)])) for name, column in table.shown.items()]
+    latex = (
+        table.shown.map(_latex)
+        .rename(columns=_latex)
+        .to_latex(
+            index=False,
+            longtable=len(table.shown) > 25,
+            column_format="".join("l" if width <= 30 else f"p{{{min(3 + width // 40, 9)}cm}}" for width in widths),
+        )
+    )
     _replace(path.with_suffix(".md"), (head + _markdown(table.shown) + tail).encode())
-    _replace(path.with_suffix(".tex"), (comment.replace("{0}", "%") + latex).encode())
+    _replace(path.with_suffix(".tex"), (comment.replace("{0}", "%") + needed + latex).encode())
     _replace(
         path.with_suffix(".csv"), (comment.replace("{0}", "#") + table.raw.to_csv(index=False, lineterminator="\n")).encode()
     )
@@ -147,8 +157,14 @@ _LATEX = {
     "^": r"\textasciicircum{}",
     "–": "--",
     "±": r"$\pm$",
+    "²": r"$^2$",
+    "°": r"$^\circ$",
+    "·": r"$\cdot$",
 }
 _latex: Callable[[object], str] = lambda cell: "".join(_LATEX.get(c, c) for c in str(cell))  # noqa: E731
+
+
+VERDICTS = ("agrees", "differs", "inconclusive", "proved", "certified", "tested", "refuted", "open")  # coloured on the page
 
 
 def _descriptor(path: Path) -> dict[str, Any] | None:
@@ -167,7 +183,7 @@ def write_page(out: Path) -> Path:
     for entry in entries:
         entry["path"] = stem(Path(), entry["id"]).as_posix()
         entry["anchor"] = entry["id"].replace("/", "-")
-    entries.sort(key=lambda e: (e["id"].split("/")[0], e["kind"] != "table", e["id"]))
+    entries.sort(key=lambda e: (e["id"].split("/")[0], e["kind"] != "table", "/table" not in e["id"], e["id"]))
     environment = jinja2.Environment(loader=jinja2.PackageLoader("verify"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    page = environment.get_template("index.html.j2").render(entries=entries)
+    page = environment.get_template("index.html.j2").render(entries=entries, verdicts=VERDICTS)
     return _replace(out / "index.html", page.encode())
