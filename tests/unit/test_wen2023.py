@@ -48,6 +48,8 @@ def test_a_run_is_judged_where_it_last_interpolated() -> None:
         ([0.6, 0.62, 0.61], "no", False, ("no", "agrees")),
         ([0.6, 0.62, 0.61], "yes", False, ("no", "differs")),
         ([0.6, 0.62, 0.61], "yes", True, ("no", "inconclusive")),
+        ([1.0, 1.0, 1.0], "no", True, ("yes", "inconclusive")),
+        ([1.0, 1.0, 1.0], "yes", True, ("yes", "agrees")),
         ([1.0, 0.6, 0.9], "yes", False, ("inconclusive", "inconclusive")),
         ([1.0, 1.0], "yes", False, ("inconclusive", "inconclusive")),
     ],
@@ -71,6 +73,8 @@ def test_table_shows_what_was_not_run_and_what_diverged() -> None:
     assert by.loc["sim-ln", "verdict"] == "all diverged"
     assert by.loc["sim-bn", "weight decay: test accuracy"] == "–"
     assert isinstance(table.raw, pd.DataFrame)
+    smoke = table_1(stored, "smoke").shown.set_index("architecture")
+    assert smoke.loc["no-bias", "verdict"] == "not judged"
 
 
 def test_paper_scale_is_as_printed_and_quick_shortens_sim_bn_alone() -> None:

@@ -28,7 +28,8 @@ RULE = (
     f"Rule. A run is judged at the end of the last of its phases that leaves it interpolating (training loss at most "
     f"{INTERPOLATES:g}), at its last checkpoint if none does; 'off interpolation' counts runs whose last phase does not. "
     f"Measured 'yes': the 95 % interval of the mean test accuracy of 1-SAM lies above {GENERALIZES:g}; 'no': below; "
-    "otherwise inconclusive. Inconclusive, too, if a run diverged, with fewer than three seeds, or if a shortened row says 'no'. "
+    "otherwise inconclusive. Inconclusive, too, if a run diverged, with fewer than three seeds, or if a shortened row contradicts "
+    "what is printed. Nothing is judged at scale smoke. "
     "Agrees or differs: measured against printed."
 )
 INTERVALS = (
@@ -238,9 +239,9 @@ def verdict(judged: Judged, points: int | None, printed: str, shortened: bool) -
         return "inconclusive", "inconclusive"
     _, low, high = share_interval(judged.accuracy, points)
     measured = "yes" if low > GENERALIZES else "no" if high < GENERALIZES else "inconclusive"
-    if measured == "inconclusive" or (measured == "no" and shortened):
-        return measured, "inconclusive"
-    return measured, "agrees" if measured == printed else "differs"
+    if measured == printed:
+        return measured, "agrees"
+    return measured, "inconclusive" if shortened or measured == "inconclusive" else "differs"
 
 
 def _show(interval: Interval, digits: int) -> str:
@@ -324,6 +325,8 @@ def _entries(row: Row, stored: Sequence[Stored], scale: str, printed: str) -> tu
     }
     if row.method == "1-SAM":
         measured, says = verdict(judged, points, printed, shortened)
+        if scale == "smoke":
+            says = "not judged"
         remarks = [f"{sum(a > GENERALIZES for a in judged.accuracy)} of {len(stored)} runs above {GENERALIZES:g}"]
         remarks += [f"{judged.diverged} diverged"] * bool(judged.diverged)
         remarks += [f"{judged.off} end off interpolation"] * bool(judged.off)
