@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from theory import ARCHITECTURES, Network
 
 architectures = st.sampled_from(ARCHITECTURES)
-seeds = st.integers(0, 2**32 - 1)
+seeds = st.integers(0, 2**32 - 2)  # so that seed + 1 is one too
 
 
 def random_network(architecture: str, d: int, m: int, seed: int, scale: float = 1.0, epsilon: float = 0.3) -> Network:

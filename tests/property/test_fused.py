@@ -36,7 +36,7 @@ def orders(n: int, epochs: int, seed: int) -> np.ndarray:
     signs=st.booleans(),
     epsilon=st.sampled_from([1e-3, 0.3, 10.0]),
 )
-@settings(max_examples=100)
+@settings(max_examples=max(100, settings().max_examples))
 def test_steps_agree(
     architecture: str,
     d: int,
