@@ -35,7 +35,7 @@ class Neuron:
 
     def activation(self, x: Point) -> Fraction:
         """relu(p . x')."""
-        return max(Fraction(0), sum((p * v for p, v in zip(self.direction, x, strict=True)), start=Fraction(0)))
+        return max(Fraction(0), dot(self.direction, x))
 
 
 def homogeneous(x: Point) -> Point:
@@ -43,9 +43,14 @@ def homogeneous(x: Point) -> Point:
     return (*x, Fraction(1))
 
 
+def dot(x: Point, y: Point) -> Fraction:
+    """x . y."""
+    return sum((a * b for a, b in zip(x, y, strict=True)), start=Fraction(0))
+
+
 def square(x: Point) -> Fraction:
     """||x||^2."""
-    return sum((v * v for v in x), start=Fraction(0))
+    return dot(x, x)
 
 
 @dataclass(frozen=True)
@@ -120,9 +125,7 @@ def separating_direction(points: Sequence[Point], i: int) -> tuple[Point, Fracti
     """
     others = [p for j, p in enumerate(points) if j != i]
     for w in _candidates(points, i):
-        value = sum((a * b for a, b in zip(w, points[i], strict=True)), start=Fraction(0))
-        margins = [value - sum((a * b for a, b in zip(w, x, strict=True)), start=Fraction(0)) for x in others]
-        margin = min(margins, default=Fraction(1))
+        margin = min((dot(w, points[i]) - dot(w, x) for x in others), default=Fraction(1))
         if margin > 0:
             return w, margin
     return None
@@ -163,7 +166,7 @@ def memorizing(points: Sequence[Point], labels: Sequence[Fraction]) -> ExactNetw
             continue
         w, margin = found
         eps = margin / 2
-        offset = eps - sum((a * b for a, b in zip(w, x, strict=True)), start=Fraction(0))
+        offset = eps - dot(w, x)
         direction = tuple(v / eps for v in (*w, offset))
         length = sp.sqrt(rational(square(homogeneous(x))))
         neurons.append(Neuron(direction, y, rational(abs(y)) * length))

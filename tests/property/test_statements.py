@@ -372,7 +372,7 @@ PROPERTIES: dict[str, tuple[Callable[..., None], Any, Callable[..., Any], dict[s
 }
 
 
-def examine(name: str, statement: Callable[..., Any]) -> None:
+def check(name: str, statement: Callable[..., Any]) -> None:
     """Without shrinking: a failure is wanted, or shown as it is. Elementary properties are cheap and get more cases."""
     property_, cases, _, _ = PROPERTIES[name]
 
@@ -388,10 +388,10 @@ def examine(name: str, statement: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("name", PROPERTIES)
 def test_the_statement_holds(name: str) -> None:
-    examine(name, PROPERTIES[name][2])
+    check(name, PROPERTIES[name][2])
 
 
 @pytest.mark.parametrize(("name", "mutant"), [(name, m) for name, (_, _, _, wrong) in PROPERTIES.items() for m in wrong])
 def test_a_wrong_variant_is_caught(name: str, mutant: str) -> None:
     with pytest.raises(AssertionError):
-        examine(name, PROPERTIES[name][3][mutant])
+        check(name, PROPERTIES[name][3][mutant])

@@ -84,10 +84,14 @@ def test_sim_bn_with_gamma_one_diverges_at_the_printed_learning_rate(engine: str
         start = initialization.initial_network(*arguments)
         return replace(start, gamma=np.ones_like(start.gamma))
 
-    run = Run("sim-bn", (Phase(0.005, 2, rho=0.1),), DataSpec("parity", 2), seed=2, engine=engine, test_points=100)
-    assert train(run).status == "finished"
+    seeds = range(1, 21) if engine == "fused" else (2, 3)
+    runs = [
+        Run("sim-bn", (Phase(0.005, 2, rho=0.1),), DataSpec("parity", s), seed=s, engine=engine, test_points=100) for s in seeds
+    ]
+    assert {train(run).status for run in runs} == {"finished"}
     monkeypatch.setattr(training, "initial_network", ones)
-    assert train(run).status == "diverged"
+    diverged = sum(train(run).status == "diverged" for run in runs)
+    assert diverged >= 0.9 * len(runs)  # nearly every seed
 
 
 @pytest.mark.parametrize("engine", [fused.advance, reference.advance], ids=["fused", "reference"])

@@ -5,7 +5,8 @@ A statement is one function in a module of its paper's folder:
     @claim("wen2023/lemma-4.1", printed="...", uses=("wen2023/equation-2",))
     def lemma_4_1() -> Iterator[Evidence]:
         \"\"\"The statement in mathematics, with its source.\"\"\"
-        yield proved(symbolic, "sympy, all parameter values", "what was simplified to what")
+        require(sp.simplify(left - right) == 0, "what did not hold")
+        yield Evidence("proved", "symbolic", "all parameter values", "what was simplified to what")
 
 It yields evidence; its status is the strongest that the evidence supports:
     refuted     a counterexample, checked by the code, that a reader can check by hand; `corrected` says what holds instead

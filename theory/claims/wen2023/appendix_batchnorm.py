@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from theory.architectures import Network, forward, loss, trace_of_hessian
 from theory.claims import Evidence, claim, require
 from theory.claims.search import try_to_break
-from theory.constructions import cube, generalizing_network
+from theory.constructions import cube, dot, generalizing_network, homogeneous
 
 
 @claim(
@@ -135,7 +135,7 @@ def lemma_a1() -> Iterator[Evidence]:
     points = list(cube(4))
     four = [tuple(Fraction(v) for v in (i, j, 0, 0, -1)) for i, j in product((1, -1), repeat=2)]
     for p in four:
-        h = [max(Fraction(0), sum((a * b for a, b in zip(p, (*v, Fraction(1)), strict=True)), start=Fraction(0))) for v in points]
+        h = [max(Fraction(0), dot(p, homogeneous(v))) for v in points]
         require(sum(v * v for v in h) * 4 == len(points), "mean square of the printed neuron is not 1/4")
     yield Evidence(
         "certified", "exact", "d = 4, the printed neurons", "s = 1/2, so u = 2 where active, f = x[1]x[2], ||gamma*W2||_1 = 2"
