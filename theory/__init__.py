@@ -13,12 +13,22 @@ from theory.architectures import (
     trace_of_hessian,
 )
 from theory.constructions import generalizing_network, memorizing_network
+from theory.decision import Decision, decide
+from theory.feasibility import Infeasible
+from theory.flattest import Flattest, flattest
+from theory.patterns import TooManyPatterns
 
 __all__ = [
     "ARCHITECTURES",
+    "Decision",
     "DeepNetwork",
+    "Flattest",
+    "Infeasible",
     "Network",
+    "TooManyPatterns",
     "claims",
+    "decide",
+    "flattest",
     "forward",
     "generalizing_network",
     "loss",

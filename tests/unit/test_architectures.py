@@ -7,30 +7,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.func import functional_call
 
 import synth
 import theory
-from tests.networks import architectures, random_network, random_points, seeds
+from tests.networks import architectures, autograd_trace, random_network, random_points, seeds
 from theory import ARCHITECTURES, DeepNetwork, Network
 from verify.networks import TwoLayer
-from verify.objectives import mse
-
-
-def hessian_trace(network: Network, x: np.ndarray, y: np.ndarray) -> float:
-    """Trace of the whole Hessian by double backward, float64."""
-    module = TwoLayer(network, train_x=x)
-    names = [name for name, _ in module.named_parameters()]
-    shapes = [p.shape for p in module.parameters()]
-    sizes = [p.numel() for p in module.parameters()]
-    flat = torch.cat([p.detach().reshape(-1) for p in module.parameters()])
-    inputs, labels = torch.as_tensor(x), torch.as_tensor(y)
-
-    def loss(theta: torch.Tensor) -> torch.Tensor:
-        parts = [part.reshape(shape) for part, shape in zip(theta.split(sizes), shapes, strict=True)]
-        return mse(functional_call(module, dict(zip(names, parts, strict=True)), (inputs,)), labels)
-
-    return float(torch.autograd.functional.hessian(loss, flat).trace())
 
 
 @given(architectures, st.integers(1, 5), st.integers(1, 7), st.integers(1, 6), seeds, st.sampled_from([1e-3, 0.3, 30.0]))
@@ -39,7 +21,7 @@ def test_trace_at_interpolation_equals_autograd(arch: str, d: int, m: int, n: in
     network = random_network(arch, d, m, seed, epsilon=epsilon)
     x, _ = random_points(d, n, seed)
     y = theory.forward(network, x)
-    reference = hessian_trace(network, x, y)
+    reference = autograd_trace(network, x, y)
     assert theory.loss(network, x, y) == 0
     assert theory.trace_of_hessian(network, x) == pytest.approx(reference, rel=1e-8, abs=1e-8)
 
@@ -48,7 +30,7 @@ def test_trace_at_interpolation_equals_autograd(arch: str, d: int, m: int, n: in
 def test_trace_off_interpolation_equals_autograd(arch: str, d: int, m: int, n: int, seed: int, epsilon: float) -> None:
     network = random_network(arch, d, m, seed, epsilon=epsilon)
     x, y = random_points(d, n, seed)
-    reference = hessian_trace(network, x, y)
+    reference = autograd_trace(network, x, y)
     size = abs(theory.trace_of_hessian(network, x)) + abs(reference)
     assert theory.trace_of_hessian(network, x, y) == pytest.approx(reference, rel=1e-8, abs=1e-8 * max(1, size))
 

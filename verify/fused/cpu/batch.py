@@ -7,7 +7,7 @@ over the whole training set, so its first layer sees every sample: with g_i = dL
 
 import numpy as np
 
-from verify.fused.cpu.compile import kernel
+from theory.compiled import kernel
 
 
 @kernel

@@ -8,7 +8,7 @@ pre-activations. That is four products (active x n x inputs) a step; Z is recomp
 
 import numpy as np
 
-from verify.fused.cpu.compile import kernel
+from theory.compiled import kernel
 
 
 @kernel

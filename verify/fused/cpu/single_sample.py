@@ -10,7 +10,7 @@ Only neurons active at the perturbed point change; a neuron inactive at the unpe
 
 import numpy as np
 
-from verify.fused.cpu.compile import kernel
+from theory.compiled import kernel
 
 
 @kernel

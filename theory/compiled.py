@@ -10,7 +10,7 @@ os.environ.setdefault(
     str(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flatproof" / "numba"),
 )
 
-import numba  # after the line above: the cache folder is read at import
+import numba as numba  # after the line above: the cache folder is read at import
 
 # Sums may be reordered so that they vectorize. NaN and infinity keep their meaning: divergence is detected by them.
 FASTMATH = {"reassoc", "contract", "nsz", "arcp"}

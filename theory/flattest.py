@@ -1,0 +1,193 @@
+"""Owns the flattest interpolating network of a data set: its trace, the network, and a dual point proving that none is flatter.
+
+The trace is minimized over all networks of an architecture that fit the data (Question 1 of wen2023 asks what these do elsewhere).
+After the change of variables v = |a| w it is the cone program of theory/program.py over all activation patterns, solved here by
+pattern generation: solve over a few patterns, price all the others at the dual point by projecting it on the activations each can
+produce (theory/projection.py), add the most violated, until none is. The bound is the dual value, scaled down by the largest
+price ratio left, so it holds whatever the solver's accuracy.
+
+Points on a kink (w_j . x_i = 0) have no Hessian. Two notions are offered:
+    "differentiable"  patterns are full-dimensional cells: the infimum over parameters at which no point is on a kink; a network
+                      on the boundary of a cell is a limit of such, and `attained` says whether a flattest one exists inside.
+    "relu'(0)=0"      patterns are the positive sets of all faces: a point on a kink counts as inactive, as automatic
+                      differentiation has it. The minimum is attained and never above the other.
+For Sim-BN the trace falls to its infimum only as W1 grows; prices there do not depend on the pattern.
+"""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from math import lcm
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sympy import QQ
+from sympy.polys.matrices import DomainMatrix
+
+from theory.architectures import Architecture, Network, check_architecture, check_points, trace_of_hessian
+from theory.columns import Array, Columns, Coordinates
+from theory.feasibility import check_feasible
+from theory.generation import Program
+from theory.patterns import Patterns, cells, faces
+from theory.prediction import Predictions
+from theory.primal import deep_enough, network_of, vertex
+
+Kinks = Literal["differentiable", "relu'(0)=0"]
+KINKS: tuple[Kinks, ...] = get_args(Kinks)
+LIMIT = 200_000  # patterns listed at most, unless told otherwise
+ROUNDING = 1e-12  # off the bound: what double precision may have added to it; certificates are exact (theory/exact.py)
+
+
+@dataclass(frozen=True)
+class Flattest:
+    """The flattest interpolating network of a data set.
+
+    Attributes:
+        architecture, kinks: the class of networks and the notion at kinks.
+        x, y: the data, (n, d) and (n,).
+        trace: trace of the Hessian of the mean squared error at `network`, by the closed form.
+        lower_bound: no interpolating network has a smaller trace.
+        network: an interpolating network of at most n neurons, none of them on a kink (of the notion) at a sample.
+        dual: the point (n,) behind the bound, lower_bound = dual . y.
+        patterns: every activation pattern; `signs` those with an active sample, (M, n) in {-1, 1}.
+        binding: the neurons that flattest networks use (complementary slackness): all others have weight 0 in each of them.
+        coordinates: in which the neurons of `binding` are given.
+    """
+
+    architecture: Architecture
+    kinks: Kinks
+    x: Array
+    y: Array
+    trace: float
+    lower_bound: float
+    network: Network
+    dual: Array = field(repr=False)
+    patterns: Patterns = field(repr=False)
+    binding: Columns = field(repr=False)
+    rays: Columns = field(repr=False)
+    flats: dict[bytes, Array] = field(repr=False)
+    coordinates: Coordinates = field(repr=False)
+
+    @property
+    def gap(self) -> float:
+        """(trace - lower_bound) / trace; 0 for the zero network."""
+        return (self.trace - self.lower_bound) / self.trace if self.trace > 0 else 0.0
+
+    @cached_property
+    def attained(self) -> bool:
+        """Whether a flattest network exists in this notion; if not, networks only come as near as one likes.
+
+        Sim-BN never attains a positive trace (W1 grows without end); with relu'(0) = 0 the others always do; on differentiable
+        parameters they do if some neurons of `binding` inside their cells interpolate.
+        """
+        if self.trace == 0 or self.architecture == "sim-bn":
+            return self.trace == 0
+        if self.kinks != "differentiable":
+            return True
+        u, binding = self.coordinates.u, self.binding
+        inside = binding.take(np.array([deep_enough(u, s, v) for s, v in zip(binding.signs, binding.v, strict=True)], bool))
+        top = float(np.abs(self.y).max())
+        return len(inside.sides) > 0 and vertex(inside.outputs(u), inside.prices, self.y / top, tolerance=1e-8) is not None
+
+    def prediction_range(self, x_new: ArrayLike) -> tuple[Array, Array]:
+        """Smallest and largest prediction at each new point over all flattest networks, (k,) each; see theory.prediction."""
+        return self.predictions.range(x_new)
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """What flattest networks do elsewhere."""
+        return Predictions(self.architecture, self.coordinates, self.y, self.binding)
+
+
+def flattest(
+    x: ArrayLike, y: ArrayLike, architecture: str = "no-bias", kinks: str = "differentiable", limit: int = LIMIT
+) -> Flattest:
+    """The flattest two-layer ReLU network that interpolates y on x, with a proof of its flatness.
+
+    Args:
+        x: inputs, (n, d). y: real labels, (n,).
+        architecture: "no-bias", "bias" or "sim-bn".
+        kinks: "differentiable" (infimum over parameters without kinks) or "relu'(0)=0".
+        limit: the most patterns to list.
+
+    Errors: theory.Infeasible if no network of the class fits the labels, naming the rows; theory.TooManyPatterns with the count;
+    ValueError for NaN, shapes, unknown names.
+    """
+    points, labels = check_points(x, y)
+    kind, notion = check_names(architecture, kinks)
+    check_feasible(points, labels, kind)
+    coordinates = Coordinates.of(kind, points)
+    patterns, flats = (
+        (cells(coordinates.points, limit), {}) if notion == "differentiable" else positive_sets(coordinates.points, limit)
+    )
+    active = (patterns.signs > 0).any(axis=1)
+    signs = np.where(patterns.signs[active] > 0, 1, -1).astype(np.int8)
+    program = Program(kind, coordinates, labels, signs)
+    rays = program.rays(coordinates.neurons(patterns.witnesses[active].astype(float)))
+    if not labels.any():
+        network, nothing = _zero(kind, points.shape[1]), rays.take(np.zeros(0, int))
+        return Flattest(
+            kind, notion, points, labels, 0.0, 0.0, network, np.zeros(len(labels)), patterns, nothing, rays, flats, coordinates
+        )
+    dual, bound, binding, in_use = program.solve()
+    dual, bound = (1 - ROUNDING) * dual, (1 - ROUNDING) * bound
+    if vertex(binding.outputs(coordinates.u), binding.prices, labels / np.abs(labels).max()) is None:
+        binding = binding + in_use
+    network = network_of(kind, coordinates, labels, binding, rays, flats)
+    trace = trace_of_hessian(network, points)
+    return Flattest(kind, notion, points, labels, trace, bound, network, dual, patterns, binding, rays, flats, coordinates)
+
+
+def positive_sets(points: Array, limit: int | None) -> tuple[Patterns, dict[bytes, Array]]:
+    """The sets {i : x_i . w > 0} of all w, kinks included, each as the largest face that has it, and the flats of these faces.
+
+    Faces of one positive set have a largest among them: where one is zero and another negative, their composition is negative.
+    Returns: the faces (M, n), and for the signs (zeros read as -1) of each face with zeros beyond those of zero points, a basis of
+    its flat in whole numbers, (p, k).
+    """
+    found = faces(points, limit)
+    zeros = (found.signs == 0).sum(axis=1)
+    order = np.argsort(zeros, kind="stable")
+    _, first = np.unique(found.signs[order] > 0, axis=0, return_index=True)
+    chosen = order[np.sort(first)]
+    flats, bases = {}, {}
+    blank = ~points.any(axis=1)
+    for signs in found.signs[chosen]:
+        zero = (signs == 0) & ~blank
+        if zero.any():
+            if zero.tobytes() not in bases:
+                bases[zero.tobytes()] = _null_space(points[zero])
+            flats[np.where(signs > 0, 1, -1).astype(np.int8).tobytes()] = bases[zero.tobytes()]
+    return Patterns(found.signs[chosen], found.witnesses[chosen]), flats
+
+
+def _null_space(points: Array) -> Array:
+    """A basis of {w : x_i . w = 0 for all i} in whole numbers, (p, k)."""
+    exact = [[QQ(*Fraction(c).as_integer_ratio()) for c in row] for row in points.tolist()]
+    rows = DomainMatrix(exact, points.shape, QQ).nullspace().to_list()
+    whole = [[Fraction(int(c.numerator), int(c.denominator)) for c in row] for row in rows]
+    return np.array([[float(c * lcm(*(b.denominator for b in row))) for c in row] for row in whole]).T
+
+
+def check_names(architecture: str, kinks: str) -> tuple[Architecture, Kinks]:
+    """Both names, if the program covers them; ValueError naming the known ones otherwise."""
+    kind = check_architecture(architecture)
+    if kind == "sim-ln":
+        raise ValueError('architecture must be no-bias, bias or sim-bn, got "sim-ln": its trace is no convex program')
+    for notion in KINKS:
+        if kinks == notion:
+            return kind, notion
+    raise ValueError(f"kinks must be one of {', '.join(KINKS)}, got {kinks!r}")
+
+
+def _zero(architecture: Architecture, d: int) -> Network:
+    """The network that is 0 everywhere, with trace 0."""
+    zero = np.zeros(1)
+    return Network(
+        w1=np.zeros((1, d)),
+        w2=zero,
+        b1=None if architecture == "no-bias" else zero,
+        gamma=zero if architecture == "sim-bn" else None,
+        architecture=architecture,
+    )

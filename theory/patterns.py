@@ -1,0 +1,358 @@
+"""Owns activation patterns: the sign vectors of the cells and faces of a central hyperplane arrangement, exactly.
+
+The points x_1, .., x_n cut R^p by the hyperplanes x_i . w = 0. A face is a nonempty set {w : sign(x_i . w) = s_i for all i}, a cell one
+of full dimension: s_i != 0 wherever x_i != 0. With a bias the points are (x, 1). A flat is an intersection of hyperplanes; the others
+cut a flat F in their turn, and what they cut out are the faces of dimension dim F.
+
+    Listing.   Let G be a flat that is a hyperplane of F. A face t of G is a wall of two faces (t, +) and (t, -) of F, which differ on the
+               points that vanish on G but not on F. A pointed cone of dimension 2 or more has a wall, so these are all the faces of F;
+               and it has two walls at least, so the sum of its walls' witnesses is a witness of it.
+    Counting.  There are sum_F |mu(F)| cells (Zaslavsky 1975). With x_k the first point that vanishes on G, |mu(G)| is the sum of |mu(F)|
+               over the flats F of which G is a hyperplane and on which x_k does not vanish (Weisner: deletion-restriction, summed up).
+
+Flats are found from the whole space down, in whole numbers: a float is the rational number that it stands for, and positive multiples of
+a point have its signs. Points that span a proper subspace are read in as many independent columns, which changes no sign vector.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import comb, gcd, lcm
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Signs = NDArray[np.int8]
+Index = NDArray[np.intp]
+Whole = NDArray[Any]  # whole numbers: int64 where no step can overflow, Python's own otherwise
+CHUNK = 1 << 21  # numbers held at a time while flats are cut
+WORK = 1 << 25  # numbers looked at, after which a count that exceeds the limit already is given up for its bound
+ATTEMPTS = 4 * (1, 4, 16, 40)  # spreads, in bits, of the weights with which a cell's rays are combined in search of a witness
+
+
+class TooManyPatterns(ValueError):
+    """More patterns than `limit`: `count` of them, or at most `count` where counting them would be too dear (not `exact`)."""
+
+    def __init__(self, count: int, limit: int, exact: bool = True) -> None:
+        super().__init__(count, limit, exact)
+        self.count, self.limit, self.exact = count, limit, exact
+
+    def __str__(self) -> str:
+        number = self.count if self.exact else f"up to {self.count}"
+        return (
+            f"{number} activation patterns, more than the limit of {self.limit}: use fewer points or the column-generation bound"
+        )
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """Sign vectors in lexicographic order: row M - 1 - i is the antipode of row i.
+
+    Attributes:
+        signs: (M, n), entries -1, 0 and 1; for cells 0 only in the columns of zero points.
+        witnesses: (M, p), sign(points @ witness) = signs in exact arithmetic; float64 for cells, Python's whole numbers for faces.
+    """
+
+    signs: Signs
+    witnesses: NDArray[Any]
+
+
+class _Arrangement(NamedTuple):
+    """The distinct hyperplanes, each by the primitive vector of the first point on it, in r independent columns."""
+
+    lines: Whole  # (L, r)
+    columns: list[int]
+    line: list[int]  # of each point; 0 for a zero point
+    orientation: Signs  # of each point along its line; 0 for a zero point
+    shape: tuple[int, int]
+
+
+class _Level(NamedTuple):
+    """All flats of one dimension m, and all pairs of a flat of dimension m + 1 (parent) and a hyperplane of it (child)."""
+
+    basis: Whole  # (flats, r, m)
+    parent: Index
+    child: Index
+    side: Signs  # (pairs, L): the signs, on one side of the child, of the lines that vanish on it but not on the parent
+
+
+class _Faces(NamedTuple):
+    """The faces of one dimension whose first sign other than 0 is +: the others are their antipodes. Sorted by flat, then by signs."""
+
+    signs: Signs  # (K, L)
+    witnesses: NDArray[Any]  # (K, r)
+    flat: Index
+
+
+def cells(points: ArrayLike, limit: int | None = None) -> Patterns:
+    """Every cell; TooManyPatterns before any is listed if there are more than `limit`.
+
+    Raises ValueError where points are so nearly parallel that no float64 vector was found in a cell.
+    """
+    arrangement = _arrangement(points)
+    lines = arrangement.lines
+    levels, count = _flats(lines, limit, cover_bound(*lines.shape))
+    if limit is not None and count > limit:
+        raise TooManyPatterns(count, limit)
+    if not len(lines):
+        return Patterns(np.zeros((1, arrangement.shape[0]), np.int8), np.zeros((1, arrangement.shape[1])))
+    rays = levels[-1].basis[:, :, 0]
+    *_, (signs, witnesses, _) = _faces(lines, levels, _floats(rays))
+    for i in np.flatnonzero(~_confirmed(lines, signs, witnesses)):
+        witnesses[i] = _float_witness(lines, rays, signs[i])
+    return _patterns(arrangement, signs, witnesses)
+
+
+def faces(points: ArrayLike, limit: int | None = None) -> Patterns:
+    """Every face of every dimension but the origin (the sign vector 0).
+
+    Raises TooManyPatterns as soon as more than `limit` are certain, with the number for as many points in general position.
+    """
+    arrangement = _arrangement(points)
+    lines = arrangement.lines
+    n, r = lines.shape
+    if not n:
+        return Patterns(np.zeros((0, arrangement.shape[0]), np.int8), np.zeros((0, arrangement.shape[1]), object))
+    bound = sum(comb(n, r - m) * cover_bound(n - r + m, m) for m in range(1, r + 1))
+    levels, count = _flats(lines, limit, bound)
+    found: list[_Faces] = []
+    for some in _faces(lines, levels, levels[-1].basis[:, :, 0]):
+        found.append(some)
+        if limit is not None and max(count, 2 * sum(len(f.flat) for f in found)) > limit:
+            raise TooManyPatterns(bound, limit, exact=False)
+    signs = np.concatenate([f.signs for f in found])
+    witnesses = np.concatenate([f.witnesses.astype(object) for f in found])
+    order = _groups(signs)[0]
+    return _patterns(arrangement, signs[order], witnesses[order])
+
+
+def count_cells(points: ArrayLike) -> int:
+    """The number of cells, exactly, without listing them."""
+    return _flats(_arrangement(points).lines, None, 0)[1]
+
+
+def cover_bound(n: int, p: int) -> int:
+    """Cover (1965): n hyperplanes through the origin of R^p have at most 2 sum_{k<p} C(n-1, k) cells; equality in general position."""
+    return 2 * sum(comb(n - 1, k) for k in range(p)) if n else 1
+
+
+def _primitive(row: list[Any]) -> list[int]:
+    """The positive multiple of a row that consists of whole numbers without a common divisor."""
+    ratios = [value.as_integer_ratio() for value in row]
+    denominator = lcm(*(b for _, b in ratios))
+    whole = [a * (denominator // b) for a, b in ratios]
+    divisor = gcd(*whole) or 1
+    return [a // divisor for a in whole]
+
+
+def _arrangement(points: ArrayLike) -> _Arrangement:
+    array = np.asarray(points)
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"points must hold real numbers, got dtype {array.dtype}")
+    if array.ndim != 2 or 0 in array.shape:
+        raise ValueError(f"points must have shape (n, p) with n, p >= 1, got {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"points must be finite, row {int(np.argwhere(~np.isfinite(array))[0][0])} is not")
+    rows = [tuple(_primitive(row)) for row in array.tolist()]
+    known: dict[tuple[int, ...], tuple[int, int]] = {(0,) * array.shape[1]: (0, 0)}
+    lines: list[tuple[int, ...]] = []
+    for row in rows:
+        if row not in known:
+            known[row], known[tuple(-a for a in row)] = (len(lines), 1), (len(lines), -1)
+            lines.append(row)
+    whole = np.array(lines, dtype=object).reshape(-1, array.shape[1])
+    columns = _independent_columns(whole)
+    reduced = np.array([_primitive(row) for row in whole[:, columns].tolist()], dtype=object).reshape(len(lines), len(columns))
+    line, orientation = zip(*(known[row] for row in rows), strict=True)
+    return _Arrangement(reduced, columns, list(line), np.array(orientation, np.int8), (array.shape[0], array.shape[1]))
+
+
+def _independent_columns(rows: Whole) -> list[int]:
+    """Columns that span the column space, by elimination."""
+    columns: list[int] = []
+    while (left := np.flatnonzero((rows != 0).any(axis=1))).size:
+        columns.append(int((rows[left[0]] != 0).argmax()))
+        rows = _restrict(rows[left], rows[left[0]])
+        rows = np.array([_primitive(row) for row in rows.tolist()], dtype=object)
+    return sorted(columns)
+
+
+def _restrict(functionals: Whole, normal: Whole) -> Whole:
+    """Functionals f restricted to c . w = 0, in multiples: |c_j| f - sign(c_j) f_j c with c = normal and its first c_j != 0.
+
+    Coordinate j becomes zero; all of f does exactly if f is a multiple of c.
+    """
+    c, j = normal[..., None, :], (normal != 0).argmax(axis=-1)[..., None, None]
+    pivot = np.take_along_axis(c, j, axis=-1)
+    return abs(pivot) * functionals - np.sign(pivot) * np.take_along_axis(functionals, j, axis=-1) * c
+
+
+def _hyperplanes(x: Whole, basis: Whole) -> Iterator[tuple[NDArray[Any], ...]]:
+    """For each line x_k and all flats of which it is the first to cut out some hyperplane: the flats, k, the functional x_k on the flat,
+    the lines that vanish on the hyperplane, and the signs of those that do not vanish on the flat on the side where x_k > 0.
+    """
+    chunk = 1 + CHUNK // (x.size + 1)
+    for start in range(0, len(basis), chunk):
+        part = basis[start : start + chunk]
+        values = np.matmul(*_whole(x.shape[1] * _largest(x) * _largest(part), x, part))  # (flats, L, m): functionals on each flat
+        (values,) = _whole(2 * _largest(values) ** 2, values)
+        unit = _floats(values.reshape(-1, values.shape[2])).reshape(values.shape)
+        unit /= np.maximum(np.linalg.norm(unit, axis=2, keepdims=True), 0.5)
+        vanishing = (values == 0).all(axis=2)
+        done = vanishing.copy()
+        for k in range(len(x)):
+            flat = np.flatnonzero(~done[:, k])
+            cosine = (unit[flat] @ unit[flat, k, :, None])[:, :, 0]
+            near, line = np.nonzero(np.abs(cosine) > 1 - 1e-9)  # parallel to x_k, if the whole numbers agree
+            zero = vanishing[flat]
+            zero[near, line] = (_restrict(values[flat[near], line, None], values[flat[near], k]) == 0).all(axis=(1, 2))
+            done[flat] |= zero
+            yield flat + start, np.full(len(flat), k), values[flat, k], zero, np.sign(cosine * zero).astype(np.int8)
+
+
+def _flats(lines: Whole, limit: int | None, bound: int) -> tuple[list[_Level], int]:
+    """All flats but the origin, by dimension from the whole space down, and the number of cells.
+
+    TooManyPatterns with the bound once the cells counted so far exceed the limit and much is left to count.
+    """
+    n, r = lines.shape
+    none = np.zeros(0, np.intp)
+    levels = [_Level(np.eye(r, dtype=np.int64)[None], none, none, np.zeros((0, n), np.int8))]
+    mobius, first, count = np.ones(1, np.int64), np.array([n]), 1  # |mu| of each flat and the first line that vanishes on it
+    for m in range(r, 0, -1):
+        basis, found, work = levels[-1].basis, [], 0
+        for pairs in _hyperplanes(lines, basis):
+            found.append(pairs)
+            count += int(mobius[pairs[0]][pairs[1] < first[pairs[0]]].sum())
+            work += len(pairs[0]) * n * m
+            if limit is not None and count > limit and max(work, len(basis) * n * m) > WORK:
+                raise TooManyPatterns(bound, limit, exact=False)
+        if m > 1:
+            parent, wall, normal, zero, side = (np.concatenate(column) for column in zip(*found, strict=True))
+            order, starts, group = _groups(zero.astype(np.int8))
+            child = np.empty_like(parent)
+            child[order], chosen = group, order[starts]
+            share = mobius[parent] * (wall < first[parent])
+            mobius, first = np.zeros(len(chosen), np.int64), zero[chosen].argmax(axis=1)
+            np.add.at(mobius, child, share)
+            basis, normal = _whole(2 * _largest(normal) * _largest(basis), basis[parent[chosen]], normal[chosen])
+            kept = np.arange(m) != (normal != 0).argmax(axis=1)[:, None]
+            basis = _restrict(basis, normal).swapaxes(1, 2)[kept].reshape(-1, m - 1, r).swapaxes(1, 2)
+            basis = basis // np.gcd.reduce(basis, axis=1, keepdims=True)
+            levels.append(_Level(_whole(_largest(basis), basis)[0], parent, child, side))
+    return levels, count
+
+
+def _faces(lines: Whole, levels: list[_Level], rays: NDArray[Any]) -> Iterator[_Faces]:
+    """The faces of dimension 1, 2, .., r, with witnesses that are sums of the rays given."""
+    found = _upper(_sides(lines, levels[-1].basis[:, :, 0]), rays, np.arange(len(rays)))
+    yield found
+    for level in levels[:0:-1]:
+        parts = [_join(level, pairs, found) for pairs in _batches(level, np.bincount(found.flat) * len(lines))]
+        found = _Faces(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        yield found
+
+
+def _batches(level: _Level, size: Index) -> list[Index]:
+    """The pairs of a level sorted by parent, in batches of whole parents with about CHUNK numbers for children of that size."""
+    order = np.argsort(level.parent, kind="stable")
+    total = np.cumsum(np.bincount(level.parent, size[level.child]))
+    return np.split(order, np.flatnonzero(np.diff(total[level.parent[order]] // CHUNK)) + 1)
+
+
+def _join(level: _Level, pairs: Index, walls: _Faces) -> _Faces:
+    """The faces of all parents in some pairs, from the faces of the children, which are their walls."""
+    start = np.searchsorted(walls.flat, level.child[pairs])
+    size = np.searchsorted(walls.flat, level.child[pairs], side="right") - start
+    pair = np.repeat(pairs, size)
+    wall = np.arange(len(pair)) + np.repeat(start - np.cumsum(size) + size, size)
+    both = [_upper(walls.signs[wall] + s * level.side[pair], walls.witnesses[wall], level.parent[pair]) for s in (1, -1)]
+    signs, witnesses, flat = (np.concatenate(column) for column in zip(*both, strict=True))
+    order, starts, _ = _groups(signs, flat)
+    if witnesses.dtype != np.float64:
+        (witnesses,) = _whole(_largest(witnesses) * len(order), witnesses)
+    sums = np.add.reduceat(witnesses[order], starts)
+    return _Faces(signs[order[starts]], _floats(sums) if sums.dtype == np.float64 else sums, flat[order[starts]])
+
+
+def _upper(signs: Signs, witnesses: NDArray[Any], flat: Index) -> _Faces:
+    """Of each face and its antipode the one whose first sign other than 0 is +."""
+    lead = np.take_along_axis(signs, (signs != 0).argmax(axis=1)[:, None], axis=1)
+    return _Faces(signs * lead, witnesses * lead, flat)
+
+
+def _patterns(arrangement: _Arrangement, signs: Signs, witnesses: NDArray[Any]) -> Patterns:
+    """The faces with these signs on the lines, and their antipodes, in terms of the points."""
+    half = signs[:, arrangement.line] * arrangement.orientation
+    full = np.zeros((len(half), arrangement.shape[1]), witnesses.dtype)
+    full[:, arrangement.columns] = witnesses
+    return Patterns(np.concatenate([-half[::-1], half]), np.concatenate([-full[::-1], full]))
+
+
+def _groups(signs: Signs, owner: Index | None = None) -> tuple[Index, Index, Index]:
+    """The order that sorts rows lexicographically (by owner first), the places in it where a distinct row starts, and which one it is."""
+    bits = np.packbits(np.stack([signs > 0, signs == 0], axis=2).reshape(len(signs), -1), axis=1)
+    keys = [*np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8))).view(">u8").astype(np.uint64).T]
+    keys = keys if owner is None else [owner.astype(np.uint64), *keys]
+    order = np.lexsort(keys[::-1])
+    new = np.any([np.diff(key[order], prepend=~key[order[:1]]) != 0 for key in keys], axis=0)
+    return order, np.flatnonzero(new), np.cumsum(new) - 1
+
+
+def _largest(array: Whole) -> int:
+    return int(abs(array).max(initial=0))
+
+
+def _whole(bound: int, *arrays: Whole) -> tuple[Whole, ...]:
+    """The arrays in int64 if numbers up to the bound fit, in Python's whole numbers otherwise."""
+    return tuple(array.astype(np.int64 if bound < 2**63 else object, copy=False) for array in arrays)
+
+
+def _sides(lines: Whole, vectors: Whole) -> Signs:
+    """sign(x . v) for each vector v of whole numbers (rows) and each line x (columns)."""
+    x, v = _whole(lines.shape[1] * _largest(lines) * _largest(vectors), lines, vectors)
+    return np.sign(v @ x.T).astype(np.int8)
+
+
+def _floats(rows: NDArray[Any], centred: bool = False) -> NDArray[np.float64]:
+    """Rows scaled to a largest entry in [1/2, 1], or further up if `centred` and small entries need that to be float64 numbers.
+
+    Each entry is rounded twice at most.
+    """
+    if rows.dtype != object:
+        return rows / np.maximum(np.abs(rows).max(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    result = np.zeros(rows.shape)
+    for i, row in enumerate(rows.tolist()):
+        sizes = [abs(v).bit_length() for v in row if v] or [0]
+        low, high = min(sizes), max(sizes)
+        scale = max((low + high) // 2, high - 1000) if centred and high - low > 1000 else high
+        result[i] = [v / (1 << scale) for v in row]
+    return result
+
+
+def _confirmed(lines: Whole, signs: Signs, witnesses: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether sign(x . w) is as given for all lines x: in floats where it is beyond their error, in whole numbers elsewhere."""
+    x, p, target = _floats(lines), lines.shape[1], np.broadcast_to(signs, (len(witnesses), len(lines)))
+    dots = witnesses @ x.T
+    underflow = p * 2.0**-1060 * (1 + np.abs(witnesses).max(axis=1, keepdims=True))
+    error = (p + 4) * 2.0**-52 * (np.abs(witnesses) @ np.abs(x.T)) + underflow
+    right = ((np.sign(dots) == signs) & (np.abs(dots) > error)).all(axis=1)
+    for i in np.flatnonzero(~right):
+        right[i] = bool((_sides(lines, np.array([_primitive(witnesses[i].tolist())], dtype=object)) == target[i]).all())
+    return right
+
+
+def _float_witness(lines: Whole, rays: Whole, signs: Signs) -> NDArray[np.float64]:
+    """A witness of one cell: combinations of its rays, which span it, rounded to float64 until one has the signs in exact arithmetic."""
+    sides = _sides(lines, rays)
+    spanning = np.concatenate([s * rays[((sides == 0) | (s * sides == signs)).all(axis=1)].astype(object) for s in (1, -1)])
+    size = np.array([[max(abs(v).bit_length() for v in row)] for row in spanning.tolist()], dtype=object)
+    spanning = spanning << (size.max() - size)
+    generator = np.random.default_rng(0)
+    for spread in ATTEMPTS:
+        weights = generator.integers(2**20, 2**21, (256, len(spanning))) << generator.integers(0, spread, (256, len(spanning)))
+        witnesses = _floats(weights.astype(object) @ spanning, centred=True)
+        good = np.flatnonzero(_confirmed(lines, signs, witnesses))
+        if good.size:
+            return witnesses[good[0]]
+    raise ValueError("points are so nearly parallel that no float64 vector was found in a cell; faces() has exact witnesses")
