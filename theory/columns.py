@@ -37,7 +37,7 @@ class Coordinates:
         size[size == 0] = 1
         u, s, vt = np.linalg.svd(moved / size, full_matrices=False)
         rank = max(1, int(np.sum(s > 1e-12 * s[0])))
-        return cls(points, (change / size) @ (vt[:rank].T / s[:rank]), np.ascontiguousarray(u[:, :rank]))
+        return cls(points, (change / size) @ (vt[:rank].T / np.where(s > 0, s, 1)[:rank]), np.ascontiguousarray(u[:, :rank]))
 
     def neurons(self, weights: Array) -> Array:
         """v of given weights w: (M, p) -> (M, r)."""

@@ -144,7 +144,7 @@ def _with_barely_active_pair(solution: Flattest, x: Array, w: Array, need: float
     small = kappa * rise / (2 * share * abs(need))
     w1, b1 = _split(network, np.array([w, w]))
     b1 = b1 - bump + small * np.array([1.0, 2.0])
-    scale = SIM_BN_SCALE / small
+    scale = SIM_BN_SCALE * np.abs(points).max() / small
     root = np.sqrt(kappa)
     return replace(
         network,

@@ -1,4 +1,4 @@
-"""Owns which labels a two-layer ReLU network can fit at all, decided in exact arithmetic.
+"""Owns which labels a two-layer ReLU network can fit at all.
 
 With a bias (and for Sim-BN) any labels can be fitted unless a point comes twice with different labels: distinct points lie on
 distinct rays of x' = (x, 1), no two of them opposite. Without bias f(c x) = c f(x) for c >= 0, so f(0) = 0 and points of one ray
@@ -9,11 +9,14 @@ like), and linear functions the odd parts. So each failure below is a proof, and
 
 from fractions import Fraction
 
+import numpy as np
 from numpy.typing import ArrayLike
-from sympy import QQ
-from sympy.polys.matrices import DomainMatrix
 
 from theory.architectures import check_architecture, check_points
+from theory.patterns import decimal
+
+TOLERANCE = 1e-10
+Ray = tuple[Fraction, ...]
 
 
 class Infeasible(ValueError):
@@ -24,9 +27,9 @@ def check_feasible(x: ArrayLike, y: ArrayLike, architecture: str) -> None:
     """Raise Infeasible, naming rows (counted from 0), unless some network of the architecture fits y on x exactly."""
     points, labels = check_points(x, y)
     bias = check_architecture(architecture) != "no-bias"
-    first: dict[tuple[Fraction, ...], tuple[int, Fraction]] = {}  # ray -> a row on it, and the label it gives at length 1
+    first: dict[Ray, tuple[int, Fraction]] = {}  # ray -> a row on it, and the label it gives at length 1
     for i, (row, label) in enumerate(zip(points.tolist(), labels.tolist(), strict=True)):
-        exact, value = tuple(Fraction(c) for c in row) + ((Fraction(1),) if bias else ()), Fraction(label)
+        exact, value = tuple(map(decimal, row)) + ((Fraction(1),) if bias else ()), decimal(label)
         length = max(map(abs, exact))
         if length == 0:
             if value != 0:
@@ -34,7 +37,7 @@ def check_feasible(x: ArrayLike, y: ArrayLike, architecture: str) -> None:
             continue
         ray = tuple(c / length for c in exact)
         j, unit = first.setdefault(ray, (i, value / length))
-        if unit == value / length:
+        if abs(unit * length - value) <= TOLERANCE * max(abs(value), abs(unit * length)):
             continue
         if tuple(points[i]) == tuple(points[j]):
             raise Infeasible(f"rows {j} and {i} are the same point with labels {labels[j]:g} and {label:g}")
@@ -52,10 +55,7 @@ def check_feasible(x: ArrayLike, y: ArrayLike, architecture: str) -> None:
         )
 
 
-def _linear(rays: list[tuple[Fraction, ...]], values: list[Fraction]) -> bool:
-    """Whether some w has w . ray = value for all, exactly: the ranks with and without the values agree."""
-
-    def rank(rows: list[list[Fraction]]) -> int:
-        return DomainMatrix([[QQ(c.numerator, c.denominator) for c in row] for row in rows], (len(rows), len(rows[0])), QQ).rank()
-
-    return rank([list(ray) for ray in rays]) == rank([[*ray, value] for ray, value in zip(rays, values, strict=True)])
+def _linear(rays: list[Ray], values: list[Fraction]) -> bool:
+    """Whether some w has w . ray = value for all."""
+    matrix, right = np.array(rays, float), np.array(values, float)
+    return bool(np.abs(matrix @ np.linalg.lstsq(matrix, right, rcond=None)[0] - right).max() <= TOLERANCE * np.abs(right).max())

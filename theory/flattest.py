@@ -36,7 +36,8 @@ from theory.primal import deep_enough, network_of, vertex
 Kinks = Literal["differentiable", "relu'(0)=0"]
 KINKS: tuple[Kinks, ...] = get_args(Kinks)
 LIMIT = 200_000  # patterns listed at most, unless told otherwise
-ROUNDING = 1e-12  # off the bound: what double precision may have added to it; certificates are exact (theory/exact.py)
+THIN = 1e-11  # cells whose witness is this near a kink, relative to the sizes of point and weight, are set aside
+ROUNDING = 1e-12  # the bound stays this far below the trace, whatever rounding did; certificates are exact (theory/exact.py)
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,9 @@ class Flattest:
         lower_bound: no interpolating network has a smaller trace.
         network: an interpolating network of at most n neurons, none of them on a kink (of the notion) at a sample.
         dual: the point (n,) behind the bound, lower_bound = dual . y.
-        patterns: every activation pattern; `signs` those with an active sample, (M, n) in {-1, 1}.
+        patterns: every activation pattern.
+        thin: how many of them are too thin for double precision and set aside (0 unless points are dependent up to rounding only):
+            the bound holds for networks without a neuron in one of these, and there is no certificate.
         binding: the neurons that flattest networks use (complementary slackness): all others have weight 0 in each of them.
         coordinates: in which the neurons of `binding` are given.
     """
@@ -64,6 +67,7 @@ class Flattest:
     network: Network
     dual: Array = field(repr=False)
     patterns: Patterns = field(repr=False)
+    thin: int
     binding: Columns = field(repr=False)
     rays: Columns = field(repr=False)
     flats: dict[bytes, Array] = field(repr=False)
@@ -88,7 +92,7 @@ class Flattest:
         u, binding = self.coordinates.u, self.binding
         inside = binding.take(np.array([deep_enough(u, s, v) for s, v in zip(binding.signs, binding.v, strict=True)], bool))
         top = float(np.abs(self.y).max())
-        return len(inside.sides) > 0 and vertex(inside.outputs(u), inside.prices, self.y / top, tolerance=1e-8) is not None
+        return vertex(inside.outputs(u), inside.prices, self.y / top, tolerance=1e-8) is not None
 
     def prediction_range(self, x_new: ArrayLike) -> tuple[Array, Array]:
         """Smallest and largest prediction at each new point over all flattest networks, (k,) each; see theory.prediction."""
@@ -121,22 +125,49 @@ def flattest(
     patterns, flats = (
         (cells(coordinates.points, limit), {}) if notion == "differentiable" else positive_sets(coordinates.points, limit)
     )
-    active = (patterns.signs > 0).any(axis=1)
+    wide = _width(coordinates.points, patterns) > THIN
+    active = (patterns.signs > 0).any(axis=1) & wide
     signs = np.where(patterns.signs[active] > 0, 1, -1).astype(np.int8)
+    thin = int(np.sum(~wide))
     program = Program(kind, coordinates, labels, signs)
     rays = program.rays(coordinates.neurons(patterns.witnesses[active].astype(float)))
     if not labels.any():
         network, nothing = _zero(kind, points.shape[1]), rays.take(np.zeros(0, int))
         return Flattest(
-            kind, notion, points, labels, 0.0, 0.0, network, np.zeros(len(labels)), patterns, nothing, rays, flats, coordinates
+            kind,
+            notion,
+            points,
+            labels,
+            0.0,
+            0.0,
+            network,
+            np.zeros(len(labels)),
+            patterns,
+            thin,
+            nothing,
+            rays,
+            flats,
+            coordinates,
         )
     dual, bound, binding, in_use = program.solve()
-    dual, bound = (1 - ROUNDING) * dual, (1 - ROUNDING) * bound
     if vertex(binding.outputs(coordinates.u), binding.prices, labels / np.abs(labels).max()) is None:
         binding = binding + in_use
     network = network_of(kind, coordinates, labels, binding, rays, flats)
     trace = trace_of_hessian(network, points)
-    return Flattest(kind, notion, points, labels, trace, bound, network, dual, patterns, binding, rays, flats, coordinates)
+    if bound > (1 - ROUNDING) * trace:
+        dual, bound = dual * ((1 - ROUNDING) * trace / bound), (1 - ROUNDING) * trace
+    return Flattest(kind, notion, points, labels, trace, bound, network, dual, patterns, thin, binding, rays, flats, coordinates)
+
+
+def _width(points: Array, patterns: Patterns) -> Array:
+    """Smallest |x_i . w| / (||x_i|| ||w||) over the points off the kink, of each pattern's witness, (M,)."""
+    size = np.abs(points).max(axis=0)
+    unit = points / np.where(size > 0, size, 1)  # columns of one size, as Coordinates has them
+    unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), np.finfo(float).tiny)
+    w = patterns.witnesses.astype(float) * size
+    length = np.linalg.norm(w, axis=1, keepdims=True)
+    sine = np.abs(w @ unit.T) / np.where(length > 0, length, 1)
+    return np.nan_to_num(np.where(patterns.signs != 0, sine, 1.0).min(axis=1))
 
 
 def positive_sets(points: Array, limit: int | None) -> tuple[Patterns, dict[bytes, Array]]:

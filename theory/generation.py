@@ -29,14 +29,17 @@ class Program:
 
     def __init__(self, architecture: Architecture, coordinates: Coordinates, y: Array, signs: Signs):
         self.u, self.signs = coordinates.u, signs
-        self.size = 1.0 if architecture == "sim-bn" else float(np.abs(coordinates.points).max()) or 1.0
         self.top = float(np.abs(y).max()) or 1.0
         self.y = y / self.top
-        self.prices = prices(architecture, coordinates.points / self.size, signs)
+        largest = 1.0 if architecture == "sim-bn" else float(np.abs(coordinates.points).max()) or 1.0
+        points = coordinates.points / largest
+        # in units of the per-sample bound (equation 3 of wen2023), so that the value is a few whatever the sizes of the points
+        lengths = np.linalg.norm(points, axis=1) if architecture != "sim-bn" else np.ones(len(y))
+        unit = 4 / len(y) * float(lengths @ np.abs(self.y)) or 1.0
+        self.size = largest * unit
+        self.prices = prices(architecture, points, signs) / unit
         self.factors = factors(self.u, signs)
-        # what equation 3 of wen2023 pays for each sample: feasible for "no-bias" and "bias", a start for "sim-bn"
-        lengths = np.linalg.norm(coordinates.points / self.size, axis=1) if architecture != "sim-bn" else np.ones(len(y))
-        self.start = 4 / len(y) * lengths * (np.sign(self.y) + 0.01 * self.y)
+        self.start = 4 / len(y) * lengths * (np.sign(self.y) + 0.01 * self.y) / unit  # that bound's dual point
 
     def price_ratios(self, dual: Array, enough: float | None) -> Array:
         """Length of the projection of +-dual over the price, (2, M); ratios up to `enough` may be overestimated, not above it."""

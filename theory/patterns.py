@@ -10,12 +10,14 @@ cut a flat F in their turn, and what they cut out are the faces of dimension dim
     Counting.  There are sum_F |mu(F)| cells (Zaslavsky 1975). With x_k the first point that vanishes on G, |mu(G)| is the sum of |mu(F)|
                over the flats F of which G is a hyperplane and on which x_k does not vanish (Weisner: deletion-restriction, summed up).
 
-Flats are found from the whole space down, in whole numbers: a float is the rational number that it stands for, and positive multiples of
-a point have its signs. Points that span a proper subspace are read in as many independent columns, which changes no sign vector.
+Flats are found from the whole space down, in whole numbers: a float is read as the decimal fraction that it prints as (0.1 is 1/10),
+so that points written down as parallel are, and positive multiples of a point have its signs. Points that span a proper subspace are
+read in as many independent columns, which changes no sign vector.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from math import comb, gcd, lcm
 from typing import Any, NamedTuple
 
@@ -51,6 +53,7 @@ class Patterns:
     Attributes:
         signs: (M, n), entries -1, 0 and 1; for cells 0 only in the columns of zero points.
         witnesses: (M, p), sign(points @ witness) = signs in exact arithmetic; float64 for cells, Python's whole numbers for faces.
+            NaN for a cell so thin that no float64 vector was found in it.
     """
 
     signs: Signs
@@ -85,10 +88,7 @@ class _Faces(NamedTuple):
 
 
 def cells(points: ArrayLike, limit: int | None = None) -> Patterns:
-    """Every cell; TooManyPatterns before any is listed if there are more than `limit`.
-
-    Raises ValueError where points are so nearly parallel that no float64 vector was found in a cell.
-    """
+    """Every cell; TooManyPatterns before any is listed if there are more than `limit`."""
     arrangement = _arrangement(points)
     lines = arrangement.lines
     levels, count = _flats(lines, limit, cover_bound(*lines.shape))
@@ -116,7 +116,7 @@ def faces(points: ArrayLike, limit: int | None = None) -> Patterns:
     bound = sum(comb(n, r - m) * cover_bound(n - r + m, m) for m in range(1, r + 1))
     levels, count = _flats(lines, limit, bound)
     found: list[_Faces] = []
-    for some in _faces(lines, levels, levels[-1].basis[:, :, 0]):
+    for some in _faces(lines, levels, _one_size(levels[-1].basis[:, :, 0])):
         found.append(some)
         if limit is not None and max(count, 2 * sum(len(f.flat) for f in found)) > limit:
             raise TooManyPatterns(bound, limit, exact=False)
@@ -136,6 +136,11 @@ def cover_bound(n: int, p: int) -> int:
     return 2 * sum(comb(n - 1, k) for k in range(p)) if n else 1
 
 
+def decimal(value: float) -> Fraction:
+    """The number that a float prints as: 1/10 for 0.1. Whole numbers and short binary fractions are what they are."""
+    return Fraction(repr(value)) if isinstance(value, float) else Fraction(int(value))
+
+
 def _primitive(row: list[Any]) -> list[int]:
     """The positive multiple of a row that consists of whole numbers without a common divisor."""
     ratios = [value.as_integer_ratio() for value in row]
@@ -153,7 +158,7 @@ def _arrangement(points: ArrayLike) -> _Arrangement:
         raise ValueError(f"points must have shape (n, p) with n, p >= 1, got {array.shape}")
     if not np.isfinite(array).all():
         raise ValueError(f"points must be finite, row {int(np.argwhere(~np.isfinite(array))[0][0])} is not")
-    rows = [tuple(_primitive(row)) for row in array.tolist()]
+    rows = [tuple(_primitive([decimal(value) for value in row])) for row in array.tolist()]
     known: dict[tuple[int, ...], tuple[int, int]] = {(0,) * array.shape[1]: (0, 0)}
     lines: list[tuple[int, ...]] = []
     for row in rows:
@@ -342,12 +347,16 @@ def _confirmed(lines: Whole, signs: Signs, witnesses: NDArray[np.float64]) -> ND
     return right
 
 
+def _one_size(rows: Whole) -> Whole:
+    """Rows times powers of two, so that their largest entries have as many bits: their sums are well inside what they span."""
+    size = np.array([[max(abs(v).bit_length() for v in row)] for row in rows.tolist()], dtype=object)
+    return rows.astype(object) << (size.max() - size)
+
+
 def _float_witness(lines: Whole, rays: Whole, signs: Signs) -> NDArray[np.float64]:
-    """A witness of one cell: combinations of its rays, which span it, rounded to float64 until one has the signs in exact arithmetic."""
+    """A witness of one cell: combinations of its rays, which span it, rounded until one has the signs in exact arithmetic; or NaN."""
     sides = _sides(lines, rays)
-    spanning = np.concatenate([s * rays[((sides == 0) | (s * sides == signs)).all(axis=1)].astype(object) for s in (1, -1)])
-    size = np.array([[max(abs(v).bit_length() for v in row)] for row in spanning.tolist()], dtype=object)
-    spanning = spanning << (size.max() - size)
+    spanning = _one_size(np.concatenate([s * rays[((sides == 0) | (s * sides == signs)).all(axis=1)] for s in (1, -1)]))
     generator = np.random.default_rng(0)
     for spread in ATTEMPTS:
         weights = generator.integers(2**20, 2**21, (256, len(spanning))) << generator.integers(0, spread, (256, len(spanning)))
@@ -355,4 +364,4 @@ def _float_witness(lines: Whole, rays: Whole, signs: Signs) -> NDArray[np.float6
         good = np.flatnonzero(_confirmed(lines, signs, witnesses))
         if good.size:
             return witnesses[good[0]]
-    raise ValueError("points are so nearly parallel that no float64 vector was found in a cell; faces() has exact witnesses")
+    return np.full(lines.shape[1], np.nan)

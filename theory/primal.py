@@ -15,11 +15,13 @@ from theory.architectures import Architecture, Network, forward
 from theory.columns import Array, Columns, Coordinates, NotRealized, Signs
 
 STEPS = (1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5)
-SIM_BN_SCALE = 1e6  # size of W1 in a Sim-BN network: the trace exceeds its infimum by the inverse square
+SIM_BN_SCALE = 1e6  # s_j in a Sim-BN network, in sizes of the inputs: the trace exceeds its infimum by the inverse square
 
 
 def vertex(outputs: Array, prices: Array, y: Array, tolerance: float = 0.0) -> Array | None:
     """The cheapest alpha >= 0 with |outputs @ alpha - y| <= tolerance, a basic solution, (K,); None if there is none."""
+    if not len(prices):
+        return None
     if tolerance == 0:
         found = linprog(prices, A_eq=outputs, b_eq=y, method="highs-ds")
     else:
@@ -194,7 +196,7 @@ def _network(
     w = columns.v @ coordinates.basis.T
     length = np.linalg.norm((columns.signs > 0) * (w @ points.T), axis=1)
     if architecture == "sim-bn":
-        scale = SIM_BN_SCALE / np.abs(w).max(axis=1)
+        scale = SIM_BN_SCALE * np.abs(points).max() * np.sqrt(len(points)) / length
     else:  # a^2 t = ||D X w||^2, the product a w given
         t = (columns.signs > 0) @ np.sum(points**2, axis=1)
         a = np.sqrt(weights * length / np.sqrt(t))
