@@ -18,20 +18,22 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from math import lcm
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sympy import QQ
 from sympy.polys.matrices import DomainMatrix
 
-from theory.architectures import Architecture, Network, check_architecture, check_points, trace_of_hessian
+from theory.architectures import Architecture, Network, check_architecture, check_points, normalizer, trace_of_hessian
 from theory.columns import Array, Columns, Coordinates
+from theory.exact import certificate
 from theory.feasibility import check_feasible
 from theory.generation import Program
 from theory.patterns import Patterns, cells, faces
 from theory.prediction import Predictions
 from theory.primal import deep_enough, network_of, vertex
+from theory.projection import project
 
 Kinks = Literal["differentiable", "relu'(0)=0"]
 KINKS: tuple[Kinks, ...] = get_args(Kinks)
@@ -97,6 +99,28 @@ class Flattest:
     def prediction_range(self, x_new: ArrayLike) -> tuple[Array, Array]:
         """Smallest and largest prediction at each new point over all flattest networks, (k,) each; see theory.prediction."""
         return self.predictions.range(x_new)
+
+    def certificate(self) -> dict[str, Any]:
+        """The proof in rational numbers that no interpolating network is flatter than (nearly) `lower_bound`; see theory.exact.
+
+        Errors: ValueError if thin patterns were set aside, or the labels cannot be fitted exactly.
+        """
+        if self.thin:
+            raise ValueError(
+                f"{self.thin} activation patterns are too thin for double precision, so the bound is no proof: "
+                "points are dependent up to rounding; expected exactly dependent or clearly independent ones"
+            )
+        points = self.coordinates.points
+        patterns = self.patterns if self.kinks == "differentiable" else faces(points)
+        signs = np.where(patterns.signs > 0, 1, -1).astype(np.int8)
+        targets = np.broadcast_to(self.dual, signs.shape)
+        multipliers = np.array([project(self.coordinates.u, signs, side * targets)[1] for side in (1, -1)])
+        weights, coefficients = self.network.weights, self.network.w2
+        if self.network.gamma is not None:
+            coefficients = coefficients * self.network.gamma / np.maximum(normalizer(self.network, self.x), np.finfo(float).tiny)
+        return certificate(
+            self.architecture, self.kinks, self.x, self.y, self.dual, patterns, weights, coefficients, multipliers
+        )
 
     @cached_property
     def predictions(self) -> Predictions:
