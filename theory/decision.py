@@ -23,8 +23,15 @@ Answer = Literal["all", "not all", "none"]
 class Population(Protocol):
     """A training set and every point of its population, as synth.Data is."""
 
-    x: Array
-    y: Array
+    @property
+    def x(self) -> Array:
+        """Training inputs, (n, d)."""
+        ...
+
+    @property
+    def y(self) -> Array:
+        """Training labels, (n,)."""
+        ...
 
     def enumerate(self) -> tuple[Array, Array]:
         """Every point (N, d) and its label (N,)."""
@@ -134,7 +141,8 @@ def _with_barely_active_pair(solution: Flattest, x: Array, w: Array, need: float
     """Two neurons that see the training points where w . x' is largest, with the same normalized activations and opposite weights."""
     network, points = solution.network, solution.coordinates.points
     before, gamma = network.b1, network.gamma
-    assert before is not None and gamma is not None  # a Sim-BN network
+    assert before is not None, "a Sim-BN network has a bias"
+    assert gamma is not None
     z = points @ w
     at = z > z.max() - 1e-9 * np.abs(z).max()
     bump, share = z.max(), float(np.sqrt(at.mean()))

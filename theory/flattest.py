@@ -118,9 +118,7 @@ class Flattest:
         weights, coefficients = self.network.weights, self.network.w2
         if self.network.gamma is not None:
             coefficients = coefficients * self.network.gamma / np.maximum(normalizer(self.network, self.x), np.finfo(float).tiny)
-        return certificate(
-            self.architecture, self.kinks, self.x, self.y, self.dual, patterns, weights, coefficients, multipliers
-        )
+        return certificate(self.architecture, self.kinks, self.x, self.y, self.dual, patterns, weights, coefficients, multipliers)
 
     @cached_property
     def predictions(self) -> Predictions:

@@ -80,13 +80,15 @@ def realize(
         if not flats and not _inside(coordinates, moved):
             continue
         columns, weights = corrected(u, moved, alpha / top, rays, y / top, fewest)
-        network = _network(architecture, coordinates, columns, weights * top, flats)
+        network = _network(architecture, coordinates, y, columns, weights * top, flats)
         x = coordinates.points[:, : network.w1.shape[1]]
         active = coordinates.points @ network.weights.T > 0
         if ((columns.signs > 0) == active.T).all() and np.abs(forward(network, x) - y).max() <= 1e-9 * top:
             return network
     raise NotRealized(
-        "double precision cannot leave the kinks that the flattest network lies on: points are too nearly dependent"
+        "double precision cannot hold the flattest network on its kinks: expected points in few decimals, best whole numbers"
+        if flats
+        else "double precision cannot leave the kinks that the flattest network lies on: points are too nearly dependent"
     )
 
 
@@ -142,6 +144,8 @@ def settle(u: Array, signs: Signs, v: Array) -> tuple[Array, Array]:
     if (unit @ v).min() > 1e-3 * np.abs(unit @ v).max():
         return v, np.zeros_like(v)
     on = (signs > 0)[:, None] * u
+    tight = unit[np.abs(unit @ v) < 1e-6 * np.abs(unit @ v).max()]
+    v = v - np.linalg.lstsq(tight, tight @ v, rcond=1e-6)[0]  # onto the kinks that it is on up to the solver's accuracy
     _, s, vt = np.linalg.svd(on, full_matrices=True)
     free = vt[int(np.sum(s > 1e-9)) :].T
     off = unit[signs[live] <= 0]
@@ -189,7 +193,7 @@ def _inside(coordinates: Coordinates, columns: Columns) -> bool:
 
 
 def _network(
-    architecture: Architecture, coordinates: Coordinates, columns: Columns, weights: Array, flats: Mapping[bytes, Array]
+    architecture: Architecture, coordinates: Coordinates, y: Array, columns: Columns, weights: Array, flats: Mapping[bytes, Array]
 ) -> Network:
     """The network with sum_k weights_k side_k relu(v_k . u), each neuron split between the layers so that it is flattest."""
     points = coordinates.points
@@ -204,17 +208,30 @@ def _network(
     w = w * scale[:, None]
     for k, signs in enumerate(columns.signs):
         if (flat := flats.get(signs.tobytes())) is not None:
-            w[k] = _on_flat(flat, w[k])
+            w[k] = _on_flat(flat, w[k], points)
+    sides = columns.sides
+    if flats and architecture != "sim-bn":  # make up for the rounding of the first layer
+        active = np.maximum(points @ w.T, 0)
+        a = np.abs(sides * a + np.linalg.lstsq(active, y - active @ (sides * a), rcond=1e-9)[0])
     if architecture == "sim-bn":
         root = np.sqrt(weights * length / np.sqrt(len(points)))
-        return Network(w1=w[:, :-1], b1=w[:, -1], w2=columns.sides * root, gamma=root, architecture=architecture)
+        return Network(w1=w[:, :-1], b1=w[:, -1], w2=sides * root, gamma=root, architecture=architecture)
     if architecture == "bias":
-        return Network(w1=w[:, :-1], b1=w[:, -1], w2=columns.sides * a, architecture=architecture)
-    return Network(w1=w, w2=columns.sides * a)
+        return Network(w1=w[:, :-1], b1=w[:, -1], w2=sides * a, architecture=architecture)
+    return Network(w1=w, w2=sides * a)
 
 
-def _on_flat(flat: Array, w: Array) -> Array:
-    """w moved onto the flat, in few enough bits that its products with the points that vanish there are exactly 0."""
+def _on_flat(flat: Array, w: Array, points: Array) -> Array:
+    """w moved onto the flat, in few enough bits that its products with the points that vanish there are exactly 0 (if they can be)."""
     z = np.linalg.lstsq(flat, w, rcond=None)[0]
-    unit = 2.0 ** (np.ceil(np.log2(np.abs(z).max())) - 36)
+    bits = 50 - _bits(flat) - _bits(points) - int(np.ceil(np.log2(flat.size)))
+    unit = 2.0 ** (np.ceil(np.log2(np.abs(z).max())) - float(np.clip(bits, 20, 40)))
     return flat @ (np.round(z / unit) * unit)
+
+
+def _bits(numbers: Array) -> int:
+    """How many bits the numbers take, written over one power of two; up to 53."""
+    mantissa, exponent = np.frexp(numbers[numbers != 0])
+    whole = (mantissa * 2.0**53).astype(np.int64)
+    lowest = exponent - 53 + np.log2(whole & -whole).astype(int)
+    return int(min(53, exponent.max() - lowest.min())) if len(whole) else 0

@@ -19,6 +19,7 @@ from verify.errors import UserError
 
 if TYPE_CHECKING:
     import synth
+    from theory import Decision
     from verify.report import Artifact
 
 app = typer.Typer(
@@ -234,6 +235,70 @@ def train(
     )
 
 
+@app.command()
+def certify(
+    file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="Your points: a row a point, the label last.")],
+    architecture: Annotated[str, typer.Option(help="no-bias, bias or sim-bn.")] = "no-bias",
+    kinks: Annotated[
+        str, typer.Option(help="differentiable, or relu'(0)=0: whether samples may sit on kinks.")
+    ] = "differentiable",
+    test: Annotated[Path | None, typer.Option(help="CSV of test points alike: do all flattest networks get them right?")] = None,
+    limit: Annotated[int, typer.Option(help="The most activation patterns to list.")] = 200_000,
+    out: Annotated[Path, typer.Option("--out", help="Where the network and the certificate go.")] = Path(),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Find the flattest network that fits your points, prove that none is flatter, and what all of them predict."""
+    from verify.certify import certify as carry_out
+
+    with refusing_bad_input():
+        if limit < 1:
+            raise ValueError(f"--limit must be a whole number of at least 1, got {limit}")
+        points = _own_points(file, test)
+        _check_writable(out)
+    try:
+        with refusing_bad_input():
+            found = carry_out(points, architecture, kinks, limit, out, f"{file.stem}.{architecture}", test is not None)
+    except ArithmeticError as error:
+        raise UserError(f"{file}: {error}") from error
+    summary = found.summary()
+    if as_json:
+        print(json.dumps(summary))
+        return
+    solution = found.solution
+    said = "a flattest network" if solution.attained else "no network attains the minimum; this one comes near"
+    console.print(
+        f"trace        {solution.trace:.10g}  ({said}, {solution.network.width} neurons)", highlight=False, soft_wrap=True
+    )
+    console.print(
+        f"lower bound  {summary['lower_bound']:.10g}  (proved in rational numbers over {summary['patterns']} patterns)",
+        highlight=False,
+    )
+    console.print(f"gap          {summary['gap']:.1e}", highlight=False)
+    if found.decision is not None:
+        _show_decision(found.decision)
+    for name, path in found.files.items():
+        console.print(f"{name:<12} {path}", highlight=False, soft_wrap=True)
+
+
+def _show_decision(decision: "Decision") -> None:
+    """The answer, and the range of predictions at each test point (at most 20 rows)."""
+    k, total = int(decision.right.sum()), len(decision.y)
+    answer = {
+        "all": "all flattest networks classify every test point correctly",
+        "not all": f"not all flattest networks do: {total - k} of {total} test points are not settled",
+        "none": f"no flattest network classifies every test point correctly: {int(decision.wrong.sum())} of {total} are settled wrong",
+    }[decision.answer]
+    console.print(f"decision     {answer}", highlight=False, soft_wrap=True)
+    grid = Grid("point", "label", "smallest", "largest", "settled")
+    for i in range(min(total, 20)):
+        settled = "right" if decision.right[i] else "wrong" if decision.wrong[i] else "no"
+        where = ", ".join(f"{c:g}" for c in decision.x[i][:6]) + (", …" if decision.x.shape[1] > 6 else "")
+        grid.add_row(where, f"{decision.y[i]:g}", f"{decision.low[i]:.6g}", f"{decision.high[i]:.6g}", settled)
+    console.print(grid)
+    if total > 20:
+        console.print(f"{total - 20} more test points: --json lists all")
+
+
 def _own_points(path: Path, test: Path | None) -> "synth.Data":
     import synth
 
@@ -321,6 +386,39 @@ def bench_train(
             f"{row.us_low:.2f}–{row.us_high:.2f}",
             f"{slowest[row.architecture] / row.us_per_step:.1f}",
         )
+    console.print(grid)
+    said = "; ".join(f"{k}: {v}" for k, v in provenance().items())
+    console.print(f"median and range of {repeats} repeats; {said}", highlight=False, soft_wrap=True)
+
+
+@bench.command("certify")
+def bench_certify(
+    repeats: Annotated[int, typer.Option(help="Timed runs of each implementation.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a list of rows.")] = False,
+) -> None:
+    """The flattest network of six data sets on one core: pattern generation, and all patterns at once through cvxpy."""
+    from verify.benchmarks_certify import OURS, certify_timings
+    from verify.provenance import provenance
+
+    with refusing_bad_input():
+        if repeats < 1:
+            raise ValueError(f"--repeats must be a whole number of at least 1, got {repeats}")
+    rows = certify_timings(repeats)
+    if as_json:
+        print(json.dumps([asdict(row) for row in rows]))
+        return
+    grid = Grid(title="Flattest networks, seconds a data set, one core", title_justify="left")
+    for column in ("data", "patterns", "flatproof", "cvxpy", "ratio"):
+        grid.add_column(column, justify="left" if column == "data" else "right")
+    peers = {row.workload: row for row in rows if row.implementation != OURS}
+    for row in (row for row in rows if row.implementation == OURS):
+        peer, seconds = peers.get(row.workload), f"{row.seconds:.3f} ({row.low:.2f}–{row.high:.2f})"
+        other = (
+            (f"{peer.seconds:.3f} ({peer.low:.2f}–{peer.high:.2f})", f"{peer.seconds / row.seconds:.1f}")
+            if peer
+            else ("not run", "")
+        )
+        grid.add_row(row.workload, f"{row.patterns}", seconds, *other)
     console.print(grid)
     said = "; ".join(f"{k}: {v}" for k, v in provenance().items())
     console.print(f"median and range of {repeats} repeats; {said}", highlight=False, soft_wrap=True)

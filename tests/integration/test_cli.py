@@ -39,6 +39,20 @@ def write_csv(path: Path, text: str) -> Path:
         (["reproduce", "--store", "text.txt"], "store text.txt is not a flatproof store"),
         (["reproduce", "--store", "newer.sqlite"], "has format 99, this version reads format"),
         (["report", "--store", "absent.sqlite"], "store absent.sqlite does not exist"),
+        (["certify", "absent.csv"], "cannot use absent.csv: No such file or directory"),
+        (["certify", "nan.csv"], "nan.csv, line 4, column 1 must be a finite number"),
+        (["certify", "conflict.csv"], "rows 0 and 2 are the same point with labels 1 and 2"),
+        (["certify", "conflict.csv", "--architecture", "bias"], "rows 0 and 2 are the same point with labels 1 and 2"),
+        (["certify", "ray.csv"], "rows 0 and 1 lie on one ray with labels 1 and 1, which are not in proportion"),
+        (["certify", "ray.csv", "--architecture", "sim-ln"], 'architecture must be no-bias, bias or sim-bn, got "sim-ln"'),
+        (
+            ["certify", "ray.csv", "--architecture", "bias", "--kinks", "soft"],
+            "kinks must be one of differentiable, relu'(0)=0, got 'soft'",
+        ),
+        (["certify", "ray.csv", "--architecture", "bias", "--limit", "5"], "6 activation patterns, more than the limit of 5"),
+        (["certify", "ray.csv", "--limit", "0"], "--limit must be a whole number of at least 1, got 0"),
+        (["certify", "ray.csv", "--test", "one.csv"], "one.csv, line 1 must hold at least two numbers, the label last"),
+        (["bench", "certify", "--repeats", "0"], "--repeats must be a whole number of at least 1, got 0"),
         (["train", "--architecture", "mlp"], "architecture must be one of no-bias, bias, sim-bn, sim-ln, got 'mlp'"),
         (["train", "--architecture", "bias", "--n", "0"], "n must be a whole number of at least 1, got 0"),
         (["train", "--architecture", "bias", "--d", "-1"], "d must be a whole number of at least 1, got -1"),
@@ -88,6 +102,8 @@ def test_bad_input_is_one_line(tmp_path: Path, arguments: list[str], words: str)
     (tmp_path / "packed.gz").write_bytes(b"\x1f\x8b\x08\x00garb")
     write_csv(tmp_path / "good.csv", "a,b,y\n1,2,1\n2,1,-1\n")
     write_csv(tmp_path / "wide.csv", "1,2,3,1\n")
+    write_csv(tmp_path / "conflict.csv", "1,2,1\n3,1,0\n1,2,2\n")
+    write_csv(tmp_path / "ray.csv", "1,2,1\n2,4,1\n3,6,1\n")
     with sqlite3.connect(tmp_path / "newer.sqlite") as connection:
         connection.execute("PRAGMA user_version = 99")
         connection.execute("PRAGMA application_id = 0x464C5052")
@@ -252,8 +268,31 @@ def test_claims_in_full_and_as_json(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_certify_writes_a_network_and_a_proof_that_stand_alone(tmp_path: Path) -> None:
+    cube = [(a, b, c) for a in (1, -1) for b in (1, -1) for c in (1, -1)]
+    write_csv(tmp_path / "train.csv", "".join(f"{a},{b},{c},{a * b}\n" for a, b, c in cube[:-1]))
+    write_csv(tmp_path / "test.csv", "".join(f"{a},{b},{c},{a * b}\n" for a, b, c in cube))
+    for architecture, answer in (("no-bias", "all"), ("bias", "not all")):
+        done = flatproof("certify", "train.csv", "--architecture", architecture, "--test", "test.csv", "--json", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        said = json.loads(done.stdout)
+        assert said["decision"]["answer"] == answer
+        assert 0 <= said["gap"] < 1e-6
+        network = json.loads((tmp_path / said["files"]["network"]).read_text())
+        assert network["trace"] == pytest.approx(said["trace"])
+        assert ("witness" in said["files"]) == (answer != "all")
+        checker = Path(__file__).parents[2] / "theory/check_certificate.py"
+        proof = tmp_path / said["files"]["certificate"]
+        checked = subprocess.run([sys.executable, "-I", "-S", checker, proof], capture_output=True, text=True, check=True)
+        assert checked.stdout.startswith("valid: every interpolating network has trace >= ")
+        proof.write_text(proof.read_text().replace('"lower": "', '"lower": "1'))
+        assert subprocess.run([sys.executable, checker, proof], capture_output=True, check=False).returncode == 1
+    shown = flatproof("certify", "train.csv", "--test", "test.csv", cwd=tmp_path)
+    assert "all flattest networks classify every test point correctly" in shown.stdout
+
+
 def test_help_names_every_command(tmp_path: Path) -> None:
     done = flatproof("--help", cwd=tmp_path)
     assert done.returncode == 0
-    for name in ("reproduce", "report", "claims", "train", "bench"):
+    for name in ("reproduce", "report", "claims", "certify", "train", "bench"):
         assert name in done.stdout

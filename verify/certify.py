@@ -1,0 +1,86 @@
+"""Owns `flatproof certify`: the flattest network of a user's own points, its certificate, and what all flattest networks predict."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import synth
+import theory
+from theory.architectures import PARAMETERS
+from theory.check_certificate import Verdict
+from theory.exact import check, save
+
+SUFFIXES = {"network": "network.json", "certificate": "certificate.json", "witness": "witness.json"}
+
+
+@dataclass(frozen=True)
+class Certified:
+    """What was found for one data set: the solution, the checker's verdict, the decision on test points if there are any."""
+
+    solution: theory.Flattest
+    verdict: Verdict
+    decision: theory.Decision | None
+    files: dict[str, Path]
+
+    def summary(self) -> dict[str, Any]:
+        """The numbers, ready for JSON; null for an end of a range that is infinite."""
+        solution = self.solution
+        out: dict[str, Any] = {
+            "architecture": solution.architecture,
+            "kinks": solution.kinks,
+            "n": len(solution.y),
+            "d": solution.x.shape[1],
+            "patterns": len(solution.patterns.signs),
+            "trace": solution.trace,
+            "lower_bound": float(self.verdict.lower),
+            "gap": float(self.verdict.relative_gap),
+            "attained": solution.attained,
+            "width": solution.network.width,
+            "files": {name: str(path) for name, path in self.files.items()},
+        }
+        if self.decision is not None:
+            out["decision"] = {
+                "answer": self.decision.answer,
+                "right": int(self.decision.right.sum()),
+                "wrong": int(self.decision.wrong.sum()),
+                "points": len(self.decision.y),
+                "low": [_finite(value) for value in self.decision.low.tolist()],
+                "high": [_finite(value) for value in self.decision.high.tolist()],
+            }
+        return out
+
+
+def certify(data: synth.Data, architecture: str, kinks: str, limit: int, folder: Path, name: str, test: bool) -> Certified:
+    """Solve, write NAME.network.json and NAME.certificate.json to the folder, check what was written, decide on the test points.
+
+    Errors: as theory.flattest; ArithmeticError where double precision does not suffice.
+    """
+    solution = theory.flattest(data.x, data.y, architecture, kinks, limit)
+    certificate = solution.certificate()
+    verdict = check(certificate)
+    decision = theory.decide(data, architecture, kinks, solution) if test else None
+    files = {kind: folder / f"{name}.{suffix}" for kind, suffix in SUFFIXES.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    save(certificate, files["certificate"])
+    _write(files["network"], solution.network, trace=solution.trace)
+    witness = decision.witness() if decision is not None else None
+    if decision is None or decision.worst is None or witness is None:
+        files.pop("witness")
+    else:
+        trace = theory.trace_of_hessian(witness, data.x)
+        _write(
+            files["witness"], witness, trace=trace, point=decision.x[decision.worst].tolist(), label=decision.y[decision.worst]
+        )
+    return Certified(solution, verdict, decision, files)
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _write(path: Path, network: theory.Network, **facts: Any) -> None:
+    parameters = {name: value.tolist() for name in PARAMETERS if isinstance(value := getattr(network, name), np.ndarray)}
+    path.write_text(json.dumps({"architecture": network.architecture, **facts, **parameters}, indent=1) + "\n")
