@@ -1,7 +1,7 @@
 """Owns Question 1 of wen2023 for one data set: do all flattest networks that fit the training set classify the population correctly?
 
 A point is settled right if the smallest and largest prediction of all flattest networks have the sign of its label, and settled
-wrong if neither end has it. Predictions within 1e-6 of 0, relative to the largest label, count as 0, which is no sign: symmetric
+wrong if neither end has it. Predictions within 1e-5 of 0, relative to the largest label, count as 0, which is no sign: symmetric
 data make exact zeros. For a point that is not settled right there is a witness: an interpolating network, as flat as the flattest
 (as nearly as one likes, where the minimum is not attained), with the wrong sign there.
 """
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from theory.architectures import Array, Network, forward
 from theory.flattest import Flattest, flattest
 from theory.prediction import ZERO
-from theory.primal import SIM_BN_SCALE, realize, settle, settle_on
+from theory.primal import SIM_BN_SCALE, realize
 
 Answer = Literal["all", "not all", "none"]
 
@@ -101,21 +101,15 @@ def witness(solution: Flattest, x: Array, end: Literal[-1, 1]) -> Network:
     if free is not None:
         return _with_free_neuron(solution, x, end, free)
     extreme = predictions.extreme(x, end)
-    neurons, u = extreme.neurons, solution.coordinates.u
-    inward = []
-    for signs, v in zip(neurons.signs, neurons.v, strict=True):
-        flat = solution.flats.get(signs.tobytes())
-        inward.append((settle(u, signs, v) if flat is None else settle_on(solution.coordinates, signs, v, flat))[1])
     return realize(
         solution.architecture,
         solution.coordinates,
         solution.y,
-        neurons,
-        np.array(inward).reshape(neurons.v.shape),
+        extreme.neurons,
         extreme.alpha,
         solution.rays,
         solution.flats,
-        fewest=False,
+        as_given=True,
     )
 
 
@@ -124,6 +118,8 @@ def _with_free_neuron(solution: Flattest, x: Array, end: int, w: Array) -> Netwo
     network, top = solution.network, float(np.abs(solution.y).max()) or 1.0
     now = float(forward(network, x[None], train_x=solution.x)[0])
     need = end * top - now
+    if need == 0:
+        return network
     if solution.architecture == "sim-bn":
         return _with_barely_active_pair(solution, x, w, need)
     # little weight on the output and much on the input: should rounding leave w . x'_i above 0, it costs next to nothing
@@ -144,15 +140,18 @@ def _with_barely_active_pair(solution: Flattest, x: Array, w: Array, need: float
     assert before is not None, "a Sim-BN network has a bias"
     assert gamma is not None
     z = points @ w
-    at = z > z.max() - 1e-9 * np.abs(z).max()
-    bump, share = z.max(), float(np.sqrt(at.mean()))
-    kappa = 1e-7 * max(1.0, solution.trace)
-    # f gains kappa (1/s_1 - 1/s_2) (w . x' - bump) with s_k = share eps_k; take eps_2 = 2 eps_1
-    rise = float(w @ np.append(x, 1.0)) - bump
-    small = kappa * rise / (2 * share * abs(need))
+    level = float(z.max())  # the training points that w sees first, and how far below the others are
+    near = 1e-12 * float(np.abs(z).max() + np.abs(w[-1]))
+    at = z >= level - near
+    below = float((level - z[~at]).min(initial=1.0))
+    share, rise = float(np.sqrt(at.mean())), float(w @ np.append(x, 1.0)) - level
+    # activations eps and 2 eps at those points, f(x) gains kappa (1/eps - 1/(2 eps)) rise / share
+    kappa = 1e-7 * (solution.trace or abs(need))
+    eps = min(max(kappa * rise / (2 * share * abs(need)), 1e4 * near), below / 4)
+    kappa = 2 * share * eps * abs(need) / rise
     w1, b1 = _split(network, np.array([w, w]))
-    b1 = b1 - bump + small * np.array([1.0, 2.0])
-    scale = SIM_BN_SCALE * np.abs(points).max() / small
+    b1 = b1 - level + eps * np.array([1.0, 2.0])
+    scale = SIM_BN_SCALE * np.abs(points).max() * max(1.0, np.sqrt(kappa)) / eps
     root = np.sqrt(kappa)
     return replace(
         network,

@@ -34,7 +34,7 @@ from theory.architectures import check_architecture, check_points
 from theory.check_certificate import FORMAT, KINKS, Verdict, check, statement
 from theory.patterns import Patterns, decimal
 
-__all__ = ["Verdict", "certificate", "check", "save"]
+__all__ = ["Verdict", "certificate", "check", "save", "text"]
 
 Array = NDArray[np.float64]
 Rationals = list[Fraction]
@@ -108,7 +108,7 @@ def certificate(
     exact = [decimal(value) for value in labels.tolist()]
     network = problem.network(weights, alpha, shown, exact, kinks == "differentiable")
     lower = sum((a * b for a, b in zip(point, exact, strict=True)), ZERO)
-    upper = sum((neuron[2] for neuron in network), ZERO)
+    upper = _total(network)
     return {
         "format": FORMAT,
         "statement": statement(kind, kinks, n, points.shape[1], lower, upper),
@@ -124,19 +124,23 @@ def certificate(
     }
 
 
-def save(certificate: dict[str, Any], path: str | os.PathLike[str]) -> None:
-    """Write a certificate as JSON, a line for each field, pattern and neuron; the file is there in full or not at all."""
-    target = Path(path)
+def text(certificate: dict[str, Any]) -> str:
+    """A certificate as JSON, a line for each field, pattern and neuron."""
 
-    def text(value: Any) -> str:
+    def lines(value: Any) -> str:
         if isinstance(value, list) and value and isinstance(value[0], (dict, list)):
             return "[\n  " + ",\n  ".join(map(json.dumps, value)) + "\n ]"
         return json.dumps(value)
 
-    fields = (f" {json.dumps(key)}: {text(value)}" for key, value in certificate.items())
+    return "{\n" + ",\n".join(f" {json.dumps(key)}: {lines(value)}" for key, value in certificate.items()) + "\n}\n"
+
+
+def save(certificate: dict[str, Any], path: str | os.PathLike[str]) -> None:
+    """Write a certificate; the file is there in full or not at all."""
+    target = Path(path)
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        draft.write_text("{\n" + ",\n".join(fields) + "\n}\n", encoding="utf-8")
+        draft.write_text(text(certificate), encoding="utf-8")
         os.replace(draft, target)
     finally:
         draft.unlink(missing_ok=True)
@@ -277,6 +281,8 @@ class _Problem:
                 if start[j] and max(output) > 0 and (stuck := [i for i, z in enumerate(output) if not z and any(self.points[i])]):
                     raise ValueError(f"neuron {j} has point {stuck[0]} on its kink, where the loss has no Hessian")
         right = [value * self.scale for value in y]
+        found = list[list[tuple[Rationals, int, Fraction]]]()
+        aim: Fraction | None = None
         for varied in (False, True):
             whole = given + (self.varied(spare) if varied else spare)
             active = [[max(z, 0) for z in output] for output in self.outputs(whole)]
@@ -285,9 +291,15 @@ class _Problem:
             for some in ([j for k, j in enumerate(order) if k < self.n or start[j]], order):
                 matrix = [[active[j][i] for j in some] for i in range(self.n)]
                 solution = _solve(matrix, right, [start[j] for j in some])
-                if solution is not None:
-                    return self.priced(whole, active, dict(zip(some, solution, strict=True)))
-        raise ValueError("no network fits the labels exactly")
+                if solution is None:
+                    continue
+                aim = aim or _total(self.priced(whole, active, dict(enumerate(start[: len(given)])))) * (1 + ROUNDING * 2**15)
+                found.append(self.priced(whole, active, dict(zip(some, solution, strict=True))))
+                if _total(found[-1]) <= aim:  # else the columns were nearly dependent, and small corrections took large weights
+                    return found[-1]
+        if not found:
+            raise ValueError("no network fits the labels exactly")
+        return min(found, key=_total)
 
     def outputs(self, weights: Whole) -> Whole:
         """w . x_i, a row for each w."""
@@ -310,6 +322,11 @@ class _Problem:
                 on = [i for i, h in enumerate(active[j]) if h]
                 network.append(([abs(value) * c for c in whole[j]], 1 if value > 0 else -1, _root(square * self.price(on))))
         return network
+
+
+def _total(network: list[tuple[Rationals, int, Fraction]]) -> Fraction:
+    """The bound on the network's cost."""
+    return sum((cost for _, _, cost in network), ZERO)
 
 
 def _well_conditioned(active: Whole, start: Rationals) -> list[int]:

@@ -21,7 +21,7 @@ from math import lcm
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sympy import QQ
 from sympy.polys.matrices import DomainMatrix
 
@@ -32,13 +32,13 @@ from theory.feasibility import check_feasible
 from theory.generation import Program
 from theory.patterns import Patterns, cells, faces
 from theory.prediction import Predictions
-from theory.primal import deep_enough, network_of, vertex
+from theory.primal import deep_enough, deepest, network_of, vertex
 from theory.projection import project
 
 Kinks = Literal["differentiable", "relu'(0)=0"]
 KINKS: tuple[Kinks, ...] = get_args(Kinks)
 LIMIT = 200_000  # patterns listed at most, unless told otherwise
-THIN = 1e-11  # cells whose witness is this near a kink, relative to the sizes of point and weight, are set aside
+THIN = 1e-9  # cells in which every neuron is this near a kink, as an angle, are set aside
 ROUNDING = 1e-12  # the bound stays this far below the trace, whatever rounding did; certificates are exact (theory/exact.py)
 
 
@@ -147,12 +147,12 @@ def flattest(
     patterns, flats = (
         (cells(coordinates.points, limit), {}) if notion == "differentiable" else positive_sets(coordinates.points, limit)
     )
-    wide = _width(coordinates.points, patterns) > THIN
+    inner, wide = _interiors(coordinates, patterns)
     active = (patterns.signs > 0).any(axis=1) & wide
     signs = np.where(patterns.signs[active] > 0, 1, -1).astype(np.int8)
     thin = int(np.sum(~wide))
     program = Program(kind, coordinates, labels, signs)
-    rays = program.rays(coordinates.neurons(patterns.witnesses[active].astype(float)))
+    rays = program.rays(inner[active])
     if not labels.any():
         network, nothing = _zero(kind, points.shape[1]), rays.take(np.zeros(0, int))
         return Flattest(
@@ -172,24 +172,38 @@ def flattest(
             coordinates,
         )
     dual, bound, binding, in_use = program.solve()
+    network = network_of(kind, coordinates, labels, (in_use, binding, in_use + binding), rays, flats)
     if vertex(binding.outputs(coordinates.u), binding.prices, labels / np.abs(labels).max()) is None:
         binding = binding + in_use
-    network = network_of(kind, coordinates, labels, binding, rays, flats)
     trace = trace_of_hessian(network, points)
     if bound > (1 - ROUNDING) * trace:
         dual, bound = dual * ((1 - ROUNDING) * trace / bound), (1 - ROUNDING) * trace
     return Flattest(kind, notion, points, labels, trace, bound, network, dual, patterns, thin, binding, rays, flats, coordinates)
 
 
-def _width(points: Array, patterns: Patterns) -> Array:
-    """Smallest |x_i . w| / (||x_i|| ||w||) over the points off the kink, of each pattern's witness, (M,)."""
-    size = np.abs(points).max(axis=0)
-    unit = points / np.where(size > 0, size, 1)  # columns of one size, as Coordinates has them
-    unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), np.finfo(float).tiny)
-    w = patterns.witnesses.astype(float) * size
-    length = np.linalg.norm(w, axis=1, keepdims=True)
-    sine = np.abs(w @ unit.T) / np.where(length > 0, length, 1)
-    return np.nan_to_num(np.where(patterns.signs != 0, sine, 1.0).min(axis=1))
+def _interiors(coordinates: Coordinates, patterns: Patterns) -> tuple[Array, NDArray[np.bool_]]:
+    """A neuron (r,) well inside each pattern's cell or face, (M, r), and whether there is one in double precision, (M,).
+
+    Witnesses serve where they are THIN at least, |u_i . v| / (||u_i|| ||v||) over the points off the kink. Nearly dependent points
+    leave all witnesses near a wall: there a linear program finds the deepest neuron, or none.
+    """
+    v = coordinates.neurons(np.nan_to_num(patterns.witnesses.astype(float)))
+    length = np.linalg.norm(coordinates.u, axis=1)
+    unit = coordinates.u / np.where(length > 0, length, 1)[:, None]
+    off = (patterns.signs != 0) & (length > 0)
+
+    def width(neurons: Array, which: NDArray[np.intp]) -> Array:
+        size = np.linalg.norm(neurons, axis=1, keepdims=True)
+        sine = patterns.signs[which] * (neurons @ unit.T) / np.where(size > 0, size, 1)
+        return np.where(off[which], sine, 1.0).min(axis=1)
+
+    everything = np.arange(len(v))
+    wide = width(v, everything) > THIN
+    doubtful = np.flatnonzero(~wide & patterns.signs.any(axis=1))
+    for i in doubtful:
+        v[i] = deepest((patterns.signs[i][:, None] * unit)[off[i]], np.zeros(int(off[i].sum())))
+    wide[doubtful] = width(v[doubtful], doubtful) > THIN
+    return v, wide
 
 
 def positive_sets(points: Array, limit: int | None) -> tuple[Patterns, dict[bytes, Array]]:

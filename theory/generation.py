@@ -6,6 +6,7 @@ all patterns: a lower bound that does not rest on the solver's accuracy.
 """
 
 from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ FIRST, BATCH = 60, 30  # patterns in the first program, violated patterns added 
 ROUNDS = 200
 NEWTON = 3
 TIGHT = 1e-6  # a pattern is binding when the dual point uses its price up to this relative amount
-USED = 1e-7  # a neuron of the interior-point solution is in use if it is this long, relative to the longest
+USED = 1e-6  # a neuron of the interior-point solution is in use if it is this long, relative to the longest
 BOX = 1e2  # first price of slack, in units where points and labels are at most 1
 
 
@@ -39,7 +40,8 @@ class Program:
         self.size = largest * unit
         self.prices = prices(architecture, points, signs) / unit
         self.factors = factors(self.u, signs)
-        self.start = 4 / len(y) * lengths * (np.sign(self.y) + 0.01 * self.y) / unit  # that bound's dual point
+        self.per_sample = 4 / len(y) * lengths * np.sign(self.y) / unit  # that bound's dual point
+        self.start = self.per_sample * (1 + 0.01 * np.abs(self.y))
 
     def price_ratios(self, dual: Array, enough: float | None) -> Array:
         """Length of the projection of +-dual over the price, (2, M); ratios up to `enough` may be overestimated, not above it."""
@@ -74,7 +76,7 @@ class Program:
             dual = solution.dual
         if solution is None or solution.slack > 1e-6:
             raise NotRealized("the cone program was not solved: points are too nearly dependent")
-        for dual in self._polished(active, solution):
+        for dual in chain([self.per_sample], self._polished(active, solution)):
             excess = max(1.0, float(self.price_ratios(dual, enough=1 - TIGHT).max()))
             if float(dual @ self.y) / excess > best[0]:
                 best = (float(dual @ self.y) / excess, dual / excess)

@@ -22,9 +22,11 @@ from scipy.optimize import linprog, nnls
 
 from theory.architectures import Architecture, check_points, with_ones
 from theory.columns import Array, Columns, Coordinates
+from theory.primal import EXACTLY
 
 OUTSIDE = 1e-8  # a point is outside the cone of the training points if it is this far from it, relative to its length
-ZERO = 1e-6  # predictions closer than this to 0, relative to the largest label, are neither sign
+NEAR = 1e-6  # activations this small, relative to a neuron's largest, are on the kink
+ZERO = 1e-5  # predictions closer than this to 0, relative to the largest label, are neither sign
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,10 @@ class Predictions:
         self.cone = (points / self.columns)[lengths > 0].T / lengths[lengths > 0]
         self.outputs = binding.outputs(coordinates.u)
         self.free = [_null_space((signs > 0)[:, None] * coordinates.u) for signs in binding.signs]
+        live = coordinates.u.any(axis=1)
+        self.off = [coordinates.u[(signs <= 0) & live] for signs in binding.signs]
+        self.off = [off / np.linalg.norm(off, axis=1, keepdims=True) for off in self.off]
+        self.v = [_on_kinks(v, off, free) for v, off, free in zip(binding.v, self.off, self.free, strict=True)]
 
     def range(self, x_new: ArrayLike) -> tuple[Array, Array]:
         """Smallest and largest prediction at each new point, (k,) each, infinite where train-inactive neurons are free.
@@ -86,14 +92,13 @@ class Predictions:
 
     def _pieces(self, k: int, x: Array) -> Iterator["_Piece"]:
         """Binding neuron k, split by its sign at the point x (r,): neurons alpha v_k + N z inactive on the rest of the samples."""
-        u, v, side = self.coordinates.u, self.binding.v[k], self.binding.sides[k]
-        span = np.hstack([v[:, None], self.free[k]])
+        side, span = self.binding.sides[k], np.hstack([self.v[k][:, None], self.free[k]])
         at = x @ span
         if span.shape[1] == 1:
             yield _Piece(k, span, side * np.maximum(at, 0), np.zeros((0, 1)))
             return
-        off = u[(self.binding.signs[k] <= 0) & u.any(axis=1)]
-        off = (off / np.linalg.norm(off, axis=1, keepdims=True)) @ span
+        off = self.off[k] @ span
+        off[:, 0] = np.minimum(off[:, 0], 0)  # on the wrong side of a kink by rounding v would be ruled out
         yield _Piece(k, span, side * at, np.vstack([off, -at]))
         yield _Piece(k, span, np.zeros_like(at), np.vstack([off, at]))
 
@@ -119,15 +124,28 @@ def _maximize(pieces: Sequence[_Piece], values: Sequence[Array], outputs: Array,
     upper = block_diag(*[piece.rows for piece in pieces])
     bounds = [(0 if first else None, None) for size in sizes for first in [True] + [False] * (size - 1)]
     cost = -np.concatenate(values)
-    for tolerance in (0.0, 1e-8, 1e-6):
+    for tolerance in (0.0, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5):
         if tolerance == 0:
-            found = linprog(cost, A_ub=upper, b_ub=np.zeros(len(upper)), A_eq=equal, b_eq=y, bounds=bounds, method="highs")
+            found = linprog(
+                cost, A_ub=upper, b_ub=np.zeros(len(upper)), A_eq=equal, b_eq=y, bounds=bounds, method="highs", options=EXACTLY
+            )
         else:
             right = np.concatenate([np.zeros(len(upper)), y + tolerance, tolerance - y])
-            found = linprog(cost, A_ub=np.vstack([upper, equal, -equal]), b_ub=right, bounds=bounds, method="highs")
+            found = linprog(
+                cost, A_ub=np.vstack([upper, equal, -equal]), b_ub=right, bounds=bounds, method="highs", options=EXACTLY
+            )
         if found.x is not None and found.fun is not None:
             return -float(found.fun), [found.x[start : start + size] for start, size in zip(starts, sizes, strict=True)]
     raise ArithmeticError(f"the linear program of a prediction was not solved: {found.message}")
+
+
+def _on_kinks(v: Array, off: Array, free: Array) -> Array:
+    """v moved along free directions onto the kinks of inactive points that it is on up to the solver's accuracy."""
+    z = off @ v
+    tight = off[np.abs(z) < NEAR * np.abs(z).max(initial=0.0)]
+    if not len(tight) or not free.shape[1]:
+        return v
+    return v - free @ np.linalg.lstsq(tight @ free, tight @ v, rcond=NEAR)[0]
 
 
 def _null_space(rows: Array) -> Array:

@@ -5,15 +5,16 @@ vertex of it has at most n neurons (Caratheodory), of either sign together. Neur
 it by a relative amount of STEPS, which raises the trace by that order; the weights then are solved for again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import linprog
 
-from theory.architectures import Architecture, Network, forward
+from theory.architectures import Architecture, Network, forward, trace_of_hessian
 from theory.columns import Array, Columns, Coordinates, NotRealized, Signs
 
+EXACTLY = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}  # of HiGHS: the least it takes
 STEPS = (1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5)
 SIM_BN_SCALE = 1e6  # s_j in a Sim-BN network, in sizes of the inputs: the trace exceeds its infimum by the inverse square
 
@@ -23,10 +24,10 @@ def vertex(outputs: Array, prices: Array, y: Array, tolerance: float = 0.0) -> A
     if not len(prices):
         return None
     if tolerance == 0:
-        found = linprog(prices, A_eq=outputs, b_eq=y, method="highs-ds")
+        found = linprog(prices, A_eq=outputs, b_eq=y, method="highs-ds", options=EXACTLY)
     else:
         rows, bounds = np.vstack([outputs, -outputs]), np.concatenate([y + tolerance, tolerance - y])
-        found = linprog(prices, A_ub=rows, b_ub=bounds, method="highs-ds")
+        found = linprog(prices, A_ub=rows, b_ub=bounds, method="highs-ds", options=EXACTLY)
     return found.x if found.status == 0 else None
 
 
@@ -34,30 +35,39 @@ def network_of(
     architecture: Architecture,
     coordinates: Coordinates,
     y: Array,
-    neurons: Columns,
+    choices: Sequence[Columns],
     rays: Columns,
     flats: Mapping[bytes, Array] | None = None,
 ) -> Network:
-    """An interpolating network at a vertex of the polyhedron of `neurons`.
+    """An interpolating network at a vertex of the polyhedron of given neurons, the cheapest of the choices that can be realized.
 
-    Args: neurons: columns in the closure of their cells. rays: columns strictly inside their cells, one for every pattern and sign.
+    Args: choices: columns in the closure of their cells. rays: columns strictly inside their cells, one for every pattern and sign.
     flats: for signs of faces that are no cells, a whole-number basis (p, k) of their flat: neurons stay on it, exactly.
     Errors: NotRealized.
     """
     u, top, flats = coordinates.u, float(np.abs(y).max()), flats or {}
-    for tolerance in (0.0, 1e-8, 1e-6):
-        alpha = vertex(neurons.outputs(u), neurons.prices, y / top, tolerance)
-        if alpha is not None:
-            break
-    else:
-        raise NotRealized("the cone program was not solved well enough to interpolate: points are too nearly dependent")
-    used = alpha > 1e-12 * alpha.max()
-    neurons, settled = neurons.take(used), []
-    for signs, v in zip(neurons.signs, neurons.v, strict=True):
-        flat = flats.get(signs.tobytes())
-        settled.append(settle(u, signs, v) if flat is None else settle_on(coordinates, signs, v, flat))
-    base, inward = (np.array([pair[k] for pair in settled]).reshape(neurons.v.shape) for k in (0, 1))
-    return realize(architecture, coordinates, y, replace(neurons, v=base), inward, alpha[used] * top, rays, flats)
+    found: list[Network] = []
+    failed = NotRealized("the cone program was not solved well enough to interpolate: points are too nearly dependent")
+    for neurons in choices:
+        for tolerance in (0.0, 1e-8, 1e-6):
+            alpha = vertex(neurons.outputs(u), neurons.prices, y / top, tolerance)
+            if alpha is not None:
+                break
+        else:
+            continue
+        used = alpha > 1e-12 * alpha.max()
+        try:
+            found.append(realize(architecture, coordinates, y, neurons.take(used), alpha[used] * top, rays, flats))
+        except NotRealized as error:
+            failed = error
+        else:
+            if trace_of_hessian(found[-1], coordinates.points[:, : found[-1].w1.shape[1]]) <= (neurons.prices @ alpha) * top * (
+                1 + 1e-8
+            ):
+                break
+    if not found:
+        raise failed
+    return min(found, key=lambda network: trace_of_hessian(network, coordinates.points[:, : network.w1.shape[1]]))
 
 
 def realize(
@@ -65,31 +75,66 @@ def realize(
     coordinates: Coordinates,
     y: Array,
     neurons: Columns,
-    inward: Array,
     alpha: Array,
     rays: Columns,
     flats: Mapping[bytes, Array],
-    fewest: bool = True,
+    as_given: bool = False,
 ) -> Network:
-    """The network sum_k alpha_k side_k relu(v_k . u), moved off the kinks along `inward` by as little as double precision allows,
-    with as little as possible of `rays` to make up for the move. Unless `fewest`, neurons that are dependent on the samples are kept.
+    """The network sum_k alpha_k side_k relu(v_k . u), moved off the kinks by as little as double precision allows.
+
+    What the move changes is made up for by neurons inside the same cells, and `rays`, as cheaply as they can. If `as_given`, neurons
+    are not moved along directions that the samples do not see, and those that are dependent on the samples are all kept.
     """
     u, top = coordinates.u, float(np.abs(y).max())
-    for step in STEPS:
-        moved = normalized(u, replace(neurons, v=neurons.v + step * inward))
-        if not flats and not _inside(coordinates, moved):
-            continue
-        columns, weights = corrected(u, moved, alpha / top, rays, y / top, fewest)
-        network = _network(architecture, coordinates, y, columns, weights * top, flats)
-        x = coordinates.points[:, : network.w1.shape[1]]
-        active = coordinates.points @ network.weights.T > 0
-        if ((columns.signs > 0) == active.T).all() and np.abs(forward(network, x) - y).max() <= 1e-9 * top:
-            return network
+    base, inward, spares = [], [], []
+    for k, (signs, v) in enumerate(zip(neurons.signs, neurons.v, strict=True)):
+        flat = flats.get(signs.tobytes())
+        frame = np.eye(u.shape[1]) if flat is None else np.linalg.qr(coordinates.neurons(flat.T).T)[0]
+        settled, inner = settle(u, signs, v, frame)
+        base.append(v if as_given else settled)
+        inward.append(inner)
+        spares.append(_around(u, neurons.take(np.array([k])), inner if inner.any() else settled, frame))
+    for spare in _spares(u, rays, spares, flats):
+        for step in STEPS:
+            moved = normalized(u, replace(neurons, v=np.array(base) + step * np.array(inward)))
+            if not flats and not _inside(coordinates, moved):
+                continue
+            columns, weights = corrected(u, moved, alpha / top, spare, y / top, fewest=not as_given)
+            network = _network(architecture, coordinates, y, columns, weights * top, flats)
+            x = coordinates.points[:, : network.w1.shape[1]]
+            active = coordinates.points @ network.weights.T > 0
+            if ((columns.signs > 0) == active.T).all() and np.abs(forward(network, x) - y).max() <= 1e-9 * top:
+                return network
     raise NotRealized(
         "double precision cannot hold the flattest network on its kinks: expected points in few decimals, best whole numbers"
         if flats
         else "double precision cannot leave the kinks that the flattest network lies on: points are too nearly dependent"
     )
+
+
+def _spares(u: Array, rays: Columns, near: Sequence[Columns], flats: Mapping[bytes, Array]) -> Iterator[Columns]:
+    """What corrections are made of: neurons in the cells in use and a ray in each; if these do not do, neurons all over every cell.
+
+    One ray a cell need not span what networks can do: symmetric data make rays dependent.
+    """
+    yield sum(near, start=rays)
+    cells = rays.take(rays.sides > 0)
+    for most in (100, 2000):
+        every = [cells.take(np.array([k])) for k in range(min(len(cells.sides), most))]
+        more = [_around(u, one, one.v[0], np.eye(u.shape[1])) for one in every if one.signs[0].tobytes() not in flats]
+        yield sum([*near, *more], start=rays)
+        if len(cells.sides) <= most:
+            break
+
+
+def _around(u: Array, neuron: Columns, center: Array, frame: Array) -> Columns:
+    """Neurons of either sign inside the cell (or face, in its frame (r, k)) of one neuron: its center and k more, which span it."""
+    live = np.linalg.norm(u @ frame, axis=1) > 1e-9 * np.linalg.norm(u, axis=1).max()
+    reach = 0.5 * float((np.abs(u[live] @ center) / np.linalg.norm(u[live], axis=1)).min())
+    v = np.vstack([center, center + reach * frame.T])
+    count = len(v)
+    one = neuron.take(np.zeros(2 * count, int))
+    return normalized(u, replace(one, v=np.vstack([v, v]), sides=np.repeat([1.0, -1.0], count)))
 
 
 def corrected(u: Array, columns: Columns, alpha: Array, rays: Columns, y: Array, fewest: bool) -> tuple[Columns, Array]:
@@ -134,39 +179,32 @@ def normalized(u: Array, columns: Columns) -> Columns:
     return replace(columns, v=columns.v / length[:, None])
 
 
-def settle(u: Array, signs: Signs, v: Array) -> tuple[Array, Array]:
+def settle(u: Array, signs: Signs, v: Array, frame: Array) -> tuple[Array, Array]:
     """A neuron with the same activations on D, as far inside its cell as they allow, and a direction into the cell's interior.
 
-    Args: u (n, r); signs (n,); v (r,) with S_i u_i . v >= 0 up to rounding. Returns: two neurons (r,).
+    Args: u (n, r); signs (n,); v (r,) with S_i u_i . v >= 0 up to rounding; frame (r, k), an orthonormal basis of the flat that the
+    face lies on, the identity for a cell: points that vanish on it stay on the kink. Returns: two neurons (r,); the direction is 0
+    if the neuron is inside already.
     """
-    live = np.linalg.norm(u, axis=1) > 0
-    unit = (signs[:, None] * u)[live] / np.linalg.norm(u[live], axis=1)[:, None]
-    if (unit @ v).min() > 1e-3 * np.abs(unit @ v).max():
-        return v, np.zeros_like(v)
-    on = (signs > 0)[:, None] * u
-    tight = unit[np.abs(unit @ v) < 1e-6 * np.abs(unit @ v).max()]
-    v = v - np.linalg.lstsq(tight, tight @ v, rcond=1e-6)[0]  # onto the kinks that it is on up to the solver's accuracy
-    _, s, vt = np.linalg.svd(on, full_matrices=True)
+    rows, z = u @ frame, frame.T @ v
+    live = np.linalg.norm(rows, axis=1) > 1e-9 * np.linalg.norm(u, axis=1)
+    unit = (signs[:, None] * rows)[live] / np.linalg.norm(rows[live], axis=1)[:, None]
+    if (unit @ z).min() > 1e-3 * np.abs(unit @ z).max():
+        return frame @ z, np.zeros_like(v)
+    tight = unit[np.abs(unit @ z) < 1e-6 * np.abs(unit @ z).max()]
+    z = z - np.linalg.lstsq(tight, tight @ z, rcond=1e-6)[0]  # onto the kinks that it is on up to the solver's accuracy
+    _, s, vt = np.linalg.svd((signs > 0)[:, None] * rows, full_matrices=True)
     free = vt[int(np.sum(s > 1e-9)) :].T
     off = unit[signs[live] <= 0]
     if free.shape[1] and len(off):
-        v = v + free @ deepest(off @ free, off @ v)
-    return v, deepest(unit, np.zeros(len(unit)))
-
-
-def settle_on(coordinates: Coordinates, signs: Signs, v: Array, flat: Array) -> tuple[Array, Array]:
-    """The same on a flat (p, k) of the arrangement: the points that vanish on it stay on the kink."""
-    frame = np.linalg.qr(coordinates.neurons(flat.T).T)[0]
-    rows = coordinates.u @ frame
-    rows[np.linalg.norm(rows, axis=1) < 1e-9 * np.linalg.norm(coordinates.u, axis=1)] = 0
-    z, inward = settle(rows, signs, frame.T @ v)
-    return frame @ z, frame @ inward
+        z = z + free @ deepest(off @ free, off @ z)
+    return frame @ z, frame @ deepest(unit, np.zeros(len(unit)))
 
 
 def deep_enough(u: Array, signs: Signs, v: Array) -> bool:
     """Whether some neuron with the activations of v on D is inside its cell."""
     live = np.linalg.norm(u, axis=1) > 0
-    z = signs * (settle(u, signs, v)[0] @ u.T)
+    z = signs * (settle(u, signs, v, np.eye(u.shape[1]))[0] @ u.T)
     return bool((z[live] / np.linalg.norm(u[live], axis=1)).min() > 1e-7 * np.abs(z).max())
 
 
@@ -200,7 +238,8 @@ def _network(
     w = columns.v @ coordinates.basis.T
     length = np.linalg.norm((columns.signs > 0) * (w @ points.T), axis=1)
     if architecture == "sim-bn":
-        scale = SIM_BN_SCALE * np.abs(points).max() * np.sqrt(len(points)) / length
+        product = weights * length / np.sqrt(len(points))  # a_j gamma_j
+        scale = SIM_BN_SCALE * np.abs(points).max() * np.maximum(1, np.sqrt(product)) * np.sqrt(len(points)) / length
     else:  # a^2 t = ||D X w||^2, the product a w given
         t = (columns.signs > 0) @ np.sum(points**2, axis=1)
         a = np.sqrt(weights * length / np.sqrt(t))
@@ -214,7 +253,7 @@ def _network(
         active = np.maximum(points @ w.T, 0)
         a = np.abs(sides * a + np.linalg.lstsq(active, y - active @ (sides * a), rcond=1e-9)[0])
     if architecture == "sim-bn":
-        root = np.sqrt(weights * length / np.sqrt(len(points)))
+        root = np.sqrt(product)
         return Network(w1=w[:, :-1], b1=w[:, -1], w2=sides * root, gamma=root, architecture=architecture)
     if architecture == "bias":
         return Network(w1=w[:, :-1], b1=w[:, -1], w2=sides * a, architecture=architecture)

@@ -9,7 +9,9 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from verify.jobs import Job, Outcome
 from verify.sweep import Progress as Done
+from verify.training import Result
 
 
 def duration(seconds: float) -> str:
@@ -53,15 +55,9 @@ class Display:
         if self.live:
             self.live.update(self._view())
             return
-        result = done.result
-        said = (
-            f"test accuracy {result.final('test_accuracy'):.3f}, trace {result.final('trace'):.4g}"
-            if result.status == "finished"
-            else f"diverged in epoch {result.diverged_at}"
-        )
         self.console.print(
-            f"[{done.done}/{done.total}] {name}, seed {done.run.seed}: {said} "
-            f"({result.seconds:.0f} s; about {duration(done.seconds_left)} left)",
+            f"[{done.done}/{done.total}] {name}, {_said(done)} "
+            f"({done.result.seconds:.0f} s; about {duration(done.seconds_left)} left)",
             markup=False,
             highlight=False,
             soft_wrap=True,
@@ -72,7 +68,8 @@ class Display:
         for column in ("row", "runs", "test accuracy", "trace", "diverged"):
             table.add_column(column, justify="left" if column == "row" else "right")
         for name, ended in sorted(self.outcomes.items()):
-            results = [d.result for d in ended if d.result.status == "finished"]
+            trained = [d.result for d in ended if isinstance(d.result, Result)]
+            results = [result for result in trained if result.status == "finished"]
             accuracy = [r.final("test_accuracy") for r in results]
             trace = [r.final("trace") for r in results]
             table.add_row(
@@ -80,6 +77,20 @@ class Display:
                 str(len(ended)),
                 f"{np.mean(accuracy):.3f}" if accuracy else "–",
                 f"{np.median(trace):.4g}" if trace else "–",
-                str(len(ended) - len(results)),
+                str(len(trained) - len(results)) if trained else "–",
             )
         return Group(self.bar, table)
+
+
+def _said(done: Done) -> str:
+    """What has come out, in a few words."""
+    run, result = done.run, done.result
+    if isinstance(run, Job):
+        assert isinstance(result, Outcome)
+        return run.says(result.values)
+    assert isinstance(result, Result)
+    if result.status == "finished":
+        said = f"test accuracy {result.final('test_accuracy'):.3f}, trace {result.final('trace'):.4g}"
+    else:
+        said = f"diverged in epoch {result.diverged_at}"
+    return f"seed {run.seed}: {said}"

@@ -7,8 +7,8 @@ descriptors found in the output folder, so artifacts made by different commands 
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from verify.store import Stored
 @dataclass(frozen=True)
 class Table:
     """A table: `shown` holds text for people, `raw` the numbers behind it (for the CSV), `brief` names the columns that
-    a terminal shows. id is "paper/table-N"."""
+    a terminal shows, `files` (by name) go beside it in a folder of the table's name. id is "paper/table-N"."""
 
     id: str
     title: str
@@ -32,6 +32,7 @@ class Table:
     notes: tuple[str, ...]
     provenance: dict[str, str]
     brief: tuple[str, ...]
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,16 @@ def collected(stored: Sequence[Stored], scale: str) -> dict[str, str]:
     """The provenance of several runs: their seeds, then each field's values, with counts of runs where they are not the same."""
     seeds = sorted({int(one.settings["seed"]) for one in stored})
     out = {"scale": scale, "seeds": ", ".join(map(str, seeds)), "runs": str(len(stored))}
-    for name in dict.fromkeys(key for one in stored for key in one.provenance):
-        values = Counter(one.provenance.get(name, "unknown") for one in stored)
+    return out | merged([one.provenance for one in stored], "runs")
+
+
+def merged(provenances: Sequence[dict[str, str]], unit: str) -> dict[str, str]:
+    """Each field's values, with counts (of `unit`) where they are not the same."""
+    out = {}
+    for name in dict.fromkeys(key for one in provenances for key in one):
+        values = Counter(one.get(name, "unknown") for one in provenances)
         same = len(values) == 1
-        out[name] = "; ".join(value if same else f"{value} ({count} runs)" for value, count in sorted(values.items()))
+        out[name] = "; ".join(value if same else f"{value} ({count} {unit})" for value, count in sorted(values.items()))
     return out
 
 
@@ -122,7 +129,8 @@ def _write_table(table: Table, out: Path, provenance: dict[str, str]) -> list[Pa
     )
     shown = {"columns": list(table.shown.columns), "rows": table.shown.to_numpy().tolist()}
     _describe(table, path, provenance, kind="table", table=shown)
-    return [path.with_suffix(s) for s in (".md", ".tex", ".csv")]
+    more = [_replace(path / name, content) for name, content in table.files.items()]
+    return [*(path.with_suffix(s) for s in (".md", ".tex", ".csv")), *more]
 
 
 def _write_figure(figure: Figure, out: Path, provenance: dict[str, str]) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Owns the store: every run's settings, outcome and provenance in one SQLite file that survives a kill at any moment."""
+"""Owns the store: settings, outcome and provenance of every run and job in one SQLite file that survives a kill at any moment."""
 
 import io
 import json
@@ -6,19 +6,25 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from zipfile import BadZipFile
 
 import numpy as np
 
 from theory.architectures import Network
 from verify.errors import UserError
+from verify.jobs import Job, Outcome, StoredOutcome
 from verify.runs import Run
 from verify.training import Result
 
 FORMAT = 1  # raised when the tables below change
 APPLICATION = 0x464C5052  # "FLPR", marks the file as ours
 ARRAYS = ("w1", "b1", "gamma", "w2")
+JOBS = """CREATE TABLE IF NOT EXISTS jobs (
+    key TEXT PRIMARY KEY, settings TEXT NOT NULL, outcome TEXT NOT NULL,
+    seconds REAL NOT NULL, provenance TEXT NOT NULL, stored_at TEXT DEFAULT CURRENT_TIMESTAMP
+)"""
+Work = TypeVar("Work", bound=Run | Job)
 
 
 class StoreError(UserError):
@@ -35,7 +41,10 @@ class Stored:
 
 
 class Store:
-    """Runs by the address of their settings. Writing is one transaction a run; storing a run again changes nothing."""
+    """Runs and jobs by the address of their settings. Writing is one transaction each; storing one again changes nothing.
+
+    The table of jobs is created with the first of them: a store without one is older, or has none.
+    """
 
     def __init__(self, path: str | Path) -> None:
         """Open or create. Errors: StoreError for a file that is no store, or one of another version; it is left as it was."""
@@ -92,8 +101,13 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __contains__(self, run: Run) -> bool:
-        return self._row("SELECT 1 FROM runs WHERE key = ?", run.key) is not None
+    def __contains__(self, work: Run | Job) -> bool:
+        if isinstance(work, Run):
+            return self._row("SELECT 1 FROM runs WHERE key = ?", work.key) is not None
+        return self._has_jobs() and self._row("SELECT 1 FROM jobs WHERE key = ?", work.key) is not None
+
+    def _has_jobs(self) -> bool:
+        return self._row("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'jobs'") is not None
 
     def __len__(self) -> int:
         row = self._row("SELECT count(*) FROM runs")
@@ -115,13 +129,23 @@ class Store:
             "diverged_at": result.diverged_at,
         }
         row = (run.key, json.dumps(run.settings()), result.status, json.dumps(outcome), _pack(result.network))
+        self._write(
+            "INSERT OR IGNORE INTO runs (key, settings, status, outcome, network, seconds, provenance)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (*row, result.seconds, json.dumps(provenance)),
+        )
+
+    def put_outcome(self, job: Job, outcome: Outcome, provenance: dict[str, str]) -> None:
+        """Store what a job gave, at once and durably."""
+        row = (job.key, json.dumps(job.settings()), json.dumps(outcome.values), outcome.seconds, json.dumps(provenance))
+        self._write(JOBS)
+        self._write("INSERT OR IGNORE INTO jobs (key, settings, outcome, seconds, provenance) VALUES (?, ?, ?, ?, ?)", row)
+
+    def _write(self, statement: str, values: tuple[Any, ...] = ()) -> None:
+        """One transaction. Errors: StoreError."""
         try:
             with self._connection:
-                self._connection.execute(
-                    "INSERT OR IGNORE INTO runs (key, settings, status, outcome, network, seconds, provenance)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (*row, result.seconds, json.dumps(provenance)),
-                )
+                self._connection.execute(statement, values)
         except sqlite3.Error as error:
             raise StoreError(f"store {self.path} cannot be written: {error}; what was stored before is kept") from None
 
@@ -148,9 +172,22 @@ class Store:
                 f"store {self.path}: run {run.key[:12]} is damaged ({type(error).__name__}); expected what 'put' wrote"
             ) from None
 
-    def missing(self, runs: Iterable[Run]) -> list[Run]:
-        """Those of the runs that are not stored, each once, in their order."""
-        return [run for run in {run.key: run for run in runs}.values() if run not in self]
+    def outcome(self, job: Job) -> StoredOutcome | None:
+        """What a job gave, or None if it is not stored."""
+        if job not in self:
+            return None
+        row = self._row("SELECT settings, outcome, seconds, provenance FROM jobs WHERE key = ?", job.key)
+        try:
+            settings, values, seconds, provenance = row or ()
+            return StoredOutcome(json.loads(settings), Outcome(json.loads(values), seconds), json.loads(provenance))
+        except (ValueError, TypeError) as error:
+            raise StoreError(
+                f"store {self.path}: job {job.key[:12]} is damaged ({type(error).__name__}); expected what 'put_outcome' wrote"
+            ) from None
+
+    def missing(self, work: Iterable[Work]) -> list[Work]:
+        """Those of the runs and jobs that are not stored, each once, in their order."""
+        return [one for one in {one.key: one for one in work}.values() if one not in self]
 
 
 def _pack(network: Network | None) -> bytes | None:

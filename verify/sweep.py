@@ -1,4 +1,4 @@
-"""Owns the carrying out of a grid of runs: local processes through joblib, progress, and one stored result at a time.
+"""Owns the carrying out of a grid of runs and jobs: local processes through joblib, progress, and one stored result at a time.
 
 joblib's backend can be replaced by configuration, for example by dask or ray on a cluster: set FLATPROOF_BACKEND to a name that
 `joblib.parallel_config` accepts (registering it, if needed, in FLATPROOF_BACKEND_MODULE). Workers only compute; the calling
@@ -16,9 +16,11 @@ from dataclasses import dataclass
 import joblib
 
 from verify.errors import UserError
+from verify.jobs import Job, Outcome
 from verify.provenance import provenance
 from verify.runs import Run
 from verify.store import Store
+from verify.threads import single_threaded
 from verify.training import Result, train
 
 
@@ -28,17 +30,19 @@ class SweepError(RuntimeError):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a sweep is: the run that just ended with its result, runs done of all, seconds left (an estimate)."""
+    """How far a sweep is: the run or job that just ended with its result, how many done of all, seconds left (an estimate)."""
 
-    run: Run
-    result: Result
+    run: Run | Job
+    result: Result | Outcome
     done: int
     total: int
     seconds_left: float
 
 
-def cost(run: Run) -> float:
-    """Rough seconds of one run on one core, for scheduling and the time left; only ratios matter."""
+def cost(run: Run | Job) -> float:
+    """Rough seconds of one run or job on one core, for scheduling and the time left; only ratios matter."""
+    if isinstance(run, Job):
+        return run.cost
     n, d = (int(run.data.settings.get(name) or default) for name, default in (("n", 100), ("d", 30)))
     size, step = run.width * (d + 1), 0.8e-10
     seconds = 0.0
@@ -52,7 +56,7 @@ def cost(run: Run) -> float:
 
 
 def sweep(
-    runs: Iterable[Run],
+    runs: Iterable[Run | Job],
     store: Store,
     workers: int = 1,
     on_done: Callable[[Progress], None] | None = None,
@@ -73,7 +77,12 @@ def sweep(
         if isinstance(result, str):
             failures.append(result)
             continue
-        store.put(run, result, where)
+        if isinstance(run, Job):
+            assert isinstance(result, Outcome)
+            store.put_outcome(run, result, where)
+        else:
+            assert isinstance(result, Result)
+            store.put(run, result, where)
         seconds, spent = seconds + result.seconds, spent + cost(run)
         left = seconds / spent * (total - spent) / processes
         if on_done:
@@ -83,10 +92,10 @@ def sweep(
     return len(todo)
 
 
-Outcome = tuple[Run, Result | str, dict[str, str]]
+Attempt = tuple[Run | Job, Result | Outcome | str, dict[str, str]]
 
 
-def _outcomes(todo: Sequence[Run], workers: int) -> Iterator[Outcome]:
+def _outcomes(todo: Sequence[Run | Job], workers: int) -> Iterator[Attempt]:
     if workers == 1:
         yield from map(_attempt, todo)
         return
@@ -109,14 +118,21 @@ def backend() -> joblib.parallel_config:
     return joblib.parallel_config(backend=name)
 
 
-def _attempt(run: Run, parent: int | None = None) -> Outcome:
-    """Train, in a worker; an unexpected error travels back as text so that it cannot take other runs with it."""
+def _attempt(run: Run | Job, parent: int | None = None) -> Attempt:
+    """Train, or carry out a job, in a worker; an unexpected error travels back as text so that it cannot take other runs with it."""
     if parent is not None and os.getppid() == parent:
         _end_with(parent)
     try:
-        return run, train(run), provenance()
+        return run, _carried_out(run) if isinstance(run, Job) else train(run), provenance()
     except Exception:  # reported by the sweep, with its traceback
         return run, f"{run}\n{traceback.format_exc()}", provenance()
+
+
+def _carried_out(job: Job) -> Outcome:
+    start = time.perf_counter()
+    with single_threaded():
+        values = job.carry_out()
+    return Outcome(values, time.perf_counter() - start)
 
 
 _watched: set[int] = set()

@@ -1,11 +1,12 @@
-"""The registry of experiments, one module a paper, each offering what `Experiment` lists. A new paper is a module named here."""
+"""The registry of experiments, one module a paper or question, each offering what `Experiment` lists; a new one is named here."""
 
 from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
 from typing import Protocol
 
 from theory.claims import Claim, statements
-from verify.experiments import wen2023
+from verify.experiments import atlas, certified, wen2023
+from verify.jobs import Job
 from verify.report import Artifact
 from verify.runs import Run
 from verify.store import Store
@@ -16,16 +17,16 @@ SCALES = ("smoke", "quick", "paper")
 class Experiment(Protocol):
     """What a paper's module offers.
 
-    ID: the paper's id prefix. ARTIFACTS: ids of its tables and figures. DEFAULT_SEEDS: seeds by scale. grid: the runs that some
-    artifacts need, each with the name that the progress display gives its row. build: the artifacts, from the store alone.
+    ID: the paper's id prefix. ARTIFACTS: ids of its tables and figures. DEFAULT_SEEDS: seeds by scale. grid: the runs and jobs that
+    some artifacts need, each with the name that the progress display gives its row. build: the artifacts, from the store alone.
     """
 
     ID: str
     ARTIFACTS: tuple[str, ...]
     DEFAULT_SEEDS: dict[str, int]
 
-    def grid(self, only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Run]]:
-        """The runs that the artifacts `only` need, each with the name of its row."""
+    def grid(self, only: Sequence[str], scale: str, seeds: int) -> Sequence[tuple[str, Run | Job]]:
+        """The runs and jobs that the artifacts `only` need, each with the name of its row."""
 
     def claims(self, ids: Sequence[str], store: Store | None) -> list[Claim]:
         """The paper's empirical claims among `ids` (all if empty), judged from stored runs."""
@@ -37,7 +38,7 @@ class Experiment(Protocol):
         """The artifacts `only`, from stored runs alone."""
 
 
-EXPERIMENTS: dict[str, Experiment] = {module.ID: module for module in (wen2023,)}
+EXPERIMENTS: dict[str, Experiment] = {module.ID: module for module in (wen2023, certified, atlas)}
 
 
 def select(ids: Sequence[str]) -> dict[str, list[str]]:
@@ -52,7 +53,7 @@ def select(ids: Sequence[str]) -> dict[str, list[str]]:
         known = EXPERIMENTS[paper].ARTIFACTS if paper in EXPERIMENTS else ()
         found = known if name == paper else tuple(a for a in known if a == name)
         if not found:
-            everything = [*EXPERIMENTS, *(a for e in EXPERIMENTS.values() for a in e.ARTIFACTS)]
+            everything = [name for id, e in EXPERIMENTS.items() for name in (id, *e.ARTIFACTS)]
             raise ValueError(f"unknown id {name!r}; expected one of: {', '.join(everything)}")
         chosen.setdefault(paper, []).extend(a for a in found if a not in chosen.get(paper, []))
     return chosen

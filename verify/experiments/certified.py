@@ -1,0 +1,170 @@
+"""Owns the certified instances: flattest traces of named data sets, each with a file that a third party can check.
+
+Known answers are among them: with a bias the bound 4 sqrt(d + 1) of wen2023 (equation 3) is attained on cube subsets, and Sim-BN on a
+complete parity set has the infimum 8 (appendix_batchnorm of the ledger). The certificates lie beside the table; they are checked by
+theory/check_certificate.py, which needs nothing but Python.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import synth
+import theory
+from synth.cube import cube
+from theory.architectures import trace_lower_bound
+from theory.claims import Claim
+from theory.exact import check, text
+from verify.jobs import Job, StoredOutcome
+from verify.report import Artifact, Table, merged
+from verify.store import Store
+
+ID = "certified"
+TABLE = f"{ID}/table-1"
+ARTIFACTS = (TABLE,)
+DEFAULT_SEEDS = {"smoke": 1, "quick": 1, "paper": 1}  # the one random set is always the same
+VERSION = 1  # raised when a change in theory alters certificates
+DIFFERENTIABLE, ZERO_AT_KINKS = "differentiable", "relu'(0)=0"
+PARITY = {"square": (2, 4), "cube d=3": (3, 8), "cube d=4": (4, 16), "10 of cube d=4": (4, 10)}
+
+
+@dataclass(frozen=True)
+class Certify(Job):
+    """One data set, architecture and notion at kinks."""
+
+    data: str
+    architecture: str
+    kinks: str
+
+    @property
+    def cost(self) -> float:
+        """Compilation aside."""
+        return 3.0
+
+    def points(self) -> synth.Data:
+        """The training set in its population."""
+        if self.data == "12 normal points d=3":
+            rng = np.random.default_rng(0)
+            normal, labels = np.round(rng.standard_normal((12, 3)), 2), np.round(rng.standard_normal(12), 2)
+            return synth.given(normal, labels, normal, labels)
+        d, n = PARITY[self.data]
+        x = cube(d)
+        y = x[:, 0] * x[:, 1]
+        rows = np.arange(len(x)) if n == len(x) else np.sort(np.random.default_rng(0).permutation(len(x))[:n])
+        return synth.given(x[rows], y[rows], x, y)
+
+    def settings(self) -> dict[str, Any]:
+        """Everything that determines the certificate."""
+        return {
+            "job": "certificate",
+            "version": VERSION,
+            "data": self.data,
+            "architecture": self.architecture,
+            "kinks": self.kinks,
+        }
+
+    def carry_out(self) -> dict[str, Any]:
+        """The certificate and what the checker says of it, the decision, the per-sample bound."""
+        data = self.points()
+        solution = theory.flattest(data.x, data.y, self.architecture, self.kinks)
+        certificate = solution.certificate()
+        verdict = check(certificate)
+        return {
+            "n": len(data.y),
+            "patterns": len(certificate["patterns"]),
+            "bound": trace_lower_bound(self.architecture, data.x, data.y),
+            "lower": float(Fraction(verdict.lower)),
+            "upper": float(Fraction(verdict.upper)),
+            "gap": float(verdict.relative_gap),
+            "attained": solution.attained,
+            "width": solution.network.width,
+            "answer": theory.decide(data, self.architecture, self.kinks, solution).answer if self.data in PARITY else "–",
+            "certificate": text(certificate),
+        }
+
+    def says(self, values: dict[str, Any]) -> str:
+        """The trace and the gap."""
+        return f"{self.architecture}, {self.kinks}: trace {values['upper']:.6f}, gap {values['gap']:.0e}"
+
+    @property
+    def file(self) -> str:
+        """Name of the certificate's file."""
+        kinks = "" if self.kinks == DIFFERENTIABLE else " zero"
+        return f"{self.data} {self.architecture}{kinks}.json".replace(" ", "_").replace("=", "")
+
+
+def jobs() -> list[Certify]:
+    """All instances; Sim-BN's prices do not depend on the notion at kinks, and its largest file would be a megabyte."""
+    out = []
+    for data in (*PARITY, "12 normal points d=3"):
+        out += [Certify(data, "no-bias", kinks) for kinks in (DIFFERENTIABLE, ZERO_AT_KINKS)]
+        out.append(Certify(data, "bias", DIFFERENTIABLE))
+        if data != "cube d=4":
+            out.append(Certify(data, "sim-bn", DIFFERENTIABLE))
+    return out
+
+
+def grid(only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Certify]]:
+    """All of them, at every scale."""
+    return [(f"certified {job.data}", job) for job in jobs()] if only else []
+
+
+def claim_ids() -> list[str]:
+    """No statement of a paper is judged here."""
+    return []
+
+
+def claims(ids: Sequence[str], store: Store | None) -> list[Claim]:
+    """None."""
+    return []
+
+
+def build(only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
+    """The table with its certificates, from stored jobs alone."""
+    found = [(job, store.outcome(job)) for job in jobs()] if TABLE in only else []
+    ready = [(job, stored) for job, stored in found if stored is not None]
+    return [_table(ready)] if ready else []
+
+
+def _table(found: Sequence[tuple[Certify, StoredOutcome]]) -> Table:
+    raw = pd.DataFrame(
+        [
+            {"data": job.data, "architecture": job.architecture, "kinks": job.kinks, **stored.outcome.values, "file": job.file}
+            for job, stored in found
+        ]
+    ).drop(columns="certificate")
+    shown = pd.DataFrame(
+        {
+            "data": raw.data,
+            "n": raw.n.astype(str),
+            "architecture": raw.architecture,
+            "kinks": raw.kinks,
+            "patterns": raw.patterns.astype(str),
+            "per-sample bound": raw.bound.map("{:.6f}".format),
+            "proved lower bound": raw.lower.map("{:.9f}".format),
+            "exact network": raw.upper.map("{:.9f}".format),
+            "relative gap": raw.gap.map("{:.0e}".format),
+            "attained": raw.attained.map({True: "yes", False: "no"}),
+            "do all generalize?": raw.answer,
+            "certificate": raw.file,
+        }
+    )
+    notes = (
+        "The trace of the Hessian of the flattest interpolating network. Lower bound: no interpolating network of the architecture "
+        "goes below, proved by a dual point in rational numbers over every activation pattern. Exact network: an upper bound, from a "
+        "network that fits the labels exactly in rational numbers (Sim-BN: the infimum as its first layer grows). Both stand in the "
+        "certificate; `python theory/check_certificate.py FILE` checks it with the standard library alone.",
+        "Kinks: differentiable, no sample on a neuron's kink (an infimum that need not be attained); relu'(0)=0, samples on kinks "
+        "count as inactive. Per-sample bound: wen2023, equation 3, and for Sim-BN that of `theory.trace_lower_bound`.",
+        "Do all generalize? Whether all flattest networks (limits included) classify the whole cube as parity of the first two "
+        "coordinates: all, not all, or none. Labels: that parity; for the normal points, normal numbers, both rounded to two decimals.",
+    )
+    provenance = {"jobs": str(len(found))} | merged([stored.provenance for _, stored in found], "jobs")
+    files = {job.file: stored.outcome.values["certificate"].encode() for job, stored in found}
+    brief = ("data", "architecture", "kinks", "proved lower bound", "relative gap", "do all generalize?")
+    title = "Flattest networks with certificates"
+    return Table(TABLE, title, shown, raw, notes, provenance, brief, files)
