@@ -7,6 +7,7 @@ it by a relative amount of STEPS, which raises the trace by that order; the weig
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from scipy.optimize import linprog
@@ -14,7 +15,7 @@ from scipy.optimize import linprog
 from theory.architectures import Architecture, Network, forward, trace_of_hessian
 from theory.columns import Array, Columns, Coordinates, NotRealized, Signs
 
-EXACTLY = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}  # of HiGHS: the least it takes
+EXACTLY: Any = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}  # of HiGHS: the least it takes
 STEPS = (1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5)
 SIM_BN_SCALE = 1e6  # s_j in a Sim-BN network, in sizes of the inputs: the trace exceeds its infimum by the inverse square
 
