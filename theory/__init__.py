@@ -12,28 +12,35 @@ from theory.architectures import (
     trace_lower_bound,
     trace_of_hessian,
 )
+from theory.bracket import Bracket, bracket
 from theory.constructions import generalizing_network, memorizing_network
 from theory.decision import Decision, decide
 from theory.feasibility import Infeasible
 from theory.flattest import Flattest, flattest
+from theory.parity import generalizing_infimum
 from theory.patterns import TooManyPatterns
+from theory.relaxation import relaxed_bound
 
 __all__ = [
     "ARCHITECTURES",
+    "Bracket",
     "Decision",
     "DeepNetwork",
     "Flattest",
     "Infeasible",
     "Network",
     "TooManyPatterns",
+    "bracket",
     "claims",
     "decide",
     "flattest",
     "forward",
+    "generalizing_infimum",
     "generalizing_network",
     "loss",
     "memorizing_network",
     "normalizer",
+    "relaxed_bound",
     "squared_gradient_norms",
     "trace_lower_bound",
     "trace_of_hessian",

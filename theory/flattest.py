@@ -154,7 +154,7 @@ def flattest(
     program = Program(kind, coordinates, labels, signs)
     rays = program.rays(inner[active])
     if not labels.any():
-        network, nothing = _zero(kind, points.shape[1]), rays.take(np.zeros(0, int))
+        network, nothing = zero_network(kind, points.shape[1]), rays.take(np.zeros(0, int))
         return Flattest(
             kind,
             notion,
@@ -224,12 +224,12 @@ def positive_sets(points: Array, limit: int | None) -> tuple[Patterns, dict[byte
         zero = (signs == 0) & ~blank
         if zero.any():
             if zero.tobytes() not in bases:
-                bases[zero.tobytes()] = _null_space(points[zero])
+                bases[zero.tobytes()] = null_space(points[zero])
             flats[np.where(signs > 0, 1, -1).astype(np.int8).tobytes()] = bases[zero.tobytes()]
     return Patterns(found.signs[chosen], found.witnesses[chosen]), flats
 
 
-def _null_space(points: Array) -> Array:
+def null_space(points: Array) -> Array:
     """A basis of {w : x_i . w = 0 for all i} in whole numbers, (p, k)."""
     exact = [[QQ(*Fraction(c).as_integer_ratio()) for c in row] for row in points.tolist()]
     rows = DomainMatrix(exact, points.shape, QQ).nullspace().to_list()
@@ -248,7 +248,7 @@ def check_names(architecture: str, kinks: str) -> tuple[Architecture, Kinks]:
     raise ValueError(f"kinks must be one of {', '.join(KINKS)}, got {kinks!r}")
 
 
-def _zero(architecture: Architecture, d: int) -> Network:
+def zero_network(architecture: Architecture, d: int) -> Network:
     """The network that is 0 everywhere, with trace 0."""
     zero = np.zeros(1)
     return Network(

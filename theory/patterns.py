@@ -42,7 +42,8 @@ class TooManyPatterns(ValueError):
     def __str__(self) -> str:
         number = self.count if self.exact else f"up to {self.count}"
         return (
-            f"{number} activation patterns, more than the limit of {self.limit}: use fewer points or the column-generation bound"
+            f"{number} activation patterns, more than the limit of {self.limit}: use fewer points, a higher limit, "
+            "or bounds that need no list (theory.bracket, --bracket)"
         )
 
 

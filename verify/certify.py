@@ -77,6 +77,39 @@ def certify(data: synth.Data, architecture: str, kinks: str, limit: int, folder:
     return Certified(solution, verdict, decision, files)
 
 
+@dataclass(frozen=True)
+class Bracketed:
+    """What was found without listing patterns."""
+
+    bracket: theory.Bracket
+    files: dict[str, Path]
+
+    def summary(self) -> dict[str, Any]:
+        """The numbers, ready for JSON."""
+        found = self.bracket
+        return {
+            "architecture": found.architecture,
+            "kinks": found.kinks,
+            "n": len(found.y),
+            "d": found.x.shape[1],
+            "upper": found.upper,
+            "lower_bound": found.lower_bound,
+            "gap": found.gap,
+            "width": found.network.width,
+            "exhausted": found.exhausted,
+            "files": {name: str(path) for name, path in self.files.items()},
+        }
+
+
+def bracket(data: synth.Data, architecture: str, kinks: str, seconds: float, folder: Path, name: str) -> Bracketed:
+    """An upper bound with its network, written to NAME.network.json, and a lower bound, after a search of about so many seconds."""
+    found = theory.bracket(data.x, data.y, architecture, kinks, seconds=seconds)
+    path = folder / f"{name}.{SUFFIXES['network']}"
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(path, found.network, trace=found.upper)
+    return Bracketed(found, {"network": path})
+
+
 def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 

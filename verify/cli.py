@@ -20,6 +20,7 @@ from verify.errors import UserError
 if TYPE_CHECKING:
     import synth
     from theory import Decision
+    from verify.certify import Bracketed
     from verify.report import Artifact
 
 app = typer.Typer(
@@ -244,20 +245,32 @@ def certify(
     ] = "differentiable",
     test: Annotated[Path | None, typer.Option(help="CSV of test points alike: do all flattest networks get them right?")] = None,
     limit: Annotated[int, typer.Option(help="The most activation patterns to list.")] = 200_000,
+    bracket: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Search so long instead of listing patterns: bounds from both sides.")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", help="Where the network and the certificate go.")] = Path(),
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Find the flattest network that fits your points, prove that none is flatter, and what all of them predict."""
+    from verify.certify import bracket as search
     from verify.certify import certify as carry_out
 
+    name = f"{file.stem}.{architecture}"
     with refusing_bad_input():
         if limit < 1:
             raise ValueError(f"--limit must be a whole number of at least 1, got {limit}")
+        if bracket is not None and not 0 < bracket < float("inf"):
+            raise ValueError(f"--bracket must be a number of seconds above 0, got {bracket}")
+        if bracket is not None and test is not None:
+            raise ValueError("--test needs the list of patterns; expected --test or --bracket, not both")
         points = _own_points(file, test)
         _check_writable(out)
     try:
         with refusing_bad_input():
-            found = carry_out(points, architecture, kinks, limit, out, f"{file.stem}.{architecture}", test is not None)
+            if bracket is not None:
+                _show_bracket(search(points, architecture, kinks, bracket, out, name), as_json)
+                return
+            found = carry_out(points, architecture, kinks, limit, out, name, test is not None)
     except ArithmeticError as error:
         raise UserError(f"{file}: {error}") from error
     summary = found.summary()
@@ -278,6 +291,24 @@ def certify(
         _show_decision(found.decision)
     for name, path in found.files.items():
         console.print(f"{name:<12} {path}", highlight=False, soft_wrap=True)
+
+
+def _show_bracket(found: "Bracketed", as_json: bool) -> None:
+    """Both bounds, and how the search ended."""
+    if as_json:
+        print(json.dumps(found.summary()))
+        return
+    bracket = found.bracket
+    ended = "the search found nothing more" if bracket.exhausted else "the time was up"
+    width = f"a network of {bracket.network.width} neurons"
+    console.print(
+        f"upper bound  {bracket.upper:.10g}  ({width}; {ended})",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(f"lower bound  {bracket.lower_bound:.10g}  (proved, in double precision)", highlight=False)
+    console.print(f"gap          {bracket.gap:.1e}", highlight=False)
+    console.print(f"network      {found.files['network']}", highlight=False, soft_wrap=True)
 
 
 def _show_decision(decision: "Decision") -> None:

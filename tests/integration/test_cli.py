@@ -52,6 +52,8 @@ def write_csv(path: Path, text: str) -> Path:
         (["certify", "ray.csv", "--architecture", "bias", "--limit", "5"], "6 activation patterns, more than the limit of 5"),
         (["certify", "ray.csv", "--limit", "0"], "--limit must be a whole number of at least 1, got 0"),
         (["certify", "ray.csv", "--test", "one.csv"], "one.csv, line 1 must hold at least two numbers, the label last"),
+        (["certify", "ray.csv", "--bracket", "0"], "--bracket must be a number of seconds above 0, got 0"),
+        (["certify", "ray.csv", "--bracket", "5", "--test", "ray.csv"], "expected --test or --bracket, not both"),
         (["bench", "certify", "--repeats", "0"], "--repeats must be a whole number of at least 1, got 0"),
         (["train", "--architecture", "mlp"], "architecture must be one of no-bias, bias, sim-bn, sim-ln, got 'mlp'"),
         (["train", "--architecture", "bias", "--n", "0"], "n must be a whole number of at least 1, got 0"),
@@ -287,6 +289,11 @@ def test_certify_writes_a_network_and_a_proof_that_stand_alone(tmp_path: Path) -
         assert checked.stdout.startswith("valid: every interpolating network has trace >= ")
         proof.write_text(proof.read_text().replace('"lower": "', '"lower": "1'))
         assert subprocess.run([sys.executable, checker, proof], capture_output=True, check=False).returncode == 1
+    searched = flatproof("certify", "train.csv", "--bracket", "20", "--json", cwd=tmp_path)
+    assert searched.returncode == 0, searched.stderr
+    both = json.loads(searched.stdout)
+    certified = json.loads(flatproof("certify", "train.csv", "--json", cwd=tmp_path).stdout)
+    assert both["lower_bound"] <= certified["trace"] <= both["upper"] * (1 + 1e-6)
     shown = flatproof("certify", "train.csv", "--test", "test.csv", cwd=tmp_path)
     assert "all flattest networks classify every test point correctly" in shown.stdout
 
