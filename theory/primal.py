@@ -145,7 +145,7 @@ def corrected(u: Array, columns: Columns, alpha: Array, rays: Columns, y: Array,
         size = float(np.abs(missing).max())
         if size < 1e-14:
             break
-        extra = vertex(rays.outputs(u), rays.prices, missing / size)
+        extra = vertex(rays.outputs(u), rays.prices, missing / size, tolerance=1e-14 / size)  # what is missing is rounded, too
         if extra is None:
             break
         used = extra > 0
@@ -160,7 +160,7 @@ def reduced(u: Array, columns: Columns, alpha: Array) -> tuple[Columns, Array]:
     while True:
         outputs = columns.outputs(u)
         _, s, vt = np.linalg.svd(outputs)
-        rank = int(np.sum(s > 1e-11 * s[0]))
+        rank = int(np.sum(s > 1e-13 * s[0]))  # nearly dependent columns may differ by the smallest of STEPS on purpose
         if rank == len(alpha):
             return columns, alpha
         null = vt[-1]
