@@ -16,6 +16,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from verify.errors import UserError
+from verify.realdata.command import app as data
 
 if TYPE_CHECKING:
     import synth
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 bench = typer.Typer(no_args_is_help=True, help="Measured comparisons: the same work by several implementations, in one run.")
 app.add_typer(bench, name="bench")
+app.add_typer(data, name="data")
 
 console = Console()
 
