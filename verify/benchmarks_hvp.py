@@ -1,0 +1,525 @@
+"""Owns the comparison behind `flatproof bench hvp`: one Hessian-vector product at a fixed point by every kernel and by other packages.
+
+Units: a product's time is given as a multiple of one gradient of the same loss, measured in turn with it. Every implementation gets the
+same model, the same single batch and float32. Each takes its vector in its own form (flat, or a list of tensors).
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.table import Table as Grid
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+import synth
+from verify.benchmarks import one_core
+from verify.curvature.kernels import PREPARE
+from verify.curvature.lanczos import eigenvalues
+from verify.curvature.operators import HessianOperator
+from verify.curvature.problem import Problem
+from verify.initialization import initial_network
+from verify.models import VisionTransformer, mlp, resnet18, vgg11
+from verify.networks import TwoLayer
+
+BLOCK = 8
+PEERS = {"pyhessian": "pyhessian", "hessian-eigenthings": "hessian_eigenthings", "curvlinops": "curvlinops"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One implementation on one workload.
+
+    Attributes:
+        gradients: time of one product over that of one gradient: median over the rounds; low, high: smallest and largest.
+        milliseconds: median time of one product. gradient_ms: of one gradient.
+        block_gradients: the same as `gradients` for each vector of a block of 8; None where there is no call for blocks.
+        peak_mb: resident memory above that of model and data, at its highest, in a fresh process.
+        floor: arithmetic of one linearized product over that of one gradient, matrix products and convolutions counted.
+        lambda_products, lambda_seconds: products and time, preparation included, until the method's own estimate of the largest
+            eigenvalue is first within 1 % of a converged one. asked_products, asked_error: what it spends when asked for 1 % by its
+            own stopping rule, and how far off it then is; None if it has no such rule.
+        disagreement: ||Hv - reference|| / ||reference||, the reference by double backward in float64.
+        note: "not installed", or why there is no number.
+    """
+
+    workload: str
+    implementation: str
+    gradients: float | None = None
+    low: float | None = None
+    high: float | None = None
+    milliseconds: float | None = None
+    gradient_ms: float | None = None
+    block_gradients: float | None = None
+    peak_mb: float | None = None
+    floor: float | None = None
+    lambda_products: int | None = None
+    lambda_seconds: float | None = None
+    asked_products: int | None = None
+    asked_error: float | None = None
+    disagreement: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A model in evaluation mode, a loss and one batch."""
+
+    name: str
+    description: str
+    model: nn.Module
+    loss: nn.Module
+    x: Tensor
+    y: Tensor
+
+    def gradient(self) -> tuple[Tensor, ...]:
+        """One gradient, as anyone would compute it."""
+        return torch.autograd.grad(self.loss(self.model(self.x), self.y), list(self.model.parameters()))
+
+
+def _images(n: int) -> tuple[Tensor, Tensor]:
+    """Images whose pixels are correlated like natural ones, with labels that a network can partly tell apart."""
+    coarse = torch.randn(n, 3, 8, 8)
+    x = nn.functional.interpolate(coarse, size=32, mode="bilinear") + 0.3 * torch.randn(n, 3, 32, 32)
+    return x, coarse.mean((2, 3)).argmax(1) + 3 * (coarse[:, 0, 0, 0] > 0).long()
+
+
+def _two_layer() -> tuple[nn.Module, nn.Module, Tensor, Tensor]:
+    data = synth.parity(30, 100, seed=0)
+    x, y = torch.as_tensor(data.x, dtype=torch.float32), torch.as_tensor(data.y, dtype=torch.float32)
+    return TwoLayer(initial_network("bias", 30, 500, seed=0), dtype=torch.float32), nn.MSELoss(), x, y
+
+
+def _mlp() -> tuple[nn.Module, nn.Module, Tensor, Tensor]:
+    y = torch.randint(10, (5000,))
+    x = (torch.randn(10, 784)[y] + torch.randn(5000, 784)).clamp_min(0)  # like digits: nonnegative, a fifth to a half of it zero
+    return mlp(784, 512, 512, 10), nn.CrossEntropyLoss(), x, y
+
+
+WORKLOADS: dict[str, tuple[str, int, Callable[[], tuple[nn.Module, nn.Module, Tensor, Tensor]]]] = {
+    "two-layer": ("two-layer ReLU network with bias, d = 30, m = 500, 100 inputs, MSE, one core", 25, _two_layer),
+    "mlp": ("MLP 784-512-512-10, 5000 inputs, cross-entropy", 9, _mlp),
+    "vgg11": ("VGG-11, 500 images 3 x 32 x 32, cross-entropy", 3, lambda: (vgg11(), nn.CrossEntropyLoss(), *_images(500))),
+    "resnet18": ("ResNet-18, 50 images 3 x 32 x 32, cross-entropy", 5, lambda: (resnet18(), nn.CrossEntropyLoss(), *_images(50))),
+    "vit": (
+        "vision transformer (width 128, depth 4), 50 images 3 x 32 x 32, cross-entropy",
+        5,
+        lambda: (VisionTransformer(), nn.CrossEntropyLoss(), *_images(50)),
+    ),
+}
+
+
+def make_workload(name: str) -> Workload:
+    """The named workload, the same at every call. Errors: ValueError naming the known ones."""
+    if name not in WORKLOADS:
+        raise ValueError(f"--workload must be one of {', '.join(WORKLOADS)}, got {name!r}")
+    description, _, make = WORKLOADS[name]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model, loss, x, y = make()
+    return Workload(name, description, model.eval(), loss, x, y)
+
+
+# ------------------------------------------------------------------------------------------------------------ implementations
+
+
+@dataclass
+class Ready:
+    """An implementation prepared on a workload: `product` takes what `convert` makes of a flat vector; `flatten` undoes it."""
+
+    product: Callable[[Any], Any]
+    convert: Callable[[Tensor], Any] = lambda v: v
+    flatten: Callable[[Any], Tensor] = lambda v: v
+    block: Callable[[Tensor], Any] | None = None
+    krylov: bool = True
+
+
+def _ours(kernel: str) -> Callable[[Workload], Ready]:
+    def prepare(work: Workload) -> Ready:
+        operator = HessianOperator(work.model, work.loss, (work.x, work.y), kernel=kernel)  # type: ignore[arg-type]
+        return Ready(operator.matvec, block=operator.matmat)
+
+    return prepare
+
+
+def _lists(work: Workload) -> tuple[Callable[[Tensor], list[Tensor]], Callable[[Any], Tensor]]:
+    shapes = [p.shape for p in work.model.parameters()]
+    sizes = [p.numel() for p in work.model.parameters()]
+    return (
+        lambda v: [t.reshape(s) for t, s in zip(torch.split(v, sizes), shapes, strict=True)],
+        lambda pieces: torch.cat([p.reshape(-1) for p in pieces]).detach(),
+    )
+
+
+def _naive(work: Workload) -> Ready:
+    parameters = list(work.model.parameters())
+
+    def product(v: list[Tensor]) -> Any:
+        grads = torch.autograd.grad(work.loss(work.model(work.x), work.y), parameters, create_graph=True)
+        return torch.autograd.grad(grads, parameters, v)
+
+    return Ready(product, *_lists(work))
+
+
+def _pyhessian(work: Workload) -> Ready:
+    from pyhessian import hessian
+    from pyhessian.utils import hessian_vector_product
+
+    kept = hessian(work.model, work.loss, data=(work.x, work.y), cuda=False)
+    work.model.zero_grad()  # it leaves gradients with their graph on the model
+    return Ready(lambda v: hessian_vector_product(kept.gradsH, kept.params, v), *_lists(work), krylov=False)
+
+
+def _eigenthings(work: Workload) -> Ready:
+    from hessian_eigenthings.loss_fns.standard import supervised_loss
+    from hessian_eigenthings.operators.hessian import HessianOperator as Theirs
+
+    return Ready(Theirs(work.model, [(work.x, work.y)], supervised_loss(work.loss)).matvec, flatten=lambda v: v.detach())
+
+
+def _curvlinops(work: Workload) -> Ready:
+    from curvlinops import HessianLinearOperator
+
+    parameters = [p for p in work.model.parameters() if p.requires_grad]
+    theirs = HessianLinearOperator(work.model, work.loss, parameters, [(work.x, work.y)], check_deterministic=False)
+    return Ready(lambda v: theirs @ v, flatten=lambda v: v.detach(), block=lambda v: theirs @ v)
+
+
+def implementations(workload: str) -> dict[str, Callable[[Workload], Ready]]:
+    """What is compared on a workload, ours first."""
+    own = [
+        k
+        for k in PREPARE
+        if k not in ("finite-difference", "double-backward") and (k != "closed-form" or workload == "two-layer")
+    ]
+    return {f"ours: {k}": _ours(k) for k in own} | {
+        "pyhessian": _pyhessian,
+        "hessian-eigenthings": _eigenthings,
+        "curvlinops": _curvlinops,
+        "double backward": _naive,
+    }
+
+
+# ---------------------------------------------------------------------------------------------------------------- measurement
+
+
+def hvp_timings(workload: str, rounds: int | None = None, *, memory: bool = True, lambda_max: bool = True) -> list[Row]:
+    """Every implementation on the workload, in turn, `rounds` times over (default by workload); one row each."""
+    with one_core() if workload == "two-layer" else nullcontext():  # products of microseconds: threads only add noise
+        return _timings(workload, rounds or WORKLOADS[workload][1], memory, lambda_max)
+
+
+def _timings(workload: str, rounds: int, memory: bool, lambda_max: bool) -> list[Row]:
+    work = make_workload(workload)
+    size = sum(p.numel() for p in work.model.parameters())
+    generator = torch.Generator().manual_seed(1)
+    vector, block = torch.randn(size, generator=generator), torch.randn(size, BLOCK, generator=generator)
+    reference = _reference(workload, vector)
+    floor = arithmetic_floor(work)
+    rows: dict[str, dict[str, Any]] = {}
+    calls: dict[str, Callable[[], object]] = {"gradient": work.gradient}
+    for name, prepare in implementations(workload).items():
+        rows[name] = {"floor": floor}
+        if (missing := PEERS.get(name)) and not find_spec(missing):
+            rows[name]["note"] = "not installed"
+            continue
+        try:
+            ready = prepare(work)
+            given = ready.convert(vector)
+            found = ready.flatten(ready.product(given))
+        except (RuntimeError, NotImplementedError, ValueError) as error:
+            rows[name]["note"] = f"fails: {str(error).splitlines()[0][:120]}"
+            continue
+        rows[name]["disagreement"] = float((found.double() - reference).norm() / reference.norm())
+        calls[name] = lambda ready=ready, given=given: ready.product(given)  # type: ignore[misc]
+        if ready.block is not None and name.startswith(("ours: closed", "ours: lin", "curvlinops")):
+            calls[f"{name} block"] = lambda ready=ready: ready.block(block)  # type: ignore[misc]
+    times = _in_turn(calls, rounds)
+    middle = {name: statistics.median(t) for name, t in times.items()}
+    for name, row in rows.items():
+        if name in times:
+            ratios = [t / g for t, g in zip(times[name], times["gradient"], strict=True)]
+            row |= {"gradients": statistics.median(ratios), "low": min(ratios), "high": max(ratios)}
+            row |= {"milliseconds": 1e3 * middle[name], "gradient_ms": 1e3 * middle["gradient"]}
+            if f"{name} block" in times:
+                each = [t / g / BLOCK for t, g in zip(times[f"{name} block"], times["gradient"], strict=True)]
+                row["block_gradients"] = statistics.median(each)
+    calls.clear()
+    if lambda_max:
+        wanted = converged(work)
+        for name, row in rows.items():
+            if name in times:
+                row |= _to_lambda_max(name, work, wanted)
+    if memory:
+        for name, row in rows.items():
+            if name in times:
+                row["peak_mb"] = peak_memory(workload, name)
+    return [Row(workload, name, **row) for name, row in rows.items()]
+
+
+def _reference(workload: str, vector: Tensor) -> Tensor:
+    """The product in float64 by double backward, over samples in parts where there are many."""
+    work = make_workload(workload)
+    model, x = work.model.double(), work.x.double()
+    y = work.y.double() if work.y.is_floating_point() else work.y
+    parts = list(zip(torch.split(x, 100), torch.split(y, 100), strict=True))
+    return HessianOperator(model, work.loss, parts, kernel="double-backward").matvec(vector.double())
+
+
+def arithmetic_floor(work: Workload) -> float:
+    """Multiply-adds of one linearized product over those of one gradient; closed form: 2 products against a gradient's 2."""
+    if isinstance(work.model, TwoLayer):
+        return 1.0
+    small = Workload(work.name, work.description, work.model, work.loss, work.x[:4], work.y[:4])
+    problem = Problem(small.model, small.loss, (small.x, small.y))
+    product = PREPARE["linearize"](problem, next(problem.batches()))
+    vector = torch.zeros(problem.size, 1)
+    with FlopCounterMode(display=False) as of_product:
+        product(vector)
+    with FlopCounterMode(display=False) as of_gradient:
+        small.gradient()
+    return of_product.get_total_flops() / of_gradient.get_total_flops()
+
+
+def _in_turn(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each call in each round; short calls are repeated within a round."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    repeats = {}
+    for name, call in calls.items():
+        began = time.perf_counter()
+        call()
+        repeats[name] = max(1, min(50, int(0.02 / (time.perf_counter() - began))))
+    for turn in range(rounds):
+        names = list(calls) if turn % 2 == 0 else list(calls)[::-1]
+        for name in names:
+            began = time.perf_counter()
+            for _ in range(repeats[name]):
+                calls[name]()
+            times[name].append((time.perf_counter() - began) / repeats[name])
+    return times
+
+
+# ----------------------------------------------------------------------------------------------------------- largest eigenvalue
+
+
+class _Reached(Exception):
+    """The estimate is near enough."""
+
+
+class _Watched:
+    """A symmetric product that knows, after each vector, the estimate that its user can form so far.
+
+    A Krylov method's is the largest Ritz value of all vectors so far, the power method's the last Rayleigh quotient.
+    """
+
+    def __init__(self, ready: Ready, size: int, wanted: float | None, began: float) -> None:
+        self.ready, self.shape, self.wanted, self.began = ready, (size, size), wanted, began
+        self.dtype, self.device, self.products, self.aside = torch.float32, torch.device("cpu"), 0, 0.0
+        self.first: tuple[int, float] | None = None
+        self._vectors: list[Tensor] = []
+        self._t = np.zeros((0, 0))
+
+    def matvec(self, vector: Tensor) -> Tensor:
+        """H v, and the bookkeeping, whose time is put aside."""
+        out = self.ready.flatten(self.ready.product(self.ready.convert(vector)))
+        self.products += 1
+        began = time.perf_counter()
+        estimate = self._estimate(vector, out)
+        near = self.wanted is not None and abs(estimate - self.wanted) <= 0.01 * abs(self.wanted)
+        if near and self.first is None:
+            self.first = self.products, began - self.began - self.aside
+        self.aside += time.perf_counter() - began
+        return out
+
+    def _estimate(self, vector: Tensor, out: Tensor) -> float:
+        if not self.ready.krylov:
+            return float(vector @ out) / float(vector @ vector)
+        unit = vector / vector.norm()
+        scaled = out / vector.norm()
+        self._vectors.append(unit.clone())
+        row = np.array([float(u @ scaled) for u in self._vectors])
+        grown = np.zeros((len(row), len(row)))
+        grown[:-1, :-1] = self._t
+        grown[-1], grown[:, -1] = row, row
+        self._t = grown
+        return float(np.linalg.eigvalsh(grown)[-1])
+
+    def matmat(self, block: Tensor) -> Tensor:
+        """Column by column."""
+        return torch.stack([self.matvec(v) for v in block.unbind(1)], 1)
+
+
+def converged(work: Workload) -> float:
+    """The largest eigenvalue to 0.01 % by residual and gap."""
+    operator = HessianOperator(work.model, work.loss, (work.x, work.y))
+    return float(eigenvalues(operator, tolerance=1e-4, stop="ritz", max_products=60, seed=7)[0].value)
+
+
+def _to_lambda_max(name: str, work: Workload, wanted: float) -> dict[str, Any]:
+    """Products and seconds until 1 %, and what the method does when asked for 1 %."""
+    size = sum(p.numel() for p in work.model.parameters())
+    began = time.perf_counter()
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        watched = _Watched(implementations(work.name)[name](work), size, wanted, began)
+        asked: float | None = None
+        limit = 60
+        if name == "pyhessian":
+            asked = _power_iteration(watched, limit)
+        elif name.startswith("ours"):
+            asked = float(eigenvalues(watched, tolerance=0.01, stop="ritz", max_products=limit, seed=3)[0].value)
+        elif name == "curvlinops":
+            asked = _arpack(watched)
+        else:
+            with suppress(_Reached):
+                _plain_lanczos(watched, limit)
+    found: dict[str, Any] = {}
+    if watched.first is not None:
+        found |= {"lambda_products": watched.first[0], "lambda_seconds": watched.first[1]}
+    if asked is not None:
+        found |= {"asked_products": watched.products, "asked_error": abs(asked - wanted) / abs(wanted)}
+    return found
+
+
+def _power_iteration(watched: _Watched, limit: int) -> float:
+    """PyHessian's method for the first eigenvalue, with its stopping rule, asked for 1 %."""
+    v = torch.randn(watched.shape[0])
+    v, value = v / v.norm(), None
+    for _ in range(limit):
+        out = watched.matvec(v)
+        now = float(v @ out)
+        v = out / (out.norm() + 1e-6)
+        if value is not None and abs(value - now) / (abs(value) + 1e-6) < 0.01:
+            return now
+        value = now
+    assert value is not None
+    return value
+
+
+def _arpack(watched: _Watched) -> float:
+    """curvlinops leaves eigenvalues to scipy: eigsh, asked for 1 %."""
+    from scipy.sparse.linalg import LinearOperator, eigsh
+
+    def multiply(v: Any) -> Any:
+        return watched.matvec(torch.as_tensor(np.asarray(v, dtype=np.float32).reshape(-1))).numpy()
+
+    start = torch.randn(watched.shape[0]).numpy()
+    return float(eigsh(LinearOperator(watched.shape, matvec=multiply, dtype=np.float32), 1, which="LA", tol=0.01, v0=start)[0][0])
+
+
+def _plain_lanczos(watched: _Watched, limit: int) -> None:
+    """hessian-eigenthings' Lanczos has no stopping rule of its own: stopped as soon as it is near."""
+    basis: list[Tensor] = []
+    v = torch.randn(watched.shape[0])
+    for _ in range(limit):
+        v = v / v.norm()
+        basis.append(v)
+        v = watched.matvec(v)
+        if watched.first is not None:
+            raise _Reached
+        for _ in range(2):
+            for u in basis:
+                v = v - (u @ v) * u
+
+
+# --------------------------------------------------------------------------------------------------------------------- memory
+
+
+def peak_memory(workload: str, implementation: str) -> float | None:
+    """Megabytes above model and data that preparing and three products take at most, in a fresh process; None where unknown."""
+    folders = os.pathsep.join([str(Path(__file__).resolve().parent.parent), *(p for p in sys.path if p)])
+    command = [sys.executable, "-W", "ignore", "-m", "verify.benchmarks_hvp", workload, implementation]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": folders}, check=False)
+    try:
+        return float(json.loads(done.stdout.splitlines()[-1]))
+    except (IndexError, ValueError):
+        return None
+
+
+@contextmanager
+def _resident() -> Iterator[list[float]]:
+    """Fills the list with the rise of resident memory within the block at its highest, in MB (Linux)."""
+    rise: list[float] = []
+
+    def read(field: str) -> float:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(float(line.split()[1]) / 1024 for line in lines if line.startswith(field))
+
+    Path("/proc/self/clear_refs").write_text("5")  # forget the highest so far
+    before = read("VmRSS")
+    yield rise
+    rise.append(read("VmHWM") - before)
+
+
+def _measure_memory(workload: str, implementation: str) -> float:
+    work = make_workload(workload)
+    size = sum(p.numel() for p in work.model.parameters())
+    vector = torch.randn(size)
+    tiny = Workload(work.name, "", work.model, work.loss, work.x[:1], work.y[:1])
+    prepare = implementations(workload)[implementation]
+    warm = prepare(tiny)  # imports and compilation are not memory of the method
+    warm.product(warm.convert(vector))
+    del warm
+    with _resident() as rise:
+        ready = prepare(work)
+        given = ready.convert(vector)
+        for _ in range(3):
+            ready.product(given)
+    return rise[0]
+
+
+def grid(rows: list[Row]) -> Grid:
+    """The rows of one workload as a table for the terminal."""
+    first = rows[0]
+    gradient = next((r.gradient_ms for r in rows if r.gradient_ms is not None), float("nan"))
+    floor = "" if first.floor is None else f"; arithmetic floor of a product: {first.floor:.2f} gradients"
+    out = Grid(title=f"{WORKLOADS[first.workload][0]}: one gradient {gradient:.3g} ms{floor}", title_justify="left")
+    out.add_column("implementation")
+    for column in (
+        "gradients per product",
+        "range",
+        "per vector of 8",
+        "peak MB",
+        "λ_max: products",
+        "seconds",
+        "asked 1 %: products, error",
+    ):
+        out.add_column(column, justify="right")
+    out.add_column("disagreement", justify="right")
+
+    def said(value: float | None, form: str = ".2f") -> str:
+        return "" if value is None else f"{value:{form}}"
+
+    for row in rows:
+        asked = "" if row.asked_products is None or row.asked_error is None else f"{row.asked_products}, {row.asked_error:.1%}"
+        if row.gradients is None:
+            out.add_row(row.implementation, row.note)
+            continue
+        products = "" if row.lambda_products is None else str(row.lambda_products)
+        out.add_row(
+            row.implementation,
+            said(row.gradients),
+            f"{said(row.low)}–{said(row.high)}",
+            said(row.block_gradients),
+            said(row.peak_mb, ".0f"),
+            products,
+            said(row.lambda_seconds, ".3g"),
+            asked,
+            said(row.disagreement, ".0e"),
+        )
+    return out
+
+
+if __name__ == "__main__":
+    print(json.dumps(_measure_memory(sys.argv[1], sys.argv[2])))
