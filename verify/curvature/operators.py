@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from verify.curvature.kernels import AUTO, PREPARE, KernelName, Product, Unsupported, check_kernel
 from verify.curvature.kernels.outer import fisher, gauss_newton
-from verify.curvature.problem import Batch, Loss, Mode, Parameters, Problem, Reduction, reduced
+from verify.curvature.problem import Batch, Loss, Mode, Parameters, Problem, Reduction, distributed, reduced
 
 MEMORY = 4 << 30  # bytes of kept activations beyond which further batches are prepared anew for each product
 
@@ -39,6 +39,7 @@ class Operator(ABC):
         self.products = 0
         self._kept: dict[int, tuple[Batch, Product]] = {}
         self._complete = False
+        self._alone: Product | None = None  # the short way: one batch, no weight, a kernel that takes a plain vector
         self._versions = problem.versions()
 
     @property
@@ -68,6 +69,9 @@ class Operator(ABC):
     def matvec(self, vector: Tensor, /) -> Tensor:
         """The product with one vector, (P,) -> (P,). Errors: TypeError or ValueError for a vector that does not fit or is not finite."""
         vector = self.problem.check_vector(vector)
+        if self._alone is not None and self.problem.versions() == self._versions:
+            self.products += 1
+            return self._alone(vector)
         return self._product(vector.unsqueeze(1)).squeeze(1)
 
     def matmat(self, block: Tensor, /) -> Tensor:
@@ -109,11 +113,14 @@ class Operator(ABC):
                 self._kept[batch.index] = batch, product
             yield self._kept[batch.index]
         self._complete = every
+        if every and len(self._kept) == 1 and not distributed():
+            ((batch, product),) = self._kept.values()
+            self._alone = getattr(product, "vector", None) if batch.weight == 1 else None
 
     def refresh(self) -> None:
         """Forget what was kept; the next product reads the parameters anew."""
         self._kept.clear()
-        self._complete = False
+        self._complete, self._alone = False, None
 
     def dense(self) -> Tensor:
         """The matrix itself, (P, P), by P products; for small P."""
@@ -210,7 +217,6 @@ class _OuterOperator(Operator):
     def description(self) -> str:
         """One line: which matrix, of how many parameters, on how much data, by which kernel."""
         return self._said(self.what)
-
 
 
 class GaussNewtonOperator(_OuterOperator):

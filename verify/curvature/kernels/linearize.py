@@ -15,8 +15,8 @@ from verify.curvature.kernels.tangents import Unsupported
 from verify.curvature.kernels.tape import Program, Tape
 from verify.curvature.problem import Batch, Problem
 
-# a block is pushed at once, which saves calls, while what its tangents take is about a cache's worth; above, column by column
-TOGETHER = 32 << 20  # bytes
+# batching saves calls and costs copies: it pays for many vectors on a small network, such as a whole matrix
+TOGETHER_FROM, TOGETHER_BYTES = 16, 32 << 20
 
 
 def prepare(problem: Problem, batch: Batch) -> Callable[[Tensor], Tensor]:
@@ -51,7 +51,7 @@ class _Recorded:
     def __call__(self, block: Tensor) -> Tensor:
         k = block.shape[1]
         with torch.no_grad():
-            if k > 1 and self.together and self.bytes * k <= TOGETHER:
+            if k >= TOGETHER_FROM and self.together and self.bytes * k <= TOGETHER_BYTES:
                 try:
                     return torch.vmap(self._one, in_dims=1, out_dims=1)(block)
                 except RuntimeError:  # an operation without a batching rule

@@ -61,18 +61,26 @@ def prepare(problem: Problem, batch: Batch) -> Callable[[Tensor], Tensor]:
         epsilon=model.epsilon,
         scale=1.0 if problem.mean else float(batch.samples),
     )
-    if not many.compiled:
-        return lambda block: many.products(block[None])[0]
-    multiply = many.loops()[0]
+    return _One(many)
 
-    def product(block: Tensor) -> Tensor:
-        rows = block.T.contiguous()
-        out = torch.empty_like(rows)
-        for given, written in zip(rows.numpy(), out.numpy(), strict=True):
-            multiply(given, written)
-        return out.T
 
-    return product
+class _One:
+    """A single network's product; `vector` takes one vector without the detour over a block."""
+
+    def __init__(self, many: "TwoLayerHessians") -> None:
+        self.many = many
+        self._multiply = many.loops()[0] if many.compiled else None
+
+    def __call__(self, block: Tensor) -> Tensor:
+        return self.many.products(block[None])[0]
+
+    def vector(self, vector: Tensor) -> Tensor:
+        """(P,) -> (P,)."""
+        if self._multiply is None:
+            return self.many.products(vector[None, :, None])[0, :, 0]
+        out = np.empty(len(vector), self.many.numpy_dtype)
+        self._multiply(vector.contiguous().numpy(), out)
+        return torch.from_numpy(out)
 
 
 class TwoLayerHessians:
@@ -106,7 +114,8 @@ class TwoLayerHessians:
         z = self.x @ self.w.mT
         self.on = (z > 0).to(z.dtype)
         self.scale = 2 * scale / x.shape[-2]
-        self._bound: list[Callable[..., None]] | None = None
+        self._bound: list[partial[None]] | None = None
+        self.numpy_dtype = np.float32 if z.dtype == torch.float32 else np.float64
         h = z.clamp_min(0)
         {"sim-bn": self._at_batch_norm, "sim-ln": self._at_layer_norm}.get(architecture, self._at_plain)(h, y, train_x, epsilon)
         self.compiled = (
@@ -178,23 +187,28 @@ class TwoLayerHessians:
         return self._batched(vectors)
 
     def _compiled(self, vectors: Tensor) -> Tensor:
-        """The same, one network and one vector after the other, by compiled loops."""
+        """The same by compiled loops, one network after the other."""
+        if self.gamma is None and self.architecture != "sim-ln" and vectors.shape[-1] > 1:
+            given = vectors.contiguous()
+            out = torch.empty_like(given)
+            for multiply, v, written in zip(self.loops(block=True), given.numpy(), out.numpy(), strict=True):
+                multiply(v, written)
+            return out
         rows = vectors.transpose(1, 2).contiguous()
         out = torch.empty_like(rows)
-        given, written = rows.numpy(), out.numpy()
-        for network, multiply in enumerate(self.loops()):
-            for column in range(given.shape[1]):
-                multiply(given[network, column], written[network, column])
+        for multiply, columns, targets in zip(self.loops(), rows.numpy(), out.numpy(), strict=True):
+            for v, written in zip(columns, targets, strict=True):
+                multiply(v, written)
         return out.transpose(1, 2)
 
-    def loops(self) -> list[Callable[..., None]]:
-        """One compiled product a network, with what it keeps bound to it."""
+    def loops(self, block: bool = False) -> list[partial[None]]:
+        """One compiled product a network, with what it keeps bound to it; `block`: the one for several vectors (not Sim-BN, Sim-LN)."""
+        from verify.curvature.kernels import two_layer_cpu
+
+        loops: Any = two_layer_cpu
         if self._bound is None:
-            from verify.curvature.kernels import two_layer_cpu
 
-            loops: Any = two_layer_cpu
-
-            def each(network: int) -> Callable[..., None]:
+            def each(network: int) -> partial[None]:
                 def array(value: Any) -> Any:
                     return np.ascontiguousarray(value[network].numpy())
 
@@ -216,7 +230,7 @@ class TwoLayerHessians:
                 return partial(loops.plain, on, on_t, x, w, a, e, scale, d, self.biased)
 
             self._bound = [each(network) for network in range(len(self.w))]
-        return self._bound
+        return [partial(loops.plain_block, *one.args) for one in self._bound] if block else self._bound
 
     def _batched(self, vectors: Tensor) -> Tensor:
         s, k = vectors.shape[0], vectors.shape[-1]

@@ -42,7 +42,9 @@ def folded(v: Array, m: int, d: int, wide: int) -> Array:
 
 
 @numba.njit(fastmath=True)
-def plain(on: Array, on_t: Array, x: Array, w: Array, a: Array, e: Array, scale: float, d: int, biased: bool, v: Array, out: Array) -> None:
+def plain(
+    on: Array, on_t: Array, x: Array, w: Array, a: Array, e: Array, scale: float, d: int, biased: bool, v: Array, out: Array
+) -> None:
     """no-bias and bias: v, out (P,)."""
     m, wide = w.shape
     first, da = v[: m * d].reshape(m, d), v[len(v) - m :]
@@ -68,6 +70,43 @@ def plain(on: Array, on_t: Array, x: Array, w: Array, a: Array, e: Array, scale:
         for j in range(m):
             out[m * d + j] = a[j] * q[j, d] + da[j] * e[j, d]
             out[start + j] += w[j, d] * q[j, d] + v[m * d + j] * e[j, d]
+
+
+@numba.njit(fastmath=True)
+def plain_block(
+    on: Array, on_t: Array, x: Array, w: Array, a: Array, e: Array, scale: float, d: int, biased: bool, v: Array, out: Array,
+) -> None:  # fmt: skip
+    """The same for k vectors side by side in one product, v, out (P, k)."""
+    n, m, wide, size = len(x), len(w), d + 1 if biased else d, v.shape[1]
+    start = len(v) - m
+    u = np.empty((m, wide, size), v.dtype)
+    for j in range(m):
+        for k in range(wide):
+            row = j * d + k if k < d else m * d + j
+            for c in range(size):
+                u[j, k, c] = v[row, c] * a[j] + v[start + j, c] * w[j, k]
+    spread = (on @ u.reshape(m, wide * size)).reshape(n, wide, size)
+    df = np.empty(size, v.dtype)
+    for i in range(n):
+        df[:] = 0
+        for k in range(wide):
+            for c in range(size):
+                df[c] += x[i, k] * spread[i, k, c]
+        for c in range(size):
+            df[c] *= scale
+        for k in range(wide):
+            for c in range(size):
+                spread[i, k, c] = x[i, k] * df[c]
+    q = (on_t @ spread.reshape(n, wide * size)).reshape(m, wide, size)
+    for j in range(m):
+        df[:] = 0
+        for k in range(wide):
+            row = j * d + k if k < d else m * d + j
+            for c in range(size):
+                df[c] += w[j, k] * q[j, k, c] + v[row, c] * e[j, k]
+                out[row, c] = a[j] * q[j, k, c] + v[start + j, c] * e[j, k]
+        for c in range(size):
+            out[start + j, c] = df[c]
 
 
 @numba.njit(fastmath=True)
