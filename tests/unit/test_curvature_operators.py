@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from tests.networks import random_network, random_points
 from theory import ARCHITECTURES
-from verify.curvature import FisherOperator, GaussNewtonOperator, HessianOperator
+from verify.curvature import FisherOperator, GaussNewtonOperator, HessianOperator, Problem, eigenvalues
 from verify.curvature.kernels.two_layer import TwoLayerHessians
 from verify.networks import TwoLayer
 from verify.objectives import mse
@@ -365,6 +365,24 @@ def test_linearizing_keeps_less_than_the_graph_does() -> None:
     assert kept <= 4 * (weights + activations) + 8 * 50
 
 
+def test_directions() -> None:
+    """The gradient and, for a scalar output under the squared error, the gradient of the mean output."""
+    model, x = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 1), nn.Flatten(0)).double(), torch.randn(9, 4).double()
+    y = torch.randn(9).double()
+    problem = Problem(model, nn.MSELoss(), [(x[:5], y[:5]), (x[5:], y[5:])])
+    found, gradient = problem.directions(), problem.gradient()
+    mean = problem.flatten(torch.autograd.grad(model(x).mean(), list(model.parameters())))
+    assert error(found[:, 0], gradient / gradient.norm()) < CLOSE
+    assert error(found[:, 1], mean / mean.norm()) < CLOSE
+    labels = torch.randint(3, (9,))
+    net = mlp()
+    columns = Problem(net, nn.CrossEntropyLoss(), (torch.randn(9, 4).double(), labels)).directions()
+    assert columns.shape[1] == 2
+    assert torch.linalg.vector_norm(columns, dim=0).tolist() == pytest.approx([1, 1])
+    # a loss that is linear in the outputs has no curvature there: the gradient is left
+    assert Problem(model, lambda z, _: z.mean(), (x, y)).directions().shape[1] == 1
+
+
 # ------------------------------------------------------------------------------------------------------------------ processes
 
 
@@ -383,6 +401,8 @@ def _rank(rank: int, folder: str, kernel: Any) -> None:
             operator.problem.gradient(),
             operator.problem.loss(),
             operator.problem.samples,
+            operator.directions(),
+            eigenvalues(operator, tolerance=1e-8, stop="ritz")[0].value,
         )
         torch.save(found, f"{folder}/{rank}.pt")
     finally:
@@ -396,12 +416,14 @@ def test_two_processes(tmp_path: Path) -> None:
     operator = HessianOperator(model, nn.CrossEntropyLoss(), data)
     v = torch.as_tensor(np.random.default_rng(0).standard_normal((operator.shape[0], 2)))
     for rank in (0, 1):
-        product, newton, gradient, loss, samples = torch.load(tmp_path / f"{rank}.pt")
+        product, newton, gradient, loss, samples, directions, largest = torch.load(tmp_path / f"{rank}.pt")
         assert error(product, operator.matmat(v)) < CLOSE
         assert error(newton, GaussNewtonOperator(model, nn.CrossEntropyLoss(), data).matvec(v[:, 0])) < CLOSE
         assert error(gradient, operator.problem.gradient()) < CLOSE
         assert loss == pytest.approx(operator.problem.loss())
         assert samples == 9
+        assert error(directions[:, 0], operator.directions()[:, 0]) < CLOSE
+        assert largest == pytest.approx(float(torch.linalg.eigvalsh(operator.dense())[-1]), rel=1e-6)
 
 
 # ---------------------------------------------------------------------------------------------------------------------- errors

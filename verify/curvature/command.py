@@ -241,16 +241,15 @@ def parse_settings(texts: list[str], chosen: dict[str, Measure]) -> dict[str, di
 
 def _settings_of(function: Callable[..., Any]) -> set[str]:
     """Names of the settings that a measure takes, those that it passes on included."""
-    from verify.curvature import lanczos, trace
+    from verify.curvature.lanczos import eigenvalues
+    from verify.curvature.trace import hutchinson, hutchpp, xtrace
 
     names = set()
     for p in inspect.signature(function).parameters.values():
         if p.kind is p.KEYWORD_ONLY:
             names.add(p.name)
         elif p.kind is p.VAR_KEYWORD:
-            for inner in (
-                (lanczos.eigenvalues,) if "lambda" in function.__module__ else (trace.hutchinson, trace.hutchpp, trace.xtrace)
-            ):
+            for inner in (eigenvalues,) if "lambda" in function.__module__ else (hutchinson, hutchpp, xtrace):
                 names |= {q.name for q in inspect.signature(inner).parameters.values() if q.kind is q.KEYWORD_ONLY}
             if function.__module__.endswith("keskar"):
                 names |= {"epsilon", "iterations", "start", "seed"}

@@ -10,7 +10,7 @@ done behind torch's back (through `.data`) or a module's parameter was replaced 
 """
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -117,6 +117,10 @@ class Operator(ABC):
             ((batch, product),) = self._kept.values()
             self._alone = getattr(product, "vector", None) if batch.weight == 1 else None
 
+    def directions(self) -> Tensor:
+        """Unit columns (P, c) that lean towards the top eigenvectors; see `Problem.directions`."""
+        return self.problem.directions()
+
     def refresh(self) -> None:
         """Forget what was kept; the next product reads the parameters anew."""
         self._kept.clear()
@@ -173,6 +177,13 @@ class HessianOperator(Operator):
             Problem(model, loss, data, parameters, mode=mode, reduction=reduction, seed=seed), check_kernel(kernel), memory
         )
 
+    @classmethod
+    def of(cls, problem: Problem, *, kernel: KernelName = "auto", memory: int = MEMORY) -> Self:
+        """The operator of a problem that is there already."""
+        made = cls.__new__(cls)
+        Operator.__init__(made, problem, check_kernel(kernel), memory)
+        return made
+
     @property
     def description(self) -> str:
         """One line: which matrix, of how many parameters, on how much data, by which kernel."""
@@ -212,6 +223,13 @@ class _OuterOperator(Operator):
         memory: int = MEMORY,
     ) -> None:
         super().__init__(Problem(model, loss, data, parameters, mode=mode, reduction=reduction, seed=seed), "linearize", memory)
+
+    @classmethod
+    def of(cls, problem: Problem, *, memory: int = MEMORY) -> Self:
+        """The operator of a problem that is there already."""
+        made = cls.__new__(cls)
+        Operator.__init__(made, problem, "linearize", memory)
+        return made
 
     @property
     def description(self) -> str:

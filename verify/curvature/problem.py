@@ -216,6 +216,51 @@ class Problem:
             total.add_(self.flatten(grads), alpha=batch.weight)
         return reduced(total)
 
+    def directions(self) -> Tensor:
+        """Where large curvature tends to lie: the gradient, and J' C e, which moves all outputs together, as unit columns (P, c <= 2).
+
+        C is the Hessian of the loss in the outputs and e the outputs' direction that it bends most on average; near a fit
+        H ~ J' C J, whose top eigenvectors lie in the range of J'. A hint and no more: what is not to be had is left out.
+        Costs one forward and two backward passes.
+        """
+        sums = torch.zeros(2, self.size, dtype=self.dtype, device=self.device)
+        for batch in self.batches():
+            with torch.enable_grad(), self.prepared(batch) as buffers:
+                leaves = self.leaves()
+                outputs = self.outputs(leaves, buffers, batch)
+                value = self.check_loss(self.compare(outputs, batch), batch)
+                pull = self._common_pull(outputs, batch)
+                grads = [torch.autograd.grad(value, leaves, retain_graph=pull is not None, allow_unused=True)]
+                if pull is not None:
+                    grads.append(torch.autograd.grad(outputs, leaves, pull, allow_unused=True))
+            for row, found in zip(sums, grads, strict=False):
+                row.add_(self.flatten(found), alpha=batch.weight)
+        lengths = torch.linalg.vector_norm(reduced(sums), dim=1)
+        kept = (lengths > 0) & torch.isfinite(lengths)
+        return (sums[kept] / lengths[kept, None]).T
+
+    def _common_pull(self, outputs: Any, batch: Batch) -> Tensor | None:
+        """C e in the outputs' shape; None for outputs that are no single tensor or a loss without second derivatives in them."""
+        if not isinstance(outputs, Tensor) or not outputs.requires_grad:
+            return None
+        z = outputs.detach().requires_grad_()
+        slope = torch.autograd.grad(self.compare(z, batch), z, create_graph=True, allow_unused=True)[0]
+        if slope is None or not slope.requires_grad:
+            return None
+        start = torch.randn(z.shape[1:], generator=torch.Generator().manual_seed(0)).to(z)
+        e = start = start if z.ndim > 1 else torch.ones_like(start)
+        pull = torch.zeros_like(z)
+        for _ in range(8):  # power iteration on the mean of C: a rough direction will do
+            bent = torch.autograd.grad(slope, z, e.expand_as(z), retain_graph=True, allow_unused=True)[0]
+            if bent is None:
+                return None
+            pull, e = bent, bent.sum(0)
+            length = torch.linalg.vector_norm(e)
+            if z.ndim == 1 or not float(length) > 0:
+                break
+            e = e / length
+        return pull if float((e * start).sum()) >= 0 else -pull  # one sign for all batches
+
     # --------------------------------------------------------------------------------------------------------------- vectors
 
     def flatten(self, pieces: Sequence[Tensor | None]) -> Tensor:

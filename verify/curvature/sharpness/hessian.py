@@ -1,6 +1,5 @@
 """Owns how a measure gets its operator: an operator as it is, a problem's Hessian, or either scaled by the parameters' size."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -17,26 +16,8 @@ def operator_of(source: object) -> Symmetric:
     if isinstance(source, Symmetric):
         return source
     if isinstance(source, Problem):
-        return HessianOperator(
-            source.model,
-            source.loss_function,
-            _Pairs(source),
-            parameters=list(source.names),
-            mode=source.mode,
-            reduction=source.reduction,
-            seed=source.seed,
-        )
+        return HessianOperator.of(source)
     raise TypeError(f"expected an operator or a Problem, got {type(source).__name__}")
-
-
-class _Pairs:
-    """A problem's data as pairs that can be gone through again."""
-
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-
-    def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        return ((batch.inputs, batch.targets) for batch in self.problem.batches())
 
 
 class Scaled:
@@ -79,6 +60,11 @@ class Scaled:
     def matmat(self, block: Tensor, /) -> Tensor:
         """D H D V."""
         return self.scale[:, None] * self.operator.matmat(self.scale[:, None] * block)
+
+    def directions(self) -> Tensor:
+        """D times the operator's: near a fit both matrices are J' C J, with J D in place of J."""
+        found = getattr(self.operator, "directions", None)
+        return self.scale[:, None] * found() if found else self.scale.new_zeros(self.shape[0], 0)
 
 
 def adaptive(source: object) -> Scaled:

@@ -2,22 +2,20 @@
 
 from typing import Any
 
-from verify.curvature import trace as estimators
 from verify.curvature.estimates import Estimate
 from verify.curvature.sharpness.hessian import adaptive, operator_of
 from verify.curvature.sharpness.registry import Measure
+from verify.curvature.trace import Method, trace
 
 
-def measure(source: object, *, method: estimators.Method = "xtrace", products: int = 60, seed: int = 0, **rest: Any) -> Estimate:
+def measure(source: object, *, method: Method = "xtrace", products: int = 60, seed: int = 0, **rest: Any) -> Estimate:
     """tr H (wen2023, Sharpness). Settings: those of the estimator that `method` names ("hutchinson", "hutch++", "xtrace")."""
-    return estimators.trace(operator_of(source), method, products=products, seed=seed, **rest)
+    return trace(operator_of(source), method, products=products, seed=seed, **rest)
 
 
-def measure_adaptive(
-    source: object, *, method: estimators.Method = "xtrace", products: int = 60, seed: int = 0, **rest: Any
-) -> Estimate:
+def measure_adaptive(source: object, *, method: Method = "xtrace", products: int = 60, seed: int = 0, **rest: Any) -> Estimate:
     """sum_i w_i^2 H_ii, the limit of 2 S_avg / rho^2 for c = |w| (andriushchenko2023, S_avg) where L is smooth, as rho -> 0."""
-    return estimators.trace(adaptive(source), method, products=products, seed=seed, **rest)
+    return trace(adaptive(source), method, products=products, seed=seed, **rest)
 
 
 MEASURES = (
