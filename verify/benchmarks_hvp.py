@@ -5,21 +5,22 @@ same model, the same single batch and float32. Each takes its vector in its own 
 """
 
 import json
+import math
 import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from rich.table import Table as Grid
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -33,7 +34,9 @@ from verify.initialization import initial_network
 from verify.models import VisionTransformer, mlp, resnet18, vgg11
 from verify.networks import TwoLayer
 
-BLOCK = 8
+BLOCK = 8  # vectors of a block
+LIMIT = 60  # products that a search for lambda_max may take
+OURS = "ours: "
 PEERS = {"pyhessian": "pyhessian", "hessian-eigenthings": "hessian_eigenthings", "curvlinops": "curvlinops"}
 
 
@@ -48,8 +51,9 @@ class Row:
         peak_mb: resident memory above that of model and data, at its highest, in a fresh process.
         floor: arithmetic of one linearized product over that of one gradient, matrix products and convolutions counted.
         lambda_products, lambda_seconds: products and time, preparation included, until the method's own estimate of the largest
-            eigenvalue is first within 1 % of a converged one. asked_products, asked_error: what it spends when asked for 1 % by its
-            own stopping rule, and how far off it then is; None if it has no such rule.
+            eigenvalue is first within 1 % of a converged one: medians over random starts, None where that took more than LIMIT.
+            asked_products, asked_error: what it spends when asked for 1 % by its own stopping rule, and how far off it is at worst;
+            None if it has no such rule. proved_products: until an interval of 1 % is proved at 99.5 %; None for methods without one.
         disagreement: ||Hv - reference|| / ||reference||, the reference by double backward in float64.
         note: "not installed", or why there is no number.
     """
@@ -68,6 +72,7 @@ class Row:
     lambda_seconds: float | None = None
     asked_products: int | None = None
     asked_error: float | None = None
+    proved_products: int | None = None
     disagreement: float | None = None
     note: str = ""
 
@@ -107,14 +112,29 @@ def _mlp() -> tuple[nn.Module, nn.Module, Tensor, Tensor]:
     return mlp(784, 512, 512, 10), nn.CrossEntropyLoss(), x, y
 
 
-WORKLOADS: dict[str, tuple[str, int, Callable[[], tuple[nn.Module, nn.Module, Tensor, Tensor]]]] = {
-    "two-layer": ("two-layer ReLU network with bias, d = 30, m = 500, 100 inputs, MSE, one core", 25, _two_layer),
-    "mlp": ("MLP 784-512-512-10, 5000 inputs, cross-entropy", 9, _mlp),
-    "vgg11": ("VGG-11, 500 images 3 x 32 x 32, cross-entropy", 3, lambda: (vgg11(), nn.CrossEntropyLoss(), *_images(500))),
-    "resnet18": ("ResNet-18, 50 images 3 x 32 x 32, cross-entropy", 5, lambda: (resnet18(), nn.CrossEntropyLoss(), *_images(50))),
-    "vit": (
+@dataclass(frozen=True)
+class Recipe:
+    """How a workload is made, over how many rounds it is timed and from how many random starts lambda_max is sought."""
+
+    description: str
+    rounds: int
+    starts: int
+    make: Callable[[], tuple[nn.Module, nn.Module, Tensor, Tensor]]
+
+
+WORKLOADS = {
+    "two-layer": Recipe("two-layer ReLU network with bias, d = 30, m = 500, 100 inputs, MSE, one core", 25, 9, _two_layer),
+    "mlp": Recipe("MLP 784-512-512-10, 5000 inputs, cross-entropy", 9, 5, _mlp),
+    "vgg11": Recipe(
+        "VGG-11, 500 images 3 x 32 x 32, cross-entropy", 3, 1, lambda: (vgg11(), nn.CrossEntropyLoss(), *_images(500))
+    ),
+    "resnet18": Recipe(
+        "ResNet-18, 50 images 3 x 32 x 32, cross-entropy", 5, 3, lambda: (resnet18(), nn.CrossEntropyLoss(), *_images(50))
+    ),
+    "vit": Recipe(
         "vision transformer (width 128, depth 4), 50 images 3 x 32 x 32, cross-entropy",
         5,
+        3,
         lambda: (VisionTransformer(), nn.CrossEntropyLoss(), *_images(50)),
     ),
 }
@@ -124,11 +144,11 @@ def make_workload(name: str) -> Workload:
     """The named workload, the same at every call. Errors: ValueError naming the known ones."""
     if name not in WORKLOADS:
         raise ValueError(f"--workload must be one of {', '.join(WORKLOADS)}, got {name!r}")
-    description, _, make = WORKLOADS[name]
+    recipe = WORKLOADS[name]
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model, loss, x, y = make()
-    return Workload(name, description, model.eval(), loss, x, y)
+        model, loss, x, y = recipe.make()
+    return Workload(name, recipe.description, model.eval(), loss, x, y)
 
 
 # ------------------------------------------------------------------------------------------------------------ implementations
@@ -136,19 +156,23 @@ def make_workload(name: str) -> Workload:
 
 @dataclass
 class Ready:
-    """An implementation prepared on a workload: `product` takes what `convert` makes of a flat vector; `flatten` undoes it."""
+    """An implementation prepared on a workload: `product` takes what `convert` makes of a flat vector; `flatten` undoes it.
+
+    krylov: whether its estimate of lambda_max uses all vectors so far. directions: what its search leans towards.
+    """
 
     product: Callable[[Any], Any]
     convert: Callable[[Tensor], Any] = lambda v: v
     flatten: Callable[[Any], Tensor] = lambda v: v
     block: Callable[[Tensor], Any] | None = None
     krylov: bool = True
+    directions: Callable[[], Tensor] | None = None
 
 
 def _ours(kernel: str) -> Callable[[Workload], Ready]:
     def prepare(work: Workload) -> Ready:
         operator = HessianOperator(work.model, work.loss, (work.x, work.y), kernel=kernel)  # type: ignore[arg-type]
-        return Ready(operator.matvec, block=operator.matmat)
+        return Ready(operator.matvec, block=operator.matmat, directions=operator.directions)
 
     return prepare
 
@@ -196,6 +220,22 @@ def _curvlinops(work: Workload) -> Ready:
     return Ready(lambda v: theirs @ v, flatten=lambda v: v.detach(), block=lambda v: theirs @ v)
 
 
+def versions(peers: Iterable[str]) -> dict[str, str]:
+    """The installed version of each peer."""
+    found = {}
+    for name in peers:
+        try:
+            found[name] = version({"curvlinops": "curvlinops-for-pytorch"}.get(name, name))
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def automatic(workload: str) -> tuple[str, ...]:
+    """Ours that users get unless they ask for another kernel; on the two-layer network also what they get without the closed form."""
+    return (f"{OURS}closed-form", f"{OURS}linearize") if workload == "two-layer" else (f"{OURS}linearize",)
+
+
 def implementations(workload: str) -> dict[str, Callable[[Workload], Ready]]:
     """What is compared on a workload, ours first."""
     own = [
@@ -203,7 +243,7 @@ def implementations(workload: str) -> dict[str, Callable[[Workload], Ready]]:
         for k in PREPARE
         if k not in ("finite-difference", "double-backward") and (k != "closed-form" or workload == "two-layer")
     ]
-    return {f"ours: {k}": _ours(k) for k in own} | {
+    return {OURS + k: _ours(k) for k in own} | {
         "pyhessian": _pyhessian,
         "hessian-eigenthings": _eigenthings,
         "curvlinops": _curvlinops,
@@ -217,7 +257,7 @@ def implementations(workload: str) -> dict[str, Callable[[Workload], Ready]]:
 def hvp_timings(workload: str, rounds: int | None = None, *, memory: bool = True, lambda_max: bool = True) -> list[Row]:
     """Every implementation on the workload, in turn, `rounds` times over (default by workload); one row each."""
     with one_core() if workload == "two-layer" else nullcontext():  # products of microseconds: threads only add noise
-        return _timings(workload, rounds or WORKLOADS[workload][1], memory, lambda_max)
+        return _timings(workload, rounds or WORKLOADS[workload].rounds, memory, lambda_max)
 
 
 def _timings(workload: str, rounds: int, memory: bool, lambda_max: bool) -> list[Row]:
@@ -243,7 +283,7 @@ def _timings(workload: str, rounds: int, memory: bool, lambda_max: bool) -> list
             continue
         rows[name]["disagreement"] = float((found.double() - reference).norm() / reference.norm())
         calls[name] = lambda ready=ready, given=given: ready.product(given)  # type: ignore[misc]
-        if ready.block is not None and name.startswith(("ours: closed", "ours: lin", "curvlinops")):
+        if ready.block is not None and name in (*automatic(workload), "curvlinops"):
             calls[f"{name} block"] = lambda ready=ready: ready.block(block)  # type: ignore[misc]
     times = _in_turn(calls, rounds)
     middle = {name: statistics.median(t) for name, t in times.items()}
@@ -258,9 +298,10 @@ def _timings(workload: str, rounds: int, memory: bool, lambda_max: bool) -> list
     calls.clear()
     if lambda_max:
         wanted = converged(work)
+        kernels = [name for name in rows if name.startswith(OURS) and name not in automatic(workload)]
         for name, row in rows.items():
-            if name in times:
-                row |= _to_lambda_max(name, work, wanted)
+            if name in times and name not in kernels:  # the search is the same with every kernel of ours
+                row |= _to_lambda_max(name, work, wanted, WORKLOADS[workload].starts)
     if memory:
         for name, row in rows.items():
             if name in times:
@@ -329,6 +370,8 @@ class _Watched:
         self.first: tuple[int, float] | None = None
         self._vectors: list[Tensor] = []
         self._t = np.zeros((0, 0))
+        if ready.directions is not None:
+            self.directions = ready.directions
 
     def matvec(self, vector: Tensor) -> Tensor:
         """H v, and the bookkeeping, whose time is put aside."""
@@ -366,37 +409,48 @@ def converged(work: Workload) -> float:
     return float(eigenvalues(operator, tolerance=1e-4, stop="ritz", max_products=60, seed=7)[0].value)
 
 
-def _to_lambda_max(name: str, work: Workload, wanted: float) -> dict[str, Any]:
-    """Products and seconds until 1 %, and what the method does when asked for 1 %."""
-    size = sum(p.numel() for p in work.model.parameters())
-    began = time.perf_counter()
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        watched = _Watched(implementations(work.name)[name](work), size, wanted, began)
-        asked: float | None = None
-        limit = 60
-        if name == "pyhessian":
-            asked = _power_iteration(watched, limit)
-        elif name.startswith("ours"):
-            asked = float(eigenvalues(watched, tolerance=0.01, stop="ritz", max_products=limit, seed=3)[0].value)
-        elif name == "curvlinops":
-            asked = _arpack(watched)
-        else:
-            with suppress(_Reached):
-                _plain_lanczos(watched, limit)
+def _to_lambda_max(name: str, work: Workload, wanted: float, starts: int) -> dict[str, Any]:
+    """Products and seconds until 1 %, and what the method does when asked for 1 %, over that many random starts."""
+    first: list[tuple[float, float]] = []
+    asked: list[tuple[int, float]] = []
+    proved: list[int] = []
+    for start in range(starts):
+        began = time.perf_counter()
+        watched = _Watched(implementations(work.name)[name](work), sum(p.numel() for p in work.model.parameters()), wanted, began)
+        with torch.random.fork_rng():
+            torch.manual_seed(start)
+            estimate: float | None = None
+            if name == "pyhessian":
+                estimate = _power_iteration(watched)
+            elif name.startswith(OURS):
+                estimate = float(eigenvalues(watched, tolerance=0.01, stop="ritz", max_products=LIMIT, seed=start)[0].value)
+            elif name == "curvlinops":
+                estimate = _arpack(watched)
+            else:
+                with suppress(_Reached):
+                    _plain_lanczos(watched)
+        first.append(watched.first or (math.inf, math.inf))
+        if estimate is not None:
+            asked.append((watched.products, abs(estimate - wanted) / abs(wanted)))
+        if name.startswith(OURS):
+            operator = HessianOperator(work.model, work.loss, (work.x, work.y))
+            proved.append(eigenvalues(operator, tolerance=0.01, max_products=LIMIT, seed=start)[0].products)
     found: dict[str, Any] = {}
-    if watched.first is not None:
-        found |= {"lambda_products": watched.first[0], "lambda_seconds": watched.first[1]}
-    if asked is not None:
-        found |= {"asked_products": watched.products, "asked_error": abs(asked - wanted) / abs(wanted)}
+    products, seconds = (statistics.median_low([pair[i] for pair in first]) for i in (0, 1))
+    if math.isfinite(products):
+        found |= {"lambda_products": int(products), "lambda_seconds": seconds}
+    if asked:
+        found |= {"asked_products": statistics.median_low([k for k, _ in asked]), "asked_error": max(e for _, e in asked)}
+    if proved:
+        found["proved_products"] = statistics.median_low(proved)
     return found
 
 
-def _power_iteration(watched: _Watched, limit: int) -> float:
+def _power_iteration(watched: _Watched) -> float:
     """PyHessian's method for the first eigenvalue, with its stopping rule, asked for 1 %."""
     v = torch.randn(watched.shape[0])
     v, value = v / v.norm(), None
-    for _ in range(limit):
+    for _ in range(LIMIT):
         out = watched.matvec(v)
         now = float(v @ out)
         v = out / (out.norm() + 1e-6)
@@ -418,11 +472,11 @@ def _arpack(watched: _Watched) -> float:
     return float(eigsh(LinearOperator(watched.shape, matvec=multiply, dtype=np.float32), 1, which="LA", tol=0.01, v0=start)[0][0])
 
 
-def _plain_lanczos(watched: _Watched, limit: int) -> None:
+def _plain_lanczos(watched: _Watched) -> None:
     """hessian-eigenthings' Lanczos has no stopping rule of its own: stopped as soon as it is near."""
     basis: list[Tensor] = []
     v = torch.randn(watched.shape[0])
-    for _ in range(limit):
+    for _ in range(LIMIT):
         v = v / v.norm()
         basis.append(v)
         v = watched.matvec(v)
@@ -437,7 +491,7 @@ def _plain_lanczos(watched: _Watched, limit: int) -> None:
 
 
 def peak_memory(workload: str, implementation: str) -> float | None:
-    """Megabytes above model and data that preparing and three products take at most, in a fresh process; None where unknown."""
+    """Megabytes above model and data that preparing and two products take at most, in a fresh process; None where unknown."""
     folders = os.pathsep.join([str(Path(__file__).resolve().parent.parent), *(p for p in sys.path if p)])
     command = [sys.executable, "-W", "ignore", "-m", "verify.benchmarks_hvp", workload, implementation]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": folders}, check=False)
@@ -474,51 +528,9 @@ def _measure_memory(workload: str, implementation: str) -> float:
     with _resident() as rise:
         ready = prepare(work)
         given = ready.convert(vector)
-        for _ in range(3):
+        for _ in range(2):
             ready.product(given)
     return rise[0]
-
-
-def grid(rows: list[Row]) -> Grid:
-    """The rows of one workload as a table for the terminal."""
-    first = rows[0]
-    gradient = next((r.gradient_ms for r in rows if r.gradient_ms is not None), float("nan"))
-    floor = "" if first.floor is None else f"; arithmetic floor of a product: {first.floor:.2f} gradients"
-    out = Grid(title=f"{WORKLOADS[first.workload][0]}: one gradient {gradient:.3g} ms{floor}", title_justify="left")
-    out.add_column("implementation")
-    for column in (
-        "gradients per product",
-        "range",
-        "per vector of 8",
-        "peak MB",
-        "λ_max: products",
-        "seconds",
-        "asked 1 %: products, error",
-    ):
-        out.add_column(column, justify="right")
-    out.add_column("disagreement", justify="right")
-
-    def said(value: float | None, form: str = ".2f") -> str:
-        return "" if value is None else f"{value:{form}}"
-
-    for row in rows:
-        asked = "" if row.asked_products is None or row.asked_error is None else f"{row.asked_products}, {row.asked_error:.1%}"
-        if row.gradients is None:
-            out.add_row(row.implementation, row.note)
-            continue
-        products = "" if row.lambda_products is None else str(row.lambda_products)
-        out.add_row(
-            row.implementation,
-            said(row.gradients),
-            f"{said(row.low)}–{said(row.high)}",
-            said(row.block_gradients),
-            said(row.peak_mb, ".0f"),
-            products,
-            said(row.lambda_seconds, ".3g"),
-            asked,
-            said(row.disagreement, ".0e"),
-        )
-    return out
 
 
 if __name__ == "__main__":

@@ -495,17 +495,22 @@ def bench_hvp(
     workload: Annotated[str | None, typer.Option(help="two-layer, mlp, vgg11, resnet18 or vit; all if none.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Timed rounds; default by workload.", show_default=False)] = None,
     memory: Annotated[bool, typer.Option(help="Measure peak memory, each row in a fresh process.")] = True,
+    out: Annotated[Path | None, typer.Option("--out", help="Write tables and figure there, as in paper_results.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a list of rows.")] = False,
 ) -> None:
     """One Hessian-vector product by every kernel and every installed peer, as a multiple of one gradient, and what lambda_max takes."""
-    from verify.benchmarks_hvp import WORKLOADS, grid, hvp_timings, make_workload
+    from verify.benchmarks_hvp import PEERS, WORKLOADS, hvp_timings, make_workload, versions
+    from verify.hvp_report import artifacts, grid
     from verify.provenance import provenance
+    from verify.report import write
 
     with refusing_bad_input():
         if rounds is not None and rounds < 1:
             raise ValueError(f"--rounds must be a whole number of at least 1, got {rounds}")
         if workload is not None:
             make_workload(workload)
+        if out is not None:
+            _check_writable(out)
     wide = console if console.is_terminal else Console(width=170)
     found = []
     for name in [workload] if workload else list(WORKLOADS):
@@ -513,10 +518,19 @@ def bench_hvp(
         found += rows
         if not as_json:
             wide.print(grid(rows))
+    about = provenance() | versions(PEERS)
+    if out is not None:
+        command = shlex.join(
+            ["flatproof", "bench", "hvp"]
+            + (["--workload", workload] if workload else [])
+            + (["--rounds", str(rounds)] if rounds else [])
+        )
+        with refusing_bad_input():
+            write(artifacts(found, about), out, command)
     if as_json:
         print(json.dumps([asdict(row) for row in found]))
         return
-    console.print("; ".join(f"{k}: {v}" for k, v in provenance().items()), highlight=False, soft_wrap=True)
+    console.print("; ".join(f"{k}: {v}" for k, v in about.items()), highlight=False, soft_wrap=True)
 
 
 def main() -> None:
