@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import synth
     from theory import Decision
     from verify.certify import Bracketed
+    from verify.curvature import Problem
     from verify.report import Artifact
 
 app = typer.Typer(
@@ -396,6 +397,10 @@ def sharpness(
     weights: Annotated[Path | None, typer.Option(help="State dict (torch.save) or .npz; the model's own if none.")] = None,
     loss: Annotated[str, typer.Option(help="mse, cross-entropy, or module:function of outputs and targets.")] = "cross-entropy",
     measures: Annotated[str | None, typer.Option(help="Names separated by commas; all if none.", show_default=False)] = None,
+    parameters: Annotated[
+        str | None, typer.Option(help="Names or prefixes separated by commas; all if none.", show_default=False)
+    ] = None,
+    per_layer: Annotated[bool, typer.Option("--per-layer", help="Each layer's own parameters in turn.")] = False,
     mode: Annotated[
         str, typer.Option(help="eval or train: batch norm and dropout as there, frozen, statistics untouched.")
     ] = "eval",
@@ -408,15 +413,24 @@ def sharpness(
     as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects.")] = False,
 ) -> None:
     """Measure the sharpness of a model, every definition with its interval and what it cost."""
-    from verify.curvature.command import build_problem, fit_data, load_data, load_loss, load_model, run, table
+    from verify.curvature.command import build_problem, fit_data, layers, load_data, load_loss, load_model, run, table
+
+    def listed(text: str | None) -> list[str] | None:
+        return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
     with refusing_bad_input():
-        names = None if measures is None else [name.strip() for name in measures.split(",") if name.strip()]
+        if per_layer and parameters is not None:
+            raise ValueError("--per-layer measures every layer; expected --parameters or --per-layer, not both")
         network, criterion = load_model(model, weights, dtype), load_loss(loss)
         batches = fit_data(load_data(data, batch_size, samples), network, loss)
-        problem = build_problem(network, criterion, batches, mode)
+        problem = build_problem(network, criterion, batches, mode, listed(parameters))
+        parts: list[tuple[str | None, Problem]] = [(None, problem)]
+        if per_layer:
+            parts = [(k, build_problem(network, criterion, batches, mode, v)) for k, v in layers(network).items()]
+        rows: list[Any] = []
         with console.status("measuring") if console.is_terminal and not as_json else nullcontext():
-            rows = list(run(problem, names, seed=seed, batch_size=m, settings=settings))
+            for layer, part in parts:
+                rows += run(part, listed(measures), seed=seed, batch_size=m, settings=settings, layer=layer)
     if as_json:
         print(json.dumps([row.as_dict() for row in rows]))
         return

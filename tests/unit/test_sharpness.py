@@ -404,6 +404,7 @@ def test_the_command_reads_what_users_have(folder: Path) -> None:
         (["--data", "fractions.npz"], "--loss cross-entropy needs classes 0, 1, ... as targets"),
         (["--loss", "mse"], "outputs (10, 3) and targets (10,) must have the same shape"),
         (["--loss", "hinge"], "--loss must be one of mse, cross-entropy or module:function, got 'hinge'"),
+        (["--parameters", "3.weight"], "parameters: '3.weight' names nothing in the model; it has 0.weight"),
         (["--mode", "test"], "--mode must be one of eval, train, got 'test'"),
         (["--measures", "trace,flat"], "unknown measure 'flat'"),
         (["--set", "trace.steps=3"], "trace has no setting 'steps'"),
@@ -432,6 +433,24 @@ def test_the_command_prints_json(folder: Path, capsys: pytest.CaptureFixture[str
     assert keskar_row["value"] == keskar_row["low"] > 0
     assert lambda_row["low"] <= lambda_row["value"] <= lambda_row["high"]
     assert lambda_row["samples"] == 10
+
+
+def test_the_command_measures_parts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every layer is the subset of its parameters; the trace is the sum over layers."""
+    given = ["sharpness", "--model", f"{folder}:make", "--data", "d.npz", "--measures", "trace", "--dtype", "float64", "--json"]
+
+    def measured(*more: str) -> list[dict[str, Any]]:
+        cli.app([*given, *more], standalone_mode=False)
+        found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+        return found
+
+    (whole,), first, second = measured(), measured("--parameters", "0"), measured("--parameters", "2.weight,2.bias")
+    parts = measured("--per-layer")
+    assert [row["layer"] for row in parts] == ["0", "2"]
+    assert [row["value"] for row in parts] == pytest.approx([first[0]["value"], second[0]["value"]])
+    assert sum(row["value"] for row in parts) == pytest.approx(whole["value"], rel=1e-6)
+    with pytest.raises(UserError, match="--parameters or --per-layer, not both"):
+        cli.app([*given, "--per-layer", "--parameters", "0"], standalone_mode=False)
 
 
 def test_a_bare_matrix_has_no_loss() -> None:

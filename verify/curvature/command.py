@@ -33,11 +33,14 @@ class Row:
     measure: Measure
     estimate: Estimate | None
     reason: str = ""
+    layer: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: the measure's name, formula and invariance, and the estimate's fields."""
         m = self.measure
         about = {"measure": m.name, "formula": m.formula, "definition": m.source, "invariant_to": m.invariant}
+        if self.layer is not None:
+            about = {"layer": self.layer} | about
         return about | ({"error": self.reason} if self.estimate is None else self.estimate.as_dict())
 
 
@@ -209,10 +212,26 @@ def load_loss(name: str) -> Callable[[Tensor, Tensor], Tensor]:
     return named_object(name, "--loss")
 
 
-def build_problem(model: nn.Module, loss: Callable[[Tensor, Tensor], Tensor], batches: list[Batch], mode: str) -> Problem:
+def layers(model: nn.Module) -> dict[str, list[str]]:
+    """The names of the parameters that require grad, by the module that holds them."""
+    found: dict[str, list[str]] = {}
+    for name, p in model.named_parameters():
+        if p.requires_grad:
+            found.setdefault(name.rpartition(".")[0] or type(model).__name__, []).append(name)
+    return found
+
+
+def build_problem(
+    model: nn.Module,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    batches: list[Batch],
+    mode: str,
+    parameters: list[str] | None = None,
+) -> Problem:
     """The problem, its loss evaluated once; ValueError where model, loss and data do not go together."""
+    one_of("--mode", mode, ("eval", "train"))
     try:
-        problem = Problem(model, loss, batches, mode="train" if one_of("--mode", mode, ("eval", "train")) == "train" else "eval")
+        problem = Problem(model, loss, batches, parameters, mode="train" if mode == "train" else "eval")
         value = problem.loss()
     except (TypeError, RuntimeError, IndexError) as error:  # from inside the user's model or loss
         raise ValueError(f"the model, loss and data do not go together: {error}") from error
@@ -257,7 +276,13 @@ def _settings_of(function: Callable[..., Any]) -> set[str]:
 
 
 def run(
-    problem: Problem, names: list[str] | None, *, seed: int = 0, batch_size: int | None = None, settings: list[str] | None = None
+    problem: Problem,
+    names: list[str] | None,
+    *,
+    seed: int = 0,
+    batch_size: int | None = None,
+    settings: list[str] | None = None,
+    layer: str | None = None,
 ) -> Iterator[Row]:
     """The measures in turn. Asked for by name or set, what goes wrong is an error; among all of them, it is the row's reason.
 
@@ -275,25 +300,29 @@ def run(
         if batch_size is not None and "batch_size" in accepted:
             given["batch_size"] = batch_size
         try:
-            yield Row(measure, measure(operator, **(given | own[name])))
+            yield Row(measure, measure(operator, **(given | own[name])), layer=layer)
         except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
             if names or own[name]:
                 raise ValueError(f"{name}: {error}") from error
-            yield Row(measure, None, " ".join(str(error).split()))
+            yield Row(measure, None, " ".join(str(error).split()), layer)
 
 
 def table(rows: list[Row], title: str) -> Grid:
     """The rows for a terminal."""
     grid = Grid(title=title, title_justify="left")
+    layered = any(row.layer is not None for row in rows)
+    if layered:
+        grid.add_column("layer", overflow="fold")
     for column in ("measure", "value", "interval", "products", "gradients", "losses", "seconds", "rests on"):
         grid.add_column(column, justify="left" if column in ("measure", "rests on") else "right", overflow="fold")
     for row in rows:
-        e = row.estimate
+        e, first = row.estimate, [Text(row.layer or "")] if layered else []
         if e is None:
-            grid.add_row(row.measure.name, "—", "—", "", "", "", "", Text(row.reason))
+            grid.add_row(*first, row.measure.name, "—", "—", "", "", "", "", Text(row.reason))
             continue
         sure = "" if e.confidence is None else f" ({100 * e.confidence:.4g} %)"
         grid.add_row(
+            *first,
             row.measure.name,
             f"{e.value:.5g}",
             f"[{e.low:.5g}, {e.high:.5g}]".replace("[", "\\[", 1).replace("inf", "∞") + sure,
