@@ -352,6 +352,23 @@ def test_batches_beyond_the_memory_are_prepared_anew() -> None:
     assert len(tight._kept) == 1
 
 
+def test_shuffled_batches() -> None:
+    """Fine while every batch is kept; where passes would mix, or batches matter, an error says so."""
+    x, y = points(40)
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, y), batch_size=8, shuffle=True)
+    model, wanted = mlp(), HessianOperator(mlp(), nn.CrossEntropyLoss(), (x, y))
+    vectors = torch.randn(wanted.shape[0], 3, dtype=torch.float64)
+    kept = HessianOperator(model, nn.CrossEntropyLoss(), loader)
+    for _ in range(2):
+        assert error(kept.matmat(vectors), wanted.matmat(vectors)) < CLOSE
+    small = HessianOperator(model, nn.CrossEntropyLoss(), loader, memory=0)
+    small.matmat(vectors)
+    with pytest.raises(ValueError, match="same batches at each pass"):
+        small.matmat(vectors)
+    with pytest.raises(ValueError, match="in mode 'train'"):
+        HessianOperator(model, nn.CrossEntropyLoss(), loader, mode="train").matmat(vectors)
+
+
 def test_linearizing_keeps_less_than_the_graph_does() -> None:
     """Kept bytes of a ReLU network: its inputs, activations and signals, nothing twice."""
     torch.manual_seed(0)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from verify.curvature.kernels import AUTO, PREPARE, KernelName, Product, Unsupported, check_kernel
 from verify.curvature.kernels.outer import fisher, gauss_newton
-from verify.curvature.problem import Batch, Loss, Mode, Parameters, Problem, Reduction, distributed, reduced
+from verify.curvature.problem import Batch, Loss, Mode, Parameters, Problem, Reduction, distributed, reduced, same_data
 
 MEMORY = 4 << 30  # bytes of kept activations beyond which further batches are prepared anew for each product
 
@@ -103,6 +103,10 @@ class Operator(ABC):
         used = sum(getattr(p, "bytes", 0) for _, p in self._kept.values())
         every = True
         for batch in self.problem.batches():
+            if batch.index in self._kept and not same_data(batch, self._kept[batch.index][0]):
+                raise ValueError(
+                    f"data must give the same batches at each pass, batch {batch.index} differs (shuffle=False), or all must fit in memory"
+                )
             if batch.index not in self._kept:
                 product = self._prepare(batch)
                 used += getattr(product, "bytes", 0)

@@ -89,6 +89,8 @@ class Problem:
         """This rank's batches. Errors: those of the class."""
         seen = 0
         for index, (inputs, targets) in enumerate(self._pairs()):
+            if index == 0 and self.mode == "train" and not _same((inputs, targets), self._first):
+                raise ValueError("data must give the same batches at each pass in mode 'train', where they matter: shuffle=False")
             count = _samples(inputs, targets, index)
             seen += count
             yield Batch(inputs, targets, count, count / self.samples if self.mean else 1.0, index)
@@ -120,7 +122,12 @@ class Problem:
                 raise TypeError(f"data must be an (inputs, targets) pair or an iterable of them, got {_brief(self._data)}")
             if iter(self._data) is self._data:
                 raise TypeError("data must be re-iterable, like a list or a DataLoader: a generator is used up after one product")
-        self._local = sum(_samples(*pair, index) for index, pair in enumerate(self._pairs()))
+        self._local = 0
+        self._first: tuple[Any, Any] = (None, None)
+        for index, pair in enumerate(self._pairs()):
+            if index == 0 and self.mode == "train":
+                self._first = pair
+            self._local += _samples(*pair, index)
         total = self._local
         if distributed():
             count = torch.tensor([total], dtype=torch.int64, device=self.device)
@@ -389,6 +396,17 @@ def _tensors_of(value: Any) -> Iterator[Tensor]:
     elif isinstance(value, (tuple, list)):
         for piece in value:
             yield from _tensors_of(piece)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two batches hold equal tensors."""
+    mine, theirs = list(_tensors_of(one)), list(_tensors_of(other))
+    return len(mine) == len(theirs) and all(a is b or torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
+
+
+def same_data(one: Batch, other: Batch) -> bool:
+    """Whether two batches hold the same samples in the same order."""
+    return _same((one.inputs, one.targets), (other.inputs, other.targets))
 
 
 def _samples(inputs: Any, targets: Any, index: int) -> int:
