@@ -82,9 +82,6 @@ class Operator(ABC):
         return self.matvec(other) if other.ndim == 1 else self.matmat(other)
 
     def _product(self, block: Tensor) -> Tensor:
-        if (versions := self.problem.versions()) != self._versions:
-            self.refresh()
-            self._versions = versions
         total: Tensor | None = None
         for batch, product in self._batches():
             part = product(block)
@@ -97,6 +94,9 @@ class Operator(ABC):
         return reduced(total.detach())
 
     def _batches(self) -> Any:
+        if (versions := self.problem.versions()) != self._versions:
+            self.refresh()
+            self._versions = versions
         if self._complete:
             yield from self._kept.values()
             return
@@ -122,8 +122,12 @@ class Operator(ABC):
             self._alone = getattr(product, "vector", None) if batch.weight == 1 else None
 
     def directions(self) -> Tensor:
-        """Unit columns (P, c) that lean towards the top eigenvectors; see `Problem.directions`."""
-        return self.problem.directions()
+        """Unit columns (P, c) that lean towards the top eigenvectors; see `Problem.directions`. Kernels may know them already."""
+        problem = self.problem
+        return problem.joined(
+            (product.directions() if hasattr(product, "directions") else problem.batch_directions(batch), batch)
+            for batch, product in self._batches()
+        )
 
     def refresh(self) -> None:
         """Forget what was kept; the next product reads the parameters anew."""

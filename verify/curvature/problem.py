@@ -230,21 +230,27 @@ class Problem:
         H ~ J' C J, whose top eigenvectors lie in the range of J'. A hint and no more: what is not to be had is left out.
         Costs one forward and two backward passes.
         """
+        return self.joined((self.batch_directions(batch), batch) for batch in self.batches())
+
+    def joined(self, parts: Iterable[tuple[Tensor, Batch]]) -> Tensor:
+        """Unit columns from each batch's rows (2, P)."""
         sums = torch.zeros(2, self.size, dtype=self.dtype, device=self.device)
-        for batch in self.batches():
-            with torch.enable_grad(), self.prepared(batch) as buffers:
-                leaves = self.leaves()
-                outputs = self.outputs(leaves, buffers, batch)
-                value = self.check_loss(self.compare(outputs, batch), batch)
-                pull = self._common_pull(outputs, batch)
-                grads = [torch.autograd.grad(value, leaves, retain_graph=pull is not None, allow_unused=True)]
-                if pull is not None:
-                    grads.append(torch.autograd.grad(outputs, leaves, pull, allow_unused=True))
-            for row, found in zip(sums, grads, strict=False):
-                row.add_(self.flatten(found), alpha=batch.weight)
-        lengths = torch.linalg.vector_norm(reduced(sums), dim=1)
-        kept = (lengths > 0) & torch.isfinite(lengths)
-        return (sums[kept] / lengths[kept, None]).T
+        for part, batch in parts:
+            sums.add_(part, alpha=batch.weight)
+        lengths = torch.linalg.vector_norm(reduced(sums), dim=1).tolist()
+        kept = [row / length for row, length in zip(sums, lengths, strict=True) if 0 < length < math.inf]
+        return torch.stack(kept, dim=1) if kept else sums.T[:, :0]
+
+    def batch_directions(self, batch: Batch) -> Tensor:
+        """One batch's gradient and J' C e, rows (2, P); 0 where there is none."""
+        with torch.enable_grad(), self.prepared(batch) as buffers:
+            leaves = self.leaves()
+            outputs = self.outputs(leaves, buffers, batch)
+            value = self.check_loss(self.compare(outputs, batch), batch)
+            pull = self._common_pull(outputs, batch)
+            grads = torch.autograd.grad(value, leaves, retain_graph=pull is not None, allow_unused=True)
+            common = [None] * len(leaves) if pull is None else torch.autograd.grad(outputs, leaves, pull, allow_unused=True)
+        return torch.stack([self.flatten(grads), self.flatten(common)])
 
     def _common_pull(self, outputs: Any, batch: Batch) -> Tensor | None:
         """C e in the outputs' shape; None for outputs that are no single tensor or a loss without second derivatives in them."""

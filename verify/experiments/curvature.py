@@ -26,7 +26,7 @@ ARTIFACTS = (DEFINITIONS, COVERAGE)
 DEFAULT_SEEDS = {"smoke": 4, "quick": 100, "paper": 1000}  # random starts of every estimator on every network
 VERSION = 1  # raised when a change in verify.curvature alters estimates
 D, N = 30, 100
-WIDTH = {"no-bias": 500, "bias": 500, "sim-bn": 60, "sim-ln": 60}  # off interpolation the last two need a dense problem of size P
+WIDTH = {"no-bias": 150, "bias": 150, "sim-bn": 60, "sim-ln": 60}  # off interpolation the last two need a dense problem of size P
 STATES = {"initial": 0, "trained": 300}  # epochs of 1-SAM
 NOMINAL = {"lambda-max": 0.995, "hutchinson": 0.95, "hutch++": 0.95, "xtrace": 0.95}
 
