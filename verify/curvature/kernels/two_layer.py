@@ -6,19 +6,19 @@ h_ij = A_ij w_j . x_i, all sums over samples are products with the fixed 0-1 mat
     U = c dW + dc W,   df_i = x_i . (A U)_i,   Q = (2/n) A' (df * X),   E = (2/n) A' (r * X)
     d(grad_W) = c Q + dc E,    dG_j := d(sum_i (2/n) r_i h_ij) = w_j . Q_j + dw_j . E_j
 
-two products of n m d multiply-adds, as a gradient has, and no pass over n x m elementwise. no-bias, bias: c = a. Sim-BN: c_j =
+two products with A, where a gradient has two dense ones, and no pass over n x m elementwise. no-bias, bias: c = a. Sim-BN: c_j =
 a_j gamma_j q_j^(-1/2) with q_j = (1/2) w_j' S_j w_j, S_j = (2/N) sum_k A_kj x_k x_k' over the training set that normalizes. Sim-LN divides
 by sample instead: f_i = p_i q_i^(-1/2), p_i = sum_j a_j h_ij, q_i = sum_j h_ij^2 (epsilon^-1 p_i below the floor), written out below.
-The residual term is included: exact wherever the loss is twice differentiable. A block of k vectors stands side by side in one product,
-and S networks of one shape are multiplied at once.
+The residual term is included: exact wherever the loss is twice differentiable. On the CPU the products are compiled loops
+(`two_layer_cpu`), one network and one vector at a time; elsewhere torch multiplies S networks of one shape and k vectors at once.
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -27,6 +27,8 @@ from verify.curvature.kernels.tangents import Unsupported
 from verify.curvature.problem import Batch, Problem
 from verify.networks import TwoLayer
 from verify.objectives import mse
+
+Multiply = Callable[[NDArray[Any], NDArray[Any]], None]  # of vectors (k, P), into products (k, P)
 
 
 def applies(problem: Problem) -> str | None:
@@ -69,18 +71,36 @@ class _One:
 
     def __init__(self, many: "TwoLayerHessians") -> None:
         self.many = many
-        self._multiply = many.loops()[0] if many.compiled else None
+        self._multiply = many.compiled[0] if many.compiled else None
 
     def __call__(self, block: Tensor) -> Tensor:
-        return self.many.products(block[None])[0]
+        if self._multiply is None:
+            return self.many.products(block[None])[0]
+        given = _as_rows(block)
+        out = np.empty_like(given)
+        self._multiply(given, out)
+        return torch.from_numpy(out).mT
 
     def vector(self, vector: Tensor) -> Tensor:
         """(P,) -> (P,)."""
         if self._multiply is None:
             return self.many.products(vector[None, :, None])[0, :, 0]
-        out = np.empty(len(vector), self.many.numpy_dtype)
-        self._multiply(vector.contiguous().numpy(), out)
+        given = vector.contiguous().numpy()
+        out = np.empty_like(given)
+        self._multiply(given[None], out[None])
         return torch.from_numpy(out)
+
+
+def _as_rows(block: Tensor) -> NDArray[Any]:
+    """(P, k) -> (k, P), contiguous; no copy of a block that is the transpose of one."""
+    given = block.numpy()
+    if given.T.flags.c_contiguous:
+        return given.T
+    from verify.curvature.kernels.two_layer_cpu import transpose  # numba is slow to import
+
+    rows = np.empty(given.shape[::-1], given.dtype)
+    transpose(np.ascontiguousarray(given), rows)
+    return rows
 
 
 class TwoLayerHessians:
@@ -91,6 +111,7 @@ class TwoLayerHessians:
         x, y: inputs (S, n, d) or (n, d), labels (S, n) or (n,).
         train_x: what Sim-BN's statistics are taken over, (S, N, d) or (N, d); x itself if None.
         scale: the loss is scale times the mean of the squares.
+        compiled: whether loops compiled for the CPU do the products, or torch; None: wherever they can (float32, float64).
     Errors: ValueError for NaN in the loss.
     """
 
@@ -104,25 +125,45 @@ class TwoLayerHessians:
         train_x: Tensor | None = None,
         epsilon: float = 1e-3,
         scale: float = 1.0,
+        compiled: bool | None = None,
     ) -> None:
-        w1, self.a = parameters["w1"], parameters["w2"].unsqueeze(-1)
+        w1 = parameters["w1"]
         self.architecture, self.shape = architecture, w1.shape
         self.biased = architecture != "no-bias"
+        self.scale = 2 * scale / x.shape[-2]
+        self.compiled: list[Multiply] = []
+        if compiled is None:
+            compiled = w1.device.type == "cpu" and w1.dtype in (torch.float32, torch.float64)
+        if compiled:
+            self.compiled = self._loops(parameters, x, y, x if train_x is None else train_x, epsilon)
+            return
+        self.a = parameters["w2"].unsqueeze(-1)
         self.gamma = parameters["gamma"].unsqueeze(-1) if architecture == "sim-bn" else None
         self.w = torch.cat([w1, parameters["b1"].unsqueeze(-1)], -1) if self.biased else w1
         self.x = self._with_ones(x)
         z = self.x @ self.w.mT
         self.on = (z > 0).to(z.dtype)
-        self.scale = 2 * scale / x.shape[-2]
-        self._bound: list[partial[None]] | None = None
-        self.numpy_dtype = np.float32 if z.dtype == torch.float32 else np.float64
         h = z.clamp_min(0)
         {"sim-bn": self._at_batch_norm, "sim-ln": self._at_layer_norm}.get(architecture, self._at_plain)(h, y, train_x, epsilon)
-        self.compiled = (
-            self.w.device.type == "cpu"
-            and self.w.dtype in (torch.float32, torch.float64)
-            and getattr(self, "s", self.e) is not None
-        )
+
+    def _loops(self, parameters: dict[str, Tensor], x: Tensor, y: Tensor, base: Tensor, epsilon: float) -> list[Multiply]:
+        """One compiled product a network."""
+        from verify.curvature.kernels import two_layer_cpu as cpu  # numba is slow to import
+
+        count = len(parameters["w1"])
+        stacked = {name: p.detach().contiguous().numpy() for name, p in parameters.items()}
+        inputs, labels, bases = (t.detach().expand(count, *t.shape[-axes:]).numpy() for t, axes in ((x, 2), (y, 1), (base, 2)))
+
+        def each(k: int) -> Multiply:
+            own = {name: p[k] for name, p in stacked.items()}
+            w1, a = own["w1"], own["w2"]
+            if self.architecture == "sim-bn":
+                return cpu.batch_norm_at(w1, own["b1"], own["gamma"], a, inputs[k], labels[k], bases[k], self.scale)
+            if self.architecture == "sim-ln":
+                return cpu.layer_norm_at(w1, own["b1"], a, inputs[k], labels[k], self.scale, epsilon)
+            return cpu.plain_at(w1, own.get("b1"), a, inputs[k], labels[k], self.scale)
+
+        return [each(k) for k in range(count)]
 
     def _with_ones(self, x: Tensor) -> Tensor:
         return torch.cat([x, x.new_ones(*x.shape[:-1], 1)], -1) if self.biased else x
@@ -182,55 +223,12 @@ class TwoLayerHessians:
 
     def products(self, vectors: Tensor) -> Tensor:
         """H V for each network: (S, P, k) -> (S, P, k), parameters in the order w1, b1, gamma, w2."""
-        if self.compiled:
-            return self._compiled(vectors)
-        return self._batched(vectors)
-
-    def _compiled(self, vectors: Tensor) -> Tensor:
-        """The same by compiled loops, one network after the other."""
-        if self.gamma is None and self.architecture != "sim-ln" and vectors.shape[-1] > 1:
-            given = vectors.contiguous()
-            out = torch.empty_like(given)
-            for multiply, v, written in zip(self.loops(block=True), given.numpy(), out.numpy(), strict=True):
-                multiply(v, written)
-            return out
-        rows = vectors.transpose(1, 2).contiguous()
-        out = torch.empty_like(rows)
-        for multiply, columns, targets in zip(self.loops(), rows.numpy(), out.numpy(), strict=True):
-            for v, written in zip(columns, targets, strict=True):
-                multiply(v, written)
-        return out.transpose(1, 2)
-
-    def loops(self, block: bool = False) -> list[partial[None]]:
-        """One compiled product a network, with what it keeps bound to it; `block`: the one for several vectors (not Sim-BN, Sim-LN)."""
-        from verify.curvature.kernels import two_layer_cpu
-
-        loops: Any = two_layer_cpu
-        if self._bound is None:
-
-            def each(network: int) -> partial[None]:
-                def array(value: Any) -> Any:
-                    return np.ascontiguousarray(value[network].numpy())
-
-                def wide(value: Any, axes: int = 1) -> Any:
-                    """The last `axes` axes padded with zeros to a multiple of 8, which matrix products are fast at."""
-                    return array(F.pad(value, (0, -value.shape[-1] % 8) * axes))
-
-                d = self.shape[-1]
-                x = wide(self.x if self.x.ndim == 3 else self.x[None].expand(len(self.w), -1, -1))
-                on, w, a, e = array(self.on), wide(self.w), array(self.a).ravel(), wide(self.e)
-                on_t, scale = np.ascontiguousarray(on.T), w.dtype.type(self.scale)
-                if self.architecture == "sim-bn":
-                    kept = [array(self.gamma).ravel(), e, wide(self.tq), wide(self.s, axes=2)]
-                    kept += [array(t).ravel() for t in (self.g, self.rho, self.rho1, self.rho2)]
-                    return partial(loops.batch_norm, on, on_t, x, w, a, *kept, scale, d)
-                if self.architecture == "sim-ln":
-                    kept = [array(t) for t in (self.alpha, self.beta, self.psi, self.p * self.psi1, self.pull1, self.pull2)]
-                    return partial(loops.layer_norm, on, array(self.h), x, np.ascontiguousarray(x.T), w, a, e, *kept, scale, d)
-                return partial(loops.plain, on, on_t, x, w, a, e, scale, d, self.biased)
-
-            self._bound = [each(network) for network in range(len(self.w))]
-        return [partial(loops.plain_block, *one.args) for one in self._bound] if block else self._bound
+        if not self.compiled:
+            return self._batched(vectors)
+        out = torch.empty(vectors.mT.shape, dtype=vectors.dtype)
+        for multiply, block, written in zip(self.compiled, vectors, out.numpy(), strict=True):
+            multiply(_as_rows(block), written)
+        return out.mT
 
     def _batched(self, vectors: Tensor) -> Tensor:
         s, k = vectors.shape[0], vectors.shape[-1]
