@@ -413,6 +413,15 @@ def test_linearizing_keeps_less_than_the_graph_does() -> None:
     assert kept <= 4 * (weights + activations) + 8 * 50
 
 
+@pytest.mark.parametrize("architecture", ["no-bias", "bias"])
+def test_closed_form_directions(architecture: Any) -> None:
+    x, y = map(torch.as_tensor, random_points(4, 12, seed=1))
+    problem = Problem(TwoLayer(random_network(architecture, 4, 7, seed=0)), mse, [(x[:5], y[:5]), (x[5:], y[5:])])
+    operator = HessianOperator.of(problem)
+    assert error(operator.directions(), problem.directions()) < CLOSE
+    assert operator.kernel == "closed-form"
+
+
 def test_directions() -> None:
     """The gradient and, for a scalar output under the squared error, the gradient of the mean output."""
     model, x = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 1), nn.Flatten(0)).double(), torch.randn(9, 4).double()

@@ -14,6 +14,7 @@ The residual term is included: exact wherever the loss is twice differentiable. 
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -63,11 +64,31 @@ def prepare(problem: Problem, batch: Batch) -> Callable[[Tensor], Tensor]:
         epsilon=model.epsilon,
         scale=1.0 if problem.mean else float(batch.samples),
     )
-    return _One(many)
+    one = _One(many)
+    if model.architecture in ("no-bias", "bias"):
+        one.directions = partial(_directions, problem, batch)
+    return one
+
+
+def _directions(problem: Problem, batch: Batch) -> Tensor:
+    """The batch's gradient and that of the mean output, rows (2, P), as `Problem.batch_directions` has them, without autograd."""
+    w1, *bias, a = (p.detach() for p in problem.tensors)
+    x = torch.cat([batch.inputs, batch.inputs.new_ones(len(batch.inputs), 1)], 1) if bias else batch.inputs
+    w = torch.cat([w1, bias[0][:, None]], 1) if bias else w1
+    z = x @ w.T
+    on = (z > 0).to(z.dtype)
+    scale = 2.0 if not problem.mean else 2 / batch.samples
+    pulls = scale * torch.stack([z.clamp_min(0) @ a - batch.targets.to(z.dtype), torch.ones_like(z[:, 0])])
+    e = on.T @ (pulls.unsqueeze(-1) * x)  # (2, m, D)
+    moved = a[:, None] * e
+    pieces = [moved[:, :, : w1.shape[1]].flatten(1), *([moved[:, :, -1]] if bias else []), (w * e).sum(2)]
+    return torch.cat(pieces, 1)
 
 
 class _One:
-    """A single network's product; `vector` takes one vector without the detour over a block."""
+    """A single network's product; `vector` takes one vector without the detour over a block, `directions` as for a batch."""
+
+    directions: Callable[[], Tensor]
 
     def __init__(self, many: "TwoLayerHessians") -> None:
         self.many = many
