@@ -1,5 +1,7 @@
 """The training steps of `verify.optimizers` as fused kernels, many epochs a call; the kernel is chosen by the settings."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,7 +30,7 @@ def advance(
 
     Errors: ValueError for settings without a kernel (`supports`).
     """
-    from verify.fused.cpu import batch, batch_norm, single_sample  # numba is slow to import
+    from verify.fused.cpu import batch, batch_norm  # numba is slow to import
 
     if not supports(phase):
         raise ValueError(f"no fused kernel for SAM with batch_size {phase.batch_size}; use engine='reference'")
@@ -37,7 +39,7 @@ def advance(
     targets = np.asarray(y, dtype=np.float64)[order]
     if noise is not None:
         targets = targets + noise
-    targets = targets.astype(dtype)
+    targets = np.ascontiguousarray(targets, dtype=dtype)
     order = np.ascontiguousarray(order, dtype=np.int64)
     single = phase.batch_size == 1
     size = min(phase.batch_size, order.shape[1])
@@ -47,6 +49,8 @@ def advance(
         w, a, gamma = np.array(network.weights, order="C"), network.w2.copy(), network.gamma.copy()
         stop = batch_norm.batch_norm(w, a, gamma, inputs, order.ravel(), targets.ravel(), phase.lr, phase.rho, phase.weight_decay)
         return _finish(network, w.T, a, gamma, stop, steps)
+    if single:
+        return _single_sample(network, x, y, inputs, targets, order, noise, phase)
     pad = -network.width % LANES
     # np.pad keeps Fortran order, in which the kernels would run over strided neurons
     w, a = np.ascontiguousarray(np.pad(network.weights.T, ((0, 0), (0, pad)))), np.pad(network.w2, (0, pad))
@@ -54,15 +58,50 @@ def advance(
         gamma = np.pad(network.gamma, (0, pad))
         stop = batch.batch_norm(w, a, gamma, inputs, order, targets, size, phase.lr, phase.weight_decay)
         return _finish(network, w, a, gamma, stop, steps)
-    if not single:
-        stop = batch.two_layer(w, a, inputs, order, targets, size, phase.lr, phase.weight_decay, floor)
-    elif floor:
-        stop = single_sample.layer_norm(
-            w, a, inputs, order.ravel(), targets.ravel(), phase.lr, phase.rho, phase.weight_decay, floor
-        )
-    else:
-        stop = single_sample.plain(w, a, inputs, order.ravel(), targets.ravel(), phase.lr, phase.rho, phase.weight_decay)
+    stop = batch.two_layer(w, a, inputs, order, targets, size, phase.lr, phase.weight_decay, floor)
     return _finish(network, w, a, None, stop, steps)
+
+
+def _single_sample(
+    network: Network,
+    x: NDArray[np.floating],
+    y: NDArray[np.floating],
+    inputs: NDArray[np.floating],
+    targets: NDArray[np.floating],
+    order: NDArray[np.int64],
+    noise: NDArray[np.floating] | None,
+    phase: Phase,
+) -> tuple[Network, int | None]:
+    """Blocks of single-sample steps; those that the kernel hands back, since something may overflow, by the reference."""
+    from verify.fused.cpu import lanes, single_sample
+
+    dtype, keep, n = inputs.dtype, 1 - phase.lr * phase.weight_decay, order.shape[1]
+    powers = (keep ** np.arange(single_sample.BLOCK + 1)).astype(dtype) if phase.weight_decay else None
+    epsilon = dtype.type(network.epsilon) if network.architecture == "sim-ln" else None
+    # Where weight decay itself makes parameters grow, nothing bounds them
+    limit = dtype.type((1e30 / max(1e15, np.abs(inputs).max())) ** 2 if abs(keep) <= 1 else 0)
+    t = 0
+    while True:
+        w, a = lanes.pack(network.weights), lanes.pack(network.w2)
+        u, z = (lanes.zeros((single_sample.BLOCK, *a.shape), dtype) for _ in range(2))
+        t = single_sample.steps(w, a, u, z, inputs, order, targets, t, phase.lr, phase.rho, powers, epsilon, limit)
+        network = _network(network, lanes.unpack(w, network.width), lanes.unpack(a, network.width))
+        if t == order.size:
+            return network, None
+        from verify import reference  # torch is slow to import
+
+        epoch, first = divmod(t, n)
+        block = (slice(epoch, epoch + 1), slice(first, first + single_sample.BLOCK))
+        network, stop = reference.advance(network, x, y, order[block], None if noise is None else noise[block], phase)
+        if stop is not None:
+            return network, t + stop
+        t += order[block].size
+
+
+def _network(before: Network, weights: NDArray[np.floating], a: NDArray[np.floating]) -> Network:
+    """The network `before` with other parameters: weights (m, inputs) and a (m,)."""
+    d = before.w1.shape[1]
+    return replace(before, w1=weights[:, :d].copy(), w2=a, b1=None if before.b1 is None else weights[:, d].copy())
 
 
 def _finish(
