@@ -12,8 +12,9 @@ os.environ.setdefault(
 
 import numba as numba  # after the line above: the cache folder is read at import
 
-# Sums may be reordered so that they vectorize. NaN and infinity keep their meaning: divergence is detected by them.
-FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
+# A product and a sum may become one instruction. Sums keep their order: a vectorized sum is guarded by a test of where its arrays
+# lie in memory, and where it fails a plain loop rounds differently. NaN and infinity keep their meaning: overflow shows by them.
+FASTMATH = {"contract", "nsz"}
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -41,6 +41,14 @@ def zeros(shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
     return memory[start : start + size].view(dtype).reshape(shape)
 
 
+def stretch(rows: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Rows (m, k) to (m, groups, LANES), vectors along each row, filled up with zeros."""
+    (m, k), lanes = rows.shape, width(rows.dtype)
+    stretched = zeros((m, -(-k // lanes), lanes), rows.dtype)
+    stretched.reshape(m, -1)[:, :k] = rows
+    return stretched
+
+
 def pack(rows: NDArray[np.floating]) -> NDArray[np.floating]:
     """Neurons (m, ...) to (groups, ..., LANES); those that fill the last group are zero."""
     lanes, m = width(rows.dtype), len(rows)
@@ -73,23 +81,22 @@ class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
 
 
 def _pointer(context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> Any:
-    """Address of array[index] in a C-contiguous array of (..., LANES)."""
+    """Address of array[index, :], by the array's strides."""
     array_type, index_type = signature.args[:2]
     array = context.make_array(array_type)(context, builder, values[0])
-    shape = cgutils.unpack_tuple(builder, array.shape)
+    strides = cgutils.unpack_tuple(builder, array.strides)
     many = isinstance(index_type, types.BaseTuple)
     indices = cgutils.unpack_tuple(builder, values[1]) if many else [values[1]]
     offset = ir.Constant(ir.IntType(64), 0)
-    for length, index, kind in zip(shape, indices, index_type if many else [index_type], strict=False):
-        offset = builder.add(builder.mul(offset, length), context.cast(builder, index, kind, types.intp))
+    for stride, index, kind in zip(strides, indices, index_type if many else [index_type], strict=False):
+        offset = builder.add(offset, builder.mul(stride, context.cast(builder, index, kind, types.intp)))
     vector = context.get_value_type(Lanes(array_type.dtype))
-    first = builder.gep(array.data, [builder.mul(offset, ir.Constant(ir.IntType(64), vector.count))])
-    return builder.bitcast(first, vector.as_pointer())
+    return cgutils.pointer_add(builder, array.data, offset, vector.as_pointer())
 
 
 @intrinsic  # type: ignore[untyped-decorator]
 def load(_context: Any, array: Any, index: Any) -> Any:
-    """The vector array[index] of a C-contiguous array whose last axis is LANES."""
+    """The vector array[index] of an array whose last axis is LANES, contiguous; the others may be strided."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> Any:
         return builder.load(_pointer(context, builder, signature, values), align=array.dtype.bitwidth // 8)
@@ -165,6 +172,18 @@ def relu(_context: Any, z: Any) -> Any:
         return builder.select(builder.fcmp_ordered(">", nil, values[0]), nil, values[0])
 
     return z(z), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def root(_context: Any, v: Any) -> Any:
+    """The square root neuron by neuron."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> Any:
+        vector = values[0].type
+        name = f"llvm.sqrt.v{vector.count}f{v.dtype.bitwidth}"
+        return builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector]), name), values)
+
+    return v(v), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]

@@ -50,7 +50,7 @@ def steps(w, a, u, z, x, order, targets, begin, lr, rho, powers, epsilon, limit)
         for s in range(count):
             length, y = lengths[order[epoch, first + s]], targets[epoch, first + s]
             dot, hh, vv = _forward(s, z, u, a, _power(powers, s), gram)
-            scale, pull = _inverse_norm(dot, hh, epsilon)
+            scale, pull = inverse_norm(dot, hh, epsilon)
             if epsilon is not None:
                 vv = _slope(s, z, a, pull)
             q = (hh + length * vv) * scale * scale
@@ -59,7 +59,7 @@ def steps(w, a, u, z, x, order, targets, begin, lr, rho, powers, epsilon, limit)
             pull2 = pull
             if rho > 0:
                 dot, hh = _ascend(s, z, a, pull, reach, c)
-                scale, pull2 = _inverse_norm(dot, hh, epsilon)
+                scale, pull2 = inverse_norm(dot, hh, epsilon)
             step = rate * (dot * scale - y) * scale
             added += _descend(s, z, u, a, _power(powers, 1), pull, reach, c, step, pull2)
         if not total(added) < limit:
@@ -182,7 +182,7 @@ def _descend(s, z, u, a, shrink, pull, reach, c, step, pull2):  # type: ignore[n
 
 
 @kernel
-def _inverse_norm(dot, square, epsilon):  # type: ignore[no-untyped-def]
+def inverse_norm(dot, square, epsilon):  # type: ignore[no-untyped-def]
     """Sim-LN: 1 / max(||h||, epsilon), and the multiple (a.h) / ||h||^2 of h that the norm's derivative subtracts from a."""
     if epsilon is None:
         return 0 * dot + 1, 0 * dot
