@@ -14,7 +14,7 @@ overflowed.
 import numpy as np
 
 from theory.compiled import kernel
-from verify.fused.cpu.lanes import load, nought, relu, root, store, total, where_positive
+from verify.fused.cpu.lanes import load, nought, relu, root, scratch, store, total, where_positive
 from verify.fused.cpu.products import multiply
 from verify.fused.cpu.single_sample import inverse_norm
 
@@ -27,18 +27,22 @@ def two_layer(w, a, x, order, targets, size, lr, rho, keep, epsilon):  # type: i
     1 - lr weight_decay. Returns the first step after which a parameter is not finite, or -1.
     """
     real, n, step = a.dtype.type, order.shape[1], 0
-    gw, ga, w_up, a_up = np.empty_like(w), np.empty_like(a), np.empty_like(w), np.empty_like(a)
+    gw, ga, w_up, a_up = scratch(w.shape, w), scratch(a.shape, a), scratch(w.shape, w), scratch(a.shape, a)
+    rows, columns = np.empty((size, x.shape[1]), a.dtype), np.empty((x.shape[1], size), a.dtype)
+    z, sums = scratch((a.shape[0], size, a.shape[1]), a), scratch((2, size, a.shape[1]), a)
     for epoch in range(order.shape[0]):
         for first in range(0, n, size):
-            last = min(first + size, n)
-            rows, y = x[order[epoch, first:last]], targets[epoch, first:last]
-            z = np.empty((a.shape[0], last - first, a.shape[1]), a.dtype)
-            _two_layer_gradient(w, a, rows, y, epsilon, z, gw, ga)
+            b = min(size, n - first)
+            y = targets[epoch, first : first + b]
+            for i in range(b):
+                for p in range(x.shape[1]):
+                    rows[i, p] = columns[p, i] = x[order[epoch, first + i], p]
+            _two_layer_gradient(w, a, rows[:b], columns, y, epsilon, z, sums, gw, ga)
             if rho > 0:
                 c = _radius(real(rho), _square(gw) + _square(ga))
                 _move(w, real(1), c, gw, w_up)
                 _move(a, real(1), c, ga, a_up)
-                _two_layer_gradient(w_up, a_up, rows, y, epsilon, z, gw, ga)
+                _two_layer_gradient(w_up, a_up, rows[:b], columns, y, epsilon, z, sums, gw, ga)
             if _move(w, real(keep), real(-lr), gw, w) + _move(a, real(keep), real(-lr), ga, a) != 0:
                 return step
             step += 1
@@ -49,19 +53,21 @@ def two_layer(w, a, x, order, targets, size, lr, rho, keep, epsilon):  # type: i
 def batch_norm(w, a, gamma, x, order, targets, size, lr, rho, keep):  # type: ignore[no-untyped-def]
     """Sim-BN: as `two_layer`, with the scale gamma (groups, LANES), changed in place too."""
     real, n, step = a.dtype.type, order.shape[1], 0
-    gw, ga, gg, z = np.empty_like(w), np.empty_like(a), np.empty_like(a), np.empty((a.shape[0], n, a.shape[1]), a.dtype)
-    w_up, a_up, g_up = np.empty_like(w), np.empty_like(a), np.empty_like(a)
+    gw, ga, gg = scratch(w.shape, w), scratch(a.shape, a), scratch(a.shape, a)
+    w_up, a_up, g_up = scratch(w.shape, w), scratch(a.shape, a), scratch(a.shape, a)
+    z, sums = scratch((a.shape[0], x.shape[0], a.shape[1]), a), scratch((size, a.shape[1]), a)
+    r, g, columns = np.empty(size, a.dtype), np.empty(x.shape[0], a.dtype), np.ascontiguousarray(x.T)
     for epoch in range(order.shape[0]):
         for first in range(0, n, size):
             last = min(first + size, n)
             batch, y = order[epoch, first:last], targets[epoch, first:last]
-            _batch_norm_gradient(w, a, gamma, x, batch, y, z, gw, ga, gg)
+            _batch_norm_gradient(w, a, gamma, x, columns, batch, y, z, sums, r, g, gw, ga, gg)
             if rho > 0:
                 c = _radius(real(rho), _square(gw) + _square(ga) + _square(gg))
                 _move(w, real(1), c, gw, w_up)
                 _move(a, real(1), c, ga, a_up)
                 _move(gamma, real(1), c, gg, g_up)
-                _batch_norm_gradient(w_up, a_up, g_up, x, batch, y, z, gw, ga, gg)
+                _batch_norm_gradient(w_up, a_up, g_up, x, columns, batch, y, z, sums, r, g, gw, ga, gg)
             wrong = _move(w, real(keep), real(-lr), gw, w) + _move(a, real(keep), real(-lr), ga, a)
             if wrong + _move(gamma, real(keep), real(-lr), gg, gamma) != 0:
                 return step
@@ -70,60 +76,72 @@ def batch_norm(w, a, gamma, x, order, targets, size, lr, rho, keep):  # type: ig
 
 
 @kernel
-def _two_layer_gradient(w, a, x, y, epsilon, z, gw, ga):  # type: ignore[no-untyped-def]
-    """Gradient of the mean squared error on the rows x (b, inputs) with labels y (b,); z (groups, b, LANES) is scratch."""
-    real, b = a.dtype.type, x.shape[0]
-    multiply(w, x, z)
-    ga[:] = 0
+def _two_layer_gradient(w, a, x, columns, y, epsilon, z, sums, gw, ga):  # type: ignore[no-untyped-def]
+    """Gradient of the mean squared error on the rows x (b, inputs), which `columns` holds transposed, with labels y (b,).
+
+    z (groups, b or more, LANES) and sums (2, b or more, LANES) are scratch.
+    """
+    real, groups, b = a.dtype.type, a.shape[0], x.shape[0]
+    sums[:] = 0
+    for j in range(groups):
+        multiply(w[j : j + 1], x, z[j : j + 1])
+        v = load(a, j)
+        for i in range(b):
+            h = relu(load(z, (j, i)))
+            store(sums, (0, i), load(sums, (0, i)) + v * h)
+            if epsilon is not None:
+                store(sums, (1, i), load(sums, (1, i)) + h * h)
     for i in range(b):
-        dot, hh = nought(a), nought(a)
-        for j in range(a.shape[0]):
-            h = relu(load(z, (j, i)))
-            dot += h * load(a, j)
-            hh += h * h
-        f, square = total(dot), total(hh)
-        scale, pull = inverse_norm(f, square, epsilon)
-        g = real(2) / real(b) * (f * scale - y[i]) * scale
-        for j in range(a.shape[0]):
-            h = relu(load(z, (j, i)))
-            store(ga, j, load(ga, j) + g * h)
-            store(z, (j, i), g * where_positive(h, load(a, j) - pull * h))
-    multiply(z, np.ascontiguousarray(x.T), gw)
+        f = total(load(sums, (0, i)))
+        scale, pull = inverse_norm(f, total(load(sums, (1, i))), epsilon)
+        sums[0, i, 0] = real(2) / real(b) * (f * scale - y[i]) * scale
+        sums[1, i, 0] = pull
+    for j in range(groups):
+        v, change = load(a, j), nought(a)
+        for i in range(b):
+            h, g, pull = relu(load(z, (j, i))), sums[0, i, 0], sums[1, i, 0]
+            change += g * h
+            store(z, (j, i), g * where_positive(h, v - pull * h))
+        store(ga, j, change)
+        multiply(z[j : j + 1, :b], columns, gw[j : j + 1])
 
 
 @kernel
-def _batch_norm_gradient(w, a, gamma, x, batch, y, z, gw, ga, gg):  # type: ignore[no-untyped-def]
-    """Gradient of the mean squared error on x[batch] with labels y (b,); z (groups, n, LANES) is scratch."""
-    real, n, groups = a.dtype.type, x.shape[0], a.shape[0]
-    inverse, weight = np.empty_like(a), np.empty_like(a)
-    multiply(w, x, z)
+def _batch_norm_gradient(w, a, gamma, x, columns, batch, y, z, sums, r, g, gw, ga, gg):  # type: ignore[no-untyped-def]
+    """Gradient of the mean squared error on x[batch] with labels y (b,).
+
+    z (groups, n, LANES), sums (b or more, LANES), r (b or more,) and g (n,) are scratch: r and g hold dL/df by position in the
+    batch and by sample.
+    """
+    real, groups, n, b = a.dtype.type, a.shape[0], x.shape[0], batch.shape[0]
+    mean = real(1) / real(n)
+    sums[:], g[:] = 0, 0
     for j in range(groups):
-        hh = nought(a)
+        multiply(w[j : j + 1], x, z[j : j + 1])
+        square = nought(a)
         for i in range(n):
             h = relu(load(z, (j, i)))
-            hh += h * h
-        v = where_positive(hh, 1 / root(hh * (real(1) / real(n))))
-        store(inverse, j, v)
-        store(weight, j, load(a, j) * load(gamma, j) * v)
-    r, g = np.empty(batch.shape[0], a.dtype), np.zeros(n, a.dtype)  # dL/df by position in the batch, and by sample
-    for k in range(batch.shape[0]):
-        dot = nought(a)
-        for j in range(groups):
-            dot += load(weight, j) * relu(load(z, (j, batch[k])))
-        r[k] = real(2) / real(batch.shape[0]) * (total(dot) - y[k])
+            square += h * h
+        inverse = where_positive(square, 1 / root(square * mean))
+        weight = load(a, j) * load(gamma, j) * inverse
+        store(ga, j, inverse)
+        for k in range(b):
+            store(sums, k, load(sums, k) + weight * relu(load(z, (j, batch[k]))))
+    for k in range(b):
+        r[k] = real(2) / real(b) * (total(load(sums, k)) - y[k])
         g[batch[k]] += r[k]
     for j in range(groups):
-        v, gu = load(inverse, j), nought(a)
-        for k in range(batch.shape[0]):
+        inverse, gu = load(ga, j), nought(a)
+        for k in range(b):
             gu += r[k] * relu(load(z, (j, batch[k])))
-        gu = gu * v
+        gu = gu * inverse
+        weight, shared = load(a, j) * load(gamma, j) * inverse, gu * inverse * mean
         store(ga, j, load(gamma, j) * gu)
         store(gg, j, load(a, j) * gu)
-        b, shared = load(weight, j), gu * v * (real(1) / real(n))
         for i in range(n):
             h = relu(load(z, (j, i)))
-            store(z, (j, i), b * (where_positive(h, nought(a) + g[i]) - shared * h))
-    multiply(z, np.ascontiguousarray(x.T), gw)
+            store(z, (j, i), weight * (where_positive(h, nought(a) + g[i]) - shared * h))
+        multiply(z[j : j + 1], columns, gw[j : j + 1])
 
 
 @kernel

@@ -9,7 +9,7 @@ neuron is a row, and vectors run along its inputs or along the samples.
 import numpy as np
 
 from theory.compiled import kernel
-from verify.fused.cpu.lanes import load, nought, relu, store, total
+from verify.fused.cpu.lanes import load, nought, relu, scratch, store, total
 from verify.fused.cpu.products import multiply
 
 
@@ -23,11 +23,11 @@ def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, keep):  # type: igno
     """
     real, m, n = a.dtype.type, a.shape[0], x.shape[0]
     zero, rate, radius, decay = real(0), real(2 * lr), real(rho), real(keep)
-    z = np.empty((m, xt.shape[1], xt.shape[2]), a.dtype)
-    z2, h, e, w2 = np.empty_like(z), np.empty_like(z), np.empty_like(w), np.empty_like(w)
+    z = scratch((m, xt.shape[1], xt.shape[2]), a)
+    z2, h, e, w2 = scratch(z.shape, z), scratch(z.shape, z), scratch(w.shape, w), scratch(w.shape, w)
     neuron, u, b, k = np.empty(m, np.int64), np.empty_like(a), np.empty_like(a), np.empty_like(a)
     a2, g2 = np.empty_like(a), np.empty_like(a)
-    t = 0
+    entries, t = _entries(z), 0
     for epoch in range(order.shape[0]):
         for position in range(order.shape[1]):
             i, y = order[epoch, position], targets[epoch, position]
@@ -35,7 +35,7 @@ def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, keep):  # type: igno
                 _preactivations(w, xt, m, z)
             active = 0
             for j in range(m):
-                if _entries(z)[j, i] > zero:
+                if entries[j, i] > zero:
                     neuron[active], a2[active], g2[active] = j, a[j], gamma[j]
                     _add(z, j, zero, z, j, z2, active)
                     active += 1
@@ -100,19 +100,20 @@ def _gradient(active, i, x, z, a, gamma, h, u, b, k, e):  # type: ignore[no-unty
     h (rows like z) and k (m,) are scratch.
     """
     zero, mean, f = a.dtype.type(0), 1 / a.dtype.type(x.shape[0]), a.dtype.type(0)
+    entries = _entries(h)
     for r in range(active):
         square = nought(a)
         for q in range(z.shape[1]):
             v = relu(load(z, (r, q)))
             store(h, (r, q), v)
             square += v * v
-        s2, on = total(square) * mean, _entries(h)[r, i]
+        s2, on = total(square) * mean, entries[r, i]
         inverse = 1 / np.sqrt(s2) if s2 > zero else zero
         u[r] = on * inverse
         k[r] = u[r] * inverse * mean
         b[r] = a[r] * gamma[r] * inverse if on > zero else zero
         f += a[r] * gamma[r] * u[r]
-    multiply(x.transpose(1, 0, 2), _entries(h)[:active], e.transpose(1, 0, 2))
+    multiply(x.transpose(1, 0, 2), entries[:active], e.transpose(1, 0, 2))
     for r in range(active):
         for q in range(e.shape[1]):
             store(e, (r, q), load(x, (i, q)) - k[r] * load(e, (r, q)))

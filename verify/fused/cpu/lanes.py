@@ -22,6 +22,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 from numpy.typing import DTypeLike, NDArray
 
+from theory.compiled import kernel
+
 BYTES = 128
 LINE = 64  # a vector that straddles cache lines costs two loads
 
@@ -39,6 +41,17 @@ def zeros(shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
     memory = np.zeros(size + LINE, np.uint8)
     start = -memory.ctypes.data % LINE
     return memory[start : start + size].view(dtype).reshape(shape)
+
+
+@kernel
+def scratch(shape, like):  # type: ignore[no-untyped-def]
+    """Within a kernel: an uninitialized array of the shape, beginning at a cache line, of the precision of `like`."""
+    size, count = 1, LINE // like.itemsize
+    for length in shape:
+        size *= length
+    memory = np.empty(size + count, like.dtype)
+    start = -(memory.ctypes.data // like.itemsize) % count
+    return memory[start : start + size].reshape(shape)
 
 
 def stretch(rows: NDArray[np.floating]) -> NDArray[np.floating]:
