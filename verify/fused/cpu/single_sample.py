@@ -20,35 +20,36 @@ begun, for steps that look at every parameter.
 import numpy as np
 
 from theory.compiled import kernel
-from verify.fused.cpu.lanes import load, nought, relu, store, total, where_positive
+from verify.fused.cpu.lanes import load, nought, relu, scratch, store, total, where_positive
 
 BLOCK = 4  # with vectors of 128 bytes the updates and the products of a block just fit in 32 registers
 
 
 @kernel
-def steps(w, a, u, z, x, order, targets, begin, lr, rho, powers, epsilon, limit):  # type: ignore[no-untyped-def]
+def steps(w, a, x, order, targets, begin, lr, rho, powers, epsilon, limit):  # type: ignore[no-untyped-def]
     """Steps begin, begin + 1, ... of those on the samples `order` (epochs, n) with labels `targets` alike.
 
-    w (groups, inputs, LANES) and a (groups, LANES) are changed in place; u and z (BLOCK, groups, LANES) are scratch, u zero.
-    powers: k^0, ..., k^BLOCK, None without weight decay. epsilon: Sim-LN's floor, None for the plain networks. limit: of the
+    w (groups, inputs, LANES) and a (groups, LANES) are changed in place; x (n, groups of inputs, LANES). powers: k^0, ..., k^BLOCK, None without weight decay. epsilon: Sim-LN's floor, None for the plain networks. limit: of the
     squared length of what a block may add. Returns the first step not carried out: that of a block beyond the limit, or the
     number of steps.
     """
     real = a.dtype.type
-    inputs, n = w.shape[1], order.shape[1]
-    zero, rate, radius = real(0), real(2 * lr), real(rho)
-    last, new, gram = np.zeros((inputs, BLOCK), a.dtype), np.zeros((inputs, BLOCK), a.dtype), np.zeros((BLOCK, BLOCK), a.dtype)
-    before, lengths = np.empty_like(a), np.sum(x * x, axis=1)
+    zero, rate, radius, n = real(0), real(2 * lr), real(rho), order.shape[1]
+    u, z = scratch((BLOCK, *a.shape), a), scratch((BLOCK, *a.shape), a)
+    last, new = np.zeros((w.shape[1], BLOCK), a.dtype), np.zeros((w.shape[1], BLOCK), a.dtype)
+    gram, lengths, before = np.zeros((BLOCK, BLOCK), a.dtype), np.empty(BLOCK, a.dtype), scratch(a.shape, a)
+    entries = x.reshape((x.shape[0], x.shape[1] * x.shape[2]))
+    u[:] = 0
     done, t = 0, begin  # steps of the last block, and before the next
     while t < order.size:
         epoch, first = divmod(t, n)
         count = min(BLOCK, n - first)
-        _take(x, order[epoch, first : first + count], powers, new, gram)
+        _take(x, entries, order[epoch, first : first + count], powers, new, gram, lengths)
         _sweep(w, u, z, _power(powers, done), last, new)
         before[:] = a
         added = nought(a)
         for s in range(count):
-            length, y = lengths[order[epoch, first + s]], targets[epoch, first + s]
+            length, y = lengths[s], targets[epoch, first + s]
             dot, hh, vv = _forward(s, z, u, a, _power(powers, s), gram)
             scale, pull = inverse_norm(dot, hh, epsilon)
             if epsilon is not None:
@@ -66,7 +67,7 @@ def steps(w, a, u, z, x, order, targets, begin, lr, rho, powers, epsilon, limit)
             a[:] = before
             return t
         for s in range(count):
-            for p in range(inputs):
+            for p in range(w.shape[1]):
                 last[p, s] = _scaled(_power(powers, count - 1 - s), new[p, s])
         last[:, count:] = 0
         done, t = count, t + count
@@ -91,17 +92,24 @@ def _scaled(keep, v):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _take(x, samples, powers, new, gram):  # type: ignore[no-untyped-def]
-    """The samples as columns of `new`, and k^(s-1-r) (x_r . x_s) as gram[s, r] for r < s; the rest of gram stays 0."""
+def _take(x, entries, samples, powers, new, gram, lengths):  # type: ignore[no-untyped-def]
+    """The samples (rows of x, `entries` number by number) as columns of `new`, their squared lengths, and k^(s-1-r) (x_r . x_s) as gram[s, r] for r < s."""
     for s in range(samples.shape[0]):
-        row = x[samples[s]]
-        for p in range(row.shape[0]):
-            new[p, s] = row[p]
+        i = samples[s]
+        for p in range(new.shape[0]):
+            new[p, s] = entries[i, p]
+        lengths[s] = _dot(x, i, i)
         for r in range(s):
-            dot = x.dtype.type(0)
-            for p in range(row.shape[0]):
-                dot += new[p, r] * row[p]
-            gram[s, r] = _scaled(_power(powers, s - 1 - r), dot)
+            gram[s, r] = _scaled(_power(powers, s - 1 - r), _dot(x, samples[r], i))
+
+
+@kernel
+def _dot(x, i, k):  # type: ignore[no-untyped-def]
+    """x_i . x_k"""
+    dot = nought(x)
+    for q in range(x.shape[1]):
+        dot += load(x, (i, q)) * load(x, (k, q))
+    return total(dot)
 
 
 @kernel
