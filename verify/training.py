@@ -14,7 +14,7 @@ import theory
 from theory.architectures import Network
 from verify import fused
 from verify.initialization import initial_network
-from verify.runs import Phase, Run
+from verify.runs import Run
 from verify.threads import single_threaded
 
 CHECKPOINTS = 48  # log-spaced measurements a run, besides the ends of its phases

@@ -161,7 +161,7 @@ def _elementwise(name: str) -> Any:
 
 
 def _define(function: Callable[..., Any], operation: Any) -> None:
-    @overload(function)  # type: ignore[untyped-decorator]
+    @overload(function)
     def implementation(x, y):  # type: ignore[no-untyped-def]  # its signature must be the inner function's
         return (lambda x, y: operation(x, y)) if isinstance(x, Lanes) or isinstance(y, Lanes) else None
 

@@ -12,9 +12,8 @@ Blocks begin anew with each epoch, so that cutting epochs into calls changes no 
 
 Only neurons active at the perturbed point change; a neuron inactive at the unperturbed one is not perturbed, so stays inactive.
 
-Overflow. Adding less than half a unit in its last place to the largest float32, 1e31, does not overflow it. So no finite
-parameter overflows in a block whose steps add less than that to each; one that adds more, or NaN, is handed back as if it had not
-begun, for steps that look at every parameter.
+Overflow. Half a unit in the last place of the largest float32 is 1e31: adding less cannot make a finite parameter overflow. A block
+whose steps add more than 1e30 somewhere, or NaN, is handed back as if it had not begun, for steps that look at every parameter.
 """
 
 import numpy as np
@@ -22,16 +21,17 @@ import numpy as np
 from theory.compiled import kernel
 from verify.fused.cpu.lanes import load, nought, relu, scratch, store, total, where_positive
 
-BLOCK = 4  # with vectors of 128 bytes the updates and the products of a block just fit in 32 registers
+BLOCK = 4  # a block's updates and products, in vectors of 128 bytes, just fit in 32 registers; 8 was slower (0.35 µs for 0.28)
 
 
 @kernel
 def steps(w, a, x, order, targets, begin, lr, rho, powers, epsilon, limit):  # type: ignore[no-untyped-def]
     """Steps begin, begin + 1, ... of those on the samples `order` (epochs, n) with labels `targets` alike.
 
-    w (groups, inputs, LANES) and a (groups, LANES) are changed in place; x (n, groups of inputs, LANES). powers: k^0, ..., k^BLOCK, None without weight decay. epsilon: Sim-LN's floor, None for the plain networks. limit: of the
-    squared length of what a block may add. Returns the first step not carried out: that of a block beyond the limit, or the
-    number of steps.
+    w (groups, inputs, LANES) and a (groups, LANES) are changed in place; x (n, groups of inputs, LANES). powers: k^0, ..., k^BLOCK,
+    None without weight decay. epsilon: Sim-LN's floor, None for the plain networks. limit: of the sum of squares of all u and of
+    what is added to a, over a block. Returns the first step not carried out: that of a block beyond the limit, or the number of
+    steps.
     """
     real = a.dtype.type
     zero, rate, radius, n = real(0), real(2 * lr), real(rho), order.shape[1]
@@ -93,7 +93,10 @@ def _scaled(keep, v):  # type: ignore[no-untyped-def]
 
 @kernel
 def _take(x, entries, samples, powers, new, gram, lengths):  # type: ignore[no-untyped-def]
-    """The samples (rows of x, `entries` number by number) as columns of `new`, their squared lengths, and k^(s-1-r) (x_r . x_s) as gram[s, r] for r < s."""
+    """The samples as columns of `new`, their squared lengths, and k^(s-1-r) (x_r . x_s) as gram[s, r] for r < s.
+
+    x (n, groups, LANES) and entries (n, groups * LANES) are the same numbers.
+    """
     for s in range(samples.shape[0]):
         i = samples[s]
         for p in range(new.shape[0]):
