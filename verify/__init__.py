@@ -3,12 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from verify import curvature, fused
     from verify.runs import DataSpec, Phase, Run
     from verify.store import Store
     from verify.sweep import sweep
     from verify.training import Result, train
 
-__all__ = ["DataSpec", "Phase", "Result", "Run", "Store", "sweep", "train"]
+__all__ = ["DataSpec", "Phase", "Result", "Run", "Store", "curvature", "fused", "sweep", "train"]
 
 _HOME = {
     "DataSpec": "verify.runs",
@@ -22,10 +23,12 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'verify' has no attribute {name!r}")
     import importlib
 
+    if name in ("curvature", "fused"):
+        return importlib.import_module(f"verify.{name}")
+    if name not in _HOME:
+        raise AttributeError(f"module 'verify' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOME[name]), name)
     globals()[name] = value
     return value

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import synth
     from theory import Decision
     from verify.certify import Bracketed
+    from verify.curvature import Problem
     from verify.report import Artifact
 
 app = typer.Typer(
@@ -391,6 +392,54 @@ def read_points(path: Path) -> tuple[Any, Any]:
     return table[:, :-1], table[:, -1]
 
 
+@app.command()
+def sharpness(
+    model: Annotated[str, typer.Option(help="module:function that returns the torch.nn.Module.")],
+    data: Annotated[str, typer.Option(help="FILE.npz or FILE.pt with x and y, or module:function that yields batches (x, y).")],
+    weights: Annotated[Path | None, typer.Option(help="State dict (torch.save) or .npz; the model's own if none.")] = None,
+    loss: Annotated[str, typer.Option(help="mse, cross-entropy, or module:function of outputs and targets.")] = "cross-entropy",
+    measures: Annotated[str | None, typer.Option(help="Names separated by commas; all if none.", show_default=False)] = None,
+    parameters: Annotated[
+        str | None, typer.Option(help="Names or prefixes separated by commas; all if none.", show_default=False)
+    ] = None,
+    per_layer: Annotated[bool, typer.Option("--per-layer", help="Each layer's own parameters in turn.")] = False,
+    mode: Annotated[
+        str, typer.Option(help="eval or train: batch norm and dropout as there, frozen, statistics untouched.")
+    ] = "eval",
+    samples: Annotated[int | None, typer.Option(help="Only the first N samples.", show_default=False)] = None,
+    batch_size: Annotated[int, typer.Option(help="Samples a pass, of data in a file.")] = 500,
+    m: Annotated[int | None, typer.Option("--m", help="Batch size of the m-sharpness measures; default: the passes'.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="MEASURE.SETTING=VALUE", help="Repeatable.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32 or float64; default: the model's.", show_default=False)] = None,
+    seed: Annotated[int, typer.Option(help="Of probes, starts and draws.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects.")] = False,
+) -> None:
+    """Measure the sharpness of a model, every definition with its interval and what it cost."""
+    from verify.curvature.command import build_problem, fit_data, layers, load_data, load_loss, load_model, run, table
+
+    def listed(text: str | None) -> list[str] | None:
+        return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+    with refusing_bad_input():
+        if per_layer and parameters is not None:
+            raise ValueError("--per-layer measures every layer; expected --parameters or --per-layer, not both")
+        network, criterion = load_model(model, weights, dtype), load_loss(loss)
+        batches = fit_data(load_data(data, batch_size, samples), network, loss)
+        problem = build_problem(network, criterion, batches, mode, listed(parameters))
+        parts: list[tuple[str | None, Problem]] = [(None, problem)]
+        if per_layer:
+            parts = [(k, build_problem(network, criterion, batches, mode, v)) for k, v in layers(network).items()]
+        rows: list[Any] = []
+        with console.status("measuring") if console.is_terminal and not as_json else nullcontext():
+            for layer, part in parts:
+                rows += run(part, listed(measures), seed=seed, batch_size=m, settings=settings, layer=layer)
+    if as_json:
+        print(json.dumps([row.as_dict() for row in rows]))
+        return
+    grid = table(rows, f"{problem.size:,} parameters, {problem.samples:,} samples, {loss}, {mode} mode")
+    (console if console.is_terminal else Console(width=150)).print(grid)
+
+
 @bench.command("train")
 def bench_train(
     repeats: Annotated[int, typer.Option(help="Timed runs of each implementation.")] = 5,
@@ -455,6 +504,44 @@ def bench_certify(
     console.print(grid)
     said = "; ".join(f"{k}: {v}" for k, v in provenance().items())
     console.print(f"median and range of {repeats} repeats; {said}", highlight=False, soft_wrap=True)
+
+
+@bench.command("hvp")
+def bench_hvp(
+    workload: Annotated[str | None, typer.Option(help="two-layer, mlp, vgg11, resnet18 or vit; all if none.")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Timed rounds; default by workload.", show_default=False)] = None,
+    memory: Annotated[bool, typer.Option(help="Measure peak memory, each row in a fresh process.")] = True,
+    out: Annotated[Path | None, typer.Option("--out", help="Write tables and figure there, as in paper_results.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a list of rows.")] = False,
+) -> None:
+    """One Hessian-vector product by every kernel and every installed peer, as a multiple of one gradient, and what lambda_max takes."""
+    from verify.benchmarks_hvp import PEERS, WORKLOADS, hvp_timings, make_workload, versions
+    from verify.hvp_report import artifacts, grid
+    from verify.provenance import provenance
+    from verify.report import write
+
+    with refusing_bad_input():
+        if rounds is not None and rounds < 1:
+            raise ValueError(f"--rounds must be a whole number of at least 1, got {rounds}")
+        if workload is not None:
+            make_workload(workload)
+        if out is not None:
+            _check_writable(out)
+    wide = console if console.is_terminal else Console(width=170)
+    found = []
+    for name in [workload] if workload else list(WORKLOADS):
+        rows = hvp_timings(name, rounds, memory=memory)
+        found += rows
+        if not as_json:
+            wide.print(grid(rows))
+    about = provenance() | versions(PEERS)
+    if out is not None:
+        with refusing_bad_input():
+            write(artifacts(found, about, out), out, "flatproof bench hvp --out DIR")
+    if as_json:
+        print(json.dumps([asdict(row) for row in found]))
+        return
+    console.print("; ".join(f"{k}: {v}" for k, v in about.items()), highlight=False, soft_wrap=True)
 
 
 def main() -> None:

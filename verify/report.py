@@ -168,6 +168,10 @@ _LATEX = {
     "²": r"$^2$",
     "°": r"$^\circ$",
     "·": r"$\cdot$",
+    "λ": r"$\lambda$",
+    "θ": r"$\theta$",
+    "δ": r"$\delta$",
+    "Σ": r"$\Sigma$",
 }
 _latex: Callable[[object], str] = lambda cell: "".join(_LATEX.get(c, c) for c in str(cell))  # noqa: E731
 

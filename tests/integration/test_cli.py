@@ -90,6 +90,11 @@ def write_csv(path: Path, text: str) -> Path:
         (["claims", "--store", "text.txt"], "store text.txt is not a flatproof store"),
         (["train"], "Missing option"),
         (["bench", "train", "--repeats", "0"], "--repeats must be a whole number of at least 1"),
+        (["bench", "hvp", "--rounds", "0"], "--rounds must be a whole number of at least 1, got 0"),
+        (["bench", "hvp", "--workload", "lenet"], "--workload must be one of two-layer, mlp, vgg11, resnet18, vit, got 'lenet'"),
+        (["bench", "hvp", "--out", "/proc/nowhere"], "cannot use /proc/nowhere"),
+        (["sharpness", "--model", "text", "--data", "good.csv"], "--model must be module:function, got 'text'"),
+        (["sharpness", "--model", "text:make", "--data", "good.csv"], "--model text:make: there is no module 'text'"),
         (["teleport"], "No such command 'teleport'"),
     ],
 )

@@ -1,0 +1,184 @@
+"""Owns `Estimate`, a number with its interval and what it cost, and the little that an estimator asks of an operator."""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Floats = NDArray[np.float64]
+
+
+@runtime_checkable
+class Symmetric(Protocol):
+    """A symmetric P x P matrix known by its products. `products` counts them, one for each vector."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(P, P)."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the vectors that it takes and returns."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where those vectors live."""
+
+    @property
+    def products(self) -> int:
+        """Vectors multiplied so far."""
+
+    def matvec(self, vector: Tensor, /) -> Tensor:
+        """H v, (P,) -> (P,)."""
+
+    def matmat(self, block: Tensor, /) -> Tensor:
+        """H V, (P, k) -> (P, k)."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A measured number with its interval.
+
+    Attributes:
+        value: the estimate itself.
+        low, high: the interval; ±inf where nothing is known on that side.
+        confidence: the probability that the interval covers the truth, over the estimator's own randomness; None when the
+            interval is deterministic.
+        products: Hessian-vector products spent.
+        seconds: wall time.
+        samples: training samples that the loss averages over; None for a bare matrix.
+        mode: "eval" or "train", as the model was differentiated; None for a bare matrix.
+        seed: of the estimator's randomness; None if it has none.
+        method: how it was computed.
+        source: the paper and equation that define it.
+        rests_on: what the interval assumes, in words.
+        losses, gradients: passes over the whole data spent on loss values and on gradients.
+    """
+
+    value: float
+    low: float
+    high: float
+    confidence: float | None
+    products: int
+    seconds: float
+    samples: int | None
+    mode: str | None
+    seed: int | None
+    method: str
+    source: str
+    rests_on: str = ""
+    losses: float = 0.0
+    gradients: float = 0.0
+
+    @property
+    def relative_error(self) -> float:
+        """The largest |truth - value| that the interval allows, over |value|; inf where the interval is open or the value 0."""
+        reach = max(self.high - self.value, self.value - self.low)
+        return 0.0 if reach == 0 else math.inf if self.value == 0 else reach / abs(self.value)
+
+    def covers(self, truth: float) -> bool:
+        """Whether the interval holds the number."""
+        return self.low <= truth <= self.high
+
+    def as_dict(self) -> dict[str, Any]:
+        """Its fields for JSON: what is not finite becomes None."""
+        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(self).items()}
+
+
+@dataclass
+class Meter:
+    """What one estimate has cost: products of the operator and seconds since the start."""
+
+    operator: Symmetric
+    start: float
+    before: int
+
+    @property
+    def products(self) -> int:
+        """Products since the start."""
+        return self.operator.products - self.before
+
+    def estimate(self, value: float, low: float, high: float, confidence: float | None, **rest: Any) -> Estimate:
+        """The estimate with its cost and the data it was measured on."""
+        return Estimate(
+            value,
+            low,
+            high,
+            confidence,
+            products=self.products,
+            seconds=time.perf_counter() - self.start,
+            **data_of(self.operator),
+            **rest,
+        )
+
+
+@contextmanager
+def metered(operator: Symmetric) -> Iterator[Meter]:
+    """A meter of the products and seconds spent inside."""
+    yield Meter(operator, time.perf_counter(), operator.products)
+
+
+def data_of(source: object) -> dict[str, Any]:
+    """`samples` and `mode` of an operator's problem or of a problem itself; None for a bare matrix."""
+    problem = getattr(source, "problem", source)
+    samples, mode = getattr(problem, "samples", None), getattr(problem, "mode", None)
+    return {"samples": None if samples is None else int(samples), "mode": None if mode is None else str(mode)}
+
+
+def whole_number(name: str, value: object, least: int = 1) -> int:
+    """The number itself; ValueError naming it unless it is whole and at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    return int(value)
+
+
+def positive(name: str, value: object) -> float:
+    """The number itself; ValueError naming it unless it is finite and above 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.floating, np.integer)) or not 0 < value < math.inf:
+        raise ValueError(f"{name} must be a finite number above 0, got {value!r}")
+    return float(value)
+
+
+def share(name: str, value: object) -> float:
+    """The number itself; ValueError naming it unless it lies strictly between 0 and 1."""
+    if not isinstance(value, (float, np.floating)) or not 0 < value < 1:
+        raise ValueError(f"{name} must lie strictly between 0 and 1, got {value!r}")
+    return float(value)
+
+
+def one_of(name: str, value: str, known: tuple[str, ...]) -> str:
+    """The word itself; ValueError naming the known ones otherwise."""
+    if value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+    return value
+
+
+def gaussian(operator: Symmetric, columns: int, generator: torch.Generator) -> Tensor:
+    """Independent standard normal columns, (P, columns), drawn on the CPU so that a seed means the same on every device."""
+    return torch.randn(operator.shape[0], columns, generator=generator, dtype=operator.dtype).to(operator.device)
+
+
+def rademacher(operator: Symmetric, columns: int, generator: torch.Generator) -> Tensor:
+    """Independent columns of random signs, (P, columns)."""
+    bits = torch.randint(0, 2, (operator.shape[0], columns), generator=generator)
+    return (2 * bits - 1).to(dtype=operator.dtype, device=operator.device)
+
+
+def generator_of(seed: int) -> torch.Generator:
+    """A CPU generator with that seed; ValueError unless it is a whole number of at least 0."""
+    return torch.Generator().manual_seed(whole_number("seed", seed, 0))
+
+
+def multiply(operator: Symmetric, block: Tensor) -> Tensor:
+    """H V for V (P, k); ValueError as soon as a product is not finite."""
+    product = operator.matvec(block[:, 0])[:, None] if block.shape[1] == 1 else operator.matmat(block)
+    if not bool(torch.isfinite(product).all()):
+        raise ValueError(f"product {operator.products} of the operator holds NaN or infinity; expected finite numbers")
+    return product

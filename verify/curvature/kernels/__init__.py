@@ -1,0 +1,51 @@
+"""Owns the choice of a product kernel. All compute the same product, batch by batch; they differ in what they keep and in speed.
+
+closed-form          two-layer family with the mean squared error: formulas, no autograd (`two_layer`)
+linearize            one recorded gradient, replayed on tangents (`linearize`)
+retained-graph       one differentiated graph, kept (`retained_graph`)
+forward-over-reverse torch's forward mode through a gradient (`forward_over_reverse`)
+double-backward      the plain reference, nothing kept (`double_backward`)
+finite-difference    central differences of gradients: approximate, for what cannot be differentiated twice
+auto                 the first of closed-form, linearize, retained-graph that applies
+"""
+
+from collections.abc import Callable
+from typing import Literal, get_args
+
+from torch import Tensor
+
+from verify.curvature.kernels import (
+    double_backward,
+    finite_difference,
+    forward_over_reverse,
+    linearize,
+    retained_graph,
+    two_layer,
+)
+from verify.curvature.kernels.tangents import Unsupported
+from verify.curvature.problem import Batch, Problem
+
+KernelName = Literal[
+    "auto", "closed-form", "linearize", "retained-graph", "forward-over-reverse", "double-backward", "finite-difference"
+]
+Product = Callable[[Tensor], Tensor]
+Prepare = Callable[[Problem, Batch], Product]
+
+PREPARE: dict[str, Prepare] = {
+    "closed-form": two_layer.prepare,
+    "linearize": linearize.prepare,
+    "retained-graph": retained_graph.prepare,
+    "forward-over-reverse": forward_over_reverse.prepare,
+    "double-backward": double_backward.prepare,
+    "finite-difference": finite_difference.prepare,
+}
+AUTO = ("closed-form", "linearize", "retained-graph")
+
+__all__ = ["AUTO", "PREPARE", "KernelName", "Prepare", "Product", "Unsupported", "check_kernel"]
+
+
+def check_kernel(kernel: str) -> str:
+    """The name itself; ValueError naming the known ones otherwise."""
+    if kernel not in get_args(KernelName):
+        raise ValueError(f"kernel must be one of {', '.join(get_args(KernelName))}, got {kernel!r}")
+    return kernel

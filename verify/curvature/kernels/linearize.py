@@ -1,0 +1,84 @@
+"""Owns the kernel that linearizes once: the gradient is computed and recorded one time, every product replays its derivative.
+
+Pearlmutter's (1994) R-operator, over the recorded operations of any model (`tape`, `tangents`): activations and back-propagated signals
+at the point are kept, so a product costs two multiplications a layer on the way forward and up to four on the way back, no graph,
+and only what the rules need stays in memory. Convolutions are recorded with channels last, the layout that they are fastest in.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from verify.curvature.kernels.tangents import Unsupported
+from verify.curvature.kernels.tape import Program, Tape
+from verify.curvature.problem import Batch, Problem
+
+# batching saves calls and costs copies: it pays for many vectors on a small network, such as a whole matrix
+TOGETHER_FROM, TOGETHER_BYTES = 16, 32 << 20
+
+
+def prepare(problem: Problem, batch: Batch) -> Callable[[Tensor], Tensor]:
+    """The product with the Hessian of the batch's loss, (P, k) -> (P, k). Errors: Unsupported if the model cannot be recorded."""
+    try:
+        return _Recorded(problem, batch, channels_last=True)
+    except (Unsupported, RuntimeError):
+        # a model may insist on a layout (x.view of a feature map): record it as it is
+        return _Recorded(problem, batch, channels_last=False)
+
+
+class _Recorded:
+    """The recorded gradient of one batch. `bytes` is what it keeps."""
+
+    def __init__(self, problem: Problem, batch: Batch, channels_last: bool) -> None:
+        self.problem = problem
+        tape = Tape()
+        leaves = [laid_out(p.detach(), channels_last).requires_grad_() for p in problem.tensors]
+        self.formats = [p.is_contiguous(memory_format=torch.channels_last) and not p.is_contiguous() for p in leaves]
+        inputs = batch if not channels_last else _channels_last(batch)
+        sources = [tape.watch(leaf) for leaf in leaves]
+        with torch.enable_grad(), problem.prepared(batch) as buffers, sdpa_kernel(SDPBackend.MATH), tape:
+            with tape.watcher():
+                value = problem.batch_loss(leaves, buffers, inputs)
+            problem.check_loss(value, batch)
+            tape.forward = False
+            grads = torch.autograd.grad(value, leaves, allow_unused=True)
+        self.program: Program = tape.program(sources, grads)
+        self.bytes = self.program.bytes
+        self.together = True
+
+    def __call__(self, block: Tensor) -> Tensor:
+        k = block.shape[1]
+        with torch.no_grad():
+            if k >= TOGETHER_FROM and self.together and self.bytes * k <= TOGETHER_BYTES:
+                try:
+                    return torch.vmap(self._one, in_dims=1, out_dims=1)(block)
+                except RuntimeError:  # an operation without a batching rule
+                    self.together = False
+            if k == 1:
+                return self._one(block.squeeze(1)).unsqueeze(1)
+            return torch.stack([self._one(vector) for vector in block.unbind(1)], dim=1)
+
+    def _one(self, vector: Tensor) -> Tensor:
+        pieces = self.problem.unflatten(vector)
+        pieces = [laid_out(p, last) for p, last in zip(pieces, self.formats, strict=True)]
+        return self.problem.flatten(self.program(pieces))
+
+
+def laid_out(tensor: Tensor, channels_last: bool) -> Tensor:
+    """The tensor, copied to channels-last layout if it is a feature map or a bank of filters and that is wanted."""
+    return tensor.contiguous(memory_format=torch.channels_last) if channels_last and tensor.ndim == 4 else tensor
+
+
+def _channels_last(batch: Batch) -> Batch:
+    def arranged(value: object) -> object:
+        if isinstance(value, Tensor):
+            return laid_out(value, True)
+        if isinstance(value, (tuple, list)):
+            return tuple(arranged(piece) for piece in value)
+        if isinstance(value, dict):
+            return {k: arranged(piece) for k, piece in value.items()}
+        return value
+
+    return Batch(arranged(batch.inputs), batch.targets, batch.samples, batch.weight, batch.index)

@@ -1,0 +1,249 @@
+"""Owns the tape: a computation run once while its operations are recorded, then replayed on tangents as often as one likes.
+
+`Tape` is a dispatch mode, below autograd: it sees the operations of the forward and of the backward pass alike, whatever the model's
+Python does. It keeps what the tangent rules need, drops what no output depends on, and frees each tangent after its last use.
+What double backward treats as constant (detach, no_grad) is constant here; what it cannot follow raises `Unsupported`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import BackwardCFunction
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from verify.curvature.kernels.tangents import CONSTANT, INNER, Call, Push, Unsupported, push_of
+
+aten = torch.ops.aten
+_OVERWRITTEN = {aten.relu_, aten.add_, aten.sub_, aten.copy_, aten.neg_, aten.masked_fill_}  # rules that need no old value
+_DETACHING = {Tensor.detach, torch.detach, Tensor.detach_, Tensor.data.__get__}  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One recorded operation: slots read and written, and the tensors that its rule keeps with their versions."""
+
+    name: str
+    push: Push
+    reads: tuple[int, ...]
+    writes: tuple[int | None, ...]
+    several: bool
+    kept: tuple[tuple[Tensor, int], ...]
+
+
+class _Watch(TorchFunctionMode):
+    """Tells the tape when the user's code itself detaches: autograd's own bookkeeping does so too, without meaning it.
+
+    Also writes global average pooling as the mean that it is: torch's own rewrites strides in place when channels come last.
+    """
+
+    def __init__(self, tape: "Tape") -> None:
+        super().__init__()
+        self.tape = tape
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if (
+            func in (F.adaptive_avg_pool2d, torch._C._nn.adaptive_avg_pool2d)
+            and len(args) == 2
+            and args[1] in (1, (1, 1), [1, 1])
+        ):
+            return args[0].mean((-2, -1), keepdim=True)
+        if func in _DETACHING:
+            before, self.tape.cut = self.tape.cut, True
+            try:
+                return func(*args, **(kwargs or {}))
+            finally:
+                self.tape.cut = before
+        return func(*args, **(kwargs or {}))
+
+
+class Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Records what is done with the watched tensors.
+
+    Attributes: forward, whether the model and the loss are being run (else their backward pass); cut, whether the user detaches.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.forward, self.cut = True, False
+        self._slots: Any = WeakTensorKeyDictionary()
+        self._shares: dict[int, StorageWeakRef] = {}
+        self._steps: list[_Step] = []
+        self._shared: dict[Any, tuple[Tensor, Tensor]] = {}
+        self._count = 0
+
+    def watch(self, tensor: Tensor) -> int:
+        """Declare a tensor active; its slot."""
+        self._slots[tensor] = slot = self._count
+        self._count += 1
+        return slot
+
+    def watcher(self) -> _Watch:
+        """The mode to enter beside the tape while the model's own Python runs."""
+        return _Watch(self)
+
+    def __torch_dispatch__(self, op: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
+        kwargs = kwargs or {}
+        active: list[int | tuple[int, int]] = []
+        reads: list[int] = []
+        for index, value in enumerate(args):
+            if isinstance(value, (list, tuple)):
+                for place, piece in enumerate(value):
+                    if (slot := self._slot(piece)) is not None:
+                        active.append((index, place))
+                        reads.append(slot)
+            elif (slot := self._slot(value)) is not None:
+                active.append(index)
+                reads.append(slot)
+        hidden = any(self._slot(value) is not None for value in kwargs.values())
+        inplace = op._schema.is_mutable and op.overloadpacket.__name__.endswith("_")
+        depends = bool(active) or hidden
+        ignored = self.cut or (self.forward and not torch.is_grad_enabled())
+        old = None
+        if inplace and depends and op.overloadpacket not in _OVERWRITTEN | CONSTANT:
+            old = args[0].clone()
+        out = op(*args, **kwargs)
+        several = isinstance(out, (tuple, list))
+        outs = tuple(out) if several else (out,)
+        if torch.Tag.nondeterministic_seeded in op.tags and isinstance(out, Tensor) and not out.is_contiguous():
+            raise Unsupported(f"{op} would draw other random numbers in this memory layout than in the usual one")
+        if not inplace:
+            self._note_views(args, outs)
+        if not depends:
+            return out
+        if ignored:
+            if inplace:
+                raise Unsupported(f"{op} under no_grad or on a detached tensor")
+            return out
+        if hidden or (op._schema.is_mutable and not inplace):
+            raise Unsupported(f"{op} with an active keyword argument or output")
+        recorded = op
+        if inplace:
+            if self._has_views(args[0]):
+                raise Unsupported(f"{op} writes to a tensor that has views")
+            recorded = _functional(op)
+            args = args if old is None else (old, *args[1:])
+        push = push_of(Call(recorded, args, kwargs, outs, tuple(active), self._shared))
+        if push is None:
+            if inplace:
+                self._slots.pop(out, None)
+            return out
+        inner = INNER.get(op.overloadpacket, ())
+        moving = [isinstance(v, Tensor) and v.is_floating_point() and n not in inner for n, v in enumerate(outs)]
+        writes = tuple(self.watch(v) if moves else None for v, moves in zip(outs, moving, strict=True))
+        # autograd counts a write once this function has returned
+        kept = tuple((t, t._version + (inplace and t is out)) for t in _tensors(push))
+        self._steps.append(_Step(str(op), push, tuple(reads), writes, several, kept))
+        return out
+
+    def _slot(self, value: Any) -> int | None:
+        if not isinstance(value, Tensor):
+            return None
+        slot: int | None = self._slots.get(value)
+        if self.forward and value.requires_grad:
+            if isinstance(value.grad_fn, BackwardCFunction):
+                raise Unsupported(f"a custom autograd.Function ({type(value.grad_fn).__name__}) has derivatives of its own")
+            if slot is None and torch.is_grad_enabled():
+                raise Unsupported("a tensor that requires grad came from outside the parameters")
+        return slot
+
+    def _note_views(self, args: tuple[Any, ...], outs: tuple[Any, ...]) -> None:
+        """Remember storages that several tensors share: a write through one of them would change the others unseen."""
+        given = {a.untyped_storage()._cdata for a in args if isinstance(a, Tensor)}
+        for value in outs:
+            if isinstance(value, Tensor) and value.untyped_storage()._cdata in given:
+                reference = StorageWeakRef(value.untyped_storage())  # type: ignore[no-untyped-call]
+                self._shares[reference.cdata] = reference
+
+    def _has_views(self, value: Tensor) -> bool:
+        reference = self._shares.get(value.untyped_storage()._cdata)
+        return reference is not None and not reference.expired()  # type: ignore[no-untyped-call]
+
+    def program(self, sources: Sequence[int], targets: Sequence[Tensor | None]) -> "Program":
+        """What carries tangents of the watched `sources` (slots) to those of `targets`; the tape is spent.
+
+        Errors: Unsupported where a kept tensor was overwritten later.
+        """
+        ends = [None if t is None else self._slots.get(t) for t in targets]
+        needed = {slot for slot in ends if slot is not None}
+        steps: list[_Step] = []
+        while self._steps:
+            step = self._steps.pop()
+            if needed.isdisjoint(step.writes):
+                continue
+            needed.update(step.reads)
+            for tensor, version in step.kept:
+                if tensor._version != version:
+                    raise Unsupported(f"an input of {step.name} was overwritten in place")
+            steps.append(step)
+        self._shared.clear()
+        return Program(tuple(sources), tuple(ends), steps[::-1], self._count)
+
+
+class Program:
+    """The recorded derivative at a fixed point: tangents in, tangents out. `bytes` is what it keeps alive."""
+
+    def __init__(self, sources: tuple[int, ...], targets: tuple[int | None, ...], steps: Sequence[_Step], slots: int) -> None:
+        self.sources, self.targets, self._slots = sources, targets, slots
+        storages = {s._cdata: s.nbytes() for step in steps for t, _ in step.kept for s in (t.untyped_storage(),)}
+        self.bytes: int = sum(storages.values())
+        last = {slot: n for n, step in enumerate(steps) for slot in (*step.reads, *(w for w in step.writes if w is not None))}
+        wanted = set(targets)
+        self._steps: list[tuple[Push, tuple[int, ...], Any, bool, tuple[int, ...]]] = [
+            (step.push, step.reads, step.writes if step.several else step.writes[0], step.several, dead)
+            for n, step in enumerate(steps)
+            for dead in (
+                tuple({s for s in (*step.reads, *(w for w in step.writes if w is not None)) if last[s] == n and s not in wanted}),
+            )
+        ]
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __call__(self, tangents: Sequence[Tensor]) -> list[Tensor | None]:
+        """One tangent for each source; None where a target does not move."""
+        values: list[Any] = [None] * self._slots
+        for slot, tangent in zip(self.sources, tangents, strict=True):
+            values[slot] = tangent
+        for push, reads, writes, several, dead in self._steps:
+            moved = push(*[values[r] for r in reads])
+            if several:
+                for slot, value in zip(writes, moved, strict=True):
+                    if slot is not None:
+                        values[slot] = value
+            else:
+                values[writes] = moved
+            del moved
+            for slot in dead:
+                values[slot] = None
+        return [None if slot is None else values[slot] for slot in self.targets]
+
+
+def _functional(op: Any) -> Any:
+    """The operation of which `op` is the in-place form."""
+    if op.overloadpacket is aten.copy_:
+        return op
+    packet = getattr(aten, op.overloadpacket.__name__[:-1], None)
+    found = None if packet is None else getattr(packet, op._overloadname, None)
+    if found is None:
+        raise Unsupported(f"{op} has no functional form")
+    return found
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """The tensors that a push keeps in its closure."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, (tuple, list)):
+        for piece in value:
+            yield from _tensors(piece)
+    elif isinstance(value, FunctionType):
+        for cell in value.__closure__ or ():
+            yield from _tensors(cell.cell_contents)

@@ -1,0 +1,511 @@
+"""Owns the extreme eigenvalues of a symmetric operator: Lanczos with full reorthogonalization, its bounds and its stopping rule.
+
+Notation: after k products V = (v_1 .. v_k) is an orthonormal basis of the Krylov space of the start g, T = V'HV, and
+H V = V T + v_{k+1} B e_k'. A Ritz pair (theta, V s) of T has the residual r = ||H V s - theta V s|| = ||B s_last||.
+
+What is guaranteed, and by what:
+- some eigenvalue of H lies in [theta - r, theta + r]: deterministic (Parlett 1998, theorem 4.5.1);
+- lambda_max >= theta_1, and the i-th largest eigenvalue >= theta_i: deterministic (Courant-Fischer, Cauchy);
+- lambda_max <= high with the stated probability over a Gaussian start g. For the top eigenvector u let xi = u'g, standard
+  normal. The projection of u on the Krylov space has length at most 1 and, with p_0, p_1, ... the orthonormal polynomials of
+  the Lanczos recurrence, components xi p_j(lambda_max) / ||g||, so
+
+      sum_{j <= k} p_j(lambda_max)^2 <= ||g||^2 / xi^2 <= ||g||^2 / t^2   unless |xi| < t.
+
+  Beyond theta_1 the left side grows with lambda, so its crossing with ||g||^2 / t^2, P(|xi| < t) = 1 - confidence, is an upper
+  bound. The only random event is |xi| < t: the bound holds at every k at once, hence also at a data-dependent stop.
+  The idea is that of Kuczynski and Wozniakowski (SIMAX 1992) and of Van Dorsselaer, Hochstenbach and Van der Vorst (SIMAX 2001),
+  who take the last polynomial alone; the sum over all of them (the Christoffel function) is the best that the data allow.
+  The start may lean towards directions s that are known beforehand, g + s in place of g: xi is then N(mu, 1), which lies within
+  (-t, t) no more often than N(0, 1) does, so the bound holds with ||g + s|| for ||g|| (Anderson 1955, in one dimension).
+- a block of b starts: the same from each column's own Krylov space; one of b independent |xi| is at least t unless all are smaller,
+  so P(|xi| < t) = (1 - confidence)^(1/b) and the largest of the b bounds holds.
+
+Rounding: all bounds are widened by `slack`, the departure of V'HV from the recurrence's pattern (zero for exact symmetric products)
+plus a multiple of the unit roundoff times the norm of T.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from scipy import stats
+from scipy.linalg import eigh_tridiagonal
+from torch import Tensor
+
+from verify.curvature.estimates import (
+    Estimate,
+    Floats,
+    Symmetric,
+    gaussian,
+    generator_of,
+    metered,
+    multiply,
+    one_of,
+    positive,
+    share,
+    whole_number,
+)
+
+Which = Literal["largest", "smallest", "magnitude"]
+Stop = Literal["interval", "residual", "ritz"]
+SOURCE = "Lanczos 1950; bounds: Parlett 1998, Van Dorsselaer et al. 2001"
+
+
+@dataclass(frozen=True)
+class Eigenpairs:
+    """The k wanted eigenvalues of an operator.
+
+    Attributes:
+        estimates: one for each eigenvalue, in the order asked for. The first interval holds the extreme eigenvalue itself with the
+            stated confidence; the others hold some eigenvalue, with certainty.
+        residuals: ||H v - theta v||, (k,).
+        ritz: whether each value is within tolerance by r^2 / gap with the gap to the next Ritz value: an indication, no bound.
+        vectors: unit vectors, (P, k); None unless asked for.
+        converged: whether the stopping rule was met within `max_products`.
+        asymmetry: largest entry of V'HV outside the pattern of the recurrence: 0 for an exact symmetric product.
+    """
+
+    estimates: tuple[Estimate, ...]
+    residuals: Floats
+    vectors: Tensor | None
+    converged: bool
+    asymmetry: float
+
+    @property
+    def values(self) -> Floats:
+        """The Ritz values, (k,)."""
+        return np.array([e.value for e in self.estimates])
+
+    def __getitem__(self, index: int) -> Estimate:
+        return self.estimates[index]
+
+    def __len__(self) -> int:
+        return len(self.estimates)
+
+
+class Krylov:
+    """A growing orthonormal basis V of block Krylov spaces with T = V'HV, (P, k b) and (k b, k b).
+
+    Attributes: T, symmetric; coupling, the last block B (b, b); norms, the lengths of the b start columns;
+    starts, their coordinates in the first block (b, b); asymmetry as in `Eigenpairs`; invariant, whether V spans an invariant
+    subspace, so that nothing was left of the last product.
+    """
+
+    def __init__(self, operator: Symmetric, start: Tensor) -> None:
+        self.operator, self.block = operator, start.shape[1]
+        self._chunks: list[Tensor] = []  # each (rows, P), filled from the top: growing copies nothing
+        self.size = 0
+        first, self.starts = self._orthonormal(start.clone())
+        self.T: Floats = np.zeros((0, 0))
+        self.coupling: Floats = np.zeros((self.block, self.block))
+        self.asymmetry, self.invariant = 0.0, False
+        self._next = first
+
+    @property
+    def roundoff(self) -> float:
+        """Unit roundoff of the products."""
+        return float(torch.finfo(self.operator.dtype).eps)
+
+    @property
+    def slack(self) -> float:
+        """By how much rounding and an asymmetric product may move a Ritz value."""
+        norm = float(np.abs(self.T).sum(axis=1).max(initial=0.0))
+        return self.asymmetry + 4 * self.roundoff * (math.sqrt(len(self.T)) + 1) * norm
+
+    @property
+    def floor(self) -> float:
+        """A remainder of a product that is no longer than this is rounding."""
+        return 32 * self.roundoff * float(np.abs(self.T).sum(axis=1).max(initial=0.0)) if self.size else 0.0
+
+    def grow(self) -> None:
+        """One block product more."""
+        block = self._next
+        columns = block.shape[1]
+        self._store(block)
+        old, new = self.size - columns, self.size
+        product = multiply(self.operator, block)
+        coefficients = self._remove(product)
+        below = self.coupling if old else np.zeros((0, columns))
+        expected = np.zeros((old, columns))
+        if old:
+            expected[old - below.shape[1] :] = below.T
+            self.asymmetry = max(self.asymmetry, float(np.abs(coefficients[:old] - expected).max()))
+        diagonal = coefficients[old:]
+        self.asymmetry = max(self.asymmetry, float(np.abs(diagonal - diagonal.T).max()) / 2)
+        grown = np.zeros((new, new))
+        grown[:old, :old] = self.T
+        grown[:old, old:], grown[old:, :old] = expected, expected.T
+        grown[old:, old:] = (diagonal + diagonal.T) / 2
+        self.T = grown
+        self._remove(product)
+        self._next, self.coupling = self._orthonormal(product)
+        self.invariant = self._next.shape[1] == 0 or self.size >= self.operator.shape[0]
+
+    def restart(self, fresh: Tensor) -> bool:
+        """Go on from an invariant subspace with fresh directions; False if there are none left."""
+        for _ in range(2):
+            self._remove(fresh)
+        scale = self.roundoff * math.sqrt(self.operator.shape[0])
+        self._next, _ = self._orthonormal(fresh, scale)
+        self.coupling = np.zeros((self._next.shape[1], self.coupling.shape[1]))
+        self.invariant = self._next.shape[1] == 0
+        return not self.invariant
+
+    def combine(self, weights: Floats) -> Tensor:
+        """V s for the columns s of `weights` (k b, c), (P, c)."""
+        parts, done = None, 0
+        for rows in self._filled():
+            some = torch.as_tensor(weights[done : done + len(rows)], dtype=rows.dtype, device=rows.device)
+            parts = rows.T @ some if parts is None else parts.addmm_(rows.T, some)
+            done += len(rows)
+        if parts is None:
+            raise ValueError("the Krylov space is empty; expected at least one product")
+        return parts
+
+    def _filled(self) -> list[Tensor]:
+        out, left = [], self.size
+        for chunk in self._chunks:
+            out.append(chunk[: min(left, len(chunk))])
+            left -= len(out[-1])
+        return [rows for rows in out if len(rows)]
+
+    def _store(self, block: Tensor) -> None:
+        for column in block.T:
+            capacity = sum(len(c) for c in self._chunks)
+            if self.size == capacity:
+                self._chunks.append(torch.empty(8, len(column), dtype=column.dtype, device=column.device))
+                capacity += 8
+            self._chunks[-1][self.size - capacity] = column
+            self.size += 1
+
+    def _remove(self, block: Tensor) -> Floats:
+        """Subtract the projection on V in place; its coordinates, (k b, c)."""
+        found = []
+        for rows in self._filled():
+            part = rows @ block
+            block.addmm_(rows.T, part, alpha=-1)
+            found.append(part.double().cpu().numpy())
+        return np.concatenate(found) if found else np.zeros((0, block.shape[1]))
+
+    def _orthonormal(self, block: Tensor, floor: float | None = None) -> tuple[Tensor, Floats]:
+        """Orthonormal columns Q and R with block = Q R; directions that are nothing but rounding are left out of Q."""
+        least = self.floor if floor is None else floor
+        kept: list[Tensor] = []
+        R = np.zeros((0, block.shape[1]))
+        for index in range(block.shape[1]):
+            column = block[:, index].clone()
+            row = np.zeros(len(kept))
+            for _ in range(2):
+                for place, unit in enumerate(kept):
+                    along = torch.dot(unit, column)
+                    column.sub_(unit, alpha=float(along))
+                    row[place] += float(along)
+            length = float(torch.linalg.vector_norm(column))
+            R[:, index] = row
+            if length > least:
+                column.div_(length)
+                if self.size and length < 1e5 * self.floor:  # a short remainder is partly rounding along V until that is removed
+                    remainder = column[:, None]
+                    self._remove(remainder)
+                    column = remainder[:, 0].div(float(torch.linalg.vector_norm(remainder)))
+                kept.append(column)
+                R = np.vstack([R, np.zeros((1, block.shape[1]))])
+                R[-1, index] = length
+        return (torch.stack(kept, dim=1) if kept else block[:, :0]), R
+
+
+def probability_quantile(confidence: float, columns: int = 1) -> float:
+    """t with P(every one of `columns` independent |N(0, 1)| < t) = 1 - confidence."""
+    return float(stats.norm.ppf(0.5 + 0.5 * (1 - confidence) ** (1 / columns)))
+
+
+def jacobi(T: Floats, start: Floats, steps: int) -> tuple[Floats, Floats, Floats]:
+    """Lanczos on the small matrix T from `start`: diagonal (k,), the off-diagonals after each step (k,), the last vector, k <= steps."""
+    alphas, betas, basis = [], [], [start / np.linalg.norm(start)]
+    scale = float(np.abs(T).sum(axis=1).max(initial=0.0))
+    while True:
+        product = T @ basis[-1]
+        alphas.append(float(basis[-1] @ product))
+        for _ in range(2):
+            product = product - np.array(basis).T @ (np.array(basis) @ product)
+        betas.append(float(np.linalg.norm(product)))
+        if len(alphas) >= steps or betas[-1] <= 1e-13 * scale:
+            return np.array(alphas), np.array(betas), basis[-1]
+        basis.append(product / betas[-1])
+
+
+def excluded(alphas: Floats, betas: Floats, ratio: float, value: float) -> bool:
+    """Whether value lies beyond the largest Ritz value with sum_{j <= k} p_j(value)^2 > ratio.
+
+    alphas (k,) and betas (k,) > 0 are the recurrence beta_{j+1} p_{j+1} = (lambda - alpha_{j+1}) p_j - beta_j p_{j-1} with p_0 = 1. If
+    so for one value, then for all above it.
+    """
+    # q_j = p_j / p_{j-1} is positive beyond the top Ritz value: no overflow, only sums of logarithms
+    log_p, log_total, log_ratio, quotient, before = 0.0, 0.0, math.log(ratio), math.inf, 0.0
+    found = log_total > log_ratio
+    for a, b in zip(alphas.tolist(), betas.tolist(), strict=True):
+        pull = value - a - before / quotient
+        if pull <= 0:  # not beyond the top Ritz value
+            return False
+        if not found:
+            log_p += math.log(pull) - math.log(b)
+            high, low = max(log_total, 2 * log_p), min(log_total, 2 * log_p)
+            log_total = high + math.log1p(math.exp(low - high))
+            found = log_total > log_ratio
+        quotient, before = pull / b, b
+    return found
+
+
+def christoffel_bound(alphas: Floats, betas: Floats, ratio: float) -> float:
+    """The lambda above the largest Ritz value from which on `excluded` holds; that Ritz value itself for a last beta of 0."""
+    top = float(_ritz(alphas, betas)[-1])
+    if betas[-1] <= 0:
+        return top
+    reach = 1e-3 * max(abs(top), float(betas.max()))
+    low = 0.0
+    while not excluded(alphas, betas, ratio, top + reach):
+        low, reach = reach, 2 * reach
+        if not math.isfinite(top + reach):
+            return math.inf
+    high = reach
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if excluded(alphas, betas, ratio, top + middle) else (middle, high)
+    return top + high
+
+
+def _ritz(alphas: Floats, betas: Floats) -> Floats:
+    return np.asarray(eigh_tridiagonal(alphas, betas[:-1], eigvals_only=True)) if len(alphas) > 1 else np.asarray(alphas)
+
+
+class _Bounds:
+    """Outer bounds of a Krylov space's operator, valid together with a given probability."""
+
+    def __init__(self, krylov: Krylov, norms: Floats, confidence: float | None) -> None:
+        self.krylov, self.norms, self.confidence = krylov, norms, confidence
+        self.closed = 0  # T's size when the first space closed: what a restart adds says nothing about the start's polynomials
+
+    def _recurrences(self, sign: float) -> list[tuple[Floats, Floats, float]]:
+        """Of each start column: its recurrence under sign * H as `christoffel_bound` takes it, and its length."""
+        k = self.krylov
+        size = self.closed or len(k.T)
+        closed = bool(self.closed) or k.invariant
+        T = sign * k.T[:size, :size]
+        if k.block == 1:
+            last = k.floor if closed else float(k.coupling[0, 0])  # a remainder was called zero below the floor, not at zero
+            return [(np.diag(T).copy(), np.append(np.abs(np.diag(T, 1)), last), float(self.norms[0]))]
+        found = []
+        for column in range(k.block):
+            start = np.zeros(size)
+            start[: len(k.starts)] = k.starts[:, column]
+            alphas, betas, vector = jacobi(T, start, size if closed else size // k.block)
+            outside = 0.0 if closed else float(np.linalg.norm(k.coupling @ vector[size - k.coupling.shape[1] :]))
+            betas[-1] = max(math.hypot(betas[-1], outside), k.floor)
+            found.append((alphas, betas, float(self.norms[column])))
+        return found
+
+    def within(self, sign: float, confidence: float, value: float) -> bool:
+        """Whether `outer` is at most that value: one look instead of a search."""
+        if self.confidence is None:
+            return False
+        t, slack = probability_quantile(confidence, self.krylov.block), self.krylov.slack
+        return all(
+            float(_ritz(a, b)[-1]) <= value - slack if b[-1] <= 0 else excluded(a, b, (norm / t) ** 2, value - slack)
+            for a, b, norm in self._recurrences(sign)
+        )
+
+    def outer(self, sign: float, confidence: float) -> float:
+        """An upper bound of the largest eigenvalue of sign * H with that confidence; inf without a random start."""
+        if self.confidence is None:
+            return math.inf
+        t = probability_quantile(confidence, self.krylov.block)
+        bounds = [christoffel_bound(a, b, (norm / t) ** 2) for a, b, norm in self._recurrences(sign)]
+        top = float(np.linalg.eigvalsh(sign * self.krylov.T)[-1])
+        return max(*bounds, top) + self.krylov.slack
+
+
+def eigenvalues(
+    operator: Symmetric,
+    k: int = 1,
+    *,
+    which: Which = "largest",
+    tolerance: float = 0.01,
+    confidence: float = 0.995,
+    stop: Stop = "interval",
+    block: int = 1,
+    max_products: int | None = None,
+    start: Tensor | None = None,
+    lean: bool | None = None,
+    seed: int = 0,
+    vectors: bool = False,
+) -> Eigenpairs:
+    """The k largest, smallest or largest-in-modulus eigenvalues with bounds (derived at the head of this module).
+
+    The first interval holds the extreme eigenvalue with probability `confidence` over the random start (its inner end, the Ritz
+    value, is deterministic); the i-th, i > 1, is [theta_i - r_i, theta_i + r_i] and holds some eigenvalue with certainty.
+    Eigenvalues of multiplicity above `block` are seen once.
+
+    Args:
+        confidence: of the first interval. The bound is sharp: a start with |xi| < t does mislead it about once in 1 / (1 - confidence)
+            runs; raising it costs little (a further product or so where the spectrum has outliers).
+        tolerance: relative. `stop` says which error must be below it:
+            "interval": the interval's reach, |bound - theta| <= tolerance |theta|; a proof at the stated confidence;
+            "residual": the residual, r <= tolerance |theta|: an eigenvalue is that near, it need not be the extreme one;
+            "ritz": r^2 / gap, with the gap between Ritz values: the fewest products, an indication only, which a start nearly
+            orthogonal to the top eigenvector deceives. The interval that is returned is as honest as ever, maybe wider than the
+            tolerance.
+        block: vectors multiplied at a time.
+        max_products: stop there, converged or not; default 100 + 20 k.
+        start: (P,) or (P, block), used instead of a random start; the outer bound is then infinite.
+        lean: add to the random start the operator's own `directions`, each as long as it, where it has some (one forward and two
+            backward passes). Outliers are found in fewer products; proving that nothing lies above them takes more, since a start
+            that holds much of the top eigenvector says less about its neighbours. None: only if `stop` asks for no proof. Never
+            for the smallest.
+    Errors: ValueError for settings out of range, a product that is not finite, k above P.
+    """
+    size, block = operator.shape[0], min(whole_number("block", block), operator.shape[0])
+    whole_number("k", k)
+    if k > size:
+        raise ValueError(f"k must be at most the operator's size {size}, got {k}")
+    positive("tolerance", tolerance)
+    share("confidence", confidence)
+    one_of("which", which, ("largest", "smallest", "magnitude"))
+    one_of("stop", stop, ("interval", "residual", "ritz"))
+    budget = min(size, whole_number("max_products", 100 + 20 * k if max_products is None else max_products))
+    generator = generator_of(seed)
+    with metered(operator) as meter:
+        first = gaussian(operator, block, generator) if start is None else _given(operator, start, block)
+        leans = stop != "interval" if lean is None else lean
+        hints = _directions(operator) if start is None and leans and which != "smallest" else []
+        for place, hint in enumerate(hints):
+            first[:, place % block].add_(hint, alpha=math.sqrt(len(hint)))
+        krylov = Krylov(operator, first)
+        norms = torch.linalg.vector_norm(first.double(), dim=0).cpu().numpy()
+        bounds = _Bounds(krylov, norms, None if start is not None else confidence)
+        done = False
+        while True:
+            krylov.grow()
+            if krylov.invariant and not bounds.closed:
+                bounds.closed = len(krylov.T)
+            found = _select(krylov, k, which)
+            complete = krylov.size >= size
+            done = found is not None and (complete or found.met(bounds, stop, tolerance))
+            spent = krylov.size + min(block, size - krylov.size) > budget
+            if done or spent:
+                if found is not None:
+                    break
+                raise ValueError(f"max_products must be at least k = {k} to see that many eigenvalues, got {budget}")
+            if krylov.invariant and not krylov.restart(gaussian(operator, block, generator)):
+                found = _select(krylov, min(k, krylov.size), which)
+                done = True
+                break
+        if found is None:
+            raise ValueError(f"k must be at most the number of eigenvalues {krylov.size}, got {k}")
+        estimates = []
+        for place in range(len(found.values)):
+            low, high, sure = found.interval(bounds, place)
+            estimates.append(
+                meter.estimate(
+                    float(found.values[place]),
+                    low,
+                    high,
+                    sure,
+                    seed=None if start is not None else seed,
+                    gradients=float(len(hints)),
+                    method=f"{'block ' if block > 1 else ''}Lanczos, {which}, stop on {stop}",
+                    source=SOURCE,
+                    rests_on=(
+                        "inner end: Rayleigh quotient, certain; outer end: Gaussian start"
+                        if place == 0
+                        else "some eigenvalue lies in it: residual, certain"
+                    ),
+                )
+            )
+        unit = krylov.combine(found.weights) if vectors else None
+    return Eigenpairs(tuple(estimates), found.residuals, unit, bool(done), krylov.asymmetry)
+
+
+def _directions(operator: Symmetric) -> list[Tensor]:
+    found = getattr(operator, "directions", None)
+    return list(found().to(dtype=operator.dtype, device=operator.device).T) if found else []
+
+
+def _given(operator: Symmetric, start: Tensor, block: int) -> Tensor:
+    vector = start.detach()[:, None] if start.ndim == 1 else start.detach()
+    if vector.shape != (operator.shape[0], block):
+        raise ValueError(f"start must have shape ({operator.shape[0]}, {block}), got {tuple(start.shape)}")
+    if not bool(torch.isfinite(vector).all()) or not bool(vector.any()):
+        raise ValueError("start must be finite and not zero")
+    return vector.to(dtype=operator.dtype, device=operator.device)
+
+
+@dataclass(frozen=True)
+class _Selection:
+    """Wanted Ritz pairs: values (k,), residuals (k,), gaps to the nearest other Ritz value (k,), weights (size, k)."""
+
+    values: Floats
+    residuals: Floats
+    gaps: Floats
+    weights: Floats
+    which: str
+    slack: float
+
+    def ends(self, confidence: float) -> list[tuple[float, float]]:
+        """Signs of the ends of the spectrum that bound the first value, each with the confidence it must hold with."""
+        if self.which == "magnitude":  # both must hold
+            return [(1.0, (1 + confidence) / 2), (-1.0, (1 + confidence) / 2)]
+        return [(1.0 if self.which == "largest" else -1.0, confidence)]
+
+    @property
+    def sign(self) -> float:
+        """Of the end that the first value lies at."""
+        return 1.0 if self.which == "largest" or (self.which == "magnitude" and self.values[0] >= 0) else -1.0
+
+    def interval(self, bounds: _Bounds, place: int) -> tuple[float, float, float | None]:
+        """Low, high and the confidence of the interval of that value."""
+        value, reach = float(self.values[place]), float(self.residuals[place]) + self.slack
+        if place:
+            return value - reach, value + reach, None
+        inner = self.sign * value - self.slack  # whatever the start was
+        confidence = bounds.confidence
+        outer = math.inf if confidence is None else max(bounds.outer(sign, sure) for sign, sure in self.ends(confidence))
+        return (inner, outer, confidence) if self.sign > 0 else (-outer, -inner, confidence)
+
+    def met(self, bounds: _Bounds, stop: str, tolerance: float) -> bool:
+        """Whether every value is within the tolerance by the stopping rule."""
+        for place, value in enumerate(self.values):
+            residual = float(self.residuals[place])
+            allowed = max(tolerance * abs(float(value)), 4 * self.slack)
+            if stop == "interval" and place == 0 and bounds.confidence is not None:
+                limit = self.sign * float(value) + allowed
+                if not all(bounds.within(sign, sure, limit) for sign, sure in self.ends(bounds.confidence)):
+                    return False
+                continue
+            gap = float(self.gaps[place])
+            error = min(residual, residual**2 / gap) if stop == "ritz" and gap > 0 else residual
+            if error > allowed:
+                return False
+        return True
+
+
+def _select(krylov: Krylov, k: int, which: str) -> _Selection | None:
+    """The wanted Ritz pairs; None while there are fewer than k, or fewer than two to tell a gap from (unless the space is closed)."""
+    if krylov.size < k or (krylov.size == k and krylov.size < krylov.operator.shape[0] and not krylov.invariant):
+        return None
+    values, weights = np.linalg.eigh(krylov.T)
+    order = {"largest": np.argsort(-values), "smallest": np.argsort(values), "magnitude": np.argsort(-np.abs(values))}[which][:k]
+    coupling, tail = krylov.coupling, weights[len(weights) - krylov.coupling.shape[1] :]
+    residuals = np.zeros(len(values)) if krylov.invariant else np.linalg.norm(coupling @ tail, axis=0)
+    spread = np.abs(values[order][:, None] - values[None, :])
+    spread[np.arange(len(order)), order] = np.inf
+    # a gap to a neighbour that is itself uncertain by its residual is no gap
+    gaps = (spread - residuals[None, :]).min(axis=1) if len(values) > 1 else np.full(len(order), np.inf)
+    return _Selection(values[order], residuals[order], np.maximum(gaps, 0.0), weights[:, order], which, krylov.slack)
+
+
+def lambda_max(operator: Symmetric, *, tolerance: float = 0.01, **settings: Any) -> Estimate:
+    """The largest eigenvalue with its interval; settings as for `eigenvalues`."""
+    return eigenvalues(operator, 1, which="largest", tolerance=tolerance, **settings)[0]

@@ -1,0 +1,430 @@
+"""Owns what is differentiated: a model, a loss, its data and a choice of parameters, checked once, with every error named.
+
+    L(theta) = sum_b w_b loss(model(x_b; theta), y_b),   w_b = n_b / n for reduction "mean", 1 for "sum",
+
+so that batches of unequal size give the mean over all n samples. In a process group every rank holds its own batches, n counts the
+samples of all ranks, and sums over the batches run over all ranks.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+Mode = Literal["eval", "train"]
+Reduction = Literal["mean", "sum"]
+Loss = Callable[[Any, Any], Tensor]
+Parameters = str | nn.Module | nn.Parameter | Sequence[str | nn.Module | nn.Parameter] | None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch: what the model takes, what the loss compares with, its number of samples, its weight and its place in the data."""
+
+    inputs: Any
+    targets: Any
+    samples: int
+    weight: float
+    index: int
+
+
+class Problem:
+    """A loss as a function of some of a model's parameters.
+
+    Args:
+        model: any module. Its parameters are read where they stand; its buffers are never written, its flags are put back.
+        loss: (outputs, targets) -> scalar; the mean over the batch (reduction "mean") or the sum over it ("sum").
+        data: one (inputs, targets) pair, or any re-iterable of such pairs. Inputs are a tensor, or a tuple or mapping of arguments.
+        parameters: names, prefixes of names ("layer1"), modules or parameters; all that require grad if None.
+        mode: "eval", or "train": batch norm uses each batch's own statistics, dropout masks are drawn once from `seed` and the
+            batch's place, the same for every product.
+    Attributes:
+        names, tensors: the chosen parameters in the model's order; flat vectors of length `size` follow this order.
+        samples: n, over all ranks.
+    Errors: TypeError or ValueError naming the culprit: an empty or one-shot `data`, integer or frozen parameters, mixed dtypes or
+        devices, a loss that is not a finite scalar or does not depend on the parameters.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: Loss,
+        data: Any,
+        parameters: Parameters = None,
+        *,
+        mode: Mode = "eval",
+        reduction: Reduction = "mean",
+        seed: int = 0,
+    ) -> None:
+        if not isinstance(model, nn.Module):
+            raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+        if not callable(loss):
+            raise TypeError(f"loss must be callable as loss(outputs, targets), got {type(loss).__name__}")
+        for name, value, known in (("mode", mode, get_args(Mode)), ("reduction", reduction, get_args(Reduction))):
+            if value not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+            raise ValueError(f"seed must be a whole number of at least 0, got {seed!r}")
+        self.model, self.loss_function, self.mode, self.reduction, self.seed = model, loss, mode, reduction, seed
+        chosen = _choose(model, parameters)
+        self.names, self.tensors = tuple(chosen), tuple(chosen.values())
+        self.dtype, self.device = _common(chosen)
+        self.shapes = tuple(p.shape for p in self.tensors)
+        self.sizes = tuple(p.numel() for p in self.tensors)
+        self.size = sum(self.sizes)
+        self._chosen = frozenset(self.names)
+        self._watched = (*model.parameters(), *model.buffers())
+        self._data, self.pair = data, _is_pair(data)
+        self.samples = self._count()
+        self.mean = reduction == "mean"
+
+    # ------------------------------------------------------------------------------------------------------------------ data
+
+    def batches(self) -> Iterator[Batch]:
+        """This rank's batches. Errors: those of the class."""
+        seen = 0
+        for index, (inputs, targets) in enumerate(self._pairs()):
+            if index == 0 and self.mode == "train" and not _same((inputs, targets), self._first):
+                raise ValueError("data must give the same batches at each pass in mode 'train', where they matter: shuffle=False")
+            count = _samples(inputs, targets, index)
+            seen += count
+            yield Batch(inputs, targets, count, count / self.samples if self.mean else 1.0, index)
+        if seen != self._local:
+            raise ValueError(f"data must give the same samples at each pass, got {self._local} at first and {seen} now")
+
+    def _pairs(self) -> Iterator[tuple[Any, Any]]:
+        each = [self._data] if self.pair else self._data
+        for index, batch in enumerate(each):
+            if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+                raise TypeError(f"data must give (inputs, targets) pairs, batch {index} is {_brief(batch)}")
+            self._check(batch[0], index)
+            yield batch[0], batch[1]
+
+    def _check(self, inputs: Any, index: int) -> None:
+        for tensor in _tensors_of(inputs):
+            if tensor.device != self.device:
+                raise ValueError(
+                    f"data and parameters must be on one device: batch {index} on {tensor.device}, model on {self.device}"
+                )
+            if tensor.is_floating_point() and tensor.dtype != self.dtype:
+                raise ValueError(
+                    f"data and parameters must have one dtype: batch {index} has {tensor.dtype}, model has {self.dtype}"
+                )
+
+    def _count(self) -> int:
+        if not self.pair:
+            if not isinstance(self._data, Iterable):
+                raise TypeError(f"data must be an (inputs, targets) pair or an iterable of them, got {_brief(self._data)}")
+            if iter(self._data) is self._data:
+                raise TypeError("data must be re-iterable, like a list or a DataLoader: a generator is used up after one product")
+        self._local = 0
+        self._first: tuple[Any, Any] = (None, None)
+        for index, pair in enumerate(self._pairs()):
+            if index == 0 and self.mode == "train":
+                self._first = pair
+            self._local += _samples(*pair, index)
+        total = self._local
+        if distributed():
+            count = torch.tensor([total], dtype=torch.int64, device=self.device)
+            torch.distributed.all_reduce(count)
+            total = int(count)
+        if total == 0:
+            raise ValueError("data must hold at least one sample, got none (an empty loader?)")
+        return total
+
+    # ------------------------------------------------------------------------------------------------------------ evaluation
+
+    @contextmanager
+    def prepared(self, batch: Batch) -> Iterator[dict[str, Tensor]]:
+        """Within the block the model is in `mode` and random numbers are this batch's own; yields buffers that may be written.
+
+        In training mode normalizations do not track running statistics: they use each batch's own and write nothing.
+        """
+        flags = [(module, module.training) for module in self.model.modules()]
+        tracking: list[Any] = [m for m, _ in flags if getattr(m, "track_running_stats", False) is True]
+        if self.mode == "eval":
+            tracking = []
+        devices = [self.device] if self.device.type == "cuda" else []
+        try:
+            for module, _ in flags:
+                module.training = self.mode == "train"
+            for module in tracking:
+                module.track_running_stats = False
+            with torch.random.fork_rng(devices=devices, enabled=self.mode == "train"):
+                if self.mode == "train":
+                    rank = torch.distributed.get_rank() if distributed() else 0
+                    torch.manual_seed((self.seed * 1_000_003 + batch.index * 65_537 + rank) % 2**63)
+                buffers = dict(self.model.named_buffers())
+                yield {k: b.clone() for k, b in buffers.items()} if self.mode == "train" else buffers
+        finally:
+            for module, training in flags:
+                module.training = training
+            for module in tracking:
+                module.track_running_stats = True
+
+    def outputs(self, tensors: Sequence[Tensor], buffers: Mapping[str, Tensor], batch: Batch) -> Any:
+        """The model's outputs with `tensors` in place of the chosen parameters; call it within `prepared`."""
+        inputs = batch.inputs
+        args, kwargs = ((inputs,), None) if not isinstance(inputs, (tuple, list, Mapping)) else (inputs, None)
+        if isinstance(inputs, Mapping):
+            args, kwargs = (), dict(inputs)
+        # the other parameters are constants: detached, so that nothing is recorded for them
+        fixed = {n: p.detach() for n, p in self.model.named_parameters() if n not in self._chosen}
+        return functional_call(
+            self.model, {**fixed, **dict(zip(self.names, tensors, strict=True)), **buffers}, tuple(args), kwargs
+        )
+
+    def compare(self, outputs: Any, batch: Batch) -> Tensor:
+        """The batch's loss, a checked scalar."""
+        value = self.loss_function(outputs, batch.targets)
+        if not isinstance(value, Tensor) or value.numel() != 1:
+            shape = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else _brief(value)
+            raise ValueError(f"loss must return a scalar tensor, got {shape}")
+        return value.reshape(())
+
+    def batch_loss(self, tensors: Sequence[Tensor], buffers: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        """The batch's loss as a function of the chosen parameters; call it within `prepared`."""
+        return self.compare(self.outputs(tensors, buffers, batch), batch)
+
+    def leaves(self) -> list[Tensor]:
+        """The chosen parameters at their present values, as leaves of a fresh graph."""
+        return [p.detach().requires_grad_() for p in self.tensors]
+
+    def check_loss(self, value: Tensor, batch: Batch) -> Tensor:
+        """The loss itself; ValueError unless it is finite and depends on the parameters."""
+        if not value.requires_grad:
+            raise ValueError("loss must depend on the chosen parameters by differentiable operations, it has no grad")
+        if not bool(torch.isfinite(value.detach())):
+            raise ValueError(f"loss must be finite, it is {float(value.detach())} at batch {batch.index}")
+        return value
+
+    def loss(self) -> float:
+        """L at the present parameters."""
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        with torch.no_grad():
+            for batch in self.batches():
+                with self.prepared(batch) as buffers:
+                    total += batch.weight * self.batch_loss([p.detach() for p in self.tensors], buffers, batch).double()
+        return float(reduced(total))
+
+    def gradient(self) -> Tensor:
+        """The gradient of L, (P,)."""
+        total = torch.zeros(self.size, dtype=self.dtype, device=self.device)
+        for batch in self.batches():
+            with torch.enable_grad(), self.prepared(batch) as buffers:
+                leaves = self.leaves()
+                value = self.check_loss(self.batch_loss(leaves, buffers, batch), batch)
+                grads = torch.autograd.grad(value, leaves, allow_unused=True)
+            total.add_(self.flatten(grads), alpha=batch.weight)
+        return reduced(total)
+
+    def directions(self) -> Tensor:
+        """Where large curvature tends to lie: the gradient, and J' C e, which moves all outputs together, as unit columns (P, c <= 2).
+
+        C is the Hessian of the loss in the outputs and e the outputs' direction that it bends most on average; near a fit
+        H ~ J' C J, whose top eigenvectors lie in the range of J'. A hint and no more: what is not to be had is left out.
+        Costs one forward and two backward passes.
+        """
+        return self.joined((self.batch_directions(batch), batch) for batch in self.batches())
+
+    def joined(self, parts: Iterable[tuple[Tensor, Batch]]) -> Tensor:
+        """Unit columns from each batch's rows (2, P)."""
+        sums = torch.zeros(2, self.size, dtype=self.dtype, device=self.device)
+        for part, batch in parts:
+            sums.add_(part, alpha=batch.weight)
+        lengths = torch.linalg.vector_norm(reduced(sums), dim=1).tolist()
+        kept = [row / length for row, length in zip(sums, lengths, strict=True) if 0 < length < math.inf]
+        return torch.stack(kept, dim=1) if kept else sums.T[:, :0]
+
+    def batch_directions(self, batch: Batch) -> Tensor:
+        """One batch's gradient and J' C e, rows (2, P); 0 where there is none."""
+        with torch.enable_grad(), self.prepared(batch) as buffers:
+            leaves = self.leaves()
+            outputs = self.outputs(leaves, buffers, batch)
+            value = self.check_loss(self.compare(outputs, batch), batch)
+            pull = self._common_pull(outputs, batch)
+            grads = torch.autograd.grad(value, leaves, retain_graph=pull is not None, allow_unused=True)
+            common = [None] * len(leaves) if pull is None else torch.autograd.grad(outputs, leaves, pull, allow_unused=True)
+        return torch.stack([self.flatten(grads), self.flatten(common)])
+
+    def _common_pull(self, outputs: Any, batch: Batch) -> Tensor | None:
+        """C e in the outputs' shape; None for outputs that are no single tensor or a loss without second derivatives in them."""
+        if not isinstance(outputs, Tensor) or not outputs.requires_grad:
+            return None
+        z = outputs.detach().requires_grad_()
+        slope = torch.autograd.grad(self.compare(z, batch), z, create_graph=True, allow_unused=True)[0]
+        if slope is None or not slope.requires_grad:
+            return None
+        start = torch.randn(z.shape[1:], generator=torch.Generator().manual_seed(0)).to(z)
+        e = start = start if z.ndim > 1 else torch.ones_like(start)
+        pull = torch.zeros_like(z)
+        for _ in range(8):  # power iteration on the mean of C: a rough direction will do
+            bent = torch.autograd.grad(slope, z, e.expand_as(z), retain_graph=True, allow_unused=True)[0]
+            if bent is None:
+                return None
+            pull, e = bent, bent.sum(0)
+            length = torch.linalg.vector_norm(e)
+            if z.ndim == 1 or not float(length) > 0:
+                break
+            e = e / length
+        return pull if float((e * start).sum()) >= 0 else -pull  # one sign for all batches
+
+    # --------------------------------------------------------------------------------------------------------------- vectors
+
+    def flatten(self, pieces: Sequence[Tensor | None]) -> Tensor:
+        """One tensor a parameter -> (P,); None counts as zero."""
+        return torch.cat([
+            torch.zeros(n, dtype=self.dtype, device=self.device) if p is None else p.reshape(-1)
+            for p, n in zip(pieces, self.sizes, strict=True)
+        ])  # fmt: skip
+
+    def unflatten(self, vector: Tensor) -> list[Tensor]:
+        """(P,) -> one view a parameter, in its shape; (k, P) -> (k, *shape) each."""
+        front = vector.shape[:-1]
+        pieces = torch.split(vector, list(self.sizes), dim=-1)
+        return [piece.reshape(*front, *shape) for piece, shape in zip(pieces, self.shapes, strict=True)]
+
+    def named(self, vector: Tensor) -> dict[str, Tensor]:
+        """(P,) -> {name of the parameter: its part of the vector, in its shape}."""
+        return dict(zip(self.names, self.unflatten(self.check_vector(vector)), strict=True))
+
+    def slices(self) -> dict[str, slice]:
+        """Where each parameter stands in a flat vector."""
+        out, start = {}, 0
+        for name, n in zip(self.names, self.sizes, strict=True):
+            out[name] = slice(start, start + n)
+            start += n
+        return out
+
+    def check_vector(self, vector: Tensor, what: str = "vector") -> Tensor:
+        """The vector itself; TypeError or ValueError unless it is a finite (P,) tensor of the parameters' dtype and device."""
+        return self._checked(vector, what, 1)
+
+    def check_block(self, block: Tensor) -> Tensor:
+        """The same for (P, k)."""
+        return self._checked(block, "block", 2)
+
+    def _checked(self, value: Tensor, what: str, ndim: int) -> Tensor:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{what} must be a torch.Tensor, got {type(value).__name__}")
+        if value.ndim != ndim or value.shape[0] != self.size or 0 in value.shape:
+            wanted = f"({self.size},)" if ndim == 1 else f"({self.size}, k) with k >= 1"
+            raise ValueError(f"{what} must have shape {wanted}, one entry a parameter, got {tuple(value.shape)}")
+        if value.dtype != self.dtype or value.device != self.device:
+            raise ValueError(
+                f"{what} must be {self.dtype} on {self.device} like the parameters, got {value.dtype} on {value.device}"
+            )
+        # a sum is NaN or infinite if an entry is; the other way round only by overflow
+        if not math.isfinite(float(value.sum())) and not bool(torch.isfinite(value).all()):
+            raise ValueError(f"{what} must be finite, it holds NaN or infinity")
+        return value.detach()
+
+    def versions(self) -> list[int]:
+        """Changes whenever a parameter or buffer of the model is written in place."""
+        return [t._version for t in self._watched]
+
+
+def distributed() -> bool:
+    """Whether this process is one of several that share the data."""
+    return torch.distributed.is_available() and torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1
+
+
+def reduced(value: Tensor) -> Tensor:
+    """The sum over all ranks, in place; the value itself in a single process."""
+    if distributed():
+        torch.distributed.all_reduce(value)
+    return value
+
+
+def _choose(model: nn.Module, wanted: Parameters) -> dict[str, nn.Parameter]:
+    everything = dict(model.named_parameters())
+    if not everything:
+        raise ValueError(f"model must have parameters, {type(model).__name__} has none")
+    if wanted is None:
+        chosen = {n: p for n, p in everything.items() if p.requires_grad}
+        if not chosen:
+            raise ValueError("model must have parameters that require grad, all are frozen")
+        return _floating(chosen)
+    picked: set[str] = set()
+    for item in [wanted] if isinstance(wanted, (str, nn.Module, Tensor)) else wanted:
+        if isinstance(item, str):
+            found = {n for n in everything if n == item or n.startswith(f"{item}.")}
+        elif isinstance(item, nn.Module):
+            own = {id(p) for p in item.parameters()}
+            found = {n for n, p in everything.items() if id(p) in own}
+        elif isinstance(item, Tensor):
+            found = {n for n, p in everything.items() if p is item}
+        else:
+            raise TypeError(f"parameters must be names, modules or parameters of the model, got {type(item).__name__}")
+        if not found:
+            said = repr(item) if isinstance(item, str) else type(item).__name__
+            raise ValueError(f"parameters: {said} names nothing in the model; it has {', '.join(list(everything)[:8])}")
+        picked |= found
+    if not picked:
+        raise ValueError("parameters must name at least one parameter, got none")
+    return _floating({n: p for n, p in everything.items() if n in picked})
+
+
+def _floating(chosen: dict[str, nn.Parameter]) -> dict[str, nn.Parameter]:
+    for name, p in chosen.items():
+        if not p.is_floating_point():
+            raise TypeError(f"parameters must be real floating point, {name} is {p.dtype}")
+    return chosen
+
+
+def _common(chosen: dict[str, nn.Parameter]) -> tuple[torch.dtype, torch.device]:
+    (first, one), *others = chosen.items()
+    for name, p in others:
+        if p.dtype != one.dtype:
+            raise ValueError(f"parameters must have one dtype, {first} is {one.dtype} and {name} is {p.dtype}")
+        if p.device != one.device:
+            raise ValueError(f"parameters must be on one device, {first} is on {one.device} and {name} on {p.device}")
+    return one.dtype, one.device
+
+
+def _is_pair(data: Any) -> bool:
+    if not isinstance(data, (tuple, list)) or len(data) != 2:
+        return False
+    return isinstance(data[0], (Tensor, Mapping)) or isinstance(data[1], Tensor)
+
+
+def _tensors_of(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for piece in value.values():
+            yield from _tensors_of(piece)
+    elif isinstance(value, (tuple, list)):
+        for piece in value:
+            yield from _tensors_of(piece)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two batches hold equal tensors."""
+    mine, theirs = list(_tensors_of(one)), list(_tensors_of(other))
+    return len(mine) == len(theirs) and all(a is b or torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
+
+
+def same_data(one: Batch, other: Batch) -> bool:
+    """Whether two batches hold the same samples in the same order."""
+    return _same((one.inputs, one.targets), (other.inputs, other.targets))
+
+
+def _samples(inputs: Any, targets: Any, index: int) -> int:
+    first = next(_tensors_of(inputs), None)
+    if first is None or first.ndim == 0:
+        raise TypeError(f"inputs must hold a tensor with the samples along its first axis, batch {index} has {_brief(inputs)}")
+    if isinstance(targets, Tensor) and (targets.ndim == 0 or len(targets) != len(first)):
+        raise ValueError(
+            f"targets must have one entry a sample, batch {index} has {tuple(targets.shape)} for {len(first)} samples"
+        )
+    return len(first)
+
+
+def _brief(value: Any) -> str:
+    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"

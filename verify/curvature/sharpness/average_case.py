@@ -1,0 +1,92 @@
+"""Owns average-case sharpness, S_avg = E_delta L(w + delta) - L(w) over random displacements (andriushchenko2023, S_avg)."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from verify.curvature.estimates import Estimate, generator_of, one_of, positive, share, whole_number
+from verify.curvature.sharpness.landscape import Cost, Landscape, Logits
+from verify.curvature.sharpness.registry import Measure
+from verify.curvature.sharpness.worst_case import Scaling, scale_of
+from verify.statistics import mean_interval
+
+Norm = Literal["l2", "linf"]
+SOURCE = "andriushchenko2023, S_avg"
+
+
+def measure(
+    source: object,
+    *,
+    rho: float = 0.1,
+    norm: Norm = "l2",
+    scaling: Scaling = "elementwise",
+    logits: Logits = "plain",
+    draws: int = 100,
+    antithetic: bool = True,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Estimate:
+    """E L(w + delta) - L(w) with delta_i ~ N(0, rho^2 c_i^2) ("l2") or uniform on [-rho c_i, rho c_i] ("linf"), and a t interval.
+
+    The expectation over batches S is the whole data's loss, so each draw is measured on all of it. Antithetic draws come in pairs
+    +delta, -delta, whose mean has no first-order noise; the pairs are independent, and the interval is over them.
+
+    Args: draws, loss evaluations on the whole data. Errors: ValueError for settings out of range.
+    """
+    positive("rho", rho)
+    one_of("norm", norm, ("l2", "linf"))
+    share("confidence", confidence)
+    count = whole_number("draws", draws, 4 if antithetic else 2)
+    generator = generator_of(seed)
+    landscape = Landscape.of(source)
+    scale = scale_of(landscape, scaling)
+    cost = Cost(landscape)
+    base = landscape.total(None, logits)
+    increases = []
+    for _ in range(count // 2 if antithetic else count):
+        delta = _draw(landscape.weights, norm, generator) * rho
+        if scale is not None:
+            delta *= scale
+        increase = landscape.total(delta, logits) - base
+        if antithetic:
+            increase = (increase + landscape.total(-delta, logits) - base) / 2
+        increases.append(increase)
+    mean, low, high = mean_interval(increases, confidence)
+    law = "Gaussian" if norm == "l2" else "uniform"
+    return cost.estimate(
+        mean,
+        low,
+        high,
+        confidence,
+        seed=seed,
+        method=f"{count} {law} draws{' in pairs' if antithetic else ''}, rho = {rho:g}, scaling {scaling}, logits {logits}",
+        source=SOURCE,
+        rests_on="Student's t over independent draws",
+    )
+
+
+def _draw(like: Tensor, norm: Norm, generator: torch.Generator) -> Tensor:
+    if norm == "l2":
+        return torch.randn(len(like), generator=generator, dtype=like.dtype).to(like.device)
+    return (2 * torch.rand(len(like), generator=generator, dtype=like.dtype) - 1).to(like.device)
+
+
+def _named(name: str, norm: Norm, scaling: Scaling) -> Measure:
+    if scaling == "elementwise":
+        law = "N(0, rho^2 w_i^2)" if norm == "l2" else "U[-rho |w_i|, rho |w_i|]"
+    else:
+        law = "N(0, rho^2)" if norm == "l2" else "U[-rho, rho]"
+    invariant = (
+        "positive rescaling between ReLU layers; with logits normalized, their scale" if scaling == "elementwise" else "none"
+    )
+    formula = f"E L(w + delta) - L(w), delta_i ~ {law}"
+    return Measure(name, formula, SOURCE, measure, "loss", invariant, (("norm", norm), ("scaling", scaling)))
+
+
+MEASURES = (
+    _named("average-l2", "l2", "none"),
+    _named("average-linf", "linf", "none"),
+    _named("adaptive-average-l2", "l2", "elementwise"),
+    _named("adaptive-average-linf", "linf", "elementwise"),
+)

@@ -1,0 +1,113 @@
+"""Owns the (C_epsilon, A)-sharpness of keskar2017 (metric 2.1), in the full space and in random subspaces, by L-BFGS-B.
+
+C_eps = {z in R^p : |z_i| <= eps (|(A+ w)_i| + 1)},   phi = 100 (max_{z in C_eps} L(w + A z) - L(w)) / (1 + L(w)),
+
+A = I (p = P) or a random P x p matrix. The paper does not say how it is drawn: here its columns are independent, uniform on the unit
+sphere. Neither does it say where the 10 iterations start: here at z = 0, the solution itself, or at a random point of the box.
+"""
+
+import math
+from typing import Literal
+
+import numpy as np
+import torch
+from scipy.optimize import Bounds, minimize
+
+from verify.curvature.estimates import Estimate, Floats, generator_of, one_of, positive, whole_number
+from verify.curvature.sharpness.landscape import Cost, Landscape
+from verify.curvature.sharpness.registry import Measure
+
+SOURCE = "keskar2017/metric-2.1"
+
+
+def measure(
+    source: object,
+    *,
+    epsilon: float = 1e-3,
+    dimension: int | None = None,
+    iterations: int = 10,
+    start: Literal["zero", "random"] = "zero",
+    seed: int = 0,
+) -> Estimate:
+    """phi(epsilon, A), a percentage: A = I for dimension None, else a random subspace of that dimension (the paper's is 100).
+
+    The largest loss at any point that L-BFGS-B looked at within its iterations: a lower bound, [value, infinity).
+    Errors: ValueError for settings out of range, dimension above P, a loss of -1 or below.
+    """
+    positive("epsilon", epsilon)
+    whole_number("iterations", iterations)
+    one_of("start", start, ("zero", "random"))
+    generator = generator_of(seed)
+    landscape = Landscape.of(source)
+    weights = landscape.weights
+    A = None
+    if dimension is not None:
+        if whole_number("dimension", dimension) > landscape.size:
+            raise ValueError(f"dimension must be at most the number of parameters {landscape.size}, got {dimension}")
+        A = torch.randn(landscape.size, dimension, generator=generator, dtype=weights.dtype).to(weights.device)
+        A /= torch.linalg.vector_norm(A, dim=0)
+    cost = Cost(landscape)
+    base = landscape.total(None)
+    if base <= -1:
+        raise ValueError(f"the metric divides by 1 + loss; expected a loss above -1, got {base}")
+    center = weights if A is None else torch.linalg.lstsq(A.double(), weights.double()[:, None]).solution[:, 0]
+    reach = epsilon * (center.abs().double().cpu().numpy() + 1)
+    best = base
+
+    def negative(z: Floats) -> tuple[float, Floats]:
+        nonlocal best
+        inside = torch.as_tensor(np.clip(z, -reach, reach), dtype=weights.dtype, device=weights.device)
+        value, gradient = landscape.total_and_gradient(inside if A is None else A @ inside)
+        if not math.isfinite(value):
+            raise ValueError("the loss is not finite inside the box; expected a smaller epsilon")
+        best = max(best, value)
+        pulled = gradient if A is None else A.T @ gradient
+        return -value, -pulled.double().cpu().numpy()
+
+    first = np.zeros(len(reach), dtype=np.float64)
+    if start == "random":
+        first = reach * (2 * torch.rand(len(reach), generator=generator, dtype=torch.float64).numpy() - 1)
+    minimize(
+        negative,
+        first,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=Bounds(-reach, reach),
+        options={"maxiter": iterations, "ftol": 0.0, "gtol": 0.0},
+    )
+    value = 100 * (best - base) / (1 + base)
+    space = "full space" if A is None else f"random subspace of dimension {dimension}"
+    return cost.estimate(
+        value,
+        value,
+        math.inf,
+        seed=None if A is None and start == "zero" else seed,
+        method=f"L-BFGS-B, {iterations} iterations from {start}, eps = {epsilon:g}, {space}",
+        source=SOURCE,
+        rests_on="lower bound of a maximum, which the ascent may miss",
+    )
+
+
+def measure_subspace(source: object, *, dimension: int = 100, **settings: object) -> Estimate:
+    """phi(epsilon, A) in a random subspace of dimension 100, or of all parameters where there are fewer."""
+    return measure(source, dimension=min(dimension, Landscape.of(source).size), **settings)  # type: ignore[arg-type]
+
+
+MEASURES = (
+    Measure(
+        "keskar",
+        "100 (max_(|z_i| <= eps (|w_i| + 1)) L(w + z) - L(w)) / (1 + L(w))",
+        SOURCE,
+        measure,
+        "loss",
+        "permutations of the parameters",
+    ),
+    Measure(
+        "keskar-subspace",
+        "100 (max_(|z_i| <= eps (|(A+ w)_i| + 1)) L(w + A z) - L(w)) / (1 + L(w)), A random (P, p)",
+        SOURCE,
+        measure_subspace,
+        "loss",
+        "none",
+    ),
+)

@@ -1,0 +1,31 @@
+"""Owns the largest eigenvalue of the Hessian: sharpness in kaur2023, and its parametrization-invariant form, of |w| H |w|."""
+
+from typing import Any
+
+from verify.curvature.estimates import Estimate
+from verify.curvature.lanczos import eigenvalues
+from verify.curvature.sharpness.hessian import adaptive, operator_of
+from verify.curvature.sharpness.registry import Measure
+
+
+def measure(source: object, *, tolerance: float = 0.01, seed: int = 0, **rest: Any) -> Estimate:
+    """lambda_max(H) (kaur2023, Setting: on 1000 training examples, dropout off). Settings: those of `eigenvalues`."""
+    return eigenvalues(operator_of(source), tolerance=tolerance, seed=seed, **rest)[0]
+
+
+def measure_adaptive(source: object, *, tolerance: float = 0.01, seed: int = 0, **rest: Any) -> Estimate:
+    """lambda_max(|w| H |w|), the limit of 2 S_max / rho^2 for c = |w|, p = 2 at a minimum, as rho -> 0 (andriushchenko2023, S_max)."""
+    return eigenvalues(adaptive(source), tolerance=tolerance, seed=seed, **rest)[0]
+
+
+MEASURES = (
+    Measure("lambda-max", "max_v v'Hv / v'v", "kaur2023, Setting", measure, "products", "rotations of the parameters"),
+    Measure(
+        "adaptive-lambda-max",
+        "max_v v'|w|H|w|v / v'v",
+        "andriushchenko2023, S_max with c = |w|, p = 2, rho -> 0",
+        measure_adaptive,
+        "products",
+        "positive rescaling between ReLU layers",
+    ),
+)

@@ -1,0 +1,164 @@
+"""Owns the loss and its gradient at displaced parameters, L_S(w + delta), which every definition by a maximum or a mean needs."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from verify.curvature.estimates import Estimate, data_of, one_of, whole_number
+from verify.curvature.problem import Batch, Problem, distributed
+
+Logits = Literal["plain", "normalized", "standardized"]
+
+
+class Landscape:
+    """The loss of a problem as a function of the displacement delta (P,) of its parameters.
+
+    Modes are the problem's: in "train", batch normalization uses each batch's own statistics, and dropout's masks depend on the seed
+    and the batch's place alone, so that all displacements see the same ones. Nothing is written to the model.
+
+    Attributes: problem; weights, its parameters in a row (P,), read once; losses and gradients, passes over the whole data spent
+    so far. Errors: ValueError in a process group, TypeError for what is no problem.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        if not isinstance(problem, Problem):
+            raise TypeError(
+                f"this measure needs a loss at displaced parameters; expected a Problem, got {type(problem).__name__}"
+            )
+        if distributed():
+            raise ValueError("measures that displace the parameters run in one process; expected no process group")
+        self.problem = problem
+        self.weights = problem.flatten([p.detach() for p in problem.tensors])
+        if not bool(torch.isfinite(self.weights).all()):
+            raise ValueError("the model's parameters hold NaN or infinity; expected finite numbers")
+        self.losses = self.gradients = 0.0
+
+    @classmethod
+    def of(cls, source: object) -> "Landscape":
+        """The landscape of a problem, or of an operator's problem."""
+        problem: Any = getattr(source, "problem", source)
+        return cls(problem)
+
+    @property
+    def size(self) -> int:
+        """The number P of parameters."""
+        return self.problem.size
+
+    def batches(self, size: int | None = None) -> Iterator[Batch]:
+        """The problem's own batches, or batches of `size` samples in the same order (the last one may be smaller)."""
+        if size is None:
+            yield from self.problem.batches()
+            return
+        whole_number("batch_size", size)
+        index = count = 0
+        held: list[tuple[Tensor, Tensor]] = []
+        for batch in self.problem.batches():
+            at = 0
+            while at < batch.samples:
+                take = min(size - count, batch.samples - at)
+                held.append((_rows(batch.inputs, at, take), _rows(batch.targets, at, take)))
+                count, at = count + take, at + take
+                if count == size:
+                    yield self._joined(held, index)
+                    held, count, index = [], 0, index + 1
+        if held:
+            yield self._joined(held, index)
+
+    def _joined(self, parts: list[tuple[Tensor, Tensor]], index: int) -> Batch:
+        targets = torch.cat([y for _, y in parts])
+        count = len(targets)
+        weight = count / self.problem.samples if self.problem.mean else 1.0
+        return Batch(torch.cat([x for x, _ in parts]), targets, count, weight, index)
+
+    def outputs(self, delta: Tensor | None, batch: Batch) -> Any:
+        """f(x; w + delta) for a batch; differentiable in delta."""
+        flat = self.weights if delta is None else self.weights + delta
+        with self.problem.prepared(batch) as buffers:
+            return self.problem.outputs(self.problem.unflatten(flat), buffers, batch)
+
+    def compare(self, outputs: Any, batch: Batch, logits: Logits = "plain") -> Tensor:
+        """The batch's loss of outputs, normalized first if so wanted; a scalar."""
+        return self.problem.compare(outputs if logits == "plain" else normalize(outputs, logits), batch)
+
+    def value(self, delta: Tensor | None, batch: Batch, logits: Logits = "plain") -> float:
+        """L_S(w + delta)."""
+        self.losses += batch.samples / self.problem.samples
+        with torch.no_grad():
+            return float(self.compare(self.outputs(delta, batch), batch, logits))
+
+    def value_and_gradient(self, delta: Tensor | None, batch: Batch, logits: Logits = "plain") -> tuple[float, Tensor]:
+        """L_S(w + delta) and its gradient in delta, (P,)."""
+        self.gradients += batch.samples / self.problem.samples
+        moved = (torch.zeros_like(self.weights) if delta is None else delta.detach().clone()).requires_grad_()
+        with torch.enable_grad():
+            loss = self.compare(self.outputs(moved, batch), batch, logits)
+            (gradient,) = torch.autograd.grad(loss, moved)
+        return float(loss.detach()), gradient
+
+    def total(self, delta: Tensor | None, logits: Logits = "plain") -> float:
+        """The loss over the whole data, L(w + delta)."""
+        return sum(batch.weight * self.value(delta, batch, logits) for batch in self.batches())
+
+    def total_and_gradient(self, delta: Tensor | None) -> tuple[float, Tensor]:
+        """The loss over the whole data and its gradient, (P,)."""
+        loss, gradient = 0.0, torch.zeros_like(self.weights)
+        for batch in self.batches():
+            value, part = self.value_and_gradient(delta, batch)
+            loss += batch.weight * value
+            gradient.add_(part, alpha=batch.weight)
+        return loss, gradient
+
+
+@dataclass
+class Cost:
+    """Losses, gradients and seconds that a measure has spent on a landscape since it was made."""
+
+    landscape: Landscape
+
+    def __post_init__(self) -> None:
+        self.start, self.before = time.perf_counter(), (self.landscape.losses, self.landscape.gradients)
+
+    def estimate(self, value: float, low: float, high: float, confidence: float | None = None, **rest: Any) -> Estimate:
+        """The estimate with its cost and the data it was measured on; ValueError where the loss was not finite."""
+        if not math.isfinite(value):
+            raise ValueError("the loss is not finite at a displaced point; expected a smaller radius or finite data")
+        place = self.landscape
+        return Estimate(
+            value,
+            low,
+            high,
+            confidence,
+            products=0,
+            seconds=time.perf_counter() - self.start,
+            **data_of(place.problem),
+            losses=round(place.losses - self.before[0], 6),
+            gradients=round(place.gradients - self.before[1], 6),
+            **({"seed": None} | rest),
+        )
+
+
+def normalize(outputs: Any, logits: Logits) -> Tensor:
+    """Logits (n, K) over the norm of the centred ones, ||f - mean f||, sample by sample; "standardized": over that norm / sqrt(K).
+
+    Neither changes when all logits are multiplied by a positive number (andriushchenko2023, logit normalization). A sample whose
+    logits are all equal stays as it is. Errors: ValueError for outputs of another shape.
+    """
+    one_of("logits", logits, ("normalized", "standardized"))
+    if not isinstance(outputs, Tensor) or outputs.ndim != 2 or outputs.shape[1] < 2:
+        shape = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+        raise ValueError(f"logit normalization needs outputs of shape (n, K) with K >= 2, got {shape}")
+    square = (outputs - outputs.mean(dim=1, keepdim=True)).square().sum(dim=1, keepdim=True)
+    if logits == "standardized":
+        square = square / outputs.shape[1]
+    return outputs / torch.where(square > 0, square, 1).sqrt()
+
+
+def _rows(values: Any, at: int, take: int) -> Tensor:
+    if not isinstance(values, Tensor):
+        raise ValueError(f"batches can be cut to batch_size only if they hold two tensors, got {type(values).__name__}")
+    return values[at : at + take]

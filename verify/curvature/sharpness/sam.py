@@ -1,0 +1,51 @@
+"""Owns SAM's sharpness, mean_S max_{||e||_2 <= rho} L_S(w + e) - L_S(w), at SAM's own first-order point or by ascent (m-sharpness)."""
+
+from typing import Literal
+
+from verify.curvature.estimates import Estimate, one_of, positive, whole_number
+from verify.curvature.sharpness.landscape import Landscape
+from verify.curvature.sharpness.registry import Measure
+from verify.curvature.sharpness.worst_case import mean_increase
+
+SOURCE = "kaur2023, SAM (Foret et al., ICLR 2021, equations 1 and 2)"
+
+
+def measure(
+    source: object,
+    *,
+    rho: float = 0.05,
+    point: Literal["first-order", "ascent"] = "first-order",
+    steps: int = 20,
+    batch_size: int | None = None,
+) -> Estimate:
+    """The mean over batches S of size m (batch_size; None: the data's own batches) of the loss increase within rho.
+
+    point = "first-order": at e = rho grad L_S / ||grad L_S||, where SAM evaluates its gradient. "ascent": the largest increase met by
+    Auto-PGD in `steps` iterations, the first of which is that point. Either is a lower bound of the maximum: [value, infinity).
+    1-SAM's sharpness (wen2023) is batch_size = 1. Errors: ValueError for settings out of range.
+    """
+    one_of("point", point, ("first-order", "ascent"))
+    count = 1 if point == "first-order" else whole_number("steps", steps)
+    method = f"{'first-order point' if count == 1 else f'Auto-PGD, {count} steps'}, rho = {positive('rho', rho):g}"
+    return mean_increase(Landscape.of(source), batch_size, None, rho, "l2", count, "plain", method, SOURCE)
+
+
+MEASURES = (
+    Measure(
+        "sam",
+        "mean_S max_(||e||_2 <= rho) L_S(w + e) - L_S(w), at SAM's first-order point",
+        SOURCE,
+        measure,
+        "loss",
+        "rotations of the parameters",
+    ),
+    Measure(
+        "m-sharpness",
+        "mean_S max_(||e||_2 <= rho) L_S(w + e) - L_S(w), by ascent",
+        SOURCE,
+        measure,
+        "loss",
+        "rotations of the parameters",
+        (("point", "ascent"),),
+    ),
+)

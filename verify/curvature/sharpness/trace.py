@@ -1,0 +1,31 @@
+"""Owns the trace of the Hessian, tr H: sharpness in wen2023 (sharpness), and its parametrization-invariant form tr(|w| H |w|)."""
+
+from typing import Any
+
+from verify.curvature.estimates import Estimate
+from verify.curvature.sharpness.hessian import adaptive, operator_of
+from verify.curvature.sharpness.registry import Measure
+from verify.curvature.trace import Method, trace
+
+
+def measure(source: object, *, method: Method = "xtrace", products: int = 60, seed: int = 0, **rest: Any) -> Estimate:
+    """tr H (wen2023, Sharpness). Settings: those of the estimator that `method` names ("hutchinson", "hutch++", "xtrace")."""
+    return trace(operator_of(source), method, products=products, seed=seed, **rest)
+
+
+def measure_adaptive(source: object, *, method: Method = "xtrace", products: int = 60, seed: int = 0, **rest: Any) -> Estimate:
+    """sum_i w_i^2 H_ii, the limit of 2 S_avg / rho^2 for c = |w| (andriushchenko2023, S_avg) where L is smooth, as rho -> 0."""
+    return trace(adaptive(source), method, products=products, seed=seed, **rest)
+
+
+MEASURES = (
+    Measure("trace", "tr H", "wen2023, Sharpness", measure, "products", "rotations of the parameters"),
+    Measure(
+        "adaptive-trace",
+        "sum_i w_i^2 H_ii",
+        "andriushchenko2023, S_avg with c = |w|, rho -> 0",
+        measure_adaptive,
+        "products",
+        "positive rescaling between ReLU layers",
+    ),
+)
