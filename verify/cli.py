@@ -17,6 +17,7 @@ from rich.text import Text
 
 from verify.errors import UserError
 from verify.realdata.command import app as data
+from verify.realdata.files import ENVIRONMENT
 
 if TYPE_CHECKING:
     import synth
@@ -56,6 +57,12 @@ Scale = Annotated[str, typer.Option(help="smoke (seconds), quick (minutes) or pa
 Seeds = Annotated[int | None, typer.Option(help="Seeds 1 to N for every row; default: 2, 5, 20 by scale.", show_default=False)]
 StorePath = Annotated[Path, typer.Option("--store", help="Where every run is kept.")]
 Out = Annotated[Path, typer.Option("--out", help="Where tables, figures and index.html go.")]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-root", help="Folder of real data sets; default: $FLATPROOF_DATA or ~/.cache/flatproof.", show_default=False
+    ),
+]
 STORE, OUT = Path(".flatproof/runs.sqlite"), Path("paper_results")
 
 
@@ -68,9 +75,10 @@ def reproduce(
     workers: Annotated[int | None, typer.Option(help="Processes; default: one a core.", show_default=False)] = None,
     store: StorePath = STORE,
     out: Out = OUT,
+    data_root: DataRoot = None,
 ) -> None:
     """Train what is missing and write the tables, figures and page. Kill it at any moment: it goes on where it was."""
-    _reproduce([*(only or []), *(ids or [])], scale, seeds, _cores() if workers is None else workers, store, out)
+    _reproduce([*(only or []), *(ids or [])], scale, seeds, _cores() if workers is None else workers, store, out, data_root)
 
 
 @app.command()
@@ -81,12 +89,15 @@ def report(
     seeds: Seeds = None,
     store: StorePath = STORE,
     out: Out = OUT,
+    data_root: DataRoot = None,
 ) -> None:
     """Rebuild tables, figures and page from the store alone; what was not run is marked so."""
-    _reproduce([*(only or []), *(ids or [])], scale, seeds, None, store, out)
+    _reproduce([*(only or []), *(ids or [])], scale, seeds, None, store, out, data_root)
 
 
-def _reproduce(ids: list[str], scale: str, seeds: int | None, workers: int | None, path: Path, out: Path) -> None:
+def _reproduce(
+    ids: list[str], scale: str, seeds: int | None, workers: int | None, path: Path, out: Path, data_root: Path | None
+) -> None:
     """Run what is missing with that many workers (None: run nothing), then write the artifacts."""
     from verify.display import Display
     from verify.experiments import EXPERIMENTS, check_scale, select
@@ -103,6 +114,10 @@ def _reproduce(ids: list[str], scale: str, seeds: int | None, workers: int | Non
             raise ValueError(f"--workers must be a whole number of at least 1, got {workers}")
         if workers is None and not path.exists():
             raise ValueError(f"store {path} does not exist; expected one that 'flatproof reproduce' has written")
+        if data_root is not None:
+            if not data_root.is_dir():
+                raise ValueError(f"--data-root must be a folder, {data_root} is none")
+            os.environ[ENVIRONMENT] = str(data_root.resolve())  # worker processes see it too
         _check_writable(out)
         opened = Store(path)
     count = {e: seeds or e.DEFAULT_SEEDS[scale] for e in chosen}

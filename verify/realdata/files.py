@@ -14,6 +14,7 @@ from pathlib import Path
 from verify.realdata.samples import Content, Damaged
 
 ENVIRONMENT = "FLATPROOF_DATA"
+DEFAULT = "~/.cache/flatproof"
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,12 @@ class File:
 
 def data_root(root: str | Path | None = None) -> Path:
     """`root` if given, else $FLATPROOF_DATA, else ~/.cache/flatproof."""
-    chosen = root or os.environ.get(ENVIRONMENT) or Path("~/.cache/flatproof")
-    return Path(chosen).expanduser()
+    return Path(root or os.environ.get(ENVIRONMENT) or DEFAULT).expanduser()
+
+
+def roots() -> tuple[Path, ...]:
+    """The chosen root, and the default one after it: for what one command needs from both, such as ImageNet and fetched weights."""
+    return tuple(dict.fromkeys((data_root(), data_root(DEFAULT))))
 
 
 def digest(data: bytes, like: str = "sha256:") -> str:
