@@ -1,6 +1,6 @@
 """Owns the convolutional and attention networks at CIFAR size that measurements run on: VGG-11, ResNet-18 and a small vision transformer.
 
-All map (n, 3, 32, 32) images to (n, classes) logits. Plain modules without options: what is measured should be readable at a glance.
+All map (n, 3, 32, 32) images to (n, classes) logits. Plain modules with few options: what is measured should be readable at a glance.
 """
 
 from itertools import pairwise
@@ -18,10 +18,12 @@ def mlp(*widths: int) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
-def vgg11(classes: int = 10) -> nn.Sequential:
-    """VGG-11 (Simonyan and Zisserman 2015, configuration A) with one linear layer on top, as is usual at CIFAR size; no normalization."""
+def vgg11(classes: int = 10, channels: int = 3, narrow: int = 1, normalized: bool = False) -> nn.Sequential:
+    """VGG-11 (Simonyan and Zisserman 2015, configuration A) with one linear layer on top, as is usual at CIFAR size; no dropout.
+
+    channels: of the images. narrow: every width is divided by it. normalized: batch normalization after each convolution.
+    """
     layers: list[nn.Module] = []
-    channels = 3
     for width, pooled in (
         (64, True),
         (128, True),
@@ -32,7 +34,9 @@ def vgg11(classes: int = 10) -> nn.Sequential:
         (512, False),
         (512, True),
     ):
-        layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(), *([nn.MaxPool2d(2)] if pooled else [])]
+        width //= narrow
+        norm = [nn.BatchNorm2d(width)] if normalized else []
+        layers += [nn.Conv2d(channels, width, 3, padding=1), *norm, nn.ReLU(), *([nn.MaxPool2d(2)] if pooled else [])]
         channels = width
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels, classes))
 
