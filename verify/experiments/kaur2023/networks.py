@@ -1,8 +1,7 @@
-"""Owns kaur2023's networks: VGG-11 with and without batch normalization, and the fully connected network with dropout.
+"""Owns kaur2023's VGG-11, with and without batch normalization; its fully connected network is `verify.models.fully_connected`.
 
-The paper's page states neither initialization nor the fully connected network's sizes. Here: He et al. (2015), normal with variance
-2 / fan-in (a VGG-11 without normalization hardly leaves its start from torch's default), biases 0, batch normalization's weights 1;
-and two hidden layers, dropout after each.
+Its page does not state the initialization. Here: He et al. (2015), normal with variance 2 / fan-in (from torch's default a VGG-11
+without normalization hardly leaves its start), biases 0, batch normalization's weights 1.
 """
 
 import torch
@@ -23,12 +22,6 @@ def vgg(channels: int = 3, side: int = SIDE, narrow: int = 1, normalized: bool =
     body = vgg11(channels=channels, narrow=narrow, normalized=normalized)
     frame = [nn.ZeroPad2d((SIDE - side) // 2)] if side < SIDE else []
     return he_normal(nn.Sequential(*frame, *body))
-
-
-def mlp(inputs: int = 784, width: int = 512, p: float = 0.0) -> nn.Sequential:
-    """inputs - width - width - 10 with ReLU and dropout p after each hidden layer; images are flattened."""
-    hidden = (nn.Linear(inputs, width), nn.ReLU(), nn.Dropout(p), nn.Linear(width, width), nn.ReLU(), nn.Dropout(p))
-    return he_normal(nn.Sequential(nn.Flatten(), *hidden, nn.Linear(width, 10)))
 
 
 @torch.no_grad()

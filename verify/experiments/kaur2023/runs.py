@@ -266,7 +266,7 @@ def dense_run(g: Grid, images: Images, batch: int, lr: float, p: float, seed: in
     inputs = images.channels * images.side**2
     training = Training(
         image_data(g, images),
-        Net(f"{NETWORKS}:mlp", {"inputs": inputs, "width": g.width, "p": p}),
+        Net("verify.models:fully_connected", {"inputs": inputs, "width": g.width, "depth": 2, "batch_norm": False, "dropout": p}),
         Method(lr=lr),
         Stop(g.dense_epochs, accuracy=ACCURACY),
         batch_size=batch,
