@@ -22,7 +22,8 @@ judged. Intervals are not adjusted for their number.
                  lower"): one interval above 0; refuted: every interval below 0.
               b  the same difference of accuracy for each (data, batch): supports above 0, contradicts below 0; by majority.
     claim-6   e_B = d accuracy / d(-log10 lambda_max) over learning rates and optimizers at batch B: what a tenth of lambda_max is
-                 worth. A setup supports it if e_small - e_large lies above 0; else it contradicts it if that lies below MARGIN. By majority.
+                 worth. A setup supports it if e_small - e_large lies above 0, else contradicts it if that lies below MARGIN.
+                 By majority.
 
 By majority: supported if more setups support than half and none contradicts; refuted the other way round; inconclusive otherwise.
 A claim of two parts is supported if both are, refuted if one is.
@@ -185,9 +186,7 @@ def claim_1(runs: pd.DataFrame) -> list[Part]:
     """Larger learning rates: lambda_max at every batch size; the benefit at large ones."""
     sgd = runs[runs.rho == 0].assign(log_lr=np.log10(runs.lr))
     falls = _kept(*(effect(w, SLOPE_LAMBDA, slopes(one, "log_lr", "log_lambda")) for w, one in cells(sgd, ("setup", "batch"))))
-    gains = [
-        _ends(one, lambda some: slopes(some, "log_lr", "accuracy"), w, SLOPE_ACCURACY) for w, one in cells(sgd, ("setup",))
-    ]
+    gains = [_ends(one, lambda some: slopes(some, "log_lr", "accuracy"), w, SLOPE_ACCURACY) for w, one in cells(sgd, ("setup",))]
     seen = [vanishing(*gain) for gain in gains]
     says: Verdict = "inconclusive"
     if any(vanishes for _, vanishes, _ in seen):
@@ -280,10 +279,7 @@ def claim_5(runs: pd.DataFrame, plain: str, normalized: str) -> list[Part]:
         )
     )
     gained = _kept(
-        *(
-            effect(w, GAIN, by_seed(one))
-            for w, one in cells(differences(first, second, keys, "accuracy"), ("data", "batch"))
-        )
+        *(effect(w, GAIN, by_seed(one)) for w, one in cells(differences(first, second, keys, "accuracy"), ("data", "batch")))
     )
     lower: Verdict = "inconclusive"
     if any(e.above for e in moved):

@@ -132,7 +132,9 @@ class Final(Job):
         if values["status"] == "diverged":
             return f"{how}: diverged"
         top = values["at"]["value"]
-        return f"{how}: {values['epochs']} epochs, {values['train_accuracy']:.3f} / {values['test_accuracy']:.3f}, λ_max {top:.4g}"
+        return (
+            f"{how}: {values['epochs']} epochs, {values['train_accuracy']:.3f} / {values['test_accuracy']:.3f}, λ_max {top:.4g}"
+        )
 
 
 def curvature(model: "nn.Module", batch: Any, mode: str, tolerance: float) -> "Estimate":
@@ -200,8 +202,8 @@ class Grid:
 
 GRIDS = {
     "smoke": Grid(
-        (SMALL,), {20: (0.05, 0.1), 60: (0.15, 0.3)}, {20: (0.1,), 60: (0.15,)}, ((20, 0.1),), (0.0, 0.2, 0.7), 32, 16,
-        {20: 6, 60: 6}, 6, 20, 2, 0.5, (0.5,),
+        (SMALL,), {20: (0.03, 0.1), 60: (0.1, 0.3)}, {20: (0.03,), 60: (0.1,)}, ((20, 0.1),), (0.0, 0.2, 0.7), 16, 16,
+        {20: 10, 60: 20}, 10, 20, 2, 0.5, (0.5,),
     ),
     "quick": Grid(
         (CIFAR_1K, FASHION_1K), {100: (0.01, 0.03, 0.1), 1000: (0.03, 0.1, 0.3)}, {100: (0.03,), 1000: (0.1,)}, ((100, 0.1),),
@@ -209,8 +211,8 @@ GRIDS = {
     ),
     "paper": Grid(
         (CIFAR_1K, FASHION_1K, CIFAR, FASHION),
-        {b: (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) for b in (100, 250, 500, 1000, 2500, 10_000)},
-        {b: (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) for b in (100, 250, 500, 1000, 2500, 10_000)},
+        dict.fromkeys((100, 250, 500, 1000, 2500, 10000), (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)),
+        dict.fromkeys((100, 250, 500, 1000, 2500, 10000), (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)),
         tuple((b, lr) for b in (100, 1000) for lr in (0.02, 0.1, 0.5)), DROPOUTS, 1, 512,
         {100: 1000, 250: 2000, 500: 4000, 1000: 10_000, 2500: 10_000, 10_000: 20_000}, 5000, 1000, 5, 0.01, BETWEEN, "cuda",
     ),
@@ -236,7 +238,8 @@ def grid(scale: str, seeds: int) -> list[Final]:
 
 def image_data(g: Grid, images: Images) -> ImageData:
     """What a training sees."""
-    settings = {"channels": images.channels, "side": images.side} if images.source == "synthetic" else {}
+    synthetic = {"channels": images.channels, "side": images.side, "classes": 2, "noise": 0.3}
+    settings = synthetic if images.source == "synthetic" else {}
     return ImageData(images.source, images.train, g.watched, settings)
 
 
