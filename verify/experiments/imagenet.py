@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from theory.claims import Claim
 from verify.efficientnet import SCALES as NETWORKS
@@ -32,7 +33,7 @@ from verify.realdata import UNAVAILABLE, NotAvailable, available, weights_file
 from verify.realdata import load as load_images
 from verify.realdata.files import roots
 from verify.report import Artifact, Figure, Table, merged
-from verify.statistics import Interval, mean_interval, share_interval
+from verify.statistics import Interval, mean_interval
 from verify.store import Store
 
 if TYPE_CHECKING:
@@ -46,8 +47,9 @@ TABLE, BLOCKS, FIGURE = f"{ID}/table-1", f"{ID}/table-2", f"{ID}/figure-1"
 ARTIFACTS = (TABLE, BLOCKS, FIGURE)
 DEFAULT_SEEDS = {"smoke": 1, "quick": 1, "paper": 4}  # sets of PROBES probes for the traces; all else uses one seed
 VERSION = 1  # raised when a change in verify.curvature or verify.efficientnet alters estimates
-BATCH = 20
-PROBES = {"noise": 4, "sample": 24, "validation": 24}
+BATCH = 5  # images at a time: on a CPU half as long as all twenty, whose activations leave its caches
+MEMORY = 6 << 30  # bytes of what the products keep
+PROBES = {"smoke": 4, "quick": 12, "paper": 24}
 IMAGES = {"smoke": 0, "quick": 100, "paper": 2000}  # of the validation set
 NOISE = (4, 32)  # scale smoke: so many images of so many pixels
 PUBLISHED = {"efficientnet-lite0": 0.751, "efficientnet-lite1": 0.767, "efficientnet-lite2": 0.776}
@@ -67,7 +69,7 @@ FIRST_ALONE = (
     "fisher-rao-model",
 )  # at scale quick, on the smallest network alone
 SETTINGS: dict[str, dict[str, Any]] = {  # shorter than the measures' defaults where those take minutes
-    "adaptive-lambda-max": {"tolerance": 0.05},
+    **{name: {"tolerance": 0.05} for name in ("lambda-max", "adaptive-lambda-max")},
     **{name: {"draws": 20} for name in FIRST_ALONE if "average" in name},
     **{name: {"steps": 10} for name in FIRST_ALONE if "worst" in name or name == "m-sharpness"},
 }
@@ -212,8 +214,8 @@ class Sharpness(_OnSubject):
         """The measure's settings."""
         if self.block is not None:
             return {"tolerance": BLOCK_TOLERANCE}
-        quick = {"max_products": 3} if self.subject.data == "noise" and "lambda" in self.measure else {}
-        return SETTINGS.get(self.measure, {}) | quick
+        few = {"max_products": 3} if self.subject.data == "noise" and "lambda" in self.measure else {}
+        return SETTINGS.get(self.measure, {}) | few
 
     def settings(self) -> dict[str, Any]:
         """Everything that determines the estimate."""
@@ -223,11 +225,13 @@ class Sharpness(_OnSubject):
         """The estimate's fields."""
         from torch.nn.functional import cross_entropy
 
-        from verify.curvature import Problem, measures
+        from verify.curvature import HessianOperator, measures
 
-        problem = Problem(self.subject.model(), cross_entropy, self.subject.batches(), self.block)
-        found: Estimate = measures()[self.measure](problem, **self.own())
-        return found.as_dict() | {"parameters": problem.size}
+        operator = HessianOperator(
+            self.subject.model(), cross_entropy, self.subject.batches(), parameters=self.block, memory=MEMORY
+        )
+        found: Estimate = measures()[self.measure](operator, **self.own())
+        return found.as_dict() | {"parameters": operator.problem.size}
 
     def says(self, values: dict[str, Any]) -> str:
         """The value."""
@@ -257,7 +261,7 @@ class Traces(_OnSubject):
         from verify.curvature.estimates import generator_of, multiply, rademacher
 
         model = self.subject.model()
-        operator = HessianOperator(model, cross_entropy, self.subject.batches())
+        operator = HessianOperator(model, cross_entropy, self.subject.batches(), memory=MEMORY)
         names = blocks(model)
         where = places(operator.problem.names, operator.problem.sizes, names)
         generator, forms = generator_of(self.seed), []
@@ -336,12 +340,22 @@ def _is_there(name: str) -> bool:
     return True
 
 
+def in_full(subject: Subject, scale: str) -> bool:
+    """Whether every measure is taken, and lambda_max of every block: at scale paper, else of the first network on the sample."""
+    return scale == "paper" or (subject.data == "sample" and subject.network == next(iter(NETWORKS)))
+
+
 def measured(subject: Subject, scale: str) -> tuple[str, ...]:
-    """The measures of the whole network: all on the first network or at scale paper, else those of `EVERYWHERE`."""
+    """The measures of the whole network."""
     if scale == "smoke":
         return ("lambda-max", "sam")
-    first = subject.data == "sample" and subject.network == next(iter(NETWORKS))
-    return (*EVERYWHERE, *FIRST_ALONE) if first or scale == "paper" else EVERYWHERE
+    return (*EVERYWHERE, *FIRST_ALONE) if in_full(subject, scale) else EVERYWHERE
+
+
+def separate(subject: Subject, scale: str) -> list[str]:
+    """The blocks whose lambda_max is taken."""
+    names = blocks(EfficientNetLite(subject.network))
+    return [names[0], names[-1]] if scale == "smoke" else names if in_full(subject, scale) else []
 
 
 def jobs(scale: str, seeds: int) -> list[_OnSubject]:
@@ -351,12 +365,8 @@ def jobs(scale: str, seeds: int) -> list[_OnSubject]:
         for subject in some:
             out.append(Score(subject))
             out += [Sharpness(subject, name) for name in measured(subject, scale)]
-            out += [Traces(subject, PROBES[subject.data], seed) for seed in range(1, seeds + 1)]
-            if subject.data != "validation" or scale == "paper":
-                names = blocks(EfficientNetLite(subject.network))
-                out += [
-                    Sharpness(subject, "lambda-max", name) for name in (names if scale != "smoke" else names[:1] + names[-1:])
-                ]
+            out += [Traces(subject, PROBES[scale], seed) for seed in range(1, seeds + 1)]
+            out += [Sharpness(subject, "lambda-max", name) for name in separate(subject, scale)]
     return out
 
 
@@ -421,10 +431,9 @@ def build(only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Art
     found = gather(done)
     provenance = {"scale": scale, "jobs": str(len(done))} | merged([stored.provenance for _, stored in done], "jobs")
     out: list[Artifact] = [_table(found, scale, provenance)] if TABLE in only else []
-    layered = [f for f in found if f.by_block]
-    if layered:
-        out += [_block_table(layered, scale, provenance)] if BLOCKS in only else []
-        out += [_figure(layered, scale, provenance)] if FIGURE in only else []
+    if found:
+        out += [_block_table(found, scale, provenance)] if BLOCKS in only else []
+        out += [_figure(found, scale, provenance)] if FIGURE in only else []
     return out
 
 
@@ -437,17 +446,23 @@ EVAL = (
     "Cross-entropy, evaluation mode (running statistics, dropout off), float32. EfficientNet-Lite 0, 1 and 2 with their published "
     "weights. Brackets: λ_max and its adaptive form, from below certain, from above at 99.5 % over the random start; traces and "
     "averages, Student's t at 95 % over probes or draws; accuracies, exact binomial at 95 %. [x, ∞): a maximum of which the ascent "
-    "found x."
+    f"found x (10 steps; averages over 20 draws). sam, m-sharpness and worst-*: mean over batches of {BATCH}."
 )
 
 
 def _scale_note(scale: str) -> str:
     return {
         "smoke": "Scale smoke: an untrained network on noise, to exercise the code. Its numbers mean nothing.",
-        "quick": f"Scale quick: the measures beyond {', '.join(EVERYWHERE)} and the trace on Lite 0 alone; ascents of 10 steps, averages "
-        f"of 20 draws; of the validation set, where it is there, the first {IMAGES['quick']} images (balanced over the classes).",
+        "quick": f"Scale quick: the measures beyond {', '.join(EVERYWHERE)} and the trace, and λ_max block by block, on Lite 0 alone; of "
+        f"the validation set, where it is there, the first {IMAGES['quick']} images (balanced over the classes).",
         "paper": f"Scale paper: every measure on every network; of the validation set the first {IMAGES['paper']} images (balanced).",
     }[scale]
+
+
+def counted(right: int, images: int) -> Interval:
+    """A share with its exact (Clopper-Pearson) binomial interval at 95 %."""
+    exact = stats.binomtest(right, images).proportion_ci(0.95, method="exact")
+    return Interval(right / images, float(exact.low), float(exact.high))
 
 
 def _row(data: str, quantity: str, cells: dict[str, str]) -> dict[str, str]:
@@ -481,7 +496,7 @@ def _table(found: Sequence[Found], scale: str, provenance: dict[str, str]) -> Ta
         shown.append(_row(label, "parameters", {n: f"{f.score['parameters']:,}" for n, f in mine.items()}))
         shown.append(_row(label, "loss", {n: f"{f.score['loss']:.4f}" for n, f in mine.items()}))
         for name, key in (("top-1 accuracy", "top1"), ("top-5 accuracy", "top5")):
-            shares = {n: share_interval([f.score[key] / images], images) for n, f in mine.items()}
+            shares = {n: counted(f.score[key], images) for n, f in mine.items()}
             shown.append(_row(label, name, {n: f"{s.mean:.1%} [{s.low:.1%}, {s.high:.1%}]" for n, s in shares.items()}))
             raw += [_raw(label, n, name, *shares[n]) for n in mine]
         raw += [_raw(label, n, "loss", f.score["loss"]) for n, f in mine.items()]
@@ -614,17 +629,18 @@ def _draw(canvas: "Canvas", found: Sequence[Found]) -> None:
     for i, (f, color) in enumerate(zip(found, COLORS, strict=False)):
         shift = (i - (len(found) - 1) / 2) * 0.22
         style = {"color": color, "fmt": "o", "markersize": 4, "capsize": 2, "linewidth": 1}
-        for k, (name, top) in enumerate(f.by_block.items()):
+        for name, top in f.by_block.items():
             high = top["value"] if top["high"] is None else top["high"]
             spread = bar(top["value"], top["low"], high)
-            upper.errorbar([spots[name] + shift], [top["value"]], spread, label=None if k else short(f.subject.network), **style)
-        for name, trace in f.traces().items():
-            lower.errorbar([spots[name] + shift], [trace.mean], bar(*trace), **style)
+            upper.errorbar([spots[name] + shift], [top["value"]], spread, **style)
+        for k, (name, trace) in enumerate(f.traces().items()):
+            label = None if k else short(f.subject.network)
+            lower.errorbar([spots[name] + shift], [trace.mean], bar(*trace), label=label, **style)
     upper.set(yscale="symlog", ylabel="λ_max of the block")
     lower.set(ylabel="trace of the block", yscale="symlog")
     lower.axhline(0, color="#666666", linewidth=0.8)
     lower.set_xticks(list(spots.values()), [name.replace("blocks.", "") for name in spots], rotation=60)
     lower.set_xlabel("block")
-    upper.legend(frameon=False, fontsize=8)
+    lower.legend(frameon=False, fontsize=8)
     for axes in (upper, lower):
         axes.grid(alpha=0.2)
