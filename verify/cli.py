@@ -559,6 +559,37 @@ def bench_hvp(
     console.print("; ".join(f"{k}: {v}" for k, v in about.items()), highlight=False, soft_wrap=True)
 
 
+@bench.command("images")
+def bench_images(
+    workload: Annotated[str | None, typer.Option(help="A workload's name; all that this machine can run if none.")] = None,
+    repeats: Annotated[int, typer.Option(help="Timed epochs of each implementation.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a list of rows.")] = False,
+) -> None:
+    """An epoch of training on images, one core or a GPU: our harness, and the usual loop over a DataLoader with 0 and 2 workers."""
+    from verify.benchmarks_images import OURS, image_timings, selected
+    from verify.provenance import provenance
+
+    with refusing_bad_input():
+        if repeats < 1:
+            raise ValueError(f"--repeats must be a whole number of at least 1, got {repeats}")
+        selected(workload)
+    rows = image_timings(workload, repeats)
+    if as_json:
+        print(json.dumps([asdict(row) for row in rows]))
+        return
+    grid = Grid(title="An epoch of training on images; CPU: one core", title_justify="left")
+    for column in ("workload", "implementation", "images per second", "seconds", "range", "flatproof is faster"):
+        grid.add_column(column, justify="left" if column[0] in "w" or column == "implementation" else "right")
+    fastest = {row.workload: row.seconds for row in rows if row.implementation == OURS}
+    for row in rows:
+        times = "" if row.implementation == OURS else f"{row.seconds / fastest[row.workload]:.2f}"
+        rate, spread = f"{row.images_per_second:,.0f}", f"{row.low:.3f}–{row.high:.3f}"
+        grid.add_row(row.workload, row.implementation, rate, f"{row.seconds:.3f}", spread, times)
+    console.print(grid)
+    said = "; ".join(f"{k}: {v}" for k, v in provenance().items())
+    console.print(f"median and range of {repeats} epochs; {said}", highlight=False, soft_wrap=True)
+
+
 def main() -> None:
     """Entry point: one line and exit status 2 for bad input, 1 for a failure, 130 when interrupted; never a traceback."""
     try:

@@ -176,7 +176,17 @@ _LATEX = {
 _latex: Callable[[object], str] = lambda cell: "".join(_LATEX.get(c, c) for c in str(cell))  # noqa: E731
 
 
-VERDICTS = ("agrees", "differs", "inconclusive", "proved", "certified", "tested", "refuted", "open")  # coloured on the page
+VERDICTS = (
+    "agrees",
+    "differs",
+    "supported",
+    "inconclusive",
+    "proved",
+    "certified",
+    "tested",
+    "refuted",
+    "open",
+)  # coloured on the page
 
 
 def _descriptor(path: Path) -> dict[str, Any] | None:

@@ -1,0 +1,222 @@
+"""Owns the tables: printed numbers beside ours, eigenvalues, distances, remedies, verdicts."""
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+
+from verify.experiments.keskar2017.plan import NETWORKS, REMEDIES, Plan
+from verify.experiments.keskar2017.published import ACCURACY, CLAIMS, DATA, DESCRIBED, EPSILONS, SHARPNESS, Pair
+from verify.experiments.keskar2017.results import Results, interval, known, path, show, spectrum
+from verify.experiments.keskar2017.rules import RULES, judge, ratios_of_distances
+from verify.experiments.keskar2017.rules import __doc__ as COMMON
+from verify.report import Table
+
+ID = "keskar2017"
+OURS = (
+    "Ours: mean over seeds [95 % interval, Student's t over seeds; all seeds see the same images]. "
+    "Printed: mean ± standard deviation of 5 trials."
+)
+
+
+def about(plan: Plan) -> str:
+    """What the scale changes, in words."""
+    if plan.scale == "smoke":
+        return "Scale smoke: tiny networks, a few epochs, synthetic images for MNIST and CIFAR-10. Its numbers mean nothing."
+    common = f"ADAM, step 1e-3, until the training loss has not improved by 1 % for {plan.patience} epochs"
+    if plan.scale == "paper":
+        return f"As printed: all images, SB {plan.small}, LB a tenth of the training set; {common}, at most {plan.small_epochs}."
+    return (
+        f"Shortened: the first {plan.train:,} training and {plan.test:,} test images; SB {plan.small} and LB {plan.large('F1')}, whose "
+        "ratio is about the paper's; F1 with 128 neurons a layer for 512, C1 with 16 filters for 64, dense layers 96 and 48 for 384 "
+        "and 192; "
+        f"{common}, at most {plan.small_epochs} (SB) or {plan.large_epochs} (LB). The metric averages over the first {plan.points:,} "
+        "training images. C2 and C4 run at scale paper."
+    )
+
+
+Rows = list[dict[str, str]]
+Raw = list[dict[str, object]]
+
+
+def _table(r: Results, name: str, title: str, rows: Rows, raw: Raw, *notes: str, brief: Sequence[str] = ()) -> Table:
+    shown = pd.DataFrame(rows).astype(object).fillna("–")
+    return Table(
+        f"{ID}/{name}",
+        title,
+        shown,
+        pd.DataFrame(raw).convert_dtypes(),
+        (*notes, about(r.plan)),
+        r.provenance(),
+        tuple(brief or shown.columns),
+    )
+
+
+def _printed(pair: Pair) -> str:
+    return f"{pair[0]:.2f} ± {pair[1]:.2f}"
+
+
+def _numbers(name: str, values: list[float]) -> dict[str, object]:
+    found = interval(values)
+    return {f"{name}, {part}": value for part, value in found._asdict().items()} if found else {}
+
+
+def table_1(r: Results) -> Table:
+    """The networks, and what is known of their trainings."""
+    rows: Rows = []
+    raw: Raw = []
+    for network in NETWORKS:
+        found = r.values(r.plan.sb(network, 1))
+        rows.append({
+            "network": network,
+            "data": DATA[network],
+            "printed": DESCRIBED[network],
+            "parameters": f"{found['parameters']:,}" if found else r.absent(network),
+            "SB": str(r.plan.small),
+            "LB": str(r.plan.large(network)),
+            "images": found["edition"] if found else "–",
+        })  # fmt: skip
+        raw.append({**rows[-1], "settings": str(r.plan.net(network).settings)})
+    return _table(r, "table-1", "keskar2017, table 1: networks", rows, raw, "Parameters of the network as run at this scale.")
+
+
+def table_2(r: Results) -> Table:
+    """Accuracies of SB and LB."""
+    rows: Rows = []
+    raw: Raw = []
+    for network in NETWORKS:
+        row: dict[str, str] = {"network": network}
+        numbers: dict[str, object] = {"network": network}
+        columns = [(split, size) for split in ("train", "test") for size in ("SB", "LB")]
+        for (split, size), printed in zip(columns, ACCURACY[network], strict=True):
+            of = r.plan.sb if size == "SB" else r.plan.lb
+            values = known(r.final(r.trainings(of, network), f"{split}_accuracy"))
+            row |= {
+                f"{split} {size}, printed": _printed(printed),
+                f"{split} {size}, ours": show(values) if values else r.absent(network),
+            }
+            numbers |= {f"{split} {size}, printed": printed[0], **_numbers(f"{split} {size}", values), "seeds": len(values)}
+        rows.append(row)
+        raw.append(dict(numbers))
+    brief = ("network", "test SB, printed", "test SB, ours", "test LB, printed", "test LB, ours")
+    return _table(r, "table-2", "keskar2017, table 2: accuracies in percent", rows, raw, OURS, brief=brief)
+
+
+def sharpness_table(r: Results, space: str, name: str) -> Table:
+    """Tables 3 and 4: the metric."""
+    rows: Rows = []
+    raw: Raw = []
+    for network in NETWORKS:
+        row: dict[str, str] = {"network": network}
+        numbers: dict[str, object] = {"network": network}
+        columns = [(i, size) for i in range(len(EPSILONS)) for size in ("SB", "LB")]
+        for (i, size), printed in zip(columns, SHARPNESS[space][network], strict=True):
+            of = r.plan.sb if size == "SB" else r.plan.lb
+            values = known(r.phi(r.trainings(of, network), space, i))
+            label = f"{EPSILONS[i]:g} {size}"
+            row |= {f"{label}, printed": _printed(printed), f"{label}, ours": show(values) if values else r.absent(network)}
+            numbers |= {f"{label}, printed": printed[0], **_numbers(label, values), "seeds": len(values)}
+        rows.append(row)
+        raw.append(numbers)
+    title = "in the full space" if space == "full" else "in random subspaces of dimension 100"
+    note = (
+        "Metric 2.1, percent: 100 (max f - f(x)) / (1 + f(x)) over |z_i| <= epsilon (|(A+ x)_i| + 1), the largest loss met within ten "
+        "iterations of L-BFGS-B from x itself (`verify.curvature`, measures keskar and keskar-subspace); f is the training loss in eval "
+        "mode. Columns of A are uniform on the unit sphere."
+    )
+    brief = ("network", *(f"0.001 {size}, {whose}" for size in ("SB", "LB") for whose in ("printed", "ours")))
+    return _table(r, name, f"keskar2017, {name.replace('-', ' ')}: sharpness {title}", rows, raw, OURS, note, brief=brief)
+
+
+def eigenvalues(r: Results) -> Table:
+    """The largest eigenvalues of SB's and LB's Hessian, a row a network and batch size."""
+    rows: Rows = []
+    raw: Raw = []
+    for network in NETWORKS:
+        for size, of in (("SB", r.plan.sb), ("LB", r.plan.lb)):
+            found = r.measured(spectrum(r.plan, training) for training in r.trainings(of, network))
+            row, k = {"network": network, "batch": size}, r.plan.eigenvalues
+            if not found:
+                rows.append(row | {"largest": r.absent(network)})
+                continue
+            first = [v["values"][0] for v in found]
+            reach = max((v["high"][0] or float("inf")) / max(v["values"][0], 1e-300) for v in found) - 1
+            last = [v["values"][-1] for v in found]
+            above = [float(sum(e > 0.1 * v["values"][0] for e in v["values"])) for v in found]
+            rows.append(row | {
+                "largest": show(first, 4),
+                "proved upper bound, at most": f"{reach:+.1%}",
+                f"number {k}": show(last, 4),
+                f"of {k}, above a tenth of the largest": show(above, 1),
+            })  # fmt: skip
+            raw.append(
+                {**row, "seeds": len(found), **_numbers("largest", first), **_numbers(f"number {k}", last), "reach": reach}
+            )
+    note = (
+        "Hessian of the training loss, eval mode, by Lanczos until each Ritz value has a residual of at most 5 %: some eigenvalue lies "
+        "within it with certainty. Proved upper bound: how far lambda_max may lie above the largest Ritz value, at 99.5 % over the random "
+        "start, worst seed."
+    )
+    return _table(r, "eigenvalues", "keskar2017, claim 2: largest eigenvalues of the Hessian", rows, raw, OURS, note)
+
+
+def distances(r: Results) -> Table:
+    """Claim 6: how far SB and LB end from their common start."""
+    rows: Rows = []
+    raw: Raw = []
+    for network in NETWORKS:
+        ratios = known(ratios_of_distances(r, network))
+        found = r.measured(path(r.plan, network, seed) for seed in r.seeds)
+        keys = {"SB": "distance_small", "LB": "distance_large", "SB to LB": "distance_between"}
+        parts = {label: [v[key] for v in found] for label, key in keys.items()}
+        row = {"network": network, "ratio, printed": "3 to 10", "ratio, ours": show(ratios) if ratios else r.absent(network)}
+        rows.append(row | {f"distance {label}": show(values) for label, values in parts.items()})
+        raw.append({"network": network, "seeds": len(ratios), **_numbers("ratio", ratios)})
+    note = "Euclidean distances of all trainable parameters from the start that SB and LB of a seed share."
+    return _table(r, "distances", "keskar2017, claim 6: distances from the start", rows, raw, OURS, note)
+
+
+def remedies(r: Results) -> Table:
+    """Claim 8: LB with augmentation, conservative and adversarial training."""
+    rows: Rows = []
+    raw: Raw = []
+    for network in r.plan.remedied:
+        kinds = {"SB": r.trainings(r.plan.sb, network), "LB": r.trainings(r.plan.lb, network)} | {
+            f"LB, {name}": [r.plan.remedy(network, seed, name) for seed in r.seeds] for name in REMEDIES
+        }
+        for kind, trainings in kinds.items():
+            train, test = (known(r.final(trainings, f"{split}_accuracy")) for split in ("train", "test"))
+            sharp = known(r.phi(trainings))
+            row = {"network": network, "training": kind}
+            shown = show(test) if test else r.absent(network)
+            rows.append(row | {"train accuracy": show(train), "test accuracy": shown, "sharpness, 0.001": show(sharp)})
+            raw.append({**row, "seeds": len(test), **_numbers("test accuracy", test), **_numbers("sharpness", sharp)})
+    note = (
+        "Augmentation: shifts by up to an eighth of the side and, on CIFAR, mirroring. Conservative: 3 ADAM steps a batch, lambda 1e-3. "
+        "Adversarial: half of the loss at inputs moved by 0.02 (normalized units) along the sign of their gradient. Strengths are ours."
+    )
+    return _table(r, "remedies", "keskar2017, claim 8: what helps LB", rows, raw, OURS, note)
+
+
+def claims_table(r: Results) -> Table:
+    """The verdict on every claim."""
+    rows: Rows = []
+    for claim, printed in CLAIMS.items():
+        found = judge(r, claim)
+        said = "; ".join(f"{f.network}: {f.verdict}, {f.said}" for f in found.findings)
+        rows.append({"claim": claim, "printed": printed, "verdict": found.verdict, "measured": said, "rule": RULES[claim]})
+    common = " ".join((COMMON or "").split("\n\n", 1)[1].split())
+    raw: Raw = [dict(row) for row in rows]
+    brief = ("claim", "printed", "verdict", "measured")
+    return _table(r, "claims", "keskar2017: verdicts on its claims", rows, raw, f"Rules. {common}", brief=brief)
+
+
+TABLES: dict[str, Callable[[Results], Table]] = {
+    "table-1": table_1,
+    "table-2": table_2,
+    "table-3": lambda r: sharpness_table(r, "full", "table-3"),
+    "table-4": lambda r: sharpness_table(r, "subspace", "table-4"),
+    "eigenvalues": eigenvalues,
+    "distances": distances,
+    "remedies": remedies,
+    "claims": claims_table,
+}
