@@ -6,6 +6,7 @@ anew each epoch as by default, pinned memory on CUDA), torch.optim.SGD, `loss.it
 """
 
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from verify.benchmarks import one_core
 from verify.deep import loop
-from verify.deep.data import Samples
+from verify.deep.data import Samples, resident
 from verify.deep.methods import make_optimizer, make_step
 from verify.deep.settings import ImageData, Method, Net, Stop, Training
 from verify.realdata import NotAvailable, load
@@ -96,11 +97,11 @@ def images(workload: Workload) -> OneByOne:
 def ours(workload: Workload) -> Callable[[], nn.Module]:
     """An epoch of the harness a call, from where the call before ended."""
     raw = images(workload)
-    x = raw.x.float().div(255).sub(raw.mean).div(raw.std).to(workload.device)
+    x = resident(raw.x.float().div(255).sub(raw.mean).div(raw.std), workload.device)
     y = raw.y.to(workload.device)
     data = Samples(x, y, x[:1], y[:1], 10, workload.data, ())
     job = Training(ImageData("synthetic"), workload.net, METHOD, Stop(1), workload.batch_size, device=workload.device)
-    model = loop.build(workload.net, 0).to(workload.device)
+    model = loop.placed(loop.build(workload.net, 0), workload.device)
     step = make_step(METHOD, model, make_optimizer(METHOD, list(model.parameters())))
     epoch = 0
 
@@ -117,16 +118,20 @@ def ours(workload: Workload) -> Callable[[], nn.Module]:
 
 def usual(workload: Workload, workers: int) -> Callable[[], nn.Module]:
     """An epoch of the usual loop a call."""
-    loader = DataLoader(
-        images(workload), workload.batch_size, shuffle=True, num_workers=workers, pin_memory=workload.device == "cuda"
-    )
+    pinned = workload.device == "cuda"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # more workers than this process has cores: that is what is measured
+        loader = DataLoader(images(workload), workload.batch_size, shuffle=True, num_workers=workers, pin_memory=pinned)
     model = loop.build(workload.net, 0).to(workload.device)
     optimizer = torch.optim.SGD(model.parameters(), lr=METHOD.lr, momentum=METHOD.momentum)
 
     def run() -> nn.Module:
         model.train()
         total = 0.0
-        for x, y in loader:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            batches = iter(loader)
+        for x, y in batches:
             x, y = x.to(workload.device, non_blocking=True), y.to(workload.device, non_blocking=True)
             optimizer.zero_grad()
             loss = F.cross_entropy(model(x), y)

@@ -12,8 +12,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from verify.deep import ImageData, Method, Net, Stop, Training, files, loop, samples, trained
+from verify.deep import ImageData, Method, Net, Stop, Training, files, linear, loop, samples, trained
 from verify.deep.augmentation import augmented, shifted
+from verify.deep.data import picked
 from verify.deep.methods import frozen_statistics, make_optimizer, make_step
 from verify.errors import UserError
 from verify.store import Store
@@ -118,6 +119,58 @@ def test_against_a_plain_loop(method: Method) -> None:
     assert outcome["curve"]["test_loss"][-1] == pytest.approx(loss, rel=1e-3)
     assert outcome["curve"]["epoch"] == [0, 1, 2, 3, 4]
     assert outcome["steps"] == 4 * 5
+
+
+IMAGES = ImageData("synthetic", 90, 50, {"channels": 3, "side": 8, "noise": 2.0})
+CONVOLUTIONS = Net("verify.models:alexnet_like", {"side": 8, "filters": 4, "dense": [16, 8], "dropout": 0.0})
+
+
+@pytest.mark.parametrize("method", METHODS[1:4], ids=str)
+def test_convolutions_against_a_plain_loop(method: Method) -> None:
+    """What lies in memory with a pixel's channels side by side gives the same numbers, optimizer included."""
+    one = job(data=IMAGES, net=CONVOLUTIONS, method=replace(method, optimizer="sgd", lr=0.02), stop=Stop(2), batch_size=30)
+    model, _ = trained(one)
+    assert not samples(IMAGES).train_x.is_contiguous()
+    assert not next(p for p in model.parameters() if p.ndim == 4 and p.shape[1] > 1).is_contiguous()
+    for (name, ours), theirs in zip(model.state_dict().items(), plain_loop(one).state_dict().values(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=2e-3, atol=2e-5, msg=name)
+
+
+def test_picked_images_keep_values_and_layout() -> None:
+    x, index = samples(IMAGES).train_x, torch.tensor([5, 0, 5])
+    out = picked(x, index)
+    assert torch.equal(out, x[index])
+    assert out.stride()[1:] == x.stride()[1:]
+    flat = torch.randn(4, 7)
+    assert torch.equal(picked(flat, index.clamp(max=3)), flat[index.clamp(max=3)])
+
+
+def test_linear_layers_by_onednn_are_the_same_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(40, 30), nn.Tanh(), nn.Linear(30, 20, bias=False), nn.Linear(20, 5))
+    x = torch.randn(16, 40, requires_grad=True)
+    tensors = [x, *model.parameters()]
+
+    def slopes() -> list[torch.Tensor]:
+        return list(torch.autograd.grad(model(x).sin().sum(), tensors))
+
+    expected = slopes()
+    monkeypatch.setattr(linear, "WORTHWHILE", 1)
+    calls, real = 0, linear._linear
+
+    def counted(*arguments: object) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(linear, "_linear", counted)
+    with linear.onednn_linear(model, 16):
+        found = slopes()
+    assert calls == (9 if torch.backends.mkldnn.is_available() else 0)  # three layers: forward and both gradients
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+    with linear.onednn_linear(model.double(), 16):  # other types are left to torch
+        assert model(x.double()).dtype == torch.float64
 
 
 class Killed(BaseException):

@@ -19,7 +19,8 @@ from torch.nn import functional as F
 
 from verify.deep import files
 from verify.deep.augmentation import augmented
-from verify.deep.data import Samples, samples
+from verify.deep.data import Samples, picked, samples
+from verify.deep.linear import onednn_linear
 from verify.deep.methods import Step, make_optimizer, make_step
 from verify.deep.settings import Net, Stop, Training
 
@@ -59,7 +60,12 @@ def trained(job: Training, epoch: int | None = None) -> tuple[nn.Module, dict[st
         weights = stored["weights"]
     model = build(job.net, job.seed)
     model.load_state_dict(weights)
-    return model.to(job.device).eval(), final["outcome"]
+    return placed(model, job.device).eval(), final["outcome"]
+
+
+def placed(model: nn.Module, device: str) -> nn.Module:
+    """The model on the device; on the CPU its convolutions take images as `data.resident` lays them out."""
+    return model.to(memory_format=torch.channels_last) if device == "cpu" else model.to(device)  # type: ignore[call-overload]
 
 
 def build(net: Net, seed: int) -> nn.Module:
@@ -128,7 +134,7 @@ class _Loop:
         model = build(job.net, job.seed)
         if start is not None:
             model.load_state_dict(start)
-        self.model = model.to(job.device)
+        self.model = placed(model, job.device)
         self.optimizer = make_optimizer(job.method, [p for p in self.model.parameters() if p.requires_grad])
         self.step = make_step(job.method, self.model, self.optimizer)
         self.epoch = self.steps = 0
@@ -230,9 +236,10 @@ def epoch_of(job: Training, data: Samples, model: nn.Module, step: Step, epoch: 
     model.train()
     batches = batches_of(order_of(job.seed, epoch, len(data.train_y)).to(data.train_y.device), job.batch_size)
     losses = torch.empty(len(batches), device=data.train_x.device)
-    for i, index in enumerate(batches):
-        x, y = data.train_x.index_select(0, index), data.train_y.index_select(0, index)
-        losses[i] = step(augmented(x, job.augment, augment) if job.augment else x, y)
+    with onednn_linear(model, job.batch_size):
+        for i, index in enumerate(batches):
+            x, y = picked(data.train_x, index), data.train_y.index_select(0, index)
+            losses[i] = step(augmented(x, job.augment, augment) if job.augment else x, y)
     return losses
 
 
@@ -274,9 +281,10 @@ def loss_and_accuracy(model: nn.Module, x: Tensor, y: Tensor) -> tuple[float, fl
     model.eval()
     total = torch.zeros((), dtype=torch.float64, device=x.device)
     right = torch.zeros((), dtype=torch.int64, device=x.device)
-    for images, labels in zip(torch.split(x, MEASURED_AT_ONCE), torch.split(y, MEASURED_AT_ONCE), strict=True):
-        logits = model(images)
-        total += F.cross_entropy(logits, labels, reduction="sum").double()
-        right += (logits.argmax(1) == labels).sum()
+    with onednn_linear(model, min(len(y), MEASURED_AT_ONCE)):
+        for images, labels in zip(torch.split(x, MEASURED_AT_ONCE), torch.split(y, MEASURED_AT_ONCE), strict=True):
+            logits = model(images)
+            total += F.cross_entropy(logits, labels, reduction="sum").double()
+            right += (logits.argmax(1) == labels).sum()
     model.train(mode)
     return float(total) / len(y), int(right) / len(y)
