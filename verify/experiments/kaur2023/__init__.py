@@ -55,7 +55,7 @@ def claims(ids: Sequence[str], store: Store | None) -> list[Claim]:
     found: list[tuple[Final, StoredOutcome]] = []
     scale = ""
     for scale in ("paper", "quick"):
-        found = stored_runs(scale, DEFAULT_SEEDS["paper"], store) if store else []
+        found = stored_runs(scale, DEFAULT_SEEDS["paper"], store) if store is not None else []
         if found:
             break
     parts = judged(found) if found else {}

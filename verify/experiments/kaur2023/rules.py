@@ -41,6 +41,7 @@ from verify.statistics import Interval, mean_interval
 MARGIN = 0.02  # of test accuracy: less is no change in generalization
 SAME = float(np.log10(1.1))  # of log10 lambda_max: less is no change
 LEAST_SEEDS = 3
+ROUNDING = 1e-9  # an effect no larger than this is none
 COLUMNS = ("setup", "data", "network", "rho", "batch", "lr", "p", "seed", "log_lambda", "accuracy")
 
 Verdict = Literal["supported", "refuted", "inconclusive"]
@@ -64,12 +65,12 @@ class Effect:
     @property
     def above(self) -> bool:
         """Whether the interval lies above 0."""
-        return self.judged and self.interval.low > 0
+        return self.judged and self.interval.low > ROUNDING
 
     @property
     def below(self) -> bool:
         """Whether it lies below 0."""
-        return self.judged and self.interval.high < 0
+        return self.judged and self.interval.high < -ROUNDING
 
     def within(self, margin: float) -> bool:
         """Whether it lies strictly inside ±margin."""

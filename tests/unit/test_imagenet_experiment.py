@@ -1,0 +1,131 @@
+"""The imagenet experiment: blocks, their traces and eigenvalues against closed forms, what is said without data, own folders."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+from verify.efficientnet import EfficientNetLite
+from verify.experiments import imagenet
+from verify.experiments.imagenet import Found, Score, Sharpness, Subject, Traces, blocks, counted, places, subjects
+from verify.realdata import UNAVAILABLE, files
+from verify.store import Store
+
+NOISE = Subject("efficientnet-lite0", "noise", 4)
+
+
+def classifier_inputs() -> tuple[np.ndarray, np.ndarray]:
+    """[h; 1] of each image, (n, 1281), and the predicted probabilities, (n, 1000)."""
+    model = NOISE.model()
+    ((x, _),) = NOISE.batches()
+    with torch.no_grad():
+        h = model.head(model.blocks(model.stem(x))).mean(dim=(2, 3)).double()
+        probabilities = model(x).double().softmax(1)
+    return np.hstack([h.numpy(), np.ones((len(h), 1))]), probabilities.numpy()
+
+
+def test_the_classifiers_curvature_has_a_closed_form() -> None:
+    # H_bb = mean_i (diag(p_i) - p_i p_i') kron a_i a_i' with a_i = [h_i; 1]
+    a, p = classifier_inputs()
+    n, classes, width = len(a), p.shape[1], a.shape[1]
+
+    def multiply(v: np.ndarray) -> np.ndarray:
+        z = v.reshape(classes, width) @ a.T  # (classes, n)
+        bent = p.T * z - p.T * (p * z.T).sum(1)
+        return np.asarray((bent @ a / n).ravel())
+
+    operator = LinearOperator((classes * width,) * 2, matvec=multiply, dtype=np.float64)
+    exact = float(eigsh(operator, k=1, return_eigenvectors=False)[0])
+    found = Sharpness(NOISE, "lambda-max", "classifier").carry_out()
+    assert found["value"] == pytest.approx(exact, rel=imagenet.BLOCK_TOLERANCE)
+    assert found["low"] <= exact <= found["high"]
+    assert found["parameters"] == classes * width
+
+    values = Traces(NOISE, 8, 1).carry_out()
+    trace = float(((a**2).sum(1) * (1 - (p**2).sum(1))).mean())
+    forms = np.array(values["forms"])[:, values["blocks"].index("classifier")]
+    assert forms.shape == (8,)
+    assert abs(forms.mean() - trace) < 5 * forms.std(ddof=1) / np.sqrt(8)
+    assert sum(values["sizes"]) == Score(NOISE).carry_out()["parameters"] == 4_652_008
+
+
+def test_blocks_hold_every_parameter_once() -> None:
+    model = EfficientNetLite("efficientnet-lite0")
+    named = dict(model.named_parameters())
+    found = places(list(named), [p.numel() for p in named.values()], blocks(model))
+    assert found[0][0] == 0
+    assert [end for _, end in found[:-1]] == [start for start, _ in found[1:]]
+    assert len(found) == 19
+    with pytest.raises(ValueError, match="hold every parameter once"):
+        places(list(named), [p.numel() for p in named.values()], blocks(model)[1:])
+    with pytest.raises(ValueError, match="block absent must have its parameters in a row"):
+        places(list(named), [p.numel() for p in named.values()], ["absent"])
+
+
+def test_traces_add_up_over_blocks() -> None:
+    forms = np.array([[1.0, 10.0], [3.0, 20.0], [2.0, 30.0]])
+    found = Found(NOISE, {}, {}, {}, ["a", "b"], [1, 1], forms)
+    assert [i.mean for i in found.traces().values()] == [2.0, 20.0]
+    assert found.trace().mean == 22.0
+    assert found.traces()["a"].low == pytest.approx(2 - 4.3027 / np.sqrt(3), rel=1e-4)
+
+
+def test_a_count_has_its_exact_interval() -> None:
+    assert counted(18, 20) == pytest.approx((0.9, 0.683, 0.98765), abs=1e-4)  # Clopper and Pearson 1934
+
+
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(files, "DEFAULT", str(tmp_path / "nothing"))
+    monkeypatch.setenv(files.ENVIRONMENT, str(tmp_path / "chosen"))
+    return tmp_path
+
+
+def test_without_data_nothing_runs_and_the_table_says_so(empty: Path) -> None:
+    assert imagenet.grid(imagenet.ARTIFACTS, "quick", 1) == []
+    with Store(empty / "runs.sqlite") as store:
+        (table,) = imagenet.build(imagenet.ARTIFACTS, "quick", 1, store)
+    rows = table.shown.set_index("data")["Lite 0"]  # type: ignore[union-attr]
+    assert rows["20 sample images"] == rows["ImageNet, validation images"] == UNAVAILABLE
+    assert "75.1%" in rows["ImageNet, all 50,000 validation images"]
+
+
+def own_folder(root: Path) -> None:
+    """Two classes of two images, and the index that a part of the classes needs."""
+    ids = sorted({f"n{i:08d}" for i in range(1, 1001)})
+    root.mkdir(parents=True)
+    (root / "LOC_synset_mapping.txt").write_text("".join(f"{name} word\n" for name in ids))
+    for name in (ids[3], ids[7]):
+        (root / "val" / name).mkdir(parents=True)
+        for i in range(2):
+            Image.fromarray(np.full((40, 50, 3), 40 * i + 10, dtype=np.uint8)).save(root / "val" / name / f"{i}.JPEG")
+
+
+def test_an_own_folder_is_measured_and_told_from_others(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = empty / "chosen"
+    own_folder(root)
+    monkeypatch.setattr(imagenet, "weights_root", lambda network: empty)
+    imagenet.listed.cache_clear()
+    found = subjects("quick")
+    assert list(found) == ["validation"]
+    first = found["validation"][0]
+    assert first.images == 4
+    ((x, y),) = first.batches()
+    assert x.shape == (4, 3, 224, 224)
+    assert y.tolist() == [3, 7, 3, 7]
+    before = [job.key for _, job in imagenet.grid(imagenet.ARTIFACTS, "quick", 1)]
+    Image.fromarray(np.full((60, 50, 3), 99, dtype=np.uint8)).save(root / "val" / "n00000004" / "0.JPEG")
+    imagenet.listed.cache_clear()
+    after = [job.key for _, job in imagenet.grid(imagenet.ARTIFACTS, "quick", 1)]
+    assert before
+    assert not set(before) & set(after)
+
+
+def test_the_default_root_stands_in_for_the_chosen_one(empty: Path) -> None:
+    own_folder(empty / "nothing")
+    assert imagenet.data_root("imagenet") == empty / "nothing"
+    own_folder(empty / "chosen")
+    assert imagenet.data_root("imagenet") == empty / "chosen"
