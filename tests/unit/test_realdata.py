@@ -26,7 +26,7 @@ from verify.errors import UserError
 from verify.realdata import cifar, command, fetch, files, idx, imagenet, loading, timit
 from verify.realdata.catalogue import CATALOGUE, Batch, Dataset, Edition, Facts
 from verify.realdata.files import File, digest
-from verify.realdata.samples import Damaged, Images, Incomplete, NotAvailable, Split
+from verify.realdata.samples import Content, Damaged, Images, Incomplete, NotAvailable, Split
 
 N = 4  # samples a split of the tiny data sets
 
@@ -567,6 +567,36 @@ def test_every_truncated_jpeg_is_refused(tmp_path: Path) -> None:
     path.write_bytes(data)
     (found,) = realdata.check("imagenet", root)
     assert (found.split, found.samples) == ("test", 2)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_file_whose_end_is_zeros_is_refused_or_exact(kind: str) -> None:
+    # what a download leaves that was cut short in a file of full length
+    data = jpeg(3, kind=kind)
+    whole = imagenet.decode(Content("whole", data), 16)
+    refused = 0
+    for length in range(len(data) // 8, len(data) - 2, 13):
+        try:
+            found = imagenet.decode(Content("cut", data[:length] + bytes(len(data) - length)), 16)
+        except Damaged:
+            refused += 1
+        else:
+            assert np.array_equal(found, whole)
+    assert refused >= 26
+
+
+def test_an_altered_png_is_never_silently_wrong() -> None:
+    data = jpeg(3, kind="PNG")
+    whole = imagenet.decode(Content("whole", data), 16)
+    rng = np.random.default_rng(0)
+    for place in rng.integers(8 * len(data), size=200).tolist():
+        altered = bytearray(data)
+        altered[place // 8] ^= 1 << place % 8
+        try:
+            found = imagenet.decode(Content("altered", bytes(altered)), 16)
+        except Damaged:
+            continue
+        assert np.array_equal(found, whole)
 
 
 def test_more_images_than_memory_holds_need_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,8 @@
 
 The official order of ILSVRC 2012 is that of the sorted WordNet ids: 0 is n01440764, 999 is n15075141. It is taken from
 `imagenet_class_index.json` or `LOC_synset_mapping.txt` in root, which a part of the classes needs; all 1000 folders need neither.
-No checksums of single images are published. So every file must decode whole, and `edition` names a digest of the files' content.
+No checksums of single images are published. So every file must decode whole, and `edition` names a digest of the files' content. A
+JPEG file has no checksum of its own: bytes altered inside its pixels' code can decode to other pixels, which only that digest shows.
 
 Preprocessing (`square`): the central square of side/(side + 32) of the shorter edge (224: 7/8 of it), resized bicubically.
 """
@@ -50,7 +51,12 @@ def decode(content: Content, side: int) -> NDArray[np.uint8]:
         with warnings.catch_warnings(), io.BytesIO(content.data) as file:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file, formats=("JPEG", "PNG")) as image:  # a few official .JPEG files are PNG
-                return square(image.convert("RGB"), side)
+                part = square(image.convert("RGB"), side)
+                png = image.format == "PNG"
+            if png:  # decoding skips checksums of the chunks, and takes zeros for pixels
+                file.seek(0)
+                Image.open(file, formats=("PNG",)).verify()
+            return part
     except Exception as error:  # an altered file fails anywhere
         raise Damaged(f"{content.path} does not decode: {error}; expected a complete JPEG file") from None
 
