@@ -36,6 +36,7 @@ def write_csv(path: Path, text: str) -> Path:
         (["reproduce", "--workers", "-2"], "--workers must be a whole number of at least 1, got -2"),
         (["reproduce", "--workers", "0"], "--workers must be a whole number of at least 1, got 0"),
         (["reproduce", "--out", "/proc/nowhere"], "cannot use /proc/nowhere"),
+        (["reproduce", "--data-root", "nowhere"], "--data-root must be a folder, nowhere is none"),
         (["reproduce", "--store", "text.txt"], "store text.txt is not a flatproof store"),
         (["reproduce", "--store", "newer.sqlite"], "has format 99, this version reads format"),
         (["report", "--store", "absent.sqlite"], "store absent.sqlite does not exist"),
@@ -308,3 +309,25 @@ def test_help_names_every_command(tmp_path: Path) -> None:
     assert done.returncode == 0
     for name in ("reproduce", "report", "claims", "certify", "train", "bench"):
         assert name in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("experiment", "runs", "tables", "figures"),
+    [("imagenet", 6, 2, 1), ("kaur2023", 45, 3, 4)],
+)
+def test_an_experiment_at_scale_smoke_needs_no_data(
+    tmp_path: Path, experiment: str, runs: int, tables: int, figures: int
+) -> None:
+    arguments = ["reproduce", experiment, "--scale", "smoke", "--workers", "2", "--store", "s.sqlite", "--out", "out"]
+    empty = {**os.environ, "HOME": str(tmp_path), "FLATPROOF_DATA": str(tmp_path / "nothing")}
+    done = flatproof(*arguments, cwd=tmp_path, env=empty)
+    assert done.returncode == 0, done.stderr
+    assert f"{runs} runs at scale smoke: 0 stored in s.sqlite, {runs} to do" in done.stdout
+    written = {p.name for p in (tmp_path / "out" / experiment).iterdir()}
+    for suffix in ("md", "tex", "csv", "json"):
+        assert {f"table_{i}.{suffix}" for i in range(1, tables + 1)} <= written
+    assert {f"figure_{i}.{suffix}" for i in range(1, figures + 1) for suffix in ("pdf", "png")} <= written
+    before = results(tmp_path / "out")
+    again = flatproof(*arguments, cwd=tmp_path, env=empty)
+    assert f"{runs} runs at scale smoke: {runs} stored in s.sqlite, 0 to do" in again.stdout
+    assert results(tmp_path / "out") == before

@@ -9,13 +9,24 @@ from theory.claims import Claim, Evidence
 from verify.experiments.kaur2023 import rules
 from verify.experiments.kaur2023.runs import DENSE, NORMALIZED, PLAIN, Final
 from verify.experiments.kaur2023.runs import grid as all_runs
-from verify.experiments.kaur2023.show import BY_RATE, CELLS, DROPOUT, PUBLISHED, SCATTER, VERDICTS, artifacts, frame, in_words
+from verify.experiments.kaur2023.show import (
+    BY_RATE,
+    CELLS,
+    DROPOUT,
+    EFFECTS,
+    PUBLISHED,
+    SCATTER,
+    VERDICTS,
+    artifacts,
+    frame,
+    in_words,
+)
 from verify.jobs import Job, StoredOutcome
 from verify.report import Artifact
 from verify.store import Store
 
 ID = "kaur2023"
-ARTIFACTS = (VERDICTS, CELLS, *BY_RATE, SCATTER, DROPOUT)
+ARTIFACTS = (VERDICTS, CELLS, EFFECTS, *BY_RATE, SCATTER, DROPOUT)
 DEFAULT_SEEDS = {"smoke": 3, "quick": 3, "paper": 5}
 
 
@@ -74,7 +85,7 @@ def _claim(id: str, parts: Sequence[rules.Part], scale: str, runs: int) -> Claim
             supports,  # type: ignore[arg-type]
             "training runs, judged by the rules in verify/experiments/kaur2023/rules.py",
             f"{runs} runs, scale {scale}",
-            f"{verdict}; " + "; ".join(f"{part.id} {part.verdict}: {in_words(part.effects, 4)}" for part in parts),
+            f"{verdict}; " + "; ".join(f"{part.id} {part.verdict}: {in_words(part.effects)}" for part in parts),
         ),
     )
     return Claim(id, name.replace("-", " ").capitalize(), PUBLISHED[name], supports, None, evidence, ())  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from verify.realdata import UNAVAILABLE
 from verify.report import Artifact, Figure, Table, merged
 from verify.statistics import mean_interval
 
-VERDICTS, CELLS = "kaur2023/table-1", "kaur2023/table-2"
+VERDICTS, CELLS, EFFECTS = "kaur2023/table-1", "kaur2023/table-2", "kaur2023/table-3"
 BY_RATE = ("kaur2023/figure-1", "kaur2023/figure-2")
 SCATTER, DROPOUT = "kaur2023/figure-3", "kaur2023/figure-4"
 PUBLISHED = {
@@ -73,15 +73,28 @@ def frame(found: Sequence[tuple[Final, StoredOutcome]]) -> pd.DataFrame:
     return table.astype({"reached": bool})
 
 
-def in_words(effects: Sequence[rules.Effect], most: int | None = None) -> str:
-    """Effects with their intervals; all, or the first `most`."""
+FEW = 4  # effects that are listed one by one
+
+
+def interval_in_words(e: rules.Effect) -> str:
+    """The mean and its interval."""
+    low, high = e.interval.low, e.interval.high
+    return f"{e.interval.mean:+.3f} " + (f"[{low:+.3f}, {high:+.3f}]" if np.isfinite(low) else "[one seed]")
+
+
+def in_words(effects: Sequence[rules.Effect]) -> str:
+    """Effects with their intervals if they are few; else, quantity by quantity, how many lie below and above 0, and their range."""
+    if len(effects) <= FEW:
+        return "; ".join(f"{e.where}: {e.quantity} {interval_in_words(e)}" for e in effects)
     texts = []
-    for e in effects[:most]:
-        low, high = e.interval.low, e.interval.high
-        interval = f"[{low:+.3f}, {high:+.3f}]" if np.isfinite(low) else "[one seed]"
-        texts.append(f"{e.where}: {e.quantity} {e.interval.mean:+.3f} {interval}, {e.seeds} seeds")
-    more = len(effects) - len(texts)
-    return "; ".join(texts) + (f"; {more} more in the CSV" if more else "")
+    for quantity in dict.fromkeys(e.quantity for e in effects):
+        mine = [e for e in effects if e.quantity == quantity]
+        means = [e.interval.mean for e in mine]
+        below, above = sum(e.below for e in mine), sum(e.above for e in mine)
+        texts.append(
+            f"{quantity}: {min(means):+.3f} to {max(means):+.3f}; of {len(mine)} intervals {below} below 0, {above} above 0"
+        )
+    return "; ".join(texts)
 
 
 def settings(scale: str, seeds: int) -> str:
@@ -119,7 +132,11 @@ def artifacts(
     editions = sorted({stored.outcome.values["edition"] for _, stored in found})
     notes = (settings(scale, seeds), CURVATURE, "Images: " + ("; ".join(editions) or UNAVAILABLE) + ".")
     runs = frame(found)
-    out: list[Artifact] = [_verdicts(judged, runs, scale, notes, provenance), _cells(runs, scale, notes, provenance)]
+    out: list[Artifact] = [
+        _verdicts(judged, runs, scale, notes, provenance),
+        _cells(runs, scale, notes, provenance),
+        _effects(judged, notes, provenance),
+    ]
     convolutional, dense = runs[runs.reached & (runs.network != DENSE)], runs[runs.reached & (runs.network == DENSE)]
     if len(convolutional):
         out += [
@@ -137,32 +154,21 @@ def artifacts(
 def _verdicts(
     judged: dict[str, list[rules.Part]], runs: pd.DataFrame, scale: str, notes: tuple[str, ...], provenance: dict[str, str]
 ) -> Table:
-    rows, raw = [], []
+    rows = []
     for claim, parts in judged.items():
         for part in parts:
-            verdict = "not judged" if scale == "smoke" else part.verdict if len(runs) else UNAVAILABLE
-            overall = "not judged" if scale == "smoke" else rules.together(parts) if len(runs) else UNAVAILABLE
+            verdict, overall = part.verdict, rules.together(parts)
+            unsaid = "not judged" if scale == "smoke" else None if len(runs) else UNAVAILABLE
             rows.append(
                 {
                     "claim": claim,
                     "published": PUBLISHED[claim],
                     "rule": f"({part.id}) {RULES[part.id]}",
                     "effects, mean over seeds [95 % interval]": in_words(part.effects) or "–",
-                    "part": verdict,
-                    "verdict": overall,
+                    "part": unsaid or verdict,
+                    "verdict": unsaid or overall,
                 }
             )
-            raw += [
-                {
-                    "claim": claim,
-                    "part": part.id,
-                    "where": e.where,
-                    "quantity": e.quantity,
-                    **e.interval._asdict(),
-                    "seeds": e.seeds,
-                }
-                for e in part.effects
-            ]
     left, diverged = int((~runs.reached).sum()), int((runs.status == "diverged").sum())
     excluded = (
         f"{left} of {len(runs)} runs did not reach {ACCURACY:.0%} training accuracy ({diverged} diverged) and are left out. Rules: "
@@ -170,17 +176,31 @@ def _verdicts(
         f"number; nothing is judged with fewer than {rules.LEAST_SEEDS} seeds."
     )
     shown = pd.DataFrame(rows)
-    columns = ["claim", "part", "where", "quantity", "mean", "low", "high", "seeds"]
     title = "Does λ_max explain generalization? kaur2023, published and measured"
-    return Table(
-        VERDICTS,
-        title,
-        shown,
-        pd.DataFrame(raw, columns=columns),
-        (excluded, *notes),
-        provenance,
-        ("claim", "rule", "part", "verdict"),
+    return Table(VERDICTS, title, shown, shown, (excluded, *notes), provenance, ("claim", "rule", "part", "verdict"))
+
+
+def _effects(judged: dict[str, list[rules.Part]], notes: tuple[str, ...], provenance: dict[str, str]) -> Table:
+    every = [(part, e) for parts in judged.values() for part in parts for e in part.effects]
+    raw = pd.DataFrame(
+        [{"part": p.id, "where": e.where, "quantity": e.quantity, **e.interval._asdict(), "seeds": e.seeds} for p, e in every],
+        columns=["part", "where", "quantity", "mean", "low", "high", "seeds"],
     )
+    shown = pd.DataFrame(
+        [
+            {
+                "part": p.id,
+                "where": e.where,
+                "quantity": e.quantity,
+                "mean over seeds [95 % interval]": interval_in_words(e),
+                "seeds": str(e.seeds),
+            }
+            for p, e in every
+        ],
+        columns=["part", "where", "quantity", "mean over seeds [95 % interval]", "seeds"],
+    )
+    brief = ("part", "where", "quantity", "mean over seeds [95 % interval]")
+    return Table(EFFECTS, "kaur2023: every effect size that the verdicts rest on", shown, raw, notes, provenance, brief)
 
 
 KEYS = ["data", "network", "p", "batch", "rho", "lr"]
