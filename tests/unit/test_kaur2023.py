@@ -169,6 +169,13 @@ def test_claim_4_lets_the_other_seeds_choose() -> None:
     assert part.effects[0].interval.mean == pytest.approx(0.0)
 
 
+def test_claim_4_leaves_out_settings_at_which_some_dropout_fails() -> None:
+    table = runs(lambda r: r["p"], lambda r: 0.7 - r["p"] - r["lr"], dropouts=(0.0, 0.2, 0.7), networks=(DENSE,), noise=0.0)
+    failed = (table.p == 0.7) & (table.lr == max(RATES)) & (table.seed == 2)
+    (part,) = rules.claim_4(table[~failed])
+    assert part.effects[0].interval.mean == pytest.approx(-0.7)  # not moved by the learning rate that p = 0.7 lacks
+
+
 @pytest.mark.parametrize(
     ("moved", "gained", "expected"),
     [

@@ -100,12 +100,16 @@ def in_words(effects: Sequence[rules.Effect]) -> str:
 def settings(scale: str, seeds: int) -> str:
     """What was run at a scale, in words."""
     g = GRIDS[scale]
-    grids = "; ".join(f"batch {b}: lr {', '.join(f'{lr:g}' for lr in rates)}" for b, rates in g.rates.items())
+    grids = "; ".join(
+        f"{network}, " + ", ".join(f"batch {b} (lr {', '.join(f'{lr:g}' for lr in rates)})" for b, rates in batches.items())
+        for network, batches in g.rates.items()
+    )
     says = {
         "smoke": "Scale smoke: synthetic images and tiny networks, to exercise the code. Its numbers mean nothing. ",
         "quick": f"Scale quick: every width of VGG11 divided by {g.narrow}, the fully connected network with two layers of {g.width}, the "
-        "data sets of 1000 training examples alone, few learning rates, SAM at one learning rate a batch size. It speaks about these "
-        "networks; scale paper has the true ones. ",
+        "data sets of 1000 training examples alone, few learning rates, SAM at one learning rate each at the smallest and the largest "
+        "batch; without normalization the largest batch is half of the data. Verdicts are about these networks; scale paper has the true "
+        "ones. ",
         "paper": "Scale paper: VGG11 at its full width, on one GPU. Of the whole data sets the largest batch is 10,000. ",
     }[scale]
     return (
