@@ -56,6 +56,12 @@ Scale = Annotated[str, typer.Option(help="smoke (seconds), quick (minutes) or pa
 Seeds = Annotated[int | None, typer.Option(help="Seeds 1 to N for every row; default: 2, 5, 20 by scale.", show_default=False)]
 StorePath = Annotated[Path, typer.Option("--store", help="Where every run is kept.")]
 Out = Annotated[Path, typer.Option("--out", help="Where tables, figures and index.html go.")]
+Board = Annotated[
+    Path | None,
+    typer.Option(
+        "--tensorboard", metavar="FOLDER", help="Also write the training curves of networks on images there.", show_default=False
+    ),
+]
 STORE, OUT = Path(".flatproof/runs.sqlite"), Path("paper_results")
 
 
@@ -68,9 +74,10 @@ def reproduce(
     workers: Annotated[int | None, typer.Option(help="Processes; default: one a core.", show_default=False)] = None,
     store: StorePath = STORE,
     out: Out = OUT,
+    tensorboard: Board = None,
 ) -> None:
     """Train what is missing and write the tables, figures and page. Kill it at any moment: it goes on where it was."""
-    _reproduce([*(only or []), *(ids or [])], scale, seeds, _cores() if workers is None else workers, store, out)
+    _reproduce([*(only or []), *(ids or [])], scale, seeds, _cores() if workers is None else workers, store, out, tensorboard)
 
 
 @app.command()
@@ -81,13 +88,16 @@ def report(
     seeds: Seeds = None,
     store: StorePath = STORE,
     out: Out = OUT,
+    tensorboard: Board = None,
 ) -> None:
     """Rebuild tables, figures and page from the store alone; what was not run is marked so."""
-    _reproduce([*(only or []), *(ids or [])], scale, seeds, None, store, out)
+    _reproduce([*(only or []), *(ids or [])], scale, seeds, None, store, out, tensorboard)
 
 
-def _reproduce(ids: list[str], scale: str, seeds: int | None, workers: int | None, path: Path, out: Path) -> None:
-    """Run what is missing with that many workers (None: run nothing), then write the artifacts."""
+def _reproduce(
+    ids: list[str], scale: str, seeds: int | None, workers: int | None, path: Path, out: Path, board: Path | None
+) -> None:
+    """Run what is missing with that many workers (None: run nothing), then write the artifacts, and curves for TensorBoard."""
     from verify.display import Display
     from verify.experiments import EXPERIMENTS, check_scale, select
     from verify.report import write
@@ -104,11 +114,15 @@ def _reproduce(ids: list[str], scale: str, seeds: int | None, workers: int | Non
         if workers is None and not path.exists():
             raise ValueError(f"store {path} does not exist; expected one that 'flatproof reproduce' has written")
         _check_writable(out)
+        if board is not None:
+            from verify.deep.tensorboard import check_installed
+
+            check_installed()
         opened = Store(path)
     count = {e: seeds or e.DEFAULT_SEEDS[scale] for e in chosen}
     with opened as db:
+        jobs = [job for e, artifacts in chosen.items() for job in e.grid(artifacts, scale, count[e])]
         if workers is not None:
-            jobs = [job for e, artifacts in chosen.items() for job in e.grid(artifacts, scale, count[e])]
             names = {run.key: name for name, run in jobs}
             todo = db.missing(run for _, run in jobs)
             console.print(
@@ -126,6 +140,11 @@ def _reproduce(ids: list[str], scale: str, seeds: int | None, workers: int | Non
         artifacts = [a for e, names in chosen.items() for a in e.build(names, scale, count[e], db)]
         with refusing_bad_input():
             files = write(artifacts, out, command)
+            if board is not None:
+                from verify.deep.tensorboard import export
+
+                exported = export(jobs, db, board)
+                console.print(f"{exported} training curves written below {board}", highlight=False, soft_wrap=True)
     _show(artifacts)
     console.print(f"\n{len(files)} files written; see {files[-1]}", highlight=False, soft_wrap=True)
 

@@ -84,7 +84,7 @@ def build(only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Art
     makers: dict[str, Callable[[Results], Artifact | None]] = {**TABLES, **FIGURES}
     for name, make in makers.items():
         if f"{ID}/{name}" in only:
-            found.used = []
+            found.used = {}
             artifact = make(found)
             out += [artifact] if artifact is not None else []
     return out
