@@ -97,7 +97,7 @@ class Sharpness(OfTraining):
     @property
     def cost(self) -> float:
         """About 13 gradients a value."""
-        return 5e-4 * 13 * 2 * (1 + self.subspace) * (self.points or 50_000)
+        return 1e-4 * 13 * 2 * (1 + self.subspace) * (self.points or 50_000)
 
     def measured(self, problem: "Problem") -> dict[str, Any]:
         """Ten iterations of L-BFGS-B from the solution each."""
@@ -134,8 +134,8 @@ class Spectrum(OfTraining):
 
     @property
     def cost(self) -> float:
-        """About 10 products an eigenvalue."""
-        return 1e-3 * (30 + 7 * self.k) * (self.points or 50_000)
+        """Some products an eigenvalue; only ratios to other jobs matter."""
+        return 1e-4 * (30 + 7 * self.k) * (self.points or 50_000)
 
     def measured(self, problem: "Problem") -> dict[str, Any]:
         """By Lanczos until each is within 5 % of some eigenvalue; the first interval holds lambda_max at 99.5 %."""
