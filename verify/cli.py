@@ -63,6 +63,12 @@ DataRoot = Annotated[
         "--data-root", help="Folder of real data sets; default: $FLATPROOF_DATA or ~/.cache/flatproof.", show_default=False
     ),
 ]
+Board = Annotated[
+    Path | None,
+    typer.Option(
+        "--tensorboard", metavar="FOLDER", help="Also write the training curves of networks on images there.", show_default=False
+    ),
+]
 STORE, OUT = Path(".flatproof/runs.sqlite"), Path("paper_results")
 
 
@@ -75,10 +81,12 @@ def reproduce(
     workers: Annotated[int | None, typer.Option(help="Processes; default: one a core.", show_default=False)] = None,
     store: StorePath = STORE,
     out: Out = OUT,
+    tensorboard: Board = None,
     data_root: DataRoot = None,
 ) -> None:
     """Train what is missing and write the tables, figures and page. Kill it at any moment: it goes on where it was."""
-    _reproduce([*(only or []), *(ids or [])], scale, seeds, _cores() if workers is None else workers, store, out, data_root)
+    _look_for_data_in(data_root)
+    _reproduce([*(only or []), *(ids or [])], scale, seeds, _cores() if workers is None else workers, store, out, tensorboard)
 
 
 @app.command()
@@ -89,16 +97,27 @@ def report(
     seeds: Seeds = None,
     store: StorePath = STORE,
     out: Out = OUT,
+    tensorboard: Board = None,
     data_root: DataRoot = None,
 ) -> None:
     """Rebuild tables, figures and page from the store alone; what was not run is marked so."""
-    _reproduce([*(only or []), *(ids or [])], scale, seeds, None, store, out, data_root)
+    _look_for_data_in(data_root)
+    _reproduce([*(only or []), *(ids or [])], scale, seeds, None, store, out, tensorboard)
+
+
+def _look_for_data_in(root: Path | None) -> None:
+    """Make that folder the root of real data, in worker processes too. Errors: UserError if it is none."""
+    if root is None:
+        return
+    if not root.is_dir():
+        raise UserError(f"--data-root must be a folder, {root} is none")
+    os.environ[ENVIRONMENT] = str(root.resolve())
 
 
 def _reproduce(
-    ids: list[str], scale: str, seeds: int | None, workers: int | None, path: Path, out: Path, data_root: Path | None
+    ids: list[str], scale: str, seeds: int | None, workers: int | None, path: Path, out: Path, board: Path | None
 ) -> None:
-    """Run what is missing with that many workers (None: run nothing), then write the artifacts."""
+    """Run what is missing with that many workers (None: run nothing), then write the artifacts, and curves for TensorBoard."""
     from verify.display import Display
     from verify.experiments import EXPERIMENTS, check_scale, select
     from verify.report import write
@@ -114,16 +133,16 @@ def _reproduce(
             raise ValueError(f"--workers must be a whole number of at least 1, got {workers}")
         if workers is None and not path.exists():
             raise ValueError(f"store {path} does not exist; expected one that 'flatproof reproduce' has written")
-        if data_root is not None:
-            if not data_root.is_dir():
-                raise ValueError(f"--data-root must be a folder, {data_root} is none")
-            os.environ[ENVIRONMENT] = str(data_root.resolve())  # worker processes see it too
         _check_writable(out)
+        if board is not None:
+            from verify.deep.tensorboard import check_installed
+
+            check_installed()
         opened = Store(path)
     count = {e: seeds or e.DEFAULT_SEEDS[scale] for e in chosen}
     with opened as db:
+        jobs = [job for e, artifacts in chosen.items() for job in e.grid(artifacts, scale, count[e])]
         if workers is not None:
-            jobs = [job for e, artifacts in chosen.items() for job in e.grid(artifacts, scale, count[e])]
             names = {run.key: name for name, run in jobs}
             todo = db.missing(run for _, run in jobs)
             console.print(
@@ -141,6 +160,11 @@ def _reproduce(
         artifacts = [a for e, names in chosen.items() for a in e.build(names, scale, count[e], db)]
         with refusing_bad_input():
             files = write(artifacts, out, command)
+            if board is not None:
+                from verify.deep.tensorboard import export
+
+                exported = export(jobs, db, board)
+                console.print(f"{exported} training curves written below {board}", highlight=False, soft_wrap=True)
     _show(artifacts)
     console.print(f"\n{len(files)} files written; see {files[-1]}", highlight=False, soft_wrap=True)
 

@@ -2,6 +2,8 @@
 
 import json
 import math
+import sys
+import types
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +18,7 @@ from verify.deep import ImageData, Method, Net, Stop, Training, files, linear, l
 from verify.deep.augmentation import augmented, shifted
 from verify.deep.data import picked
 from verify.deep.methods import frozen_statistics, make_optimizer, make_step
+from verify.deep.tensorboard import export
 from verify.errors import UserError
 from verify.store import Store
 from verify.sweep import sweep
@@ -444,3 +447,34 @@ def test_the_caller_keeps_his_settings_of_torch() -> None:
 def test_bad_settings_are_named(make: object, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         make()  # type: ignore[operator]
+
+
+def test_curves_go_to_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each stored training gets a run of its own with every curve; a stand-in for TensorBoard's writer takes them."""
+    written: dict[str, list[tuple[str, float, int]]] = {}
+
+    class Writer:
+        def __init__(self, folder: str) -> None:
+            self.lines = written.setdefault(Path(folder).name, [])
+
+        def __enter__(self) -> "Writer":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            self.lines.append((name, value, step))
+
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", types.SimpleNamespace(SummaryWriter=Writer))
+    first, second = job(stop=Stop(2)), job(stop=Stop(2), seed=8)
+    with Store(tmp_path / "runs.sqlite") as store:
+        sweep([first], store)
+        assert export([("C1/SB", first), ("C1 SB", second)], store, tmp_path / "board") == 1
+        stored = store.outcome(first)
+    assert stored is not None
+    ((name, lines),) = written.items()
+    assert name == f"C1-SB, seed 3, {first.key[:8]}"
+    accuracy = [(value, step) for quantity, value, step in lines if quantity == "test_accuracy"]
+    assert accuracy == list(zip(stored.outcome.values["curve"]["test_accuracy"], (0, 1, 2), strict=True))
+    assert len(lines) == 3 * (len(loop.CURVE) - 1)

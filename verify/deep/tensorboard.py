@@ -6,23 +6,32 @@ from typing import Any
 
 from verify.deep.settings import Training
 from verify.errors import UserError
+from verify.store import Store
 
 
-def export(outcomes: Iterable[tuple[str, Training, dict[str, Any]]], folder: Path) -> int:
-    """Write each training's curves as (name, training, outcome) into a run of its own below `folder`; how many were written.
-
-    Errors: UserError naming the package when TensorBoard is not installed.
-    """
+def check_installed() -> Any:
+    """TensorBoard's writer. Errors: UserError naming the package when it is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise UserError(
-            "curves for TensorBoard need the package tensorboard; expected: pip install 'flatproof[tensorboard]'"
-        ) from None
+        raise UserError("--tensorboard needs the package tensorboard; expected: pip install 'flatproof[tensorboard]'") from None
+    return SummaryWriter
+
+
+def export(jobs: Iterable[tuple[str, Any]], store: Store, folder: Path) -> int:
+    """Each stored training among the named jobs into a run of its own below `folder`; how many were written.
+
+    Errors: UserError when TensorBoard is not installed.
+    """
+    writer_of = check_installed()
     count = 0
-    for name, job, outcome in outcomes:
-        curve = outcome["curve"]
-        with SummaryWriter(str(folder / f"{name}, seed {job.seed}, {job.key[:8]}".replace("/", "-"))) as writer:
+    for name, job in jobs:
+        stored = store.outcome(job) if isinstance(job, Training) else None
+        if stored is None:
+            continue
+        curve = stored.outcome.values["curve"]
+        run = f"{name}, seed {job.seed}, {job.key[:8]}".replace("/", "-")
+        with writer_of(str(folder / run)) as writer:
             for quantity in (key for key in curve if key != "epoch"):
                 for epoch, value in zip(curve["epoch"], curve[quantity], strict=True):
                     writer.add_scalar(quantity, value, int(epoch))

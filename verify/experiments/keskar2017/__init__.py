@@ -46,7 +46,7 @@ def _needed(plan: Plan, network: str, seed: int) -> list[tuple[set[str], str, Jo
     out += [({"eigenvalues", "claims"}, f"{name} eigenvalues", spectrum(plan, training)) for name, training in both.items()]
     out.append(({"figure-3", "figure-7", "distances", "claims"}, "path", path(plan, network, seed)))
     if network in detailed(plan):
-        for batch in set(plan.batch_sizes(network)) - {plan.small, plan.large(network)}:
+        for batch in sorted({*plan.batch_sizes(network)} - {plan.small_batch(network), plan.large(network)}):
             training = plan.training(network, batch, seed)
             out.append(({"figure-4", "claims"}, f"batch {batch}", training))
             out.append(({"figure-4", "claims"}, f"batch {batch} sharpness", sharpness(plan, training, subspace=False)))
@@ -84,7 +84,7 @@ def build(only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Art
     makers: dict[str, Callable[[Results], Artifact | None]] = {**TABLES, **FIGURES}
     for name, make in makers.items():
         if f"{ID}/{name}" in only:
-            found.used = []
+            found.used = {}
             artifact = make(found)
             out += [artifact] if artifact is not None else []
     return out

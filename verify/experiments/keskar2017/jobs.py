@@ -96,8 +96,8 @@ class Sharpness(OfTraining):
 
     @property
     def cost(self) -> float:
-        """About 15 gradients a value."""
-        return 5e-4 * 15 * 2 * (1 + self.subspace) * (self.points or 50_000)
+        """About 13 gradients a value."""
+        return 1e-4 * 13 * 2 * (1 + self.subspace) * (self.points or 50_000)
 
     def measured(self, problem: "Problem") -> dict[str, Any]:
         """Ten iterations of L-BFGS-B from the solution each."""
@@ -107,7 +107,9 @@ class Sharpness(OfTraining):
         values = {"full": [known["keskar"](problem, epsilon=epsilon).value for epsilon in EPSILONS]}
         if self.subspace:
             values["subspace"] = [
-                known["keskar-subspace"](problem, epsilon=epsilon, dimension=DIMENSION, seed=self.training.seed).value
+                known["keskar-subspace"](
+                    problem, epsilon=epsilon, dimension=DIMENSION, columns="normal", seed=self.training.seed
+                ).value
                 for epsilon in EPSILONS
             ]
         return values
@@ -132,8 +134,8 @@ class Spectrum(OfTraining):
 
     @property
     def cost(self) -> float:
-        """About 10 products an eigenvalue."""
-        return 1e-3 * (30 + 7 * self.k) * (self.points or 50_000)
+        """Some products an eigenvalue; only ratios to other jobs matter."""
+        return 1e-4 * (30 + 7 * self.k) * (self.points or 50_000)
 
     def measured(self, problem: "Problem") -> dict[str, Any]:
         """By Lanczos until each is within 5 % of some eigenvalue; the first interval holds lambda_max at 99.5 %."""

@@ -2,8 +2,9 @@
 
 paper: as printed, on a GPU where there is one. Small batch (SB) 256, large batch (LB) a tenth of the training set, ADAM with its default
     step 1e-3, until the training loss no longer improves by 1 % in 10 epochs.
-quick: 2 cores. The first 5,000 training and 2,000 test images; SB is 25 so that LB (500) is 20 times as large, as in the paper (20 to 23
-    times); F networks 128 wide, C1 and C3 with 16 filters and dense layers 96 and 48; the VGG-like C2 and C4 are not run.
+quick: 2 cores. The first 5,000 (F) or 2,500 (C) training and 2,000 test images; SB is 25 or 12, so that LB (500 or 250) is 20 times as
+    large, as in the paper (20 to 23 times); F networks 128 wide, C1 and C3 with 8 filters and dense layers 96 and 48; the VGG-like C2
+    and C4 are not run.
 smoke: a few epochs of tiny networks on synthetic images where the paper has MNIST and CIFAR-10, to exercise the code.
 """
 
@@ -27,17 +28,18 @@ REMEDIES = {  # the paper's settings of the last two are not in its pages here: 
 
 @dataclass(frozen=True)
 class Plan:
-    """The sizes of a scale. train, test: images (None: all); patience: measurements; points: training images that f averages over.
+    """The sizes of a scale; pairs are for fully connected and convolutional networks.
 
-    small: SB. batches: of figure 4, as shares of the training set. kept: epochs whose weights are kept (figures 5 and 6).
-    warm_epochs: of LB after a warm start. eigenvalues: how many of the largest. remedied: networks of claim 8.
+    train, test: images (None: all). small: SB. patience: measurements. points: training images that f averages over. batches: of
+    figure 4, as shares of the training set. kept: epochs whose weights are kept (figures 5 and 6). warm: of them, where LB starts;
+    warm_epochs: how long. eigenvalues: how many of the largest. remedied: networks of claim 8.
     """
 
     scale: str
     device: str
-    train: int | None
+    train: tuple[int | None, int | None]
     test: int | None
-    small: int
+    small: tuple[int, int]
     small_epochs: int
     large_epochs: int
     patience: int
@@ -55,17 +57,28 @@ class Plan:
         """Whether the network is trained at this scale at all."""
         return self.scale != "quick" or network not in ("C2", "C4")
 
+    def train_images(self, network: str) -> int | None:
+        """The first so many training images, None for all."""
+        return self.train[network[0] == "C"]
+
+    def small_batch(self, network: str) -> int:
+        """SB."""
+        return self.small[network[0] == "C"]
+
     def images(self, network: str) -> ImageData:
         """The network's images."""
         name = DATA[network]
         if self.scale == "smoke" and name in ("mnist", "cifar10"):
             channels = 1 if name == "mnist" else 3
-            return ImageData("synthetic", self.train, self.test, {"channels": channels, "noise": 2.0, "side": 8})
-        return ImageData(name, self.train, self.test)
+            return ImageData("synthetic", self.train_images(network), self.test, {"channels": channels, "noise": 2.0, "side": 8})
+        return ImageData(name, self.train_images(network), self.test)
 
     def samples(self, network: str) -> int:
         """Training images."""
-        return self.train or {"mnist": 60_000, "timit": 721_329, "cifar10": 50_000, "cifar100": 50_000}[DATA[network]]
+        return (
+            self.train_images(network)
+            or {"mnist": 60_000, "timit": 721_329, "cifar10": 50_000, "cifar100": 50_000}[DATA[network]]
+        )
 
     def net(self, network: str) -> Net:
         """The network, reduced at the scales 'quick' and 'smoke'."""
@@ -80,7 +93,7 @@ class Plan:
         if network in ("C2", "C4"):
             return Net("verify.models:vgg_like", settings | ({"share": 32} if tiny else {}))
         if self.scale != "paper":
-            settings |= {"filters": 4, "dense": [16, 8]} if tiny else {"filters": 16, "dense": [96, 48]}
+            settings |= {"filters": 4, "dense": [16, 8]} if tiny else {"filters": 8, "dense": [96, 48]}
         return Net("verify.models:alexnet_like", settings)
 
     # ---------------------------------------------------------------------------------------------------------------- trainings
@@ -91,8 +104,8 @@ class Plan:
 
     def training(self, network: str, batch: int, seed: int, **changes: Any) -> Training:
         """A training from a start that all batch sizes share; figures 5 and 6 need weights along the way."""
-        epochs = self.small_epochs if batch <= self.small else self.large_epochs
-        kept = self.kept if network in DETAILED and batch in (self.small, self.large(network)) else (0,)
+        epochs = self.small_epochs if batch <= self.small_batch(network) else self.large_epochs
+        kept = self.kept if network in DETAILED and batch in (self.small_batch(network), self.large(network)) else (0,)
         settings: dict[str, Any] = {
             "data": self.images(network),
             "net": self.net(network),
@@ -107,7 +120,7 @@ class Plan:
 
     def sb(self, network: str, seed: int) -> Training:
         """Small batch."""
-        return self.training(network, self.small, seed)
+        return self.training(network, self.small_batch(network), seed)
 
     def lb(self, network: str, seed: int) -> Training:
         """Large batch."""
@@ -115,7 +128,9 @@ class Plan:
 
     def batch_sizes(self, network: str) -> list[int]:
         """Those of figure 4, SB and LB among them."""
-        return sorted({self.small, self.large(network), *(round(share * self.samples(network)) for share in self.batches)})
+        return sorted(
+            {self.small_batch(network), self.large(network), *(round(share * self.samples(network)) for share in self.batches)}
+        )
 
     def warm_start(self, network: str, seed: int, epoch: int) -> Training:
         """LB from the weights after an epoch of SB (0: from SB's own start)."""
@@ -132,14 +147,17 @@ class Plan:
 
 PLANS = {
     "smoke": Plan(
-        "smoke", "cpu", 120, 60, 4, 2, 3, 5, 60, (0.25,), (0, 1, 2), (1, 2), 2, 3, ("C1",)
+        scale="smoke", device="cpu", train=(120, 120), test=60, small=(4, 4), small_epochs=2, large_epochs=3, patience=5, points=60,
+        batches=(0.25,), kept=(0, 1, 2), warm=(1, 2), warm_epochs=2, eigenvalues=3, remedied=("C1",),
     ),
     "quick": Plan(
-        "quick", "cpu", 5_000, 2_000, 25, 25, 75, 10, 2_000, (0.02, 0.25), (0, 1, 2, 4, 8, 16, 32, 64), (1, 2, 4, 8, 16), 30, 10, ("C1",)
+        scale="quick", device="cpu", train=(5_000, 2_500), test=2_000, small=(25, 12), small_epochs=25, large_epochs=60, patience=10,
+        points=1_000, batches=(0.02, 0.25), kept=(0, 1, 4, 16, 50), warm=(1, 4, 16), warm_epochs=20, eigenvalues=10, remedied=("C1",),
     ),
     "paper": Plan(
-        "paper", "cuda", None, None, 256, 200, 200, 10, None, (0.01, 0.02, 0.04, 0.25, 0.5),
-        (0, 1, 2, 4, 8, 16, 32, 64, 100), (1, 2, 4, 8, 16, 32, 64, 100), 100, 20, ("F1", "C1", "C2", "C3", "C4"),
+        scale="paper", device="cuda", train=(None, None), test=None, small=(256, 256), small_epochs=200, large_epochs=200, patience=10,
+        points=None, batches=(0.01, 0.02, 0.04, 0.25, 0.5), kept=(0, 1, 2, 4, 8, 16, 32, 64, 100), warm=(1, 2, 4, 8, 16, 32, 64, 100),
+        warm_epochs=100, eigenvalues=20, remedied=("F1", "C1", "C2", "C3", "C4"),
     ),
 }  # fmt: skip
 

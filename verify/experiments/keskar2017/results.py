@@ -22,27 +22,28 @@ FLOOR = 1e-4  # of the metric in ratios, percent: what rounding of a float32 los
 
 
 class Results:
-    """What a store holds of a plan. `used` lists the stored jobs that were looked up since it was last emptied."""
+    """What a store holds of a plan. `used` holds the stored jobs, by key, that were looked up since it was last emptied."""
 
     def __init__(self, plan: Plan, seeds: int, store: Store) -> None:
         self.plan, self.seeds, self.store = plan, range(1, seeds + 1), store
-        self.used: list[StoredOutcome] = []
+        self.used: dict[str, StoredOutcome] = {}
         self._found: dict[str, StoredOutcome | None] = {}
 
     def provenance(self) -> dict[str, str]:
         """Of the jobs in `used`."""
-        seeds = sorted({int(one.settings["seed"]) for one in self.used})
-        about = {"scale": self.plan.scale, "seeds": ", ".join(map(str, seeds)), "jobs": str(len(self.used))}
-        devices = sorted({str(one.outcome.values["device"]) for one in self.used if "device" in one.outcome.values})
-        return about | {"device": ", ".join(devices)} | merged([one.provenance for one in self.used], "jobs")
+        used = list(self.used.values())
+        seeds = sorted({int(one.settings["seed"]) for one in used})
+        about = {"scale": self.plan.scale, "seeds": ", ".join(map(str, seeds)), "jobs": str(len(used))}
+        devices = sorted({str(one.outcome.values["device"]) for one in used if "device" in one.outcome.values})
+        return about | ({"device": ", ".join(devices)} if devices else {}) | merged([one.provenance for one in used], "jobs")
 
     def values(self, job: Job) -> dict[str, Any] | None:
         """What a job gave; None if it is not stored."""
         if job.key not in self._found:
             self._found[job.key] = self.store.outcome(job)
         stored = self._found[job.key]
-        if stored is not None and stored not in self.used:
-            self.used.append(stored)
+        if stored is not None:
+            self.used[job.key] = stored
         return stored.outcome.values if stored else None
 
     def absent(self, network: str) -> str:

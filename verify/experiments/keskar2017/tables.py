@@ -24,11 +24,13 @@ def about(plan: Plan) -> str:
         return "Scale smoke: tiny networks, a few epochs, synthetic images for MNIST and CIFAR-10. Its numbers mean nothing."
     common = f"ADAM, step 1e-3, until the training loss has not improved by 1 % for {plan.patience} epochs"
     if plan.scale == "paper":
-        return f"As printed: all images, SB {plan.small}, LB a tenth of the training set; {common}, at most {plan.small_epochs}."
+        return (
+            f"As printed: all images, SB {plan.small[0]}, LB a tenth of the training set; {common}, at most {plan.small_epochs}."
+        )
     return (
-        f"Shortened: the first {plan.train:,} training and {plan.test:,} test images; SB {plan.small} and LB {plan.large('F1')}, whose "
-        "ratio is about the paper's; F1 with 128 neurons a layer for 512, C1 with 16 filters for 64, dense layers 96 and 48 for 384 "
-        "and 192; "
+        f"Shortened: the first {plan.train[0]:,} (F) or {plan.train[1]:,} (C) training and {plan.test:,} test images; SB "
+        f"{plan.small[0]} or {plan.small[1]}, LB a tenth of the training set, in the paper's ratio of about 20; F1 with 128 "
+        "neurons a layer for 512, C1 with 8 filters for 64, dense layers 96 and 48 for 384 and 192; "
         f"{common}, at most {plan.small_epochs} (SB) or {plan.large_epochs} (LB). The metric averages over the first {plan.points:,} "
         "training images. C2 and C4 run at scale paper."
     )
@@ -71,7 +73,7 @@ def table_1(r: Results) -> Table:
             "data": DATA[network],
             "printed": DESCRIBED[network],
             "parameters": f"{found['parameters']:,}" if found else r.absent(network),
-            "SB": str(r.plan.small),
+            "SB": str(r.plan.small_batch(network)),
             "LB": str(r.plan.large(network)),
             "images": found["edition"] if found else "–",
         })  # fmt: skip
@@ -121,7 +123,7 @@ def sharpness_table(r: Results, space: str, name: str) -> Table:
     note = (
         "Metric 2.1, percent: 100 (max f - f(x)) / (1 + f(x)) over |z_i| <= epsilon (|(A+ x)_i| + 1), the largest loss met within ten "
         "iterations of L-BFGS-B from x itself (`verify.curvature`, measures keskar and keskar-subspace); f is the training loss in eval "
-        "mode. Columns of A are uniform on the unit sphere."
+        "mode. Entries of A are standard normal; the paper does not say how A is drawn (unit columns give values sqrt(P) times as small)."
     )
     brief = ("network", *(f"0.001 {size}, {whose}" for size in ("SB", "LB") for whose in ("printed", "ours")))
     return _table(r, name, f"keskar2017, {name.replace('-', ' ')}: sharpness {title}", rows, raw, OURS, note, brief=brief)
