@@ -352,3 +352,24 @@ def test_sb_and_lb_share_their_start() -> None:
     one, other = (build(t.net, t.seed).state_dict() for t in (sb, lb))
     assert all(torch.equal(value, other[name]) for name, value in one.items())
     assert not torch.equal(next(iter(one.values())), next(iter(build(sb.net, 2).state_dict().values())))
+
+
+@pytest.mark.parametrize(("large", "status"), [((90.0, 90.5, 91.0), "tested"), ((98.5, 99.0, 99.2), "open")])
+def test_the_ledger_takes_the_verdict_from_stored_trainings(store: Store, large: tuple[float, ...], status: str) -> None:
+    plan = plan_of("quick")
+    for seed, accuracy in enumerate(large, start=1):
+        for one, test in ((plan.sb("F1", seed), 0.97), (plan.lb("F1", seed), accuracy / 100)):
+            curve = {"epoch": [0.0, 1.0], "train_accuracy": [0.1, 0.999], "test_accuracy": [0.1, test]}
+            put(store, one, {"status": "finished", "curve": curve, "device": "cpu"})
+    (found,) = keskar2017.claims(["keskar2017/claim-1"], store)
+    assert found.status == status
+    assert found.printed == CLAIMS["claim-1"]
+    mean = sum(large) / 3
+    said = next(e for e in found.evidence if e.scope == "F1, scale quick")
+    assert f"SB - LB {97 - mean:.2f} [" in said.finding
+    assert said.finding.startswith("supported" if status == "tested" else "inconclusive")
+    (table,) = keskar2017.build(["keskar2017/table-2"], "quick", 3, store)
+    row = table.shown.set_index("network").loc["F1"]  # type: ignore[union-attr]
+    assert row["test SB, ours"] == "97.00 [97.00, 97.00]"
+    assert row["test SB, printed"] == "98.03 ± 0.07"
+    assert table.provenance["seeds"] == "1, 2, 3"

@@ -97,14 +97,17 @@ def claim_ids() -> list[str]:
 
 def claims(ids: Sequence[str], store: Store | None) -> list[Claim]:
     """The paper's claims among `ids` (all if empty), judged from stored runs at the largest scale of which any are stored."""
-    found = None
-    for scale in ("paper", "quick") if store else ():
-        assert store is not None
-        found = results(scale, DEFAULT_SEEDS["paper"], store)
-        if any(found.values(found.plan.lb(n, 1)) for n in NETWORKS if found.plan.runs(n)):
-            break
-        found = None
+    found = _stored(store) if store is not None else None  # a store's truth value is its number of runs, not of jobs
     return [_claim(id, found) for id in claim_ids() if not ids or id in ids]
+
+
+def _stored(store: Store) -> Results | None:
+    """The results of the largest scale of which the store holds any."""
+    for scale in ("paper", "quick"):
+        found = results(scale, DEFAULT_SEEDS["paper"], store)
+        if any(found.values(found.plan.lb(network, 1)) for network in NETWORKS if found.plan.runs(network)):
+            return found
+    return None
 
 
 def _claim(id: str, found: Results | None) -> Claim:
