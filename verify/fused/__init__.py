@@ -77,10 +77,9 @@ def _single_sample(
 
     powers = (_keep(phase) ** np.arange(single_sample.BLOCK + 1)).astype(x.dtype) if phase.weight_decay else None
     epsilon = x.dtype.type(network.epsilon) if network.architecture == "sim-ln" else None
-    limit = x.dtype.type((1e30 / max(1e15, np.abs(x).max())) ** 2)
+    limit = x.dtype.type((1e30 / max(1e15, np.abs(x).max())) ** 2)  # then no product of a u and an input is beyond 1e30
     w, a = lanes.pack(network.weights), lanes.pack(network.w2)
-    u, z = (lanes.zeros((single_sample.BLOCK, *a.shape), x.dtype) for _ in range(2))
-    done = single_sample.steps(w, a, u, z, x, order, targets, begin, phase.lr, phase.rho, powers, epsilon, limit)
+    done = single_sample.steps(w, a, lanes.stretch(x), order, targets, begin, phase.lr, phase.rho, powers, epsilon, limit)
     epoch, first = divmod(done, order.shape[1])
     block = (slice(epoch, epoch + 1), slice(first, first + single_sample.BLOCK))
     return _network(network, lanes.unpack(w, network.width), lanes.unpack(a, network.width)), done, block

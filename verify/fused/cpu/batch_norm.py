@@ -21,7 +21,7 @@ def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, keep):  # type: igno
     xt (inputs, groups, LANES): the training inputs, with vectors along inputs and along samples. keep: 1 - lr weight_decay.
     Returns the first step after which a parameter is not finite, or -1.
     """
-    real, m, n = a.dtype.type, a.shape[0], x.shape[0]
+    real, m = a.dtype.type, a.shape[0]
     zero, rate, radius, decay = real(0), real(2 * lr), real(rho), real(keep)
     z = scratch((m, xt.shape[1], xt.shape[2]), a)
     z2, h, e, w2 = scratch(z.shape, z), scratch(z.shape, z), scratch(w.shape, w), scratch(w.shape, w)

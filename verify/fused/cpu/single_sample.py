@@ -12,43 +12,44 @@ Blocks begin anew with each epoch, so that cutting epochs into calls changes no 
 
 Only neurons active at the perturbed point change; a neuron inactive at the unperturbed one is not perturbed, so stays inactive.
 
-Overflow. Adding less than half a unit in its last place to the largest float32, 1e31, does not overflow it. So no finite
-parameter overflows in a block whose steps add less than that to each; one that adds more, or NaN, is handed back as if it had not
-begun, for steps that look at every parameter.
+Overflow. Half a unit in the last place of the largest float32 is 1e31: adding less cannot make a finite parameter overflow. A block
+whose steps add more than 1e30 somewhere, or NaN, is handed back as if it had not begun, for steps that look at every parameter.
 """
 
 import numpy as np
 
 from theory.compiled import kernel
-from verify.fused.cpu.lanes import load, nought, relu, store, total, where_positive
+from verify.fused.cpu.lanes import load, nought, relu, scratch, store, total, where_positive
 
-BLOCK = 4  # with vectors of 128 bytes the updates and the products of a block just fit in 32 registers
+BLOCK = 4  # a block's updates and products, two registers each, just fit in 32 registers; 8 was slower (0.35 µs a step for 0.28)
 
 
 @kernel
-def steps(w, a, u, z, x, order, targets, begin, lr, rho, powers, epsilon, limit):  # type: ignore[no-untyped-def]
+def steps(w, a, x, order, targets, begin, lr, rho, powers, epsilon, limit):  # type: ignore[no-untyped-def]
     """Steps begin, begin + 1, ... of those on the samples `order` (epochs, n) with labels `targets` alike.
 
-    w (groups, inputs, LANES) and a (groups, LANES) are changed in place; u and z (BLOCK, groups, LANES) are scratch, u zero.
-    powers: k^0, ..., k^BLOCK, None without weight decay. epsilon: Sim-LN's floor, None for the plain networks. limit: of the
-    squared length of what a block may add. Returns the first step not carried out: that of a block beyond the limit, or the
-    number of steps.
+    w (groups, inputs, LANES) and a (groups, LANES) are changed in place; x (n, groups of inputs, LANES). powers: k^0, ..., k^BLOCK,
+    None without weight decay. epsilon: Sim-LN's floor, None for the plain networks. limit: of the sum of squares of all u and of
+    what is added to a, over a block. Returns the first step not carried out: that of a block beyond the limit, or the number of
+    steps.
     """
     real = a.dtype.type
-    inputs, n = w.shape[1], order.shape[1]
-    zero, rate, radius = real(0), real(2 * lr), real(rho)
-    last, new, gram = np.zeros((inputs, BLOCK), a.dtype), np.zeros((inputs, BLOCK), a.dtype), np.zeros((BLOCK, BLOCK), a.dtype)
-    before, lengths = np.empty_like(a), np.sum(x * x, axis=1)
+    zero, rate, radius, n = real(0), real(2 * lr), real(rho), order.shape[1]
+    u, z = scratch((BLOCK, *a.shape), a), scratch((BLOCK, *a.shape), a)
+    last, new = np.zeros((w.shape[1], BLOCK), a.dtype), np.zeros((w.shape[1], BLOCK), a.dtype)
+    gram, lengths, before = np.zeros((BLOCK, BLOCK), a.dtype), np.empty(BLOCK, a.dtype), scratch(a.shape, a)
+    entries = x.reshape((x.shape[0], x.shape[1] * x.shape[2]))
+    u[:] = 0
     done, t = 0, begin  # steps of the last block, and before the next
     while t < order.size:
         epoch, first = divmod(t, n)
         count = min(BLOCK, n - first)
-        _take(x, order[epoch, first : first + count], powers, new, gram)
+        _take(x, entries, order[epoch, first : first + count], powers, new, gram, lengths)
         _sweep(w, u, z, _power(powers, done), last, new)
         before[:] = a
         added = nought(a)
         for s in range(count):
-            length, y = lengths[order[epoch, first + s]], targets[epoch, first + s]
+            length, y = lengths[s], targets[epoch, first + s]
             dot, hh, vv = _forward(s, z, u, a, _power(powers, s), gram)
             scale, pull = inverse_norm(dot, hh, epsilon)
             if epsilon is not None:
@@ -66,7 +67,7 @@ def steps(w, a, u, z, x, order, targets, begin, lr, rho, powers, epsilon, limit)
             a[:] = before
             return t
         for s in range(count):
-            for p in range(inputs):
+            for p in range(w.shape[1]):
                 last[p, s] = _scaled(_power(powers, count - 1 - s), new[p, s])
         last[:, count:] = 0
         done, t = count, t + count
@@ -91,17 +92,27 @@ def _scaled(keep, v):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _take(x, samples, powers, new, gram):  # type: ignore[no-untyped-def]
-    """The samples as columns of `new`, and k^(s-1-r) (x_r . x_s) as gram[s, r] for r < s; the rest of gram stays 0."""
+def _take(x, entries, samples, powers, new, gram, lengths):  # type: ignore[no-untyped-def]
+    """The samples as columns of `new`, their squared lengths, and k^(s-1-r) (x_r . x_s) as gram[s, r] for r < s.
+
+    x (n, groups, LANES) and entries (n, groups * LANES) are the same numbers.
+    """
     for s in range(samples.shape[0]):
-        row = x[samples[s]]
-        for p in range(row.shape[0]):
-            new[p, s] = row[p]
+        i = samples[s]
+        for p in range(new.shape[0]):
+            new[p, s] = entries[i, p]
+        lengths[s] = _dot(x, i, i)
         for r in range(s):
-            dot = x.dtype.type(0)
-            for p in range(row.shape[0]):
-                dot += new[p, r] * row[p]
-            gram[s, r] = _scaled(_power(powers, s - 1 - r), dot)
+            gram[s, r] = _scaled(_power(powers, s - 1 - r), _dot(x, samples[r], i))
+
+
+@kernel
+def _dot(x, i, k):  # type: ignore[no-untyped-def]
+    """x_i . x_k"""
+    dot = nought(x)
+    for q in range(x.shape[1]):
+        dot += load(x, (i, q)) * load(x, (k, q))
+    return total(dot)
 
 
 @kernel
