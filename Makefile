@@ -1,9 +1,10 @@
 # make reproduce: install what is missing, run the experiments, write paper_results/. make test: install, lint, types, tests.
+# make gpu-check: compare and time the GPU kernels with .venv's Python, or $(PYTHON) where there is no .venv; installs nothing.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: install reproduce test lint bench lock clean
+.PHONY: install reproduce test lint bench gpu-check lock clean
 
 install: $(INSTALLED)
 
@@ -27,6 +28,9 @@ lint: install
 
 bench: install
 	$(BIN)/pytest tests/benchmarks --benchmark-only -p no:xdist --benchmark-columns=median,min,max,rounds
+
+gpu-check:
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m verify.cli bench gpu
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -570,6 +570,16 @@ def bench_hvp(
     console.print("; ".join(f"{k}: {v}" for k, v in about.items()), highlight=False, soft_wrap=True)
 
 
+@bench.command("gpu")
+def bench_gpu() -> None:
+    """The GPU kernels: compare with the reference, time, print one table (make gpu-check). Without a GPU: interpreted, not timed."""
+    try:
+        from verify.fused.gpu.check import main as check
+    except ModuleNotFoundError as missing:
+        raise UserError(str(missing)) from missing
+    raise typer.Exit(check())
+
+
 def main() -> None:
     """Entry point: one line and exit status 2 for bad input, 1 for a failure, 130 when interrupted; never a traceback."""
     try:

@@ -21,6 +21,7 @@ from verify.threads import single_threaded
 CHECKPOINTS = 48  # log-spaced measurements a run, besides the ends of its phases
 LARGEST_CHUNK = 2_000_000  # samples visited in one kernel call: bounds the memory that their order takes
 ORDER, NOISE = 3, 4  # streams of the run's seed, beside synth's 0, 1 and the initialization's 2
+TOO_LARGE = "x, y and first_layer_scale must give the initial network a finite loss and trace; they are too large"
 CURVE = ("epoch", "train_loss", "test_accuracy", "test_loss", "trace")
 
 Measurement = dict[str, float]
@@ -55,10 +56,9 @@ def checkpoints(run: Run) -> list[int]:
     return sorted({0, *map(int, spaced), *map(int, ends)})
 
 
-def _segments(run: Run, n: int) -> list[tuple[int, int, bool]]:
-    """Kernel calls: (index of the phase, epochs, measure afterwards), none longer than LARGEST_CHUNK samples and none across phases."""
+def segments(run: Run, longest: int) -> list[tuple[int, int, bool]]:
+    """Kernel calls: (index of the phase, epochs, measure afterwards), of at most `longest` epochs each and none across phases."""
     marks = checkpoints(run)
-    longest = max(1, LARGEST_CHUNK // n)
     out, ends = [], np.cumsum([phase.epochs for phase in run.phases])
     for start, stop in itertools.pairwise(marks):
         phase = int(np.searchsorted(ends, start, side="right"))
@@ -137,11 +137,11 @@ def train(
         return Result("diverged", curve, bound, None, at, time.perf_counter() - began)
 
     first = measure(network, data, test, run.loss)
-    if np.isinf(bound) or not all(map(np.isfinite, first.values())):
-        raise ValueError("x, y and first_layer_scale must give the initial network a finite loss and trace; they are too large")
+    if np.isinf(bound) or not all(map(np.isfinite, first.values())):  # NaN: no bound is known
+        raise ValueError(TOO_LARGE)
     record(first)
     with single_threaded():
-        for index, epochs, due in _segments(run, n):
+        for index, epochs, due in segments(run, max(1, LARGEST_CHUNK // n)):
             phase = run.phases[index]
             visits = order.permuted(np.tile(np.arange(n), (epochs, 1)), axis=1)
             jitter = phase.label_noise * noise.standard_normal(visits.shape) if phase.label_noise else None
