@@ -125,6 +125,8 @@ def _reproduce(ids: list[str], scale: str, seeds: int | None, workers: int | Non
         with refusing_bad_input():
             files = write(artifacts, out, command)
     _show(artifacts)
+    if absent := sorted({name for names in chosen.values() for name in names} - {artifact.id for artifact in artifacts}):
+        console.print(f"\nnot yet run: {', '.join(absent)}", highlight=False, soft_wrap=True)
     console.print(f"\n{len(files)} files written; see {files[-1]}", highlight=False, soft_wrap=True)
 
 
@@ -247,7 +249,7 @@ def train(
     with refusing_bad_input():
         result = carry_out(run, points, show)
     if as_json:
-        outcome = {k: getattr(result, k) for k in ("status", "curve", "lower_bound", "diverged_at", "seconds")}
+        outcome = {k: getattr(result, k) for k in ("status", "curve", "lower_bound", "diverged_at", "diverged_step", "seconds")}
         if result.lower_bound != result.lower_bound:  # NaN, which JSON has not
             outcome["lower_bound"] = None
         settings = run.settings()
@@ -256,7 +258,7 @@ def train(
         print(json.dumps(outcome | {"settings": settings}))
         return
     if result.status == "diverged":
-        console.print(f"diverged in epoch {result.diverged_at}")
+        console.print(f"diverged in step {result.diverged_step:,} (epoch {result.diverged_at:,})")
         return
     bound = result.lower_bound
     console.print(

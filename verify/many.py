@@ -61,7 +61,7 @@ def train_many(runs: Sequence[Run]) -> list[Result]:
             raise ValueError(TOO_LARGE)
         for seed, row, good in zip(alive, np.transpose([values[name] for name in CURVE[1:]]), finite, strict=True):
             if not good:
-                seed.diverged_at = epoch - 1
+                seed.diverged_at, seed.diverged_step = epoch - 1, epoch * n - 1
                 continue
             for name, value in zip(CURVE, (epoch, *row), strict=True):
                 seed.curve[name].append(float(value))
@@ -80,7 +80,7 @@ def train_many(runs: Sequence[Run]) -> list[Result]:
             stops = advance(stack, narrow, order, noise, [seed.run.phases[index] for seed in alive])
             for seed, stop in zip(alive, stops, strict=True):
                 if stop >= 0:
-                    seed.diverged_at = epoch + int(stop) // n
+                    seed.diverged_at, seed.diverged_step = epoch + int(stop) // n, epoch * n + int(stop)
             if (stops >= 0).any():
                 keep(stops < 0)
             epoch += epochs
@@ -106,10 +106,11 @@ class _Seed:
     curve: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in CURVE})
     network: theory.Network | None = None
     diverged_at: int | None = None
+    diverged_step: int | None = None
 
     def result(self) -> Result:
         status = "finished" if self.diverged_at is None else "diverged"
-        return Result(status, self.curve, self.bound, self.network, self.diverged_at, 0.0)
+        return Result(status, self.curve, self.bound, self.network, self.diverged_at, 0.0, self.diverged_step)
 
     def draw(self, n: int, epochs: int, phase: Phase) -> Drawn:
         """Order and label noise of the next epochs, (epochs * n,) each: the same numbers that `verify.train` draws."""

@@ -56,6 +56,25 @@ def collected(stored: Sequence[Stored], scale: str) -> dict[str, str]:
     return out | merged([one.provenance for one in stored], "runs")
 
 
+def seeds_of(stored: Sequence[Stored], asked: int) -> str:
+    """How many of the seeds asked for are stored: "4 of 20"."""
+    return f"{len({one.settings['seed'] for one in stored})} of {asked}"
+
+
+def divergences(stored: Sequence[Stored]) -> str:
+    """The runs that diverged, with their seeds and steps while there are few; empty if none did."""
+    steps = sorted((one.settings["seed"], one.result.diverged_step or 0) for one in stored if one.result.status == "diverged")
+    if not steps:
+        return ""
+    if len(steps) <= 3:
+        return f"{len(steps)} diverged (" + ", ".join(f"seed {seed} in step {step:,}" for seed, step in steps) + ")"
+    low, high = min(step for _, step in steps), max(step for _, step in steps)
+    return f"{len(steps)} diverged (in steps {low:,} to {high:,})"
+
+
+NOT_YET = "not yet run"
+
+
 def merged(provenances: Sequence[dict[str, str]], unit: str) -> dict[str, str]:
     """Each field's values, with counts (of `unit`) where they are not the same."""
     out = {}

@@ -126,6 +126,7 @@ class Store:
             "curve": result.curve,
             "lower_bound": result.lower_bound,
             "diverged_at": result.diverged_at,
+            "diverged_step": result.diverged_step,
         }
         row = (run.key, json.dumps(run.settings()), result.status, json.dumps(outcome), _pack(result.network))
         self._write(
@@ -148,8 +149,8 @@ class Store:
         except sqlite3.Error as error:
             raise StoreError(f"store {self.path} cannot be written: {error}; what was stored before is kept") from None
 
-    def get(self, run: Run) -> Stored | None:
-        """The stored outcome of a run, or None."""
+    def get(self, run: Run, with_network: bool = True) -> Stored | None:
+        """The stored outcome of a run, or None; without its network where thousands are looked at and none is needed."""
         query = "SELECT settings, status, outcome, network, seconds, provenance FROM runs WHERE key = ?"
         row = self._row(query, run.key)
         if row is None:
@@ -161,9 +162,10 @@ class Store:
                 status,
                 values["curve"],
                 values["lower_bound"],
-                _unpack(network, run),
+                _unpack(network if with_network else None, run),
                 values["diverged_at"],
                 seconds,
+                values["diverged_step"],
             )
             return Stored(json.loads(settings), result, json.loads(provenance))
         except (ValueError, KeyError, TypeError, OSError, BadZipFile) as error:

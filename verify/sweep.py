@@ -68,12 +68,14 @@ def sweep(
 ) -> int:
     """Carry out the runs that the store lacks, storing each as it ends. Returns how many that were.
 
-    Runs do not influence each other: the results are the same for any number of workers. Killed at any moment, a sweep loses
-    at most the runs in flight. Errors: ValueError for workers < 1; SweepError, after all others are stored, when a run failed.
+    All runs of one seed come before those of the next (jobs without a seed beside the first), so that what is stored at any moment
+    says something of every row; among them the longest come first. Runs do not influence each other: the results are the same for
+    any number of workers. Killed at any moment, a sweep loses at most the runs in flight. Errors: ValueError for workers < 1;
+    SweepError, after all others are stored, when a run failed.
     """
     if workers < 1:
         raise ValueError(f"workers must be a whole number of at least 1, got {workers}")
-    todo = sorted(store.missing(runs), key=cost, reverse=True)
+    todo = sorted(store.missing(runs), key=lambda one: (getattr(one, "seed", 1), -cost(one)))
     processes = min(workers, len(todo) or 1)
     backend()
     seconds, spent, total = 0.0, 0.0, sum(map(cost, todo))

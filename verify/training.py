@@ -15,10 +15,11 @@ from theory.architectures import Network
 from theory.losses import MSE, Loss
 from verify import fused
 from verify.initialization import initial_network
-from verify.runs import Run
+from verify.runs import Phase, Run
 from verify.threads import single_threaded
 
-CHECKPOINTS = 48  # log-spaced measurements a run, besides the ends of its phases
+CHECKPOINTS = 40  # log-spaced measurements a run
+CLOSING = 8  # evenly spaced ones over the last quarter of each phase: what fluctuates from step to step is judged by their median
 LARGEST_CHUNK = 2_000_000  # samples visited in one kernel call: bounds the memory that their order takes
 ORDER, NOISE = 3, 4  # streams of the run's seed, beside synth's 0, 1 and the initialization's 2
 TOO_LARGE = "x, y and first_layer_scale must give the initial network a finite loss and trace; they are too large"
@@ -33,8 +34,8 @@ class Result:
 
     status: "finished" or "diverged". curve: for each name in CURVE a list over checkpoints; `trace` is that of the Hessian of
     the training loss, residual term included, evaluated in float64. lower_bound: what the trace of no interpolating network
-    goes below, NaN where no bound is known. network: the final one, None when diverged. diverged_at: epoch in which the loss
-    stopped being finite.
+    goes below, NaN where no bound is known. network: the final one, None when diverged. diverged_at and diverged_step: epoch
+    and step, counted from 0 over all phases, in which the loss stopped being finite.
     """
 
     status: str
@@ -43,17 +44,29 @@ class Result:
     network: Network | None
     diverged_at: int | None
     seconds: float
+    diverged_step: int | None = None
 
     def final(self, name: str) -> float:
         """The last measurement of a curve."""
         return self.curve[name][-1]
 
 
+def closing(start: float, end: float) -> float:
+    """The epoch at which the last quarter of a phase begins."""
+    return end - (end - start) / 4
+
+
 def checkpoints(run: Run) -> list[int]:
-    """Epochs at which a run is measured: 0, log-spaced ones, and the end of each phase."""
-    spaced = np.unique(np.geomspace(1, run.epochs, CHECKPOINTS).round().astype(int))
-    ends = np.cumsum([phase.epochs for phase in run.phases])
-    return sorted({0, *map(int, spaced), *map(int, ends)})
+    """Epochs at which a run is measured: 0, log-spaced ones, and evenly spaced ones up to the end of each phase."""
+    spaced = np.geomspace(1, run.epochs, CHECKPOINTS).round()
+    ends = np.cumsum([0, *(phase.epochs for phase in run.phases)])
+    last = [np.linspace(closing(start, end), end, CLOSING + 1)[1:].round() for start, end in itertools.pairwise(ends)]
+    return sorted({0, *map(int, np.concatenate([spaced, *last]))})
+
+
+def steps_per_epoch(phase: Phase, n: int) -> int:
+    """Steps in which a phase visits n samples once; the last batch may be smaller."""
+    return -(-n // phase.batch_size)
 
 
 def segments(run: Run, longest: int) -> list[tuple[int, int, bool]]:
@@ -125,7 +138,7 @@ def train(
     with np.errstate(over="ignore", invalid="ignore"):
         bound = theory.trace_lower_bound(run.architecture, data.x, data.y, run.epsilon, run.loss, run.activation, run.depth)
     advance = _engine(run)  # imports, before the thread pools are limited
-    epoch = 0
+    epoch = steps = 0
 
     def record(values: Measurement) -> None:
         for name in CURVE:
@@ -133,8 +146,8 @@ def train(
         if on_checkpoint:
             on_checkpoint(epoch, values)
 
-    def diverged(at: int) -> Result:
-        return Result("diverged", curve, bound, None, at, time.perf_counter() - began)
+    def diverged(at: int, step: int) -> Result:
+        return Result("diverged", curve, bound, None, at, time.perf_counter() - began, step)
 
     first = measure(network, data, test, run.loss)
     if np.isinf(bound) or not all(map(np.isfinite, first.values())):  # NaN: no bound is known
@@ -147,12 +160,12 @@ def train(
             jitter = phase.label_noise * noise.standard_normal(visits.shape) if phase.label_noise else None
             network, stop = advance(network, data.x, data.y, visits, jitter, phase, run.loss)
             if stop is not None:
-                return diverged(epoch + stop // -(-n // phase.batch_size))
-            epoch += epochs
+                return diverged(epoch + stop // steps_per_epoch(phase, n), steps + stop)
+            epoch, steps = epoch + epochs, steps + epochs * steps_per_epoch(phase, n)
             if due:
                 values = measure(network, data, test, run.loss)
                 if not all(map(np.isfinite, values.values())):
-                    return diverged(epoch - 1)
+                    return diverged(epoch - 1, steps - 1)
                 record(values)
     return Result("finished", curve, bound, network, None, time.perf_counter() - began)
 

@@ -107,7 +107,8 @@ def test_train_many_gives_what_train_gives(monkeypatch: pytest.MonkeyPatch) -> N
     runs = [RUN, wild, replace(noisy, seed=2)]
     monkeypatch.setattr("verify.many.LARGEST_LAUNCH", 30)
     for ours, theirs in zip(train_many(runs), map(train, runs), strict=True):
-        assert (ours.status, ours.diverged_at, ours.lower_bound) == (theirs.status, theirs.diverged_at, theirs.lower_bound)
+        assert (ours.status, ours.lower_bound) == (theirs.status, theirs.lower_bound)
+        assert (ours.diverged_at, ours.diverged_step) == (theirs.diverged_at, theirs.diverged_step)
         for name, curve in theirs.curve.items():
             np.testing.assert_allclose(ours.curve[name], curve, rtol=1e-4)
         assert (ours.network is None) == (theirs.network is None)

@@ -95,7 +95,9 @@ def test_every_method_starts_from_the_same_network_on_the_same_data() -> None:
 
 def test_artifacts_from_real_runs(tmp_path: Path) -> None:
     with Store(tmp_path / "s.sqlite") as store:
-        assert minimizers.build(minimizers.ARTIFACTS, "smoke", 1, store) == []
+        (empty,) = minimizers.build(minimizers.ARTIFACTS, "smoke", 1, store)
+        assert set(empty.shown["reaches"]) == {"not yet run"}
+        assert set(empty.shown["trace"]) == {"–"}
         job = minimizers.pin("smoke", 1)
         store.put_outcome(job, Outcome(job.carry_out(), 1.0), {"commit": "c"})
         for method in METHODS:
@@ -105,4 +107,6 @@ def test_artifacts_from_real_runs(tmp_path: Path) -> None:
         assert list(table.raw["method"]) == [method.name for method in METHODS]
         assert np.allclose(table.raw["trace"], table.raw["trace / flattest"] * 4 * np.sqrt(7))
         assert figure.id == minimizers.FIGURE
+        seeds = table.shown.groupby("architecture")["seeds"].unique().str.join(", ")
+        assert dict(seeds) == {"bias": "1 of 1", "no-bias": "0 of 1", "sim-bn": "0 of 1", "sim-ln": "0 of 1"}
         assert len(minimizers.grid(minimizers.ARTIFACTS, "smoke", 1)) == 4 * len(METHODS) + 1

@@ -66,6 +66,20 @@ def test_verdict(alpha: tuple[float, float, float], beta: tuple[float, float, fl
     assert scaling.verdict("no-bias", Interval(*alpha), Interval(*beta), "smoke") == "not judged"
 
 
+def test_seeds_that_are_not_there_yet_do_not_narrow_the_interval(tmp_path: Path) -> None:
+    """One stored seed of twenty has an exponent and no interval."""
+    with Store(tmp_path / "s.sqlite") as store:
+        for run in scaling.runs("no-bias", "smoke", 1).values():
+            store.put(run, train(run), {"commit": "c"})
+        one, _ = scaling.errors("no-bias", "smoke", 20, store)
+        assert one.loss.shape[0] == 20
+        assert len(one.units) == 1
+        (table,) = scaling.build([scaling.TABLE], "smoke", 20, store)
+        line = table.raw.set_index("architecture").loc["no-bias"]
+        assert line["alpha, mean"] == scaling.alpha(one.units, one.ratios)
+        assert line["alpha, low"] == -np.inf
+
+
 def test_dimensions_are_those_asked_for() -> None:
     for scale in ("quick", "paper"):
         assert scaling.SIZES[scale].dimensions == (10, 20, 30, 40, 50, 60)
@@ -77,13 +91,16 @@ def test_dimensions_are_those_asked_for() -> None:
 
 def test_artifacts_from_real_runs(tmp_path: Path) -> None:
     with Store(tmp_path / "s.sqlite") as store:
-        assert scaling.build(scaling.ARTIFACTS, "smoke", 2, store) == []
+        (empty,) = scaling.build(scaling.ARTIFACTS, "smoke", 2, store)
+        assert set(empty.shown["runs"]) == set(empty.shown["theorem-3.1"]) == {"not yet run"}
         for _, run in scaling.grid(scaling.ARTIFACTS, "smoke", 2):
             if run.architecture != "sim-bn":
                 store.put(run, train(run), {"commit": "c"})
         table, figure = scaling.build(scaling.ARTIFACTS, "smoke", 2, store)
-        assert list(table.raw["architecture"]) == ["no-bias", "bias", "sim-ln"]
-        assert (table.raw["runs"] == 8).all()
+        by = table.raw.set_index("architecture")
+        assert dict(by["runs"]) == {"no-bias": 8, "bias": 8, "sim-bn": 0, "sim-ln": 8}
+        assert (by["planned"] == 8).all()
+        assert table.shown.set_index("architecture").loc["sim-bn", "runs"] == "not yet run"
         assert table.raw["counted"].max() > 4
         (no_bias,) = table.raw[table.raw["architecture"] == "no-bias"]["alpha, mean"]
         made, _ = scaling.errors("no-bias", "smoke", 2, store)

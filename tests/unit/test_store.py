@@ -28,6 +28,11 @@ def test_what_is_put_comes_back(tmp_path: Path, architecture: str) -> None:
     assert result.network is not None
     for name in ("w1", "b1", "w2", "gamma"):
         assert np.array_equal(getattr(stored.result.network, name), getattr(result.network, name))
+    with Store(tmp_path / "s.sqlite") as store:
+        brief = store.get(run, with_network=False)
+    assert brief is not None
+    assert brief.result.network is None
+    assert brief.result.curve == result.curve
 
 
 def test_a_diverged_run_is_stored_as_diverged(tmp_path: Path) -> None:
@@ -37,6 +42,7 @@ def test_a_diverged_run_is_stored_as_diverged(tmp_path: Path) -> None:
         stored = store.get(run)
     assert stored is not None
     assert stored.result.status == "diverged"
+    assert stored.result.diverged_step == train(run).diverged_step
     assert stored.result.network is None
 
 

@@ -13,7 +13,7 @@ from theory import Loss
 from verify import DataSpec, Phase, Run, fused, networks, reference, train
 from verify.initialization import initial_network
 from verify.runs import Run as RunType
-from verify.training import CURVE, checkpoints
+from verify.training import CURVE, checkpoints, closing
 
 
 def small(**changes: object) -> RunType:
@@ -172,8 +172,33 @@ def test_a_diverged_run_says_so_and_keeps_what_was_measured() -> None:
     assert result.network is None
     assert result.diverged_at is not None
     assert 0 <= result.diverged_at < 30
+    assert result.diverged_step is not None
+    assert result.diverged_step // 20 == result.diverged_at
     assert result.curve["epoch"][0] == 0
     assert all(np.isfinite(result.curve["train_loss"]))
+
+
+def test_the_step_of_divergence_counts_those_of_earlier_phases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """20 samples: 5 epochs of 3 steps, then single samples; cut into kernel calls of one epoch or not."""
+    run = small(phases=(Phase(0.01, 5, batch_size=7), Phase(0.01, 5), Phase(1e9, 5)))
+    whole = train(run)
+    monkeypatch.setattr("verify.training.LARGEST_CHUNK", 20)
+    cut = train(run)
+    assert (whole.diverged_at, whole.diverged_step) == (cut.diverged_at, cut.diverged_step)
+    assert whole.diverged_step is not None
+    assert whole.diverged_at == 10 + (whole.diverged_step - 5 * 3 - 5 * 20) // 20
+
+
+def test_checkpoints_are_dense_where_a_phase_is_judged() -> None:
+    """The ends of phases are among them, and enough of the last quarter of each for a median; short phases have every epoch."""
+    marks = checkpoints(small(phases=(Phase(0.01, 1000), Phase(0.01, 200), Phase(0.01, 4))))
+    assert marks == sorted(set(marks))
+    assert {0, 1, 1000, 1200, 1204} <= set(marks)
+    assert marks[-1] == 1204
+    for start, end in ((0, 1000), (1000, 1200)):
+        assert sum(closing(start, end) <= mark <= end for mark in marks) >= 8
+    assert len(marks) <= 66
+    assert checkpoints(small(phases=(Phase(0.01, 2), Phase(0.01, 1)))) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("engine", ["fused", "reference"])

@@ -40,7 +40,8 @@ def ended(
         "test_loss": losses,
         "trace": [trace] * len(epochs),
     }
-    return Stored({"seed": seed}, Result(status, curve, bound, None, None, 1.0), {"commit": "c"})
+    step = 17 if status == "diverged" else None
+    return Stored({"seed": seed}, Result(status, curve, bound, None, None, 1.0, step), {"commit": "c"})
 
 
 def test_a_run_is_judged_where_it_last_interpolated() -> None:
@@ -72,21 +73,41 @@ def test_verdicts(accuracies: list[float], printed: str, shortened: bool, expect
     assert verdict(judged, 10_000, printed, shortened) == expected
 
 
+def test_what_fluctuates_is_judged_by_its_median() -> None:
+    """Over the last quarter of the judged phase, whatever the last value or an earlier one is."""
+    one = ended(0.99, row="6a")
+    epochs = [0.0, 70_000.0, *np.linspace(75_000, 100_000, 9)]
+    trace = [100.0, 100.0, 1, 2, 3, 4, 5, 6, 7, 8, 90]
+    level = dict.fromkeys(("test_accuracy", "test_loss"), [0.99] * 11)
+    curve = {"epoch": epochs, "trace": trace, "train_loss": [0.0] * 10 + [3.0], **level}
+    one = replace(one, result=replace(one.result, curve=curve, lower_bound=2.0))
+    judged = judge(ROW["6a"], [one], "paper")
+    assert (judged.trace, judged.excess, judged.off) == ([5.0], [2.5], 0)
+    found = verdicts.seen(ROW["6a"], [one], "paper")[1]
+    assert found is not None
+    assert (found.trace, found.off) == (5.0, False)
+
+
 def test_a_diverged_run_makes_the_verdict_inconclusive() -> None:
     runs = [ended(1.0, row="1b")] * 4 + [ended(1.0, row="1b", status="diverged")]
     assert verdict(judge(ROW["1b"], runs, "paper"), 10_000, "yes", False) == ("inconclusive", "inconclusive")
 
 
 def test_table_shows_what_was_not_run_and_what_diverged() -> None:
-    stored = {row.figure: [] for row in ROWS} | {"1b": [ended(1.0, row="1b")] * 3, "6a": [ended(0, status="diverged", row="6a")]}
-    table = table_1(stored, "paper")
+    stored = {row.figure: [] for row in ROWS} | {
+        "1b": [ended(1.0, row="1b", seed=s) for s in (1, 2, 3)],
+        "6a": [ended(0, status="diverged", row="6a")],
+    }
+    table = table_1(stored, "paper", 20)
     by = table.shown.set_index("architecture")
     assert by.loc["no-bias", "verdict"] == "agrees"
-    assert by.loc["bias", "verdict"] == "not run"
+    assert by.loc["bias", "verdict"] == "not yet run"
+    assert by.loc["no-bias", "seeds"] == "weight decay: 0 of 20; 1-SAM: 3 of 20"
+    assert by.loc["sim-ln", "remarks"] == "1 diverged (seed 1 in step 17)"
     assert by.loc["sim-ln", "verdict"] == "all diverged"
     assert by.loc["sim-bn", "weight decay: test accuracy"] == "–"
     assert isinstance(table.raw, pd.DataFrame)
-    smoke = table_1(stored, "smoke").shown.set_index("architecture")
+    smoke = table_1(stored, "smoke", 2).shown.set_index("architecture")
     assert smoke.loc["no-bias", "verdict"] == "not judged"
 
 
@@ -190,7 +211,7 @@ def test_a_shortened_figure_cannot_differ() -> None:
     assert verdicts.examine("2a", runs, "paper").verdict == "differs"
     assert verdicts.examine("2a", runs, "quick").verdict == "inconclusive"
     assert verdicts.examine("2a", runs, "smoke").verdict == "not judged"
-    assert verdicts.examine("1a", runs, "paper").verdict == "not run"
+    assert verdicts.examine("1a", runs, "paper").verdict == "not yet run"
 
 
 def test_uniform_ball_is_judged_by_the_loss() -> None:
@@ -236,13 +257,15 @@ def test_figure_2b_looks_at_the_network_where_the_run_is_judged(tmp_path: Path) 
 
 
 def test_table_2_has_a_line_for_every_figure(tmp_path: Path) -> None:
-    empty = verdicts.table_2({}, "quick", [])
+    empty = verdicts.table_2({}, "quick", {}, 5)
     assert list(empty.shown["figure"]) == list(verdicts.STATEMENTS)
     assert {f"figure-{name}" for name in verdicts.STATEMENTS} == set(verdicts.REPORTED) - {"table-1"}
-    assert set(empty.shown["verdict"]) == {"not run"}
+    assert set(empty.shown["verdict"]) == {"not yet run"}
+    assert set(empty.shown["seeds"]) == {"0 of 5"}
     assert (empty.shown.set_index("figure")["remarks"] == "left out at this scale").sum() == 11
     runs = {"5b": verdicts.seen(ROW["5b"], [ended(0.6, row="5b", seed=s, bound=float("nan")) for s in range(5)], "paper")}
-    line = verdicts.table_2(runs, "paper", []).shown.set_index("figure").loc["5b"]
+    line = verdicts.table_2(runs, "paper", {}, 20).shown.set_index("figure").loc["5b"]
+    assert line["seeds"] == "5 of 20"
     assert line["trace / lower bound"] == "–"
     assert line["trace"] == "20.0 / 20.0 / 20.0 / 20.0 / 20.0"
     with Store(tmp_path / "s.sqlite") as store:
@@ -257,6 +280,15 @@ def test_table_2_has_a_line_for_every_figure(tmp_path: Path) -> None:
         assert found.evidence[0].finding.startswith("agrees; test accuracy at least 0.99: 5 of 5 seeds")
 
 
+def test_what_was_not_run_is_said_to_be_so(tmp_path: Path) -> None:
+    """An empty store gives every table, no figure, and no number."""
+    with Store(tmp_path / "s.sqlite") as store:
+        made = {one.id: one for one in wen2023.build(wen2023.ARTIFACTS, "paper", 20, store)}
+    assert set(made) == {wen2023.TABLE_1, verdicts.TABLE_2, wen2023.FIGURE_2B, wen2023.CLAIMS}
+    assert set(made[wen2023.TABLE_1].shown["verdict"]) == {"not yet run"}
+    assert list(made[wen2023.FIGURE_2B].shown["seed"]) == ["as printed", "not yet run"]
+
+
 def test_rows_left_out_have_no_runs_at_quick() -> None:
     assert rows.runs(ROW["5a"], "quick", 3) == []
     assert rows.points(ROW["5a"], "quick") == 10_000
@@ -265,6 +297,10 @@ def test_rows_left_out_have_no_runs_at_quick() -> None:
 def test_ids() -> None:
     assert select([]) == {paper: list(e.ARTIFACTS) for paper, e in EXPERIMENTS.items()}
     assert select(["wen2023/figure-1b", "wen2023/figure-1b"]) == {"wen2023": ["wen2023/figure-1b"]}
+    assert select(["wen2023/figure-5"]) == {"wen2023": ["wen2023/figure-5a", "wen2023/figure-5b"]}
+    assert select(["wen2023/figure-2"]) == {"wen2023": ["wen2023/figure-2b", "wen2023/figure-2a"]}
+    with pytest.raises(ValueError, match="unknown id 'wen2023/figure-'"):
+        select(["wen2023/figure-"])
     with pytest.raises(ValueError, match=r"unknown id 'wen2023/figure-99'; expected one of: wen2023, wen2023/table-1"):
         select(["wen2023/figure-99"])
     with pytest.raises(ValueError, match="scale must be one of smoke, quick, paper, got 'huge'"):

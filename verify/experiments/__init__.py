@@ -42,7 +42,8 @@ EXPERIMENTS: dict[str, Experiment] = {module.ID: module for module in (wen2023, 
 
 
 def select(ids: Sequence[str]) -> dict[str, list[str]]:
-    """The artifacts that ids name, by experiment: a paper's id stands for all of its artifacts, no id for everything.
+    """The artifacts that ids name, by experiment: a paper's id stands for all of its artifacts, no id for everything, and
+    "figure-5" for 5a and 5b.
 
     Errors: ValueError naming the unknown id and the known ones.
     """
@@ -51,7 +52,11 @@ def select(ids: Sequence[str]) -> dict[str, list[str]]:
     for name in wanted:
         paper = name.split("/")[0]
         known = EXPERIMENTS[paper].ARTIFACTS if paper in EXPERIMENTS else ()
-        found = known if name == paper else tuple(a for a in known if a == name)
+        found = (
+            known
+            if name == paper
+            else tuple(a for a in known if a == name or (name[-1:].isdigit() and a[:-1] == name and a[-1].isalpha()))
+        )
         if not found:
             everything = [name for id, e in EXPERIMENTS.items() for name in (id, *e.ARTIFACTS)]
             raise ValueError(f"unknown id {name!r}; expected one of: {', '.join(everything)}")

@@ -29,7 +29,7 @@ from theory.claims import Claim
 from verify.experiments.certified import Pin
 from verify.experiments.scaling import LABELS, LEARNING_RATES
 from verify.jobs import Job
-from verify.report import Artifact, Figure, Table, collected
+from verify.report import NOT_YET, Artifact, Figure, Table, collected, divergences, seeds_of
 from verify.runs import DataSpec, Phase, Run
 from verify.store import Store, Stored
 
@@ -224,60 +224,50 @@ class Group:
 
     architecture: Architecture
     method: Method
+    stored: tuple[Stored, ...]
     ends: tuple[End, ...]
-    diverged: int
     bound: tuple[float, ...]
     known: tuple[float, ...]
 
 
-def groups(scale: str, seeds: int, store: Store) -> tuple[list[Group], list[Stored]]:
-    """From stored runs and jobs; a seed without its flattest trace is left out."""
-    data, infimum = {}, {}
-    for seed in range(1, seeds + 1):
-        pinned = store.outcome(pin(scale, seed))
-        if pinned is not None:
-            data[seed] = run("bias", METHODS[0], scale, seed).data.build()
-            infimum[seed] = pinned.outcome.values["infimum"]
-    out, everything = [], []
+def groups(scale: str, seeds: int, store: Store) -> list[Group]:
+    """From stored runs and jobs, of each seed; without bias a seed needs its flattest trace."""
+    data = {seed: run("bias", METHODS[0], scale, seed).data.build() for seed in range(1, seeds + 1)}
+    infimum = {seed: found.outcome.values["infimum"] for seed in data if (found := store.outcome(pin(scale, seed)))}
+    out = []
     for architecture in ARCHITECTURES:
-        limits = {seed: flattest(architecture, points, infimum[seed]) for seed, points in data.items()}
+        known = infimum if architecture == "no-bias" else data
+        limits = {seed: flattest(architecture, data[seed], infimum.get(seed, np.nan)) for seed in known}
         for method in METHODS:
-            ends, diverged = [], 0
-            for seed, points in data.items():
-                stored = store.get(run(architecture, method, scale, seed))
-                if stored is None:
-                    continue
-                everything.append(stored)
-                result = stored.result
-                if result.status != "finished" or result.network is None:
-                    diverged += 1
-                    continue
-                trace = result.final("trace")
-                ends.append(
-                    End(
-                        seed,
-                        trace,
-                        trace / limits[seed][1],
-                        result.final("train_loss"),
-                        result.final("test_accuracy"),
-                        kind(result.network, points.x),
-                    )
+            found = {seed: one for seed in limits if (one := store.get(run(architecture, method, scale, seed)))}
+            ends = tuple(
+                End(
+                    seed,
+                    one.result.final("trace"),
+                    one.result.final("trace") / limits[seed][1],
+                    one.result.final("train_loss"),
+                    one.result.final("test_accuracy"),
+                    kind(one.result.network, data[seed].x),
                 )
-            if ends or diverged:
-                bound, known = zip(*limits.values(), strict=True)
-                out.append(Group(architecture, method, tuple(ends), diverged, bound, known))
-    return out, everything
+                for seed, one in found.items()
+                if one.result.network is not None
+            )
+            bounds, traces = zip(*(limits[seed] for seed in found), strict=True) if found else ((), ())
+            out.append(Group(architecture, method, tuple(found.values()), ends, bounds, traces))
+    return out
 
 
 def build(only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
     """The table and the figure, from the store alone."""
-    found, stored = groups(scale, seeds, store)
-    if not found:
-        return []
+    found = groups(scale, seeds, store)
     return [
-        *([_table(found, scale, stored)] if TABLE in only else []),
-        *([_figure(found, scale, stored)] if FIGURE in only else []),
+        *([_table(found, scale, seeds)] if TABLE in only else []),
+        *([_figure(found, scale)] if FIGURE in only and any(group.ends for group in found) else []),
     ]
+
+
+def _provenance(found: Sequence[Group], scale: str) -> dict[str, str]:
+    return collected([one for group in found for one in group.stored], scale)
 
 
 def _spread(values: Sequence[float], digits: int) -> str:
@@ -288,7 +278,7 @@ def _spread(values: Sequence[float], digits: int) -> str:
     return f"{middle} [{low}, {high}]"
 
 
-def _table(found: Sequence[Group], scale: str, stored: Sequence[Stored]) -> Table:
+def _table(found: Sequence[Group], scale: str, seeds: int) -> Table:
     size = SIZES[scale]
     shown, raw = [], []
     for group in found:
@@ -302,14 +292,15 @@ def _table(found: Sequence[Group], scale: str, stored: Sequence[Stored]) -> Tabl
                 "flattest known": _spread(group.known, 2),
                 "trace": _spread([end.trace for end in ends], 2),
                 "trace / flattest": _spread([end.ratio for end in ends], 3),
-                "reaches": f"{sum(end.reaches for end in ends)} of {len(ends) + group.diverged}",
+                "reaches": f"{sum(end.reaches for end in ends)} of {len(group.stored)}" if group.stored else NOT_YET,
+                "seeds": seeds_of(group.stored, seeds),
                 "test accuracy": _spread([end.accuracy for end in ends], 3),
                 "kind": ", ".join(f"{count} {name}" for name, count in kinds.items()) or "–",
                 "single-input neurons": _spread([end.kind.single for end in ends], 0),
                 "of neurons": _spread([end.kind.neurons for end in ends], 0),
                 "alignment": _spread([end.kind.alignment for end in ends], 2),
                 "training loss": f"{max(end.loss for end in ends):.0e}" if ends else "–",
-                "diverged": str(group.diverged),
+                "remarks": divergences(group.stored) or "–",
             }
         )
         raw += [
@@ -342,12 +333,12 @@ def _table(found: Sequence[Group], scale: str, stored: Sequence[Stored]) -> Tabl
         "tuned: a method that does not reach the flattest trace may do so with another, or later.",
         *(("Scale smoke: its numbers mean nothing.",) if scale == "smoke" else ()),
     )
-    brief = ("architecture", "method", "trace / flattest", "reaches", "test accuracy", "kind")
+    brief = ("architecture", "method", "trace / flattest", "reaches", "seeds", "test accuracy", "kind")
     title = "What minimizes sharpness? The trace that each method reaches, against the flattest"
-    return Table(TABLE, title, pd.DataFrame(shown), pd.DataFrame(raw), notes, collected(stored, scale), brief)
+    return Table(TABLE, title, pd.DataFrame(shown), pd.DataFrame(raw), notes, _provenance(found, scale), brief)
 
 
-def _figure(found: Sequence[Group], scale: str, stored: Sequence[Stored]) -> Figure:
+def _figure(found: Sequence[Group], scale: str) -> Figure:
     with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
         canvas = Canvas(figsize=(11, 3.4), layout="constrained")
         panels = canvas.subplots(1, len(ARCHITECTURES), sharey=True)
@@ -374,4 +365,4 @@ def _figure(found: Sequence[Group], scale: str, stored: Sequence[Stored]) -> Fig
         *(("Scale smoke: its numbers mean nothing.",) if scale == "smoke" else ()),
     )
     title = "Who reaches the flattest networks, and which"
-    return Figure(FIGURE, title, canvas, notes, collected(stored, scale))
+    return Figure(FIGURE, title, canvas, notes, _provenance(found, scale))

@@ -10,7 +10,7 @@ The theorem asks for alpha >= 1, and for beta <= 1 up to logarithms: d log d gro
 written after a pilot on seeds 101 and 102.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import matplotlib
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from theory.architectures import ARCHITECTURES, Architecture
 from theory.claims import Claim
-from verify.report import Artifact, Figure, Table, collected
+from verify.report import NOT_YET, Artifact, Figure, Table, collected, divergences
 from verify.runs import DataSpec, Phase, Run
 from verify.statistics import Interval, bootstrap_interval
 from verify.store import Store, Stored
@@ -41,7 +41,7 @@ RULE = (
     f"to logarithms: n of order d log d has beta = {MOST:.2f} between d = 10 and 60. It says nothing of the other architectures. Rule, for "
     f"no-bias: agrees if alpha's interval lies above 1 and beta's below {MOST:.2f}, differs if alpha's lies below 1 or beta's above "
     f"{MOST:.2f}; otherwise inconclusive. Left out of the fits are runs that diverged or do not interpolate "
-    f"(training loss above {INTERPOLATES:g}); 'runs' counts the others. Where the error falls abruptly alpha is a mean slope, not a law. "
+    f"(training loss above {INTERPOLATES:g}); 'fitted' counts the others. Where the error falls abruptly alpha is a mean slope, not a law. "
     "Nothing is judged at scale smoke."
 )
 
@@ -116,32 +116,37 @@ def claims(ids: Sequence[str], store: Store | None) -> list[Claim]:
 
 @dataclass(frozen=True)
 class Errors:
-    """Of one architecture: loss, (seeds, dimensions, ratios), test errors with NaN for runs that do not count; and accuracies alike."""
+    """Of one architecture: loss and excess, (seeds, dimensions, ratios), test errors and ratios of trace and lower bound, NaN for runs
+    that do not count; how many runs are planned, stored, and count."""
 
     dimensions: NDArray[np.floating]
     ratios: NDArray[np.floating]
     loss: NDArray[np.floating]
-    accuracy: NDArray[np.floating]
     excess: NDArray[np.floating]
+    planned: int
     done: int
     counted: int
+
+    @property
+    def units(self) -> NDArray[np.floating]:
+        """The losses of the seeds of which any run counts, which the bootstrap draws from."""
+        return self.loss[np.isfinite(self.loss).any(axis=(1, 2))]
 
 
 def errors(architecture: Architecture, scale: str, seeds: int, store: Store) -> tuple[Errors, list[Stored]]:
     """From stored runs."""
-    found = {at: stored for at, run in runs(architecture, scale, seeds).items() if (stored := store.get(run))}
-    planned = list(runs(architecture, scale, seeds))
+    planned = runs(architecture, scale, seeds)
+    found = {at: stored for at, run in planned.items() if (stored := store.get(run, with_network=False))}
     dimensions, ratios = sorted({d for d, _, _ in planned}), sorted({r for _, r, _ in planned})
-    loss, accuracy, excess = np.full((3, seeds, len(dimensions), len(ratios)), np.nan)
+    loss, excess = np.full((2, seeds, len(dimensions), len(ratios)), np.nan)
     counted = 0
     for (d, ratio, seed), stored in found.items():
         result, at = stored.result, (seed - 1, dimensions.index(d), ratios.index(ratio))
         if result.status != "finished" or result.final("train_loss") > INTERPOLATES:
             continue
         counted += 1
-        loss[at], accuracy[at] = result.final("test_loss"), result.final("test_accuracy")
-        excess[at] = result.final("trace") / result.lower_bound
-    made = Errors(np.array(dimensions, float), np.array(ratios), loss, accuracy, excess, len(found), counted)
+        loss[at], excess[at] = result.final("test_loss"), result.final("trace") / result.lower_bound
+    made = Errors(np.array(dimensions, float), np.array(ratios), loss, excess, len(planned), len(found), counted)
     return made, list(found.values())
 
 
@@ -193,13 +198,10 @@ def verdict(architecture: Architecture, a: Interval, b: Interval, scale: str) ->
 def build(only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
     """The table of exponents and the figure, from stored runs alone."""
     made = {a: errors(a, scale, seeds, store) for a in ARCHITECTURES}
-    found = {a: one for a, (one, stored) in made.items() if stored}
-    stored = [one for _, each in made.values() for one in each]
-    if not found:
-        return []
+    found, stored = {a: one for a, (one, _) in made.items()}, {a: each for a, (_, each) in made.items()}
     return [
         *([_table(found, scale, stored)] if TABLE in only else []),
-        *([_figure(found, scale, stored)] if FIGURE in only else []),
+        *([_figure(found, scale, stored)] if FIGURE in only and any(one.counted for one in found.values()) else []),
     ]
 
 
@@ -210,12 +212,16 @@ def _shown(interval: Interval) -> str:
     return f"{interval.mean:.2f}{limits}"
 
 
-def _table(found: dict[Architecture, Errors], scale: str, stored: Sequence[Stored]) -> Table:
+def _interval(one: Errors, statistic: Callable[[NDArray[np.floating]], float]) -> Interval:
+    return bootstrap_interval(one.units, statistic) if len(one.units) else Interval(np.nan, -np.inf, np.inf)
+
+
+def _table(found: dict[Architecture, Errors], scale: str, stored: dict[Architecture, list[Stored]]) -> Table:
     shown, raw = [], []
     for architecture, one in found.items():
-        a = bootstrap_interval(one.loss, lambda loss, r=one.ratios: alpha(loss, r))  # type: ignore[misc]
-        b = bootstrap_interval(one.loss, lambda loss, d=one.dimensions, r=one.ratios: beta(loss, d, r))  # type: ignore[misc]
-        says = verdict(architecture, a, b, scale)
+        a = _interval(one, lambda loss, r=one.ratios: alpha(loss, r))  # type: ignore[misc]
+        b = _interval(one, lambda loss, d=one.dimensions, r=one.ratios: beta(loss, d, r))  # type: ignore[misc]
+        says = verdict(architecture, a, b, scale) if one.done else NOT_YET
         medians = {
             ratio: np.nanmedian(one.loss[..., i]) for i, ratio in enumerate(one.ratios) if np.isfinite(one.loss[..., i]).any()
         }
@@ -224,16 +230,27 @@ def _table(found: dict[Architecture, Errors], scale: str, stored: Sequence[Store
             {
                 "architecture": architecture,
                 "d": ", ".join(f"{d:.0f}" for d in one.dimensions),
-                "runs": f"{one.counted} of {one.done}",
+                "runs": f"{one.done} of {one.planned}" if one.done else NOT_YET,
+                "fitted": str(one.counted),
                 "alpha": _shown(a),
                 "beta": _shown(b),
                 "theorem-3.1": says,
                 **{f"test error, n = {ratio:g} d": f"{medians[ratio]:.1e}" if ratio in medians else "–" for ratio in one.ratios},
-                "trace / lower bound": f"{excess:.2f}",
+                "trace / lower bound": f"{excess:.2f}" if one.counted else "–",
+                "remarks": divergences(stored[architecture]) or "–",
             }
         )
         numbers = {f"{name}, {part}": v for name, i in (("alpha", a), ("beta", b)) for part, v in i._asdict().items()}
-        raw.append({"architecture": architecture, "runs": one.done, "counted": one.counted, "verdict": says, **numbers})
+        raw.append(
+            {
+                "architecture": architecture,
+                "planned": one.planned,
+                "runs": one.done,
+                "counted": one.counted,
+                "verdict": says,
+                **numbers,
+            }
+        )
     notes = (
         RULE,
         "Test error: mean squared error on the population (d <= 13) or 10,000 fresh points; in the table its median over d and seeds. "
@@ -242,12 +259,16 @@ def _table(found: dict[Architecture, Errors], scale: str, stored: Sequence[Store
         "Trace: median ratio to the lower bound that no interpolating network goes below (for Sim-BN not known to be attained).",
         *(("Scale smoke: its numbers mean nothing.",) if scale == "smoke" else ()),
     )
-    brief = ("architecture", "runs", "alpha", "beta", "theorem-3.1", "trace / lower bound")
+    brief = ("architecture", "runs", "fitted", "alpha", "beta", "theorem-3.1", "trace / lower bound")
     title = "Test error of flat networks against n and d"
-    return Table(TABLE, title, pd.DataFrame(shown), pd.DataFrame(raw), notes, collected(stored, scale), brief)
+    return Table(TABLE, title, pd.DataFrame(shown), pd.DataFrame(raw), notes, _provenance(stored, scale), brief)
 
 
-def _figure(found: dict[Architecture, Errors], scale: str, stored: Sequence[Stored]) -> Figure:
+def _provenance(stored: dict[Architecture, list[Stored]], scale: str) -> dict[str, str]:
+    return collected([one for each in stored.values() for one in each], scale)
+
+
+def _figure(found: dict[Architecture, Errors], scale: str, stored: dict[Architecture, list[Stored]]) -> Figure:
     with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
         canvas = Canvas(figsize=(11, 3.1), layout="constrained")
         panels = canvas.subplots(1, len(ARCHITECTURES), sharey=True)
@@ -255,8 +276,6 @@ def _figure(found: dict[Architecture, Errors], scale: str, stored: Sequence[Stor
         for axes, architecture in zip(panels, ARCHITECTURES, strict=True):
             axes.set(title=LABELS[architecture], xscale="log", yscale="log", xlabel="n / d")
             axes.grid(alpha=0.2)
-            if architecture not in found:
-                continue
             one = found[architecture]
             for i, d in enumerate(one.dimensions):
                 known = np.isfinite(one.loss[:, i]).any(axis=0)
@@ -276,4 +295,4 @@ def _figure(found: dict[Architecture, Errors], scale: str, stored: Sequence[Stor
         *(("Scale smoke: its numbers mean nothing.",) if scale == "smoke" else ()),
     )
     title = "Test error of the networks that 1-SAM finds, against n/d"
-    return Figure(FIGURE, title, canvas, notes, collected(stored, scale))
+    return Figure(FIGURE, title, canvas, notes, _provenance(stored, scale))

@@ -18,7 +18,7 @@ from verify.curves import Panel, curves
 from verify.experiments.wen2023.neurons import FIGURE_2B, figure_2b
 from verify.experiments.wen2023.rows import ID, INTERPOLATES, ROW, ROWS, Judged, Row, judge, phases, points, runs, shortened
 from verify.experiments.wen2023.verdicts import REPORTED, STATEMENTS, TABLE_2, Seen, examine, seen, table_2
-from verify.report import Artifact, Table, collected
+from verify.report import NOT_YET, Artifact, Table, collected, divergences, seeds_of
 from verify.runs import Run
 from verify.statistics import Interval, mean_interval, share_interval
 from verify.store import Store, Stored
@@ -43,8 +43,8 @@ DEFAULT_SEEDS = {"smoke": 2, "quick": 5, "paper": 20}
 
 GENERALIZES = 0.9
 RULE = (
-    f"Rule. A run is judged at the end of the last of its phases that leaves it interpolating (training loss at most "
-    f"{INTERPOLATES:g}), at its last checkpoint if none does; 'off interpolation' counts runs whose last phase does not. "
+    f"Rule. A run is judged by medians over the last quarter of the last of its phases in which it interpolates (training loss at "
+    f"most {INTERPOLATES:g}), of its last phase if it does in none; 'off interpolation' counts runs that do not in the last. "
     f"Measured 'yes': the 95 % interval of the mean test accuracy of 1-SAM lies above {GENERALIZES:g}; 'no': below; "
     "otherwise inconclusive. Inconclusive, too, if a run diverged, with fewer than three seeds, or if a shortened row contradicts "
     "what is printed. Nothing is judged at scale smoke. "
@@ -87,7 +87,7 @@ def _empirical(id: str, store: Store | None) -> Claim:
         evidence = _of_table_1(store) if id == TABLE_1 else _of_figure(name.removeprefix("figure-"), store)
     complete = len(evidence) == (len(PRINTED) if id == TABLE_1 else 1)
     settled = complete and all(e.supports == "tested" for e in evidence)
-    missing = [Evidence("open", "training runs", "-", f"not run: flatproof reproduce {id} runs it")]
+    missing = [Evidence("open", "training runs", "-", f"{NOT_YET}: flatproof reproduce --scale paper {id} runs it")]
     title = "Table 1" if id == TABLE_1 else name.replace("-", " ").capitalize()
     return Claim(id, title, REPORTED[name], "tested" if settled else "open", None, tuple(evidence or missing), ())
 
@@ -188,14 +188,14 @@ def build(only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Art
     if CLAIMS in only:
         out.append(ledger_table(CLAIMS, [*ledger(), *claims([], store)]))
     if TABLE_1 in only:
-        out.append(table_1(stored, scale))
+        out.append(table_1(stored, scale, seeds))
     if TABLE_2 in only:
-        out.append(table_2(observed(stored, scale), scale, [s for group in stored.values() for s in group]))
-    if FIGURE_2B in only and stored["2a"]:
+        out.append(table_2(observed(stored, scale), scale, stored, seeds))
+    if FIGURE_2B in only:
         out.append(figure_2b(stored[FIRST_PHASE], stored["2a"], scale))
-    # a row whose runs all diverged before their second checkpoint has no curve to draw; table-1 counts them
+    # a row whose runs all diverged before their second checkpoint has no curve to draw; the tables count them
     drawn = [row for row in ROWS if row.id in only and any(len(s.result.curve["epoch"]) > 1 for s in stored[row.figure])]
-    out += [figure(row, stored[row.figure], scale) for row in drawn]
+    out += [figure(row, stored[row.figure], scale, seeds) for row in drawn]
     return out
 
 
@@ -228,24 +228,27 @@ COLUMNS = (
     "1-SAM: test accuracy",
     "measured",
     "verdict",
+    "seeds",
     "1-SAM: trace",
     "1-SAM: trace / lower bound",
     "weight decay: test accuracy",
     "weight decay: trace",
     "remarks",
 )
-BRIEF = tuple(COLUMNS[i] for i in (0, 2, 3, 4, 5, 7, 10))
+BRIEF = tuple(COLUMNS[i] for i in (0, 2, 3, 4, 5, 6, 8, 11))
 
 
-def table_1(stored: dict[str, list[Stored]], scale: str) -> Table:
-    """The paper's Table 1 beside what the runs show."""
+def table_1(stored: dict[str, list[Stored]], scale: str, seeds: int) -> Table:
+    """The paper's Table 1 beside what the runs show; seeds: how many of each row were asked for."""
     shown: list[dict[str, object]] = []
     raw: list[dict[str, object]] = []
     for architecture, printed in PRINTED.items():
         named: dict[str, object] = dict(zip(COLUMNS[:3], (architecture, *printed), strict=True))
         shown.append(dict(named))
         raw.append(dict(named))
-        for row in (r for r in IN_TABLE_1 if r.architecture == architecture):
+        own = [row for row in IN_TABLE_1 if row.architecture == architecture]
+        shown[-1]["seeds"] = "; ".join(f"{row.method}: {seeds_of(stored[row.figure], seeds)}" for row in own)
+        for row in own:
             text, numbers = _entries(row, stored[row.figure], scale, printed[1])
             shown[-1] |= text
             raw[-1] |= numbers
@@ -264,8 +267,10 @@ def _entries(row: Row, stored: Sequence[Stored], scale: str, printed: str) -> tu
     """What one row of runs contributes to table-1's line: text by column, and the numbers behind it."""
     judged, tested = judge(row, stored, scale), points(row, scale)
     if not judged.accuracy:
-        nothing = "all diverged" if judged.diverged else "not run"
-        verdicts = {"measured": nothing, "verdict": nothing} if row.method == "1-SAM" else {}
+        nothing = "all diverged" if judged.diverged else NOT_YET
+        verdicts = (
+            {"measured": nothing, "verdict": nothing, "remarks": divergences(stored) or "–"} if row.method == "1-SAM" else {}
+        )
         return {f"{row.method}: test accuracy": nothing, **verdicts}, {}
     intervals = {
         "test accuracy": share_interval(judged.accuracy, tested),
@@ -294,7 +299,7 @@ def _entries(row: Row, stored: Sequence[Stored], scale: str, printed: str) -> tu
         if scale == "smoke":
             says = "not judged"
         remarks = [f"{sum(a > GENERALIZES for a in judged.accuracy)} of {len(stored)} runs above {GENERALIZES:g}"]
-        remarks += [f"{judged.diverged} diverged"] * bool(judged.diverged)
+        remarks += [divergences(stored)] * bool(judged.diverged)
         remarks += [f"{judged.off} end off interpolation"] * bool(judged.off)
         remarks += [f"shortened to {' + '.join(f'{p.epochs:,}' for p in phases(row, scale))} epochs"] * short
         said = {"measured": measured, "verdict": says, "remarks": "; ".join(remarks)}
@@ -314,8 +319,8 @@ def _settings(scale: str) -> str:
     )
 
 
-def figure(row: Row, stored: Sequence[Stored], scale: str) -> Artifact:
-    """Training curves of one row: median, quartiles and range over seeds."""
+def figure(row: Row, stored: Sequence[Stored], scale: str, seeds: int) -> Artifact:
+    """Training curves of one row: median, quartiles and range over the stored of the `seeds` asked for."""
     steps = phases(row, scale)
     settings = "; ".join(
         f"{p.epochs:,} epochs, lr {p.lr:g}, "
@@ -339,7 +344,8 @@ def figure(row: Row, stored: Sequence[Stored], scale: str) -> Artifact:
         ),
         phase_ends=[int(e) for e in np.cumsum([p.epochs for p in steps])[:-1]],
         notes=(
-            f"Line: median over seeds; bands: quartiles, smallest to largest. {settings}{cut}.",
+            f"{seeds_of(stored, seeds)} seeds. Line: median over them; bands: quartiles, smallest to largest. {settings}{cut}.",
+            *filter(None, [divergences(stored)]),
             "Trace of the Hessian of the training loss, residual term included; dashed: no interpolating network goes below"
             + (" (no bound is known for softplus)." if row.activation == "softplus" else "."),
             *remarks,

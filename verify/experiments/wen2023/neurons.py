@@ -6,7 +6,7 @@ import pandas as pd
 
 from verify.experiments.wen2023.rows import ID
 from verify.experiments.wen2023.verdicts import columns, largest_neurons
-from verify.report import Table, collected
+from verify.report import NOT_YET, Table, collected
 from verify.store import Stored
 
 FIGURE_2B = f"{ID}/figure-2b"
@@ -54,6 +54,8 @@ def figure_2b(first: Sequence[Stored], both: Sequence[Stored], scale: str) -> Ta
                 }
                 | dict(zip(("column 1", "column 2", "largest other"), norms, strict=True))
             )
+    if not raw:
+        shown.append(dict.fromkeys(PRINTED, "–") | {"seed": NOT_YET})
     return Table(
         id=FIGURE_2B,
         title="Figure 2b: the first layer that Sim-BN learns, seed by seed",
@@ -62,7 +64,7 @@ def figure_2b(first: Sequence[Stored], both: Sequence[Stored], scale: str) -> Ta
         notes=(
             "Of the four neurons with the largest first-layer weights: W1[1], W1[2] | norm of W1[3:d]. Then the norms of the first two "
             "columns of W1 and the largest norm of another column. Runs of figure 2a: after its first phase, and after both (where rho = 1 "
-            "drives the network off interpolation its neurons are those of the collapsed network).",
+            "drives the network off interpolation its neurons are those of the collapsed network). A run that diverged has no line.",
             *(("Scale smoke: its numbers mean nothing.",) if scale == "smoke" else ()),
         ),
         provenance=collected([*first, *both], scale),

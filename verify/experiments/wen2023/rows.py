@@ -1,5 +1,6 @@
 """Owns the rows of wen2023's Table 2: what each of the figures 1 to 11 trains, at each scale, and where its runs are judged."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -9,7 +10,7 @@ from theory.architectures import Architecture
 from theory.losses import MSE, Loss
 from verify.runs import DataSpec, Phase, Run
 from verify.store import Stored
-from verify.training import Result, enumerated
+from verify.training import Result, closing, enumerated
 
 ID = "wen2023"
 INTERPOLATES = 0.05
@@ -185,18 +186,36 @@ def points(row: Row, scale: str) -> int | None:
     return None if enumerated(run.data.build(), run) else run.test_points
 
 
-def judged_at(row: Row, result: Result, scale: str) -> int:
-    """The checkpoint where a finished run is judged: the end of the last phase that leaves it interpolating, the last if none does."""
-    ends = [float(e) for e in np.cumsum([p.epochs for p in phases(row, scale)])]
-    curve = result.curve
-    losses = zip(curve["epoch"], curve["train_loss"], strict=True)
-    candidates = [i for i, (epoch, loss) in enumerate(losses) if epoch in ends and loss <= row.interpolates]
-    return candidates[-1] if candidates else len(curve["epoch"]) - 1
+@dataclass(frozen=True)
+class Ending:
+    """Where a finished run is judged. values: of each curve the median over the last quarter of the last phase in which it
+    interpolates, of the last phase if it does in none. last: whether that is the last phase. off: whether it ends off interpolation.
+    """
+
+    values: dict[str, float]
+    last: bool
+    off: bool
+
+
+def ending(row: Row, result: Result, scale: str) -> Ending:
+    """Of a finished run. A median, since trace and loss fluctuate from step to step where single samples perturb (Sim-LN's most)."""
+    ends = np.cumsum([0, *(p.epochs for p in phases(row, scale))])
+    epochs = np.array(result.curve["epoch"])
+    medians = [
+        {
+            name: float(np.median(np.array(curve)[(epochs >= closing(start, end)) & (epochs <= end)]))
+            for name, curve in result.curve.items()
+        }
+        for start, end in itertools.pairwise(ends)
+    ]
+    fits = [values["train_loss"] <= row.interpolates for values in medians]
+    at = max((i for i, fit in enumerate(fits) if fit), default=len(fits) - 1)
+    return Ending(medians[at], at == len(fits) - 1, not fits[-1])
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A row's runs at the checkpoints where they are judged."""
+    """A row's runs where they are judged."""
 
     accuracy: list[float]
     trace: list[float]
@@ -208,11 +227,12 @@ class Judged:
 def judge(row: Row, stored: Sequence[Stored], scale: str) -> Judged:
     """Each finished run where it is judged; how many diverged, and how many end off interpolation."""
     finished = [s.result for s in stored if s.result.status == "finished"]
-    at = [judged_at(row, result, scale) for result in finished]
+    ends = [ending(row, result, scale) for result in finished]
+    trace = [end.values["trace"] for end in ends]
     return Judged(
-        accuracy=[r.curve["test_accuracy"][i] for r, i in zip(finished, at, strict=True)],
-        trace=[r.curve["trace"][i] for r, i in zip(finished, at, strict=True)],
-        excess=[r.curve["trace"][i] / r.lower_bound for r, i in zip(finished, at, strict=True)],
+        accuracy=[end.values["test_accuracy"] for end in ends],
+        trace=trace,
+        excess=[value / result.lower_bound for value, result in zip(trace, finished, strict=True)],
         diverged=len(stored) - len(finished),
-        off=sum(r.curve["train_loss"][-1] > row.interpolates for r in finished),
+        off=sum(end.off for end in ends),
     )

@@ -12,8 +12,8 @@ import pandas as pd
 from scipy import stats
 
 from theory.architectures import Network
-from verify.experiments.wen2023.rows import ID, ROW, Row, judged_at, left_out, shortened
-from verify.report import Table, collected
+from verify.experiments.wen2023.rows import ID, ROW, Row, ending, left_out, shortened
+from verify.report import NOT_YET, Table, collected, divergences
 from verify.store import Stored
 
 TABLE_2 = f"{ID}/table-2"
@@ -23,14 +23,15 @@ MUCH = 0.1  # of test accuracy
 DEGRADES = 0.05
 CONFIDENCE = 0.9
 RULE = (
-    "Rule. What the paper reports of a figure is cut into statements about one run. A run is judged at the end of the last of its "
-    "phases that leaves it interpolating (training loss at most 0.05; for the logistic loss what the same relative error of the "
-    "outputs gives), at its last checkpoint if none does. Statements that compare two figures pair their runs by seed, which have the "
-    "same data. A diverged run shows nothing of what is stated. A statement agrees if the exact binomial interval "
+    "Rule. What the paper reports of a figure is cut into statements about one run. A run is judged by medians over the last quarter "
+    "of the last of its phases in which it interpolates (training loss at most 0.05; for the logistic loss what the same relative "
+    "error of the outputs gives), of its last phase if it does in none. Statements that compare two figures pair their runs by seed, "
+    "which have the same data. A diverged run shows nothing of what is stated. A statement agrees if the exact binomial interval "
     f"({CONFIDENCE:.0%}, two-sided) of the share of seeds that show it lies above one half, differs if it lies below. A figure agrees if "
     "all of its statements do, differs if one does, else it is inconclusive: with four seeds or fewer it always is. A figure that was "
     "shortened, or is compared with one that was, cannot differ. Nothing is judged at scale smoke. "
-    "The rule was written when 1a, 1b, 2a, 4a, 4b and 6a had been run for seeds 1 to 5, before all other runs."
+    "The rule was written when 1a, 1b, 2a, 4a, 4b and 6a had been run for seeds 1 to 5, before all other runs; medians replaced "
+    "last values after 6a's trace was seen to change by a factor of five between checkpoints."
 )
 
 # What the paper reports of each figure (and of table-1).
@@ -82,15 +83,15 @@ def seen(row: Row, stored: Sequence[Stored], scale: str) -> dict[int, Seen | Non
         if result.status != "finished":
             out[one.settings["seed"]] = None
             continue
-        at = judged_at(row, result, scale)
+        end = ending(row, result, scale)
         out[one.settings["seed"]] = Seen(
-            accuracy=curve["test_accuracy"][at],
-            trace=curve["trace"][at],
-            excess=curve["trace"][at] / result.lower_bound,
-            test_loss=curve["test_loss"][at],
-            off=curve["train_loss"][-1] > row.interpolates,
+            accuracy=end.values["test_accuracy"],
+            trace=end.values["trace"],
+            excess=end.values["trace"] / result.lower_bound,
+            test_loss=end.values["test_loss"],
+            off=end.off,
             curve=tuple(zip(curve["epoch"], curve["test_accuracy"], strict=True)),
-            network=result.network if at == len(curve["epoch"]) - 1 else None,
+            network=result.network if end.last else None,
         )
     return out
 
@@ -131,11 +132,11 @@ def much_worse(than: str) -> Statement:
 
 
 def degrades(epoch: int) -> Statement:
-    """The last test accuracy is DEGRADES below that at the last checkpoint up to an epoch."""
+    """The test accuracy where a run is judged is DEGRADES below that at the last checkpoint up to an epoch."""
 
     def holds(one: Seen, _: Seen) -> bool:
         before = [accuracy for at, accuracy in one.curve if at <= epoch][-1]
-        return one.curve[-1][1] <= before - DEGRADES
+        return one.accuracy <= before - DEGRADES
 
     return Statement(f"test accuracy {DEGRADES:g} below that at epoch {epoch:,}", holds)
 
@@ -258,7 +259,7 @@ def examine(figure: str, runs: Mapping[str, Mapping[int, Seen | None]], scale: s
     involved = [_row(figure), *(_row(one.than) for one in STATEMENTS[figure] if one.than)]
     short = any(shortened(row, scale) for row in involved)
     if not ones:
-        says = "not run"
+        says = NOT_YET
     elif scale == "smoke":
         says = "not judged"
     else:
@@ -277,8 +278,10 @@ def quantiles(values: Sequence[float], digits: int) -> str:
     return " / ".join(f"{q:.{digits}f}" for q in np.quantile(values, [0, 0.25, 0.5, 0.75, 1]))
 
 
-def table_2(runs: Mapping[str, Mapping[int, Seen | None]], scale: str, stored: Sequence[Stored]) -> Table:
-    """One line a figure."""
+def table_2(
+    runs: Mapping[str, Mapping[int, Seen | None]], scale: str, stored: Mapping[str, Sequence[Stored]], seeds: int
+) -> Table:
+    """One line a figure. runs: as `examine` takes them; stored: what they come from; seeds: how many of each were asked for."""
     shown, raw = [], []
     for name in STATEMENTS:
         one = examine(name, runs, scale)
@@ -289,7 +292,7 @@ def table_2(runs: Mapping[str, Mapping[int, Seen | None]], scale: str, stored: S
         remarks = [
             "left out at this scale" if left_out(row, scale) else "",
             "shortened" if shortened(row, scale) and one.runs else "",
-            f"{counted['diverged']} diverged" if counted["diverged"] else "",
+            divergences(stored.get(row.figure, ())),
             f"{counted['off']} end off interpolation" if counted["off"] else "",
         ]
         said = "; ".join(f"{f.text}: {f.shown} of {f.total}" for f in one.findings) if one.runs else "–"
@@ -300,6 +303,7 @@ def table_2(runs: Mapping[str, Mapping[int, Seen | None]], scale: str, stored: S
                 "the paper reports": REPORTED[f"figure-{name}"],
                 "seeds that show it": said,
                 "verdict": one.verdict,
+                "seeds": f"{len(one.runs)} of {seeds}",
                 "test accuracy": quantiles(accuracy, 3),
                 "test loss": quantiles(test_loss, 3),
                 "trace": quantiles(trace, 1),
@@ -325,11 +329,11 @@ def table_2(runs: Mapping[str, Mapping[int, Seen | None]], scale: str, stored: S
             RULE,
             "Test accuracy, test loss (for the logistic loss in excess of its smallest value), trace and its ratio to the lower bound "
             "that no interpolating network goes below: smallest / lower quartile / median / upper quartile / largest over seeds. –: not "
-            "run, or no bound is known. Figure 2b: the networks of 2a after the phase at whose end they are judged.",
+            "yet run, or no bound is known. Figure 2b: the networks of 2a after the phase at whose end they are judged.",
             "Baseline: weight decay as printed. Logistic loss: label smoothing 0.2, read such that outputs get the labels' sign "
             "(theory/losses.py). Figure 6b: W1 and b1 are scaled together to norm 10 after each step. Test error on the uniform ball is "
             "squared, as its labels are real numbers. Neither the initialization nor Sim-LN's epsilon is printed; see table-1.",
         ),
-        provenance=collected(stored, scale),
-        brief=("figure", "run", "seeds that show it", "verdict", "remarks"),
+        provenance=collected([one for group in stored.values() for one in group], scale),
+        brief=("figure", "run", "seeds that show it", "verdict", "seeds", "remarks"),
     )
