@@ -1,9 +1,8 @@
 """The order in which a sweep carries out its runs, what it keeps, and that workers do not matter."""
 
+import gc
 import tracemalloc
 from pathlib import Path
-
-import pytest
 
 from tests.unit.test_training import small
 from verify import Phase, Store, sweep, train
@@ -38,12 +37,12 @@ def test_results_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
     assert curves[0] == curves[1]
 
 
-@pytest.mark.parametrize("architecture", ["bias", "sim-bn"])
-def test_a_sweep_keeps_nothing_of_the_runs_it_stored(tmp_path: Path, architecture: str) -> None:
+def test_a_sweep_keeps_nothing_of_the_runs_it_stored(tmp_path: Path) -> None:
     """A hundred runs more leave less than a tenth of one network behind for each."""
 
     def carry_out(seeds: range) -> int:
-        sweep([small(seed=seed, architecture=architecture, width=200, phases=(Phase(0.01, 1),)) for seed in seeds], store)
+        sweep([small(seed=seed, width=200, phases=(Phase(0.01, 1),)) for seed in seeds], store)
+        gc.collect()
         return tracemalloc.get_traced_memory()[0]
 
     network = 200 * (6 + 2) * 4

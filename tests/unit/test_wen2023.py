@@ -26,10 +26,11 @@ def ended(
     seed: int = 1,
     trace: float = 20.0,
     bound: float = 10.0,
+    scale: str = "paper",
 ) -> Stored:
     """A run measured at the start and at the end of each phase; 0.99 accurate before the last."""
     epochs = [0.0]
-    for phase in ROW[row].phases:
+    for phase in wen2023.phases(ROW[row], scale):
         epochs.append(epochs[-1] + phase.epochs)
     losses = [1.0, *[first_loss] * (len(epochs) - 2), loss]
     accuracies = [0.5, *[0.99] * (len(epochs) - 2), accuracy]
@@ -107,6 +108,7 @@ def test_table_shows_what_was_not_run_and_what_diverged() -> None:
     assert by.loc["sim-ln", "verdict"] == "all diverged"
     assert by.loc["sim-bn", "weight decay: test accuracy"] == "–"
     assert isinstance(table.raw, pd.DataFrame)
+    stored["1b"] = [ended(1.0, row="1b", scale="smoke")] * 3
     smoke = table_1(stored, "smoke", 2).shown.set_index("architecture")
     assert smoke.loc["no-bias", "verdict"] == "not judged"
 
@@ -193,7 +195,8 @@ def test_figures_are_compared_seed_by_seed() -> None:
     """4b's statements: at most half of 4a's trace, 0.1 less accurate, and less than at epoch 4000 (0.99 of the first phase)."""
     baseline = [ended(0.9 + 0.001 * s, row="4a", seed=s, trace=60) for s in range(6)]
     flat = [ended(0.7, row="4b", seed=s, trace=20) for s in range(6)]
-    early = [one.result.curve | {"epoch": [0.0, 3_000.0, 600_000.0]} for one in flat]
+    early = [{name: [*values[:1], values[1], *values[1:]] for name, values in one.result.curve.items()} for one in flat]
+    early = [curve | {"epoch": [0.0, 3_000.0, 200_000.0, 600_000.0]} for curve in early]
     flat = [replace(one, result=replace(one.result, curve=curve)) for one, curve in zip(flat, early, strict=True)]
     found = told("4b", {"4a": baseline, "4b": flat})
     assert [f.shown for f in found.findings] == [6, 6, 6]

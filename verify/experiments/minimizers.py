@@ -233,7 +233,7 @@ class Group:
 def groups(scale: str, seeds: int, store: Store) -> list[Group]:
     """From stored runs and jobs, of each seed; without bias a seed needs its flattest trace."""
     data = {seed: run("bias", METHODS[0], scale, seed).data.build() for seed in range(1, seeds + 1)}
-    infimum = {seed: found.outcome.values["infimum"] for seed in data if (found := store.outcome(pin(scale, seed)))}
+    infimum = {seed: pinned.outcome.values["infimum"] for seed in data if (pinned := store.outcome(pin(scale, seed)))}
     out = []
     for architecture in ARCHITECTURES:
         known = infimum if architecture == "no-bias" else data
