@@ -73,6 +73,9 @@ def train_many(runs: Sequence[Run]) -> list[Result]:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         ahead = _draw(pool, alive, n, *plan[0][:2])
         for position, (index, epochs, due) in enumerate(plan):
+            if position and index > plan[position - 1][0]:
+                for seed, network in zip(alive, stack.networks(), strict=True):
+                    seed.earlier += (network,) * seed.run.keep_networks
             drawn = [ahead[id(seed)].result() for seed in alive]
             if position + 1 < len(plan):  # while this launch runs, the next one's order is drawn
                 ahead = _draw(pool, alive, n, *plan[position + 1][:2])
@@ -105,12 +108,13 @@ class _Seed:
     noise: np.random.Generator
     curve: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in CURVE})
     network: theory.Network | None = None
+    earlier: tuple[theory.Network, ...] = ()
     diverged_at: int | None = None
     diverged_step: int | None = None
 
     def result(self) -> Result:
         status = "finished" if self.diverged_at is None else "diverged"
-        return Result(status, self.curve, self.bound, self.network, self.diverged_at, 0.0, self.diverged_step)
+        return Result(status, self.curve, self.bound, self.network, self.diverged_at, 0.0, self.diverged_step, self.earlier)
 
     def draw(self, n: int, epochs: int, phase: Phase) -> Drawn:
         """Order and label noise of the next epochs, (epochs * n,) each: the same numbers that `verify.train` draws."""

@@ -123,6 +123,7 @@ class Run:
     "reference". test_points: fresh samples for test error; all points instead where the population has at most as many.
     loss: mean squared error, or logistic with label smoothing. activation: "relu" or "softplus". depth: 2 layers or 3, hidden
     ones of equal width. Softplus and three layers are for some architectures alone (`theory.architectures.check_kind`).
+    keep_networks: keep the network after every phase, not only after the last.
     """
 
     architecture: str
@@ -138,6 +139,7 @@ class Run:
     loss: Loss = field(default=MSE, metadata=LATER)
     activation: str = field(default="relu", metadata=LATER)
     depth: int = field(default=2, metadata=LATER)
+    keep_networks: bool = field(default=False, metadata=LATER)
 
     def __post_init__(self) -> None:
         check_kind(self.architecture, self.activation, self.depth)
@@ -152,6 +154,8 @@ class Run:
         _set(self, epsilon=_number("epsilon", self.epsilon, 0, strictly=True))
         _one_of("dtype", self.dtype, DTYPES)
         _one_of("engine", self.engine, ENGINES)
+        if not isinstance(self.keep_networks, bool):
+            raise ValueError(f"keep_networks must be True or False, got {self.keep_networks!r}")
         if not isinstance(self.loss, Loss):
             raise ValueError(f"loss must be a Loss, got {self.loss!r}")
         if self.loss.name != "mse" and any(phase.label_noise for phase in self.phases):

@@ -34,7 +34,8 @@ class Result:
 
     status: "finished" or "diverged". curve: for each name in CURVE a list over checkpoints; `trace` is that of the Hessian of
     the training loss, residual term included, evaluated in float64. lower_bound: what the trace of no interpolating network
-    goes below, NaN where no bound is known. network: the final one, None when diverged. diverged_at and diverged_step: epoch
+    goes below, NaN where no bound is known. network: the final one, None when diverged. earlier: those after all phases but the
+    last, where the run keeps them. diverged_at and diverged_step: epoch
     and step, counted from 0 over all phases, in which the loss stopped being finite.
     """
 
@@ -45,6 +46,7 @@ class Result:
     diverged_at: int | None
     seconds: float
     diverged_step: int | None = None
+    earlier: tuple[Network, ...] = ()
 
     def final(self, name: str) -> float:
         """The last measurement of a curve."""
@@ -139,6 +141,7 @@ def train(
         bound = theory.trace_lower_bound(run.architecture, data.x, data.y, run.epsilon, run.loss, run.activation, run.depth)
     advance = _engine(run)  # imports, before the thread pools are limited
     epoch = steps = 0
+    earlier: list[Network] = []
 
     def record(values: Measurement) -> None:
         for name in CURVE:
@@ -147,7 +150,7 @@ def train(
             on_checkpoint(epoch, values)
 
     def diverged(at: int, step: int) -> Result:
-        return Result("diverged", curve, bound, None, at, time.perf_counter() - began, step)
+        return Result("diverged", curve, bound, None, at, time.perf_counter() - began, step, tuple(earlier))
 
     first = measure(network, data, test, run.loss)
     if np.isinf(bound) or not all(map(np.isfinite, first.values())):  # NaN: no bound is known
@@ -156,6 +159,8 @@ def train(
     with single_threaded():
         for index, epochs, due in segments(run, max(1, LARGEST_CHUNK // n)):
             phase = run.phases[index]
+            if run.keep_networks and index > len(earlier):
+                earlier.append(network)
             visits = order.permuted(np.tile(np.arange(n), (epochs, 1)), axis=1)
             jitter = phase.label_noise * noise.standard_normal(visits.shape) if phase.label_noise else None
             network, stop = advance(network, data.x, data.y, visits, jitter, phase, run.loss)
@@ -167,7 +172,7 @@ def train(
                 if not all(map(np.isfinite, values.values())):
                     return diverged(epoch - 1, steps - 1)
                 record(values)
-    return Result("finished", curve, bound, network, None, time.perf_counter() - began)
+    return Result("finished", curve, bound, network, None, time.perf_counter() - began, earlier=tuple(earlier))
 
 
 def _engine(run: Run) -> Callable[..., tuple[Network, int | None]]:

@@ -102,9 +102,10 @@ RUN = Run("bias", (Phase(0.01, 3, rho=0.05), Phase(0.005, 2)), DataSpec("parity"
 
 def test_train_many_gives_what_train_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     """Float32, label noise in one run alone, one that diverges, and another cutting into launches."""
+    kept = replace(RUN, keep_networks=True)
     noisy = replace(RUN, phases=(replace(RUN.phases[0], label_noise=0.3), RUN.phases[1]))
     wild = replace(RUN, seed=3, phases=(replace(RUN.phases[0], lr=1e4), RUN.phases[1]))
-    runs = [RUN, wild, replace(noisy, seed=2)]
+    runs = [kept, wild, replace(noisy, seed=2)]
     monkeypatch.setattr("verify.many.LARGEST_LAUNCH", 30)
     for ours, theirs in zip(train_many(runs), map(train, runs), strict=True):
         assert (ours.status, ours.lower_bound) == (theirs.status, theirs.lower_bound)
@@ -112,6 +113,8 @@ def test_train_many_gives_what_train_gives(monkeypatch: pytest.MonkeyPatch) -> N
         for name, curve in theirs.curve.items():
             np.testing.assert_allclose(ours.curve[name], curve, rtol=1e-4)
         assert (ours.network is None) == (theirs.network is None)
+        for one, other in zip(ours.earlier, theirs.earlier, strict=True):
+            assert distance([one], [other]) < 1e-4
 
 
 @pytest.mark.parametrize(

@@ -165,8 +165,10 @@ def test_a_table_and_its_figures_share_their_runs() -> None:
     assert len(keys) == 30
     assert {run.key for _, run in wen2023.grid(["wen2023/figure-4b"], "quick", 5)} < keys
     all_figures = {run.key for _, run in wen2023.grid([wen2023.TABLE_2], "paper", 20)}
-    assert len(all_figures) == 20 * (len(ROWS) + 1)  # and the first phase of 2a
-    assert len(wen2023.grid([wen2023.FIGURE_2B], "quick", 5)) == 10
+    assert len(all_figures) == 20 * len(ROWS)
+    of_2b = wen2023.grid([wen2023.FIGURE_2B], "quick", 5)
+    assert of_2b == wen2023.grid(["wen2023/figure-2a"], "quick", 5)
+    assert all(run.keep_networks for _, run in of_2b)
 
 
 def told(figure: str, pairs: dict[str, list[Stored]]) -> verdicts.Figure:
@@ -238,25 +240,24 @@ def first_layer(scale: float, rest: float) -> theory.Network:
     return replace(random_network("sim-bn", 5, 6, 0), w1=w1)
 
 
-def test_figure_2b_looks_at_the_network_where_the_run_is_judged(tmp_path: Path) -> None:
+def test_figure_2b_looks_at_the_network_where_the_run_is_judged() -> None:
     """After the first phase where the second leaves interpolation."""
     good, bad = first_layer(10, 0.1), first_layer(1, 2.0)
     assert verdicts.columns(good) == pytest.approx((20, 20, 0.2), rel=0.01)
     assert verdicts.largest_neurons(good)[0] == pytest.approx((10, 10, 0.1), rel=0.02)
 
-    def with_network(one: Stored, network: theory.Network) -> Stored:
-        return replace(one, result=replace(one.result, network=network))
+    def with_networks(one: Stored) -> Stored:
+        return replace(one, result=replace(one.result, network=bad, earlier=(good,)))
 
-    both = [with_network(ended(0.7, loss=1.0, seed=s), bad) for s in range(5)]
-    first = [with_network(ended(0.99, seed=s), good) for s in range(5)]
-    stored = {"2a": both, wen2023.FIRST_PHASE: first}
-    assert verdicts.examine("2b", observed(stored, "paper"), "paper").verdict == "agrees"
-    kept = [with_network(ended(0.99, seed=s), bad) for s in range(5)]
-    found = verdicts.examine("2b", observed(stored | {"2a": kept}, "paper"), "paper")
+    collapsed = [with_networks(ended(0.7, loss=1.0, seed=s)) for s in range(5)]
+    assert verdicts.examine("2b", observed({"2a": collapsed}, "paper"), "paper").verdict == "agrees"
+    kept = [with_networks(ended(0.99, seed=s)) for s in range(5)]
+    found = verdicts.examine("2b", observed({"2a": kept}, "paper"), "paper")
     assert [f.shown for f in found.findings] == [0, 0, 5]
-    table = neurons.figure_2b(first, both, "paper")
+    table = neurons.figure_2b(collapsed, "paper")
     assert list(table.shown["after"]) == ["both phases"] + ["the first phase"] * 5 + ["both phases"] * 5
     assert table.raw.loc[0, "column 1"] == pytest.approx(20, rel=0.01)
+    assert list(table.raw["test accuracy"]) == [0.99] * 5 + [0.7] * 5
 
 
 def test_table_2_has_a_line_for_every_figure(tmp_path: Path) -> None:

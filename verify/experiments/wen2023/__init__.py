@@ -5,7 +5,6 @@ is run, `verdicts` what is reported of each figure and how it is judged, `neuron
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -99,7 +98,7 @@ def _of_table_1(store: Store) -> list[Evidence]:
 def _of_figure(figure: str, store: Store) -> list[Evidence]:
     """What the stored runs say of one figure, at the largest scale of which any are stored."""
     for scale in ("paper", "quick"):
-        needed = {figure, *(one.than for one in STATEMENTS[figure] if one.than)}
+        needed = {"2a" if figure == "2b" else figure, *(one.than for one in STATEMENTS[figure] if one.than)}
         found = examine(figure, observed(_stored(needed, scale, DEFAULT_SEEDS["paper"], store), scale), scale)
         if found.runs:
             break
@@ -136,32 +135,19 @@ def _measured(row: Row, store: Store) -> Evidence | None:
     )
 
 
-FIRST_PHASE = "2a, first phase"  # figure 2b looks at the network between the phases
-
-
-def _first_phase(scale: str, seeds: int) -> list[Run]:
-    return [replace(run, phases=run.phases[:1]) for run in runs(ROW["2a"], scale, seeds)]
-
-
 def _figures(only: Sequence[str]) -> set[str]:
-    """The figures whose runs the artifacts `only` need."""
-    out = {row.figure for row in ROWS if row.id in only or TABLE_2 in only or (TABLE_1 in only and row in IN_TABLE_1)}
-    return out | ({"2b"} if {TABLE_2, FIGURE_2B} & set(only) else set())
+    """The figures whose runs the artifacts `only` need; figure 2b's are those of 2a."""
+    wanted = {row.figure for row in ROWS if row.id in only or TABLE_2 in only or (TABLE_1 in only and row in IN_TABLE_1)}
+    return wanted | ({"2a"} if FIGURE_2B in only else set())
 
 
 def _groups(figures: set[str], scale: str, seeds: int) -> dict[str, list[Run]]:
-    """The runs of figures, and for figure 2b those of 2a and of its first phase alone."""
-    out = {
-        row.figure: runs(row, scale, seeds)
-        for row in ROWS
-        if row.figure in figures or (row.figure, "2b") == ("2a", *figures & {"2b"})
-    }
-    return out | ({FIRST_PHASE: _first_phase(scale, seeds)} if "2b" in figures else {})
+    return {row.figure: runs(row, scale, seeds) for row in ROWS if row.figure in figures}
 
 
 def grid(only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Run]]:
     """The runs that the artifacts `only` need, each with the name of its row."""
-    names = {row.figure: f"{row.figure} {row.name}" for row in ROWS} | {FIRST_PHASE: FIRST_PHASE}
+    names = {row.figure: f"{row.figure} {row.name}" for row in ROWS}
     return [(names[name], run) for name, group in _groups(_figures(only), scale, seeds).items() for run in group]
 
 
@@ -171,14 +157,9 @@ def _stored(figures: set[str], scale: str, seeds: int, store: Store) -> dict[str
 
 
 def observed(stored: dict[str, list[Stored]], scale: str) -> dict[str, dict[int, Seen | None]]:
-    """The runs of each figure by seed; "2b": those of 2a, with the network of the first phase where they are judged there."""
-    out = {name: seen(ROW[name], group, scale) for name, group in stored.items() if name in ROW}
-    if FIRST_PHASE in stored:
-        first = {s.settings["seed"]: s.result.network for s in stored[FIRST_PHASE]}
-        out["2b"] = {
-            seed: one and replace(one, network=one.network or first.get(seed)) for seed, one in out["2a"].items() if seed in first
-        }
-    return out
+    """The runs of each figure by seed; "2b": those of 2a."""
+    out = {name: seen(ROW[name], group, scale) for name, group in stored.items()}
+    return out | ({"2b": out["2a"]} if "2a" in out else {})
 
 
 def build(only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
@@ -192,7 +173,7 @@ def build(only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Art
     if TABLE_2 in only:
         out.append(table_2(observed(stored, scale), scale, stored, seeds))
     if FIGURE_2B in only:
-        out.append(figure_2b(stored[FIRST_PHASE], stored["2a"], scale))
+        out.append(figure_2b(stored["2a"], scale))
     # a row whose runs all diverged before their second checkpoint has no curve to draw; the tables count them
     drawn = [row for row in ROWS if row.id in only and any(len(s.result.curve["epoch"]) > 1 for s in stored[row.figure])]
     out += [figure(row, stored[row.figure], scale, seeds) for row in drawn]

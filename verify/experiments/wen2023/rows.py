@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from theory.architectures import Architecture
+from theory.architectures import Architecture, Network
 from theory.losses import MSE, Loss
 from verify.runs import DataSpec, Phase, Run
 from verify.store import Stored
@@ -35,6 +35,7 @@ class Row:
     depth: int = 2
     data: str = "parity"
     size: dict[str, int | float] = field(default_factory=lambda: {"d": 30, "n": 100})
+    keep_networks: bool = False
 
     @property
     def id(self) -> str:
@@ -86,6 +87,7 @@ ROWS = (
         SAM,
         (Phase(lr=0.005, epochs=100_000, rho=0.1), Phase(lr=0.003, epochs=100_000, rho=1.0)),
         quick_epochs=(4_000, 1_000),
+        keep_networks=True,  # figure 2b looks at them
     ),
     Row("4a", "bias", DECAY, (FULL_BATCH,)),
     Row("4b", "bias", SAM, (Phase(lr=0.01, epochs=200_000, rho=0.05), Phase(lr=0.01, epochs=400_000, rho=0.1))),
@@ -175,6 +177,7 @@ def runs(row: Row, scale: str, seeds: int) -> list[Run]:
             loss=row.loss,
             activation=row.activation,
             depth=row.depth,
+            keep_networks=row.keep_networks,
         )
         for seed in range(1, seeds + 1)
     ]
@@ -189,11 +192,12 @@ def points(row: Row, scale: str) -> int | None:
 @dataclass(frozen=True)
 class Ending:
     """Where a finished run is judged. values: of each curve the median over the last quarter of the last phase in which it
-    interpolates, of the last phase if it does in none. last: whether that is the last phase. off: whether it ends off interpolation.
+    interpolates, of the last phase if it does in none. network: after that phase, None where that is not stored. off: whether the
+    run ends off interpolation.
     """
 
     values: dict[str, float]
-    last: bool
+    network: Network | None
     off: bool
 
 
@@ -210,7 +214,13 @@ def ending(row: Row, result: Result, scale: str) -> Ending:
     ]
     fits = [values["train_loss"] <= row.interpolates for values in medians]
     at = max((i for i, fit in enumerate(fits) if fit), default=len(fits) - 1)
-    return Ending(medians[at], at == len(fits) - 1, not fits[-1])
+    return Ending(medians[at], dict(networks(row, result)).get(at), not fits[-1])
+
+
+def networks(row: Row, result: Result) -> list[tuple[int, Network]]:
+    """The stored networks, each with the index of the phase that it ends."""
+    kept = list(enumerate(result.earlier))
+    return kept if result.network is None else [*kept, (len(row.phases) - 1, result.network)]
 
 
 @dataclass(frozen=True)

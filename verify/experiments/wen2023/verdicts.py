@@ -91,7 +91,7 @@ def seen(row: Row, stored: Sequence[Stored], scale: str) -> dict[int, Seen | Non
             test_loss=end.values["test_loss"],
             off=end.off,
             curve=tuple(zip(curve["epoch"], curve["test_accuracy"], strict=True)),
-            network=result.network if end.last else None,
+            network=end.network,
         )
     return out
 
