@@ -313,15 +313,15 @@ def figure(row: Row, stored: Sequence[Stored], scale: str, seeds: int) -> Artifa
     off = judge(row, stored, scale).off
     remarks = (COLLAPSE.format(off=off, runs=len(stored)),) if off and row.figure == "2a" and scale != "smoke" else ()
     ball = row.data == "uniform_ball"
-    excess = "" if row.loss == MSE else ", in excess of the smallest"
+    excess = "" if row.loss == MSE else "excess "
     return curves(
         id=row.id,
-        title=f"Figure {row.figure}: {row.name}",
+        title=f"Figure {row.figure}: {row.name}, {len(stored)} {'seeds' if len(stored) > 1 else 'seed'}",
         stored=stored,
         panels=(
-            Panel("train_loss", "training loss" + excess, "log"),
-            Panel("test_loss", "test loss", "log") if ball else Panel("test_accuracy", "test accuracy", "linear", (0.4, 1.02)),
-            Panel("trace", "trace of the Hessian", "symlog" if row.architecture.startswith("sim") else "log", bound=True),
+            Panel("train_loss", excess + "training loss"),
+            Panel("test_loss", "test loss") if ball else Panel("test_accuracy", "test accuracy", (0.4, 1.02)),
+            Panel("trace", "trace of the Hessian", bound=True),
         ),
         phase_ends=[int(e) for e in np.cumsum([p.epochs for p in steps])[:-1]],
         notes=(
@@ -329,6 +329,7 @@ def figure(row: Row, stored: Sequence[Stored], scale: str, seeds: int) -> Artifa
             *filter(None, [divergences(stored)]),
             "Trace of the Hessian of the training loss, residual term included; dashed: no interpolating network goes below"
             + (" (no bound is known for softplus)." if row.activation == "softplus" else "."),
+            *(("Excess training loss: above the smallest that the smoothed labels allow.",) if excess else ()),
             *remarks,
         ),
         provenance=collected(stored, scale),
