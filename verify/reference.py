@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.func import functional_call, grad, vmap
+from torch.func import functional_call
 
 from theory.architectures import Network
 from theory.losses import MSE, Loss
 from verify import optimizers
+from verify.gradient_norms import squared_gradient_norms
 from verify.networks import ThreeLayer, TwoLayer
 from verify.networks import module as module_of
 from verify.objectives import objective
@@ -79,13 +80,3 @@ def _loss_at(module: TwoLayer | ThreeLayer, x: Tensor, loss: Loss, phase: Phase)
         return at
 
     return loss_at
-
-
-def squared_gradient_norms(module: TwoLayer | ThreeLayer, parameters: optimizers.Parameters, x: Tensor) -> Tensor:
-    """||grad_theta f(x_i)||^2 by differentiation, (b,), itself differentiable in the parameters."""
-
-    def output(theta: optimizers.Parameters, point: Tensor) -> Tensor:
-        return functional_call(module, theta, (point[None],))[0]
-
-    gradients: optimizers.Parameters = vmap(grad(output), in_dims=(None, 0))(parameters, x)
-    return sum((g.flatten(1).square().sum(dim=1) for g in gradients.values()), start=torch.zeros((), dtype=x.dtype))

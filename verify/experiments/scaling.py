@@ -274,7 +274,7 @@ def _figure(found: dict[Architecture, Errors], scale: str, stored: dict[Architec
         panels = canvas.subplots(1, len(ARCHITECTURES), sharey=True)
         colours = matplotlib.colormaps["viridis"]
         for axes, architecture in zip(panels, ARCHITECTURES, strict=True):
-            axes.set(title=LABELS[architecture], xscale="log", yscale="log", xlabel="n / d")
+            axes.set(title=LABELS[architecture], xscale="log", yscale="log", xlabel="n / d (samples a dimension)")
             axes.grid(alpha=0.2)
             one = found[architecture]
             for i, d in enumerate(one.dimensions):
@@ -288,8 +288,9 @@ def _figure(found: dict[Architecture, Errors], scale: str, stored: dict[Architec
             axes.plot(one.ratios, 1 / one.ratios, color="#666666", linestyle=":", label="d / n")
             axes.set_xticks(one.ratios, [f"{ratio:g}" for ratio in one.ratios], minor=False)
             axes.minorticks_off()
-        panels[0].set_ylabel("test error")
-        panels[0].legend(frameon=False, fontsize=7)
+        panels[0].set_ylabel("test error E (f − y)²")
+        handles, labels = panels[0].get_legend_handles_labels()
+        canvas.legend(handles, labels, loc="outside right center", frameon=False, fontsize=8)
     notes = (
         "Line: median over seeds; band: smallest to largest. Dotted: d/n, the rate of theorem-3.1 without its constant and logarithms.",
         *(("Scale smoke: its numbers mean nothing.",) if scale == "smoke" else ()),
