@@ -289,8 +289,8 @@ def _figure(found: dict[Architecture, Errors], scale: str, stored: dict[Architec
             axes.set_xticks(one.ratios, [f"{ratio:g}" for ratio in one.ratios], minor=False)
             axes.minorticks_off()
         panels[0].set_ylabel("test error E (f − y)²")
-        handles, labels = panels[0].get_legend_handles_labels()
-        canvas.legend(handles, labels, loc="outside right center", frameon=False, fontsize=8)
+        lines = {line.get_label(): line for axes in panels for line in axes.get_lines()}
+        canvas.legend(handles=list(lines.values()), loc="outside right center", frameon=False, fontsize=8)
     notes = (
         "Line: median over seeds; band: smallest to largest. Dotted: d/n, the rate of theorem-3.1 without its constant and logarithms.",
         *(("Scale smoke: its numbers mean nothing.",) if scale == "smoke" else ()),
