@@ -97,5 +97,14 @@ def label_ticks(axis: Axis) -> None:
         fine = (1.0,) if decades > 3 else (1.0, 2.0, 5.0)
         axis.set_major_locator(LogLocator(subs=fine) if decades > 1 else MaxNLocator(4, steps=[1, 2, 5, 10]))
         axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}" if abs(value) >= 0.001 else f"{value:.0e}"))
+    axis.set_major_formatter(FuncFormatter(_number))
     axis.set_minor_formatter(NullFormatter())
+
+
+def _number(value: float, _: int) -> str:
+    """A tick's label: a power of ten where that is shorter."""
+    if value == 0 or 0.001 <= abs(value) < 10_000:
+        return f"{value:.10g}"
+    exponent = int(np.floor(np.log10(abs(value)) + 1e-9))
+    leading = value / 10.0**exponent
+    return f"$10^{{{exponent}}}$" if abs(leading - 1) < 1e-9 else f"${leading:.10g} \\cdot 10^{{{exponent}}}$"

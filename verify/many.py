@@ -29,6 +29,8 @@ Drawn = tuple[NDArray[np.int32], NDArray[np.float64] | None]
 def train_many(runs: Sequence[Run]) -> list[Result]:
     """Carry out runs of equal shape together: the Results of `verify.train` up to the rounding of the steps, in the runs' order.
 
+    Divergence is seen in the residuals, which may be a step later than in the parameters.
+
     The runs may differ in seeds, data of equal size, first_layer_scale, epsilon and the settings of their phases other than
     epochs. `seconds` is the time that all took, divided by their number. Needs a GPU for other than tiny sizes: without one the
     kernels are interpreted. Errors: ValueError for runs of different shapes, or without a GPU kernel
