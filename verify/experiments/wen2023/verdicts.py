@@ -272,10 +272,11 @@ def _row(figure: str) -> Row:
 
 
 def quantiles(values: Sequence[float], digits: int) -> str:
-    """Smallest, lower quartile, median, upper quartile and largest."""
+    """Smallest, lower quartile, median, upper quartile and largest; fewer than five values as they are."""
     if not len(values) or np.isnan(values).any():
         return "–"
-    return " / ".join(f"{q:.{digits}f}" for q in np.quantile(values, [0, 0.25, 0.5, 0.75, 1]))
+    shown = sorted(values) if len(values) < 5 else np.quantile(values, [0, 0.25, 0.5, 0.75, 1])
+    return " / ".join(f"{value:.{digits}f}" for value in shown)
 
 
 def table_2(
@@ -328,7 +329,7 @@ def table_2(
         notes=(
             RULE,
             "Test accuracy, test loss (for the logistic loss in excess of its smallest value), trace and its ratio to the lower bound "
-            "that no interpolating network goes below: smallest / lower quartile / median / upper quartile / largest over seeds. –: not "
+            "that no interpolating network goes below: smallest / lower quartile / median / upper quartile / largest over seeds (of fewer than five, each). –: not "
             "yet run, or no bound is known. Figure 2b: the networks of 2a after the phase at whose end they are judged.",
             "Baseline: weight decay as printed. Logistic loss: label smoothing 0.2, read such that outputs get the labels' sign "
             "(theory/losses.py). Figure 6b: W1 and b1 are scaled together to norm 10 after each step. Test error on the uniform ball is "
