@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import scipy.linalg.cython_blas  # noqa: F401  (numba's matrix products call this library: it must be loaded to be limited)
 import threadpoolctl
 
 

@@ -14,7 +14,7 @@ import theory
 from theory.architectures import Network
 from verify import fused
 from verify.initialization import initial_network
-from verify.runs import Phase, Run
+from verify.runs import Run
 from verify.threads import single_threaded
 
 CHECKPOINTS = 48  # log-spaced measurements a run, besides the ends of its phases
@@ -109,7 +109,7 @@ def train(
     curve: dict[str, list[float]] = {name: [] for name in CURVE}
     with np.errstate(over="ignore", invalid="ignore"):
         bound = theory.trace_lower_bound(run.architecture, data.x, data.y, run.epsilon)
-    engines = [_engine(run, phase) for phase in run.phases]  # imports, before the thread pools are limited
+    advance = _engine(run)  # imports, before the thread pools are limited
     epoch = 0
 
     def record(values: Measurement) -> None:
@@ -130,7 +130,7 @@ def train(
             phase = run.phases[index]
             visits = order.permuted(np.tile(np.arange(n), (epochs, 1)), axis=1)
             jitter = phase.label_noise * noise.standard_normal(visits.shape) if phase.label_noise else None
-            network, stop = engines[index](network, data.x, data.y, visits, jitter, phase)
+            network, stop = advance(network, data.x, data.y, visits, jitter, phase)
             if stop is not None:
                 return diverged(epoch + stop // -(-n // phase.batch_size))
             epoch += epochs
@@ -142,8 +142,8 @@ def train(
     return Result("finished", curve, bound, network, None, time.perf_counter() - began)
 
 
-def _engine(run: Run, phase: Phase) -> Callable[..., tuple[Network, int | None]]:
-    if run.engine == "fused" and fused.supports(phase):
+def _engine(run: Run) -> Callable[..., tuple[Network, int | None]]:
+    if run.engine == "fused":
         return fused.advance
     from verify import reference  # torch is slow to import
 

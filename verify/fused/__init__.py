@@ -1,91 +1,109 @@
 """The training steps of `verify.optimizers` as fused kernels, many epochs a call; the kernel is chosen by the settings."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from theory.architectures import Network, with_ones
 from verify.runs import Phase
 
-LANES = 16  # neurons are padded to a multiple of a vector register's floats; padded neurons are zero and stay zero
+__all__ = ["advance"]
 
-__all__ = ["advance", "supports"]
-
-
-def supports(phase: Phase) -> bool:
-    """Whether a fused kernel exists: all four architectures, SGD at any batch size, SAM at batch size 1."""
-    return phase.batch_size == 1 or phase.rho == 0
+Array = NDArray[np.floating]
+Order = NDArray[np.int64]
 
 
 def advance(
     network: Network,
-    x: NDArray[np.floating],
-    y: NDArray[np.floating],
-    order: NDArray[np.int64],
-    noise: NDArray[np.floating] | None,
+    x: Array,
+    y: Array,
+    order: Order,
+    noise: Array | None,
     phase: Phase,
 ) -> tuple[Network, int | None]:
     """Train for the epochs that `order` lists; arguments and result as for `verify.reference.advance`, same trajectory.
 
-    Errors: ValueError for settings without a kernel (`supports`).
+    The result has the same bits wherever the arrays lie in memory and however epochs are cut into calls.
     """
-    from verify.fused.cpu import batch, batch_norm, single_sample  # numba is slow to import
-
-    if not supports(phase):
-        raise ValueError(f"no fused kernel for SAM with batch_size {phase.batch_size}; use engine='reference'")
     dtype = network.w1.dtype
     inputs = np.ascontiguousarray(with_ones(network.architecture, np.asarray(x)), dtype=dtype)
     targets = np.asarray(y, dtype=np.float64)[order]
     if noise is not None:
         targets = targets + noise
-    targets = targets.astype(dtype)
-    order = np.ascontiguousarray(order, dtype=np.int64)
-    single = phase.batch_size == 1
-    size = min(phase.batch_size, order.shape[1])
-    steps = order.shape[0] * -(-order.shape[1] // size)
-    floor = network.epsilon if network.architecture == "sim-ln" else 0.0
-    if network.gamma is not None and single:
-        w, a, gamma = np.array(network.weights, order="C"), network.w2.copy(), network.gamma.copy()
-        stop = batch_norm.batch_norm(w, a, gamma, inputs, order.ravel(), targets.ravel(), phase.lr, phase.rho, phase.weight_decay)
-        return _finish(network, w.T, a, gamma, stop, steps)
-    pad = -network.width % LANES
-    # np.pad keeps Fortran order, in which the kernels would run over strided neurons
-    w, a = np.ascontiguousarray(np.pad(network.weights.T, ((0, 0), (0, pad)))), np.pad(network.w2, (0, pad))
+    order, targets = np.ascontiguousarray(order, dtype=np.int64), np.ascontiguousarray(targets, dtype=dtype)
+    if abs(_keep(phase)) > 1:  # weight decay that makes parameters grow, which the kernels do not watch
+        from verify import reference  # torch is slow to import
+
+        return reference.advance(network, x, y, order, noise, phase)
+    if phase.batch_size > 1:
+        return _batch(network, inputs, order, targets, phase)
     if network.gamma is not None:
-        gamma = np.pad(network.gamma, (0, pad))
-        stop = batch.batch_norm(w, a, gamma, inputs, order, targets, size, phase.lr, phase.weight_decay)
-        return _finish(network, w, a, gamma, stop, steps)
-    if not single:
-        stop = batch.two_layer(w, a, inputs, order, targets, size, phase.lr, phase.weight_decay, floor)
-    elif floor:
-        stop = single_sample.layer_norm(
-            w, a, inputs, order.ravel(), targets.ravel(), phase.lr, phase.rho, phase.weight_decay, floor
-        )
+        return _batch_norm(network, network.gamma, inputs, order, targets, phase)
+    done = 0
+    while True:
+        network, done, block = _single_sample(network, inputs, order, targets, phase, done)
+        if done == order.size:
+            return network, None
+        from verify import reference
+
+        network, stop = reference.advance(network, x, y, order[block], None if noise is None else noise[block], phase)
+        if stop is not None:
+            return network, done + stop
+        done += order[block].size
+
+
+def _keep(phase: Phase) -> float:
+    """What a step of weight decay multiplies parameters by."""
+    return 1 - phase.lr * phase.weight_decay
+
+
+def _single_sample(
+    network: Network, x: Array, order: Order, targets: Array, phase: Phase, begin: int
+) -> tuple[Network, int, tuple[slice, slice]]:
+    """Steps from `begin` on, up to a block in which something may overflow: its first step, and where in `order` it is."""
+    from verify.fused.cpu import lanes, single_sample  # numba is slow to import
+
+    powers = (_keep(phase) ** np.arange(single_sample.BLOCK + 1)).astype(x.dtype) if phase.weight_decay else None
+    epsilon = x.dtype.type(network.epsilon) if network.architecture == "sim-ln" else None
+    limit = x.dtype.type((1e30 / max(1e15, np.abs(x).max())) ** 2)  # then no product of a u and an input is beyond 1e30
+    w, a = lanes.pack(network.weights), lanes.pack(network.w2)
+    done = single_sample.steps(w, a, lanes.stretch(x), order, targets, begin, phase.lr, phase.rho, powers, epsilon, limit)
+    epoch, first = divmod(done, order.shape[1])
+    block = (slice(epoch, epoch + 1), slice(first, first + single_sample.BLOCK))
+    return _network(network, lanes.unpack(w, network.width), lanes.unpack(a, network.width)), done, block
+
+
+def _batch(network: Network, x: Array, order: Order, targets: Array, phase: Phase) -> tuple[Network, int | None]:
+    """Mini-batch steps of all four networks."""
+    from verify.fused.cpu import batch, lanes
+
+    settings = min(phase.batch_size, order.shape[1]), phase.lr, phase.rho, _keep(phase)
+    w, a, gamma = lanes.pack(network.weights), lanes.pack(network.w2), None
+    if network.gamma is None:
+        epsilon = x.dtype.type(network.epsilon) if network.architecture == "sim-ln" else None
+        stop = batch.two_layer(w, a, x, order, targets, *settings, epsilon)
     else:
-        stop = single_sample.plain(w, a, inputs, order.ravel(), targets.ravel(), phase.lr, phase.rho, phase.weight_decay)
-    return _finish(network, w, a, None, stop, steps)
+        gamma = lanes.pack(network.gamma)
+        stop = batch.batch_norm(w, a, gamma, x, order, targets, *settings)
+        gamma = lanes.unpack(gamma, network.width)
+    after = _network(network, lanes.unpack(w, network.width), lanes.unpack(a, network.width), gamma)
+    return after, None if stop < 0 else stop
 
 
-def _finish(
-    network: Network,
-    w: NDArray[np.floating],
-    a: NDArray[np.floating],
-    gamma: NDArray[np.floating] | None,
-    stop: int,
-    steps: int,
+def _batch_norm(
+    network: Network, gamma: Array, x: Array, order: Order, targets: Array, phase: Phase
 ) -> tuple[Network, int | None]:
-    """The network whose first layer is w (inputs, m or more), without the padding, and the step of divergence.
+    """Single-sample steps of Sim-BN."""
+    from verify.fused.cpu import batch_norm, lanes
 
-    Kernels watch residuals; a parameter that overflows in the last step, or to -inf, is found here.
-    """
-    m, d = network.w1.shape
-    if stop < 0 and not all(np.isfinite(part).all() for part in (w, a, gamma) if part is not None):
-        stop = steps - 1
-    after = Network(
-        w1=np.ascontiguousarray(w[:d, :m].T),
-        w2=a[:m].copy(),
-        b1=None if network.b1 is None else w[d, :m].copy(),
-        gamma=None if gamma is None else gamma[:m].copy(),
-        architecture=network.architecture,
-        epsilon=network.epsilon,
-    )
-    return after, None if stop < 0 else int(stop)
+    w, a, gamma = lanes.stretch(network.weights), network.w2.copy(), gamma.copy()
+    settings = phase.lr, phase.rho, _keep(phase)
+    stop = batch_norm.batch_norm(w, a, gamma, lanes.stretch(x), lanes.stretch(x.T), order, targets, *settings)
+    return _network(network, w.reshape(len(w), -1), a, gamma), None if stop < 0 else stop
+
+
+def _network(before: Network, weights: Array, a: Array, gamma: Array | None = None) -> Network:
+    """The network `before` with other parameters: weights (m, inputs or more), a and gamma (m,)."""
+    d = before.w1.shape[1]
+    return replace(before, w1=weights[:, :d].copy(), w2=a, b1=None if before.b1 is None else weights[:, d].copy(), gamma=gamma)

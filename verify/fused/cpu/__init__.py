@@ -1,1 +1,1 @@
-"""The CPU kernels (numba), one module a mechanism: single-sample steps, mini-batch steps, Sim-BN's 1-SAM."""
+"""The CPU kernels (numba): `single_sample` and `batch` steps, Sim-BN's single-sample steps; `lanes` and `products` under them."""

@@ -1,113 +1,174 @@
-"""Owns SGD with weight decay on batches of any size, full batch included, for all four networks: the paper's baseline.
+"""Owns the mini-batch steps (SGD, label-noise SGD, SAM; the full batch included) of all four networks.
 
-Per batch B, dL/df_i = (2/|B|)(f_i - y_i); the two layers' gradients are three matrix products. Sim-BN takes its statistics
-over the whole training set, so its first layer sees every sample: with g_i = dL/df_i, u = h/s and c_j = (1/n) sum_k h_kj x'_k,
-    dL/dw_j = (a_j gamma_j / s_j) ( sum_{i in B} g_i A_ij x'_i - (sum_{i in B} g_i u_ij) c_j / s_j ).
+A gradient is two products: the pre-activations W x_i, and dL/dW = sum_i s_i x_i^T with s_ij = dL/dz_ij. With
+g_i = (2/|B|)(f_i - y_i) on the batch B, and u = h / s for Sim-BN, whose statistics run over the whole training set,
+
+    no-bias, bias   s_ij = g_i a_j A_ij
+    sim-ln          s_ij = (g_i / ||h_i||) (a_j - (a . h_i) h_ij / ||h_i||^2) A_ij, without the second term below the floor
+    sim-bn          s_ij = (a_j gamma_j / s_j) (g_i A_ij [i in B] - (1/n) (sum_k g_k u_kj) u_ij), for every sample i.
+
+SAM takes the gradient again at theta + rho grad / ||grad||. Every parameter is looked at after every step: v - v is 0 unless v
+overflowed.
 """
 
 import numpy as np
 
 from theory.compiled import kernel
+from verify.fused.cpu.lanes import load, nought, relu, root, scratch, store, total, where_positive
+from verify.fused.cpu.products import multiply
+from verify.fused.cpu.single_sample import inverse_norm
 
 
 @kernel
-def two_layer(w, a, x, order, targets, batch, lr, weight_decay, epsilon):  # type: ignore[no-untyped-def]
-    """No-bias and bias (epsilon = 0) and Sim-LN (epsilon > 0): epochs of SGD on `order` (epochs, n), labels `targets` alike.
+def two_layer(w, a, x, order, targets, size, lr, rho, keep, epsilon):  # type: ignore[no-untyped-def]
+    """No-bias, bias (epsilon None) and Sim-LN (epsilon its floor): epochs of `order` (epochs, n) in batches of `size`.
 
-    w (inputs, m) and a (m,) are changed in place. Returns the index of the step that is not finite, or -1.
+    w (groups, inputs, LANES) and a (groups, LANES) are changed in place; labels `targets` (epochs, n); keep is
+    1 - lr weight_decay. Returns the first step after which a parameter is not finite, or -1.
     """
-    real = a.dtype.type
-    inputs, m = w.shape
-    zero, shrink, rate = real(0), real(1 - lr * weight_decay), real(lr)
-    n, step = order.shape[1], 0
-    xb, h = np.empty((batch, inputs), a.dtype), np.empty((batch, m), a.dtype)
-    f, g = np.empty(batch, a.dtype), np.empty(batch, a.dtype)
-    gw, ga = np.empty((inputs, m), a.dtype), np.empty(m, a.dtype)
+    real, n, step = a.dtype.type, order.shape[1], 0
+    gw, ga, w_up, a_up = scratch(w.shape, w), scratch(a.shape, a), scratch(w.shape, w), scratch(a.shape, a)
+    rows, columns = np.empty((size, x.shape[1]), a.dtype), np.empty((x.shape[1], size), a.dtype)
+    z, sums = scratch((a.shape[0], size, a.shape[1]), a), scratch((2, size, a.shape[1]), a)
     for epoch in range(order.shape[0]):
-        for start in range(0, n, batch):
-            b = min(batch, n - start)
+        for first in range(0, n, size):
+            b = min(size, n - first)
+            y = targets[epoch, first : first + b]
             for i in range(b):
-                xb[i] = x[order[epoch, start + i]]
-            np.dot(xb[:b], w, h[:b])
-            for i in range(b):
-                row = h[i]
-                dot, square = zero, zero
-                for j in range(m):
-                    v = max(row[j], zero)
-                    row[j] = v
-                    dot += v * a[j]
-                    square += v * v
-                scale, pull = real(1), zero
-                if epsilon > 0:
-                    above = square > real(epsilon) * real(epsilon)
-                    scale = 1 / np.sqrt(square) if above else real(1) / real(epsilon)
-                    pull = dot / square if above else zero
-                g[i] = real(2) * (dot * scale - targets[epoch, start + i]) / real(b) * scale
-                f[i] = pull
-                if not np.isfinite(g[i]):
-                    return step
-            np.dot(g[:b], h[:b], ga)
-            for i in range(b):
-                row = h[i]
-                gi, pull = g[i], f[i]
-                for j in range(m):
-                    row[j] = gi * (a[j] - pull * row[j]) if row[j] > zero else zero
-            np.dot(xb[:b].T, h[:b], gw)
-            for k in range(inputs):
-                row, change = w[k], gw[k]
-                for j in range(m):
-                    row[j] = shrink * row[j] - rate * change[j]
-            for j in range(m):
-                a[j] = shrink * a[j] - rate * ga[j]
+                for p in range(x.shape[1]):
+                    rows[i, p] = columns[p, i] = x[order[epoch, first + i], p]
+            _two_layer_gradient(w, a, rows[:b], columns, y, epsilon, z, sums, gw, ga)
+            if rho > 0:
+                c = _radius(real(rho), _square(gw) + _square(ga))
+                _move(w, real(1), c, gw, w_up)
+                _move(a, real(1), c, ga, a_up)
+                _two_layer_gradient(w_up, a_up, rows[:b], columns, y, epsilon, z, sums, gw, ga)
+            if _move(w, real(keep), real(-lr), gw, w) + _move(a, real(keep), real(-lr), ga, a) != 0:
+                return step
             step += 1
     return -1
 
 
 @kernel
-def batch_norm(w, a, gamma, x, order, targets, batch, lr, weight_decay):  # type: ignore[no-untyped-def]
-    """Sim-BN: as `two_layer`, with the scale gamma (m,), changed in place too."""
-    real = a.dtype.type
-    inputs, m = w.shape
-    n, step = x.shape[0], 0
-    zero, shrink, rate = real(0), real(1 - lr * weight_decay), real(lr)
-    h, signal = np.empty((n, m), a.dtype), np.zeros((n, m), a.dtype)
-    inverse, gu, weight = np.empty(m, a.dtype), np.empty(m, a.dtype), np.empty(m, a.dtype)
-    gw, c = np.empty((inputs, m), a.dtype), np.empty((inputs, m), a.dtype)
+def batch_norm(w, a, gamma, x, order, targets, size, lr, rho, keep):  # type: ignore[no-untyped-def]
+    """Sim-BN: as `two_layer`, with the scale gamma (groups, LANES), changed in place too."""
+    real, n, step = a.dtype.type, order.shape[1], 0
+    gw, ga, gg = scratch(w.shape, w), scratch(a.shape, a), scratch(a.shape, a)
+    w_up, a_up, g_up = scratch(w.shape, w), scratch(a.shape, a), scratch(a.shape, a)
+    z, sums = scratch((a.shape[0], x.shape[0], a.shape[1]), a), scratch((size, a.shape[1]), a)
+    r, g, columns = np.empty(size, a.dtype), np.empty(x.shape[0], a.dtype), np.ascontiguousarray(x.T)
     for epoch in range(order.shape[0]):
-        for start in range(0, n, batch):
-            stop = min(start + batch, n)
-            np.dot(x, w, h)
-            inverse[:] = 0
-            for i in range(n):
-                for j in range(m):
-                    v = max(h[i, j], zero)
-                    h[i, j] = v
-                    inverse[j] += v * v
-            for j in range(m):
-                inverse[j] = 1 / np.sqrt(inverse[j] / real(n)) if inverse[j] > zero else zero
-                weight[j] = a[j] * gamma[j] * inverse[j]
-            np.dot(x.T, h, c)
-            signal[:] = 0
-            gu[:] = 0
-            for position in range(start, stop):
-                i = order[epoch, position]
-                g = zero
-                for j in range(m):
-                    g += weight[j] * h[i, j]
-                g = real(2) * (g - targets[epoch, position]) / real(stop - start)
-                if not np.isfinite(g):
-                    return step
-                for j in range(m):
-                    signal[i, j] = g if h[i, j] > zero else zero
-                    gu[j] += g * h[i, j] * inverse[j]
-            np.dot(x.T, signal, gw)
-            for k in range(inputs):
-                for j in range(m):
-                    change = weight[j] * (gw[k, j] - gu[j] * inverse[j] * c[k, j] / real(n))
-                    w[k, j] = shrink * w[k, j] - rate * change
-            for j in range(m):
-                da, dg = gamma[j] * gu[j], a[j] * gu[j]
-                a[j] = shrink * a[j] - rate * da
-                gamma[j] = shrink * gamma[j] - rate * dg
+        for first in range(0, n, size):
+            last = min(first + size, n)
+            batch, y = order[epoch, first:last], targets[epoch, first:last]
+            _batch_norm_gradient(w, a, gamma, x, columns, batch, y, z, sums, r, g, gw, ga, gg)
+            if rho > 0:
+                c = _radius(real(rho), _square(gw) + _square(ga) + _square(gg))
+                _move(w, real(1), c, gw, w_up)
+                _move(a, real(1), c, ga, a_up)
+                _move(gamma, real(1), c, gg, g_up)
+                _batch_norm_gradient(w_up, a_up, g_up, x, columns, batch, y, z, sums, r, g, gw, ga, gg)
+            wrong = _move(w, real(keep), real(-lr), gw, w) + _move(a, real(keep), real(-lr), ga, a)
+            if wrong + _move(gamma, real(keep), real(-lr), gg, gamma) != 0:
+                return step
             step += 1
     return -1
+
+
+@kernel
+def _two_layer_gradient(w, a, x, columns, y, epsilon, z, sums, gw, ga):  # type: ignore[no-untyped-def]
+    """Gradient of the mean squared error on the rows x (b, inputs), which `columns` holds transposed, with labels y (b,).
+
+    z (groups, b or more, LANES) and sums (2, b or more, LANES) are scratch.
+    """
+    real, groups, b = a.dtype.type, a.shape[0], x.shape[0]
+    sums[:] = 0
+    for j in range(groups):
+        multiply(w[j : j + 1], x, z[j : j + 1])
+        v = load(a, j)
+        for i in range(b):
+            h = relu(load(z, (j, i)))
+            store(sums, (0, i), load(sums, (0, i)) + v * h)
+            if epsilon is not None:
+                store(sums, (1, i), load(sums, (1, i)) + h * h)
+    for i in range(b):
+        f = total(load(sums, (0, i)))
+        scale, pull = inverse_norm(f, total(load(sums, (1, i))), epsilon)
+        sums[0, i, 0] = real(2) / real(b) * (f * scale - y[i]) * scale
+        sums[1, i, 0] = pull
+    for j in range(groups):
+        v, change = load(a, j), nought(a)
+        for i in range(b):
+            h, g, pull = relu(load(z, (j, i))), sums[0, i, 0], sums[1, i, 0]
+            change += g * h
+            store(z, (j, i), g * where_positive(h, v - pull * h))
+        store(ga, j, change)
+        multiply(z[j : j + 1, :b], columns, gw[j : j + 1])
+
+
+@kernel
+def _batch_norm_gradient(w, a, gamma, x, columns, batch, y, z, sums, r, g, gw, ga, gg):  # type: ignore[no-untyped-def]
+    """Gradient of the mean squared error on x[batch] with labels y (b,).
+
+    z (groups, n, LANES), sums (b or more, LANES), r (b or more,) and g (n,) are scratch: r and g hold dL/df by position in the
+    batch and by sample.
+    """
+    real, groups, n, b = a.dtype.type, a.shape[0], x.shape[0], batch.shape[0]
+    mean = real(1) / real(n)
+    sums[:], g[:] = 0, 0
+    for j in range(groups):
+        multiply(w[j : j + 1], x, z[j : j + 1])
+        square = nought(a)
+        for i in range(n):
+            h = relu(load(z, (j, i)))
+            square += h * h
+        inverse = where_positive(square, 1 / root(square * mean))
+        weight = load(a, j) * load(gamma, j) * inverse
+        store(ga, j, inverse)
+        for k in range(b):
+            store(sums, k, load(sums, k) + weight * relu(load(z, (j, batch[k]))))
+    for k in range(b):
+        r[k] = real(2) / real(b) * (total(load(sums, k)) - y[k])
+        g[batch[k]] += r[k]
+    for j in range(groups):
+        inverse, gu = load(ga, j), nought(a)
+        for k in range(b):
+            gu += r[k] * relu(load(z, (j, batch[k])))
+        gu = gu * inverse
+        weight, shared = load(a, j) * load(gamma, j) * inverse, gu * inverse * mean
+        store(ga, j, load(gamma, j) * gu)
+        store(gg, j, load(a, j) * gu)
+        for i in range(n):
+            h = relu(load(z, (j, i)))
+            store(z, (j, i), weight * (where_positive(h, nought(a) + g[i]) - shared * h))
+        multiply(z[j : j + 1], columns, gw[j : j + 1])
+
+
+@kernel
+def _move(start, keep, rate, direction, out):  # type: ignore[no-untyped-def]
+    """out = keep start + rate direction. Returns 0 if all of it is finite, else NaN."""
+    shape = (start.size // start.shape[-1], start.shape[-1])
+    start, direction, out = start.reshape(shape), direction.reshape(shape), out.reshape(shape)
+    wrong = nought(out)
+    for j in range(shape[0]):
+        v = keep * load(start, j) + rate * load(direction, j)
+        store(out, j, v)
+        wrong += v - v
+    return total(wrong)
+
+
+@kernel
+def _square(gradient):  # type: ignore[no-untyped-def]
+    """The sum of squares of all entries."""
+    shape = (gradient.size // gradient.shape[-1], gradient.shape[-1])
+    gradient, square = gradient.reshape(shape), nought(gradient)
+    for j in range(shape[0]):
+        v = load(gradient, j)
+        square += v * v
+    return total(square)
+
+
+@kernel
+def _radius(rho, square):  # type: ignore[no-untyped-def]
+    """rho / ||grad||, and 0 where the gradient is exactly zero."""
+    return rho / np.sqrt(square) if square > 0 else 0 * square

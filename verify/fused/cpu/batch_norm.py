@@ -1,140 +1,132 @@
-"""Owns the single-sample steps (SGD, label-noise SGD, 1-SAM) of Sim-BN, fused.
+"""Owns the single-sample steps (SGD, label-noise SGD, 1-SAM) of Sim-BN.
 
-With u = h/s, c_j = (1/n) sum_k h_kj x'_k and b = a gamma / s, the gradient of f_i in w_j is b_j (A_ij x'_i - (u_ij/s_j) c_j).
-It vanishes for neurons inactive on the current sample, so a step gathers the active ones, and for these only: all pre-activations
-Z on the training set are kept up to date through the Gram matrix X X^T and the products X c_j, which also give the perturbed
-pre-activations. That is four products (active x n x inputs) a step; Z is recomputed from W once an epoch against drift.
+With u = h / s, b = a gamma / s and e_j = x'_i - (u_ij / s_j) (1/n) sum_k h_kj x'_k, the gradient of f_i in w_j is b_j e_j. It
+vanishes for neurons inactive on the current sample, so a step gathers the active ones. All pre-activations X w_j on the training
+set are kept, and computed anew where w_j changes: two products (active x n x inputs) at the current point, two at SAM's. Here a
+neuron is a row, and vectors run along its inputs or along the samples.
 """
 
 import numpy as np
 
 from theory.compiled import kernel
+from verify.fused.cpu.lanes import load, nought, relu, scratch, store, total
+from verify.fused.cpu.products import multiply
 
 
 @kernel
-def _products(h, x, xt, c, xc, active):  # type: ignore[no-untyped-def]
-    """c_j = (1/n) sum_k h_jk x_k and X c_j, for the gathered neurons."""
-    np.dot(h[:active], x, c[:active])
-    c[:active] /= h.dtype.type(x.shape[0])
-    np.dot(c[:active], xt, xc[:active])
+def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, keep):  # type: ignore[no-untyped-def]
+    """Epochs of steps on the samples `order` (epochs, n) with labels `targets` alike.
 
-
-@kernel
-def _gather(z, i, mean, a, gamma, neuron, h, u, b, k):  # type: ignore[no-untyped-def]
-    """The neurons active on sample i: their indices, relu rows h, u_ij, b_j and k_j = u_ij/s_j. Returns their number and f_i."""
-    zero = a.dtype.type(0)
-    active, f = 0, zero
-    for j in range(z.shape[0]):
-        if z[j, i] > zero:
-            row, out = z[j], h[active]
-            square = zero
-            for e in range(row.shape[0]):
-                v = max(row[e], zero)
-                out[e] = v
-                square += v * v
-            inverse = 1 / np.sqrt(square * mean)
-            neuron[active] = j
-            u[active] = row[i] * inverse
-            b[active] = a[j] * gamma[j] * inverse
-            k[active] = u[active] * inverse
-            f += a[j] * gamma[j] * u[active]
-            active += 1
-    return active, f
-
-
-@kernel
-def _squared_norm(i, length, a, gamma, neuron, active, u, b, k, c, xc):  # type: ignore[no-untyped-def]
-    """||grad f_i||^2: u^2 (a^2 + gamma^2) and b^2 ||x_i - k c||^2, summed over the active neurons."""
-    total = a.dtype.type(0)
-    for r in range(active):
-        j = neuron[r]
-        square = a.dtype.type(0)
-        for e in range(c.shape[1]):
-            square += c[r, e] * c[r, e]
-        first = length - 2 * k[r] * xc[r, i] + k[r] * k[r] * square
-        total += u[r] * u[r] * (a[j] * a[j] + gamma[j] * gamma[j]) + b[r] * b[r] * max(first, a.dtype.type(0))
-    return total
-
-
-@kernel
-def _ascend(z, i, gram, up, mean, a, gamma, neuron, active, xc, h, u, b, k, a2, g2):  # type: ignore[no-untyped-def]
-    """At theta + up grad f_i: what `_gather` gives, and a, gamma there. Returns the number still active and f_i there."""
-    zero = a.dtype.type(0)
-    still, f = 0, zero
-    for r in range(active):
-        j = neuron[r]
-        row, shift, out = z[j], xc[r], h[still]
-        step, pull = up * b[r], k[r]
-        if row[i] + step * (gram[i] - pull * shift[i]) <= zero:
-            continue
-        square = zero
-        for e in range(row.shape[0]):
-            v = max(row[e] + step * (gram[e] - pull * shift[e]), zero)
-            out[e] = v
-            square += v * v
-        a_up, g_up = a[j] + up * gamma[j] * u[r], gamma[j] + up * a[j] * u[r]
-        inverse = 1 / np.sqrt(square * mean)
-        neuron[still] = j
-        u[still] = out[i] * inverse
-        b[still] = a_up * g_up * inverse
-        k[still] = u[still] * inverse
-        a2[still] = a_up
-        g2[still] = g_up
-        f += a_up * g_up * u[still]
-        still += 1
-    return still, f
-
-
-@kernel
-def _descend(w, z, a, gamma, x, gram, down, neuron, still, c, xc, u, b, k, a2, g2):  # type: ignore[no-untyped-def]
-    """theta - down grad f_i(perturbed theta), with the pre-activations that follow."""
-    for r in range(still):
-        j = neuron[r]
-        a[j] -= down * g2[r] * u[r]
-        gamma[j] -= down * a2[r] * u[r]
-        step, pull = down * b[r], k[r]
-        row, shift = z[j], xc[r]
-        for e in range(row.shape[0]):
-            row[e] -= step * (gram[e] - pull * shift[e])
-        row, shift = w[j], c[r]
-        for e in range(row.shape[0]):
-            row[e] -= step * (x[e] - pull * shift[e])
-
-
-@kernel
-def batch_norm(w, a, gamma, x, order, targets, lr, rho, weight_decay):  # type: ignore[no-untyped-def]
-    """Steps on the samples `order` (T,) with labels `targets` (T,); w (m, inputs), a, gamma (m,) are changed in place.
-
-    Returns the index of the step whose residual is not finite, or -1.
+    w (m, groups, LANES), a neuron's inputs filled up with zeros, a and gamma (m,) are changed in place. x (n, groups, LANES) and
+    xt (inputs, groups, LANES): the training inputs, with vectors along inputs and along samples. keep: 1 - lr weight_decay.
+    Returns the first step after which a parameter is not finite, or -1.
     """
-    real = a.dtype.type
-    m, n = w.shape[0], x.shape[0]
-    zero, one, shrink = real(0), real(1), real(1 - lr * weight_decay)
-    mean = one / real(n)
-    xt = np.ascontiguousarray(x.T)
-    gram = np.dot(x, xt)
-    z, h, xc, c = np.empty((m, n), a.dtype), np.empty((m, n), a.dtype), np.empty((m, n), a.dtype), np.empty_like(w)
-    neuron = np.empty(m, np.int64)
-    u, b, k, a2, g2 = np.empty_like(a), np.empty_like(a), np.empty_like(a), np.empty_like(a), np.empty_like(a)
-    for t in range(order.shape[0]):
-        if t % n == 0:
-            np.dot(w, xt, z)
-        i = order[t]
-        active, f = _gather(z, i, mean, a, gamma, neuron, h, u, b, k)
-        _products(h, x, xt, c, xc, active)
-        q = _squared_norm(i, gram[i, i], a, gamma, neuron, active, u, b, k, c, xc)
-        up = zero
-        if q > zero:
-            up = real(rho * np.sign(f - targets[t]) / np.sqrt(q))
-        still, f = _ascend(z, i, gram[i], up, mean, a, gamma, neuron, active, xc, h, u, b, k, a2, g2)
-        _products(h, x, xt, c, xc, still)
-        down = real(2 * lr * (f - targets[t]))
-        if not np.isfinite(down):
-            return t
-        if shrink != one:
-            a *= shrink
-            gamma *= shrink
-            z *= shrink
-            w *= shrink
-        _descend(w, z, a, gamma, x[i], gram[i], down, neuron, still, c, xc, u, b, k, a2, g2)
+    real, m = a.dtype.type, a.shape[0]
+    zero, rate, radius, decay = real(0), real(2 * lr), real(rho), real(keep)
+    z = scratch((m, xt.shape[1], xt.shape[2]), a)
+    z2, h, e, w2 = scratch(z.shape, z), scratch(z.shape, z), scratch(w.shape, w), scratch(w.shape, w)
+    neuron, u, b, k = np.empty(m, np.int64), np.empty_like(a), np.empty_like(a), np.empty_like(a)
+    a2, g2 = np.empty_like(a), np.empty_like(a)
+    entries, t = _entries(z), 0
+    for epoch in range(order.shape[0]):
+        for position in range(order.shape[1]):
+            i, y = order[epoch, position], targets[epoch, position]
+            if t == 0 or (keep != 1 and position == 0):  # z is decayed below, which rounds otherwise than the product does
+                _preactivations(w, xt, m, z)
+            active = 0
+            for j in range(m):
+                if entries[j, i] > zero:
+                    neuron[active], a2[active], g2[active] = j, a[j], gamma[j]
+                    _add(z, j, zero, z, j, z2, active)
+                    active += 1
+            f = _gradient(active, i, x, z2, a2, g2, h, u, b, k, e)
+            if rho > 0:
+                c = _radius(radius, f - y, active, a2, g2, u, b, e)
+                for r in range(active):
+                    j = neuron[r]
+                    a2[r], g2[r] = a[j] + c * gamma[j] * u[r], gamma[j] + c * a[j] * u[r]
+                    _add(w, j, c * b[r], e, r, w2, r)
+                _preactivations(w2, xt, active, z2)
+                f = _gradient(active, i, x, z2, a2, g2, h, u, b, k, e)
+            step = rate * (f - y)
+            if keep != 1:
+                for part in (w, z):
+                    part *= decay
+                a *= decay
+                gamma *= decay
+            wrong = step - step
+            for r in range(active):
+                j, change = neuron[r], step * u[r]
+                a[j] -= change * g2[r]
+                gamma[j] -= change * a2[r]
+                wrong += _add(w, j, -step * b[r], e, r, w, j) + (a[j] - a[j]) + (gamma[j] - gamma[j])
+                _add(w, j, zero, w, j, w2, r)
+            if wrong != zero:
+                return t
+            _preactivations(w2, xt, active, z2)
+            for r in range(active):
+                _add(z2, r, zero, z2, r, z, neuron[r])
+            t += 1
     return -1
+
+
+@kernel
+def _entries(rows):  # type: ignore[no-untyped-def]
+    """Rows (m, groups, LANES) as (m, groups * LANES)."""
+    return rows.reshape((rows.shape[0], rows.shape[1] * rows.shape[2]))
+
+
+@kernel
+def _preactivations(w, xt, count, z):  # type: ignore[no-untyped-def]
+    """z <- w X^T for the first `count` rows."""
+    multiply(xt.transpose(1, 0, 2), _entries(w)[:count], z.transpose(1, 0, 2))
+
+
+@kernel
+def _add(start, i, factor, direction, r, out, k):  # type: ignore[no-untyped-def]
+    """Row k of out <- row i of start + factor * row r of direction. Returns 0 if the row is finite, else NaN."""
+    wrong = nought(out)
+    for q in range(out.shape[1]):
+        v = load(start, (i, q)) + factor * load(direction, (r, q))
+        store(out, (k, q), v)
+        wrong += v - v
+    return total(wrong)
+
+
+@kernel
+def _gradient(active, i, x, z, a, gamma, h, u, b, k, e):  # type: ignore[no-untyped-def]
+    """For the neurons of the first `active` rows: u_i, b and e; b is 0 for one inactive on sample i. Returns f_i.
+
+    h (rows like z) and k (m,) are scratch.
+    """
+    zero, mean, f = a.dtype.type(0), 1 / a.dtype.type(x.shape[0]), a.dtype.type(0)
+    entries = _entries(h)
+    for r in range(active):
+        square = nought(a)
+        for q in range(z.shape[1]):
+            v = relu(load(z, (r, q)))
+            store(h, (r, q), v)
+            square += v * v
+        s2, on = total(square) * mean, entries[r, i]
+        inverse = 1 / np.sqrt(s2) if s2 > zero else zero
+        u[r] = on * inverse
+        k[r] = u[r] * inverse * mean
+        b[r] = a[r] * gamma[r] * inverse if on > zero else zero
+        f += a[r] * gamma[r] * u[r]
+    multiply(x.transpose(1, 0, 2), entries[:active], e.transpose(1, 0, 2))
+    for r in range(active):
+        for q in range(e.shape[1]):
+            store(e, (r, q), load(x, (i, q)) - k[r] * load(e, (r, q)))
+    return f
+
+
+@kernel
+def _radius(rho, residual, active, a, gamma, u, b, e):  # type: ignore[no-untyped-def]
+    """rho sign(f_i - y) / ||grad f_i||, and 0 where the gradient is exactly zero."""
+    square = 0 * rho
+    for r in range(active):
+        ee = nought(e)
+        for q in range(e.shape[1]):
+            ee += load(e, (r, q)) * load(e, (r, q))
+        square += u[r] * u[r] * (a[r] * a[r] + gamma[r] * gamma[r]) + b[r] * b[r] * total(ee)
+    return rho * np.sign(residual) / np.sqrt(square) if square > 0 else 0 * rho
