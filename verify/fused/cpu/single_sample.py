@@ -21,7 +21,7 @@ import numpy as np
 from theory.compiled import kernel
 from verify.fused.cpu.lanes import load, nought, relu, scratch, store, total, where_positive
 
-BLOCK = 4  # a block's updates and products, in vectors of 128 bytes, just fit in 32 registers; 8 was slower (0.35 µs for 0.28)
+BLOCK = 4  # a block's updates and products, two registers each, just fit in 32 registers; 8 was slower (0.35 µs a step for 0.28)
 
 
 @kernel
