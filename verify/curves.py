@@ -33,7 +33,7 @@ def curves(
     notes: tuple[str, ...],
     provenance: dict[str, str],
 ) -> Figure:
-    """Median and range over runs of the same settings but the seed, a panel a quantity, epochs on a logarithmic axis."""
+    """Median, quartiles and range over runs of the same settings but the seed, a panel a quantity, epochs on a logarithmic axis."""
     longest = max((s.result.curve["epoch"] for s in stored), key=len)
     epochs = np.array(longest)[1:]
     with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
@@ -45,10 +45,12 @@ def curves(
                 curve = one.result.curve[panel.name]
                 line[: len(curve)] = curve
             values = values[:, 1:]
-            axes.fill_between(epochs, np.nanmin(values, 0), np.nanmax(values, 0), color=BLUE, alpha=0.25, linewidth=0)
-            axes.plot(epochs, np.nanmedian(values, 0), color=BLUE, label="median and range over seeds")
-            if panel.bound:
-                bound = float(np.median([s.result.lower_bound for s in stored]))
+            axes.fill_between(epochs, np.nanmin(values, 0), np.nanmax(values, 0), color=BLUE, alpha=0.2, linewidth=0)
+            low, high = np.nanquantile(values, [0.25, 0.75], axis=0)
+            axes.fill_between(epochs, low, high, color=BLUE, alpha=0.35, linewidth=0)
+            axes.plot(epochs, np.nanmedian(values, 0), color=BLUE, label="median, quartiles, range over seeds")
+            bound = float(np.median([s.result.lower_bound for s in stored]))
+            if panel.bound and np.isfinite(bound):
                 axes.axhline(bound, color=RED, linestyle="--", label=f"lower bound {bound:.4g}")
                 axes.legend(frameon=False, fontsize=8)
             for end in phase_ends:

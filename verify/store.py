@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from theory.architectures import Network
+from theory.architectures import PARAMETERS, Network
 from verify.errors import UserError
 from verify.jobs import Job, Outcome, StoredOutcome
 from verify.runs import Run
@@ -19,7 +19,6 @@ from verify.training import Result
 
 FORMAT = 1  # raised when the tables below change
 APPLICATION = 0x464C5052  # "FLPR", marks the file as ours
-ARRAYS = ("w1", "b1", "gamma", "w2")
 JOBS = """CREATE TABLE IF NOT EXISTS jobs (
     key TEXT PRIMARY KEY, settings TEXT NOT NULL, outcome TEXT NOT NULL,
     seconds REAL NOT NULL, provenance TEXT NOT NULL, stored_at TEXT DEFAULT CURRENT_TIMESTAMP
@@ -194,7 +193,7 @@ def _pack(network: Network | None) -> bytes | None:
     if network is None:
         return None
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{n: v for n in ARRAYS if (v := getattr(network, n)) is not None})
+    np.savez_compressed(buffer, **{n: v for n in PARAMETERS if (v := getattr(network, n)) is not None})
     return buffer.getvalue()
 
 
@@ -203,4 +202,4 @@ def _unpack(blob: bytes | None, run: Run) -> Network | None:
         return None
     with np.load(io.BytesIO(blob)) as arrays:
         found = {name: arrays[name] for name in arrays.files}
-    return Network(**found, architecture=run.architecture, epsilon=run.epsilon)  # type: ignore[arg-type]
+    return Network(**found, architecture=run.architecture, epsilon=run.epsilon, activation=run.activation)  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import joblib
 
+from verify import fused
 from verify.errors import UserError
 from verify.jobs import Job, Outcome
 from verify.provenance import provenance
@@ -22,6 +23,8 @@ from verify.runs import Run
 from verify.store import Store
 from verify.threads import single_threaded
 from verify.training import Result, train
+
+REFERENCE_STEP = 3e-4  # seconds that torch's dispatch alone takes
 
 
 class SweepError(RuntimeError):
@@ -44,10 +47,12 @@ def cost(run: Run | Job) -> float:
     if isinstance(run, Job):
         return run.cost
     n, d = (int(run.data.settings.get(name) or default) for name, default in (("n", 100), ("d", 30)))
-    size, step = run.width * (d + 1), 0.8e-10
+    size, step = run.width * (d + 1 + (run.width if run.depth == 3 else 0)), 0.8e-10
     seconds = 0.0
     for phase in run.phases:
         visits = phase.epochs * n
+        if not fused.supports(phase, run.loss, run.activation, run.depth):
+            seconds += visits / phase.batch_size * REFERENCE_STEP
         if run.architecture == "sim-bn":
             seconds += visits / phase.batch_size * size * n * 0.6e-10
         else:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 import synth
 import theory
 from theory.architectures import Network
+from theory.losses import MSE, Loss
 from verify import fused
 from verify.initialization import initial_network
 from verify.runs import Run
@@ -31,7 +32,8 @@ class Result:
 
     status: "finished" or "diverged". curve: for each name in CURVE a list over checkpoints; `trace` is that of the Hessian of
     the training loss, residual term included, evaluated in float64. lower_bound: what the trace of no interpolating network
-    goes below. network: the final one, None when diverged. diverged_at: epoch in which the loss stopped being finite.
+    goes below, NaN where no bound is known. network: the final one, None when diverged. diverged_at: epoch in which the loss
+    stopped being finite.
     """
 
     status: str
@@ -77,15 +79,18 @@ def enumerated(data: synth.Data, run: Run) -> bool:
     return data.size is not None and data.size <= run.test_points
 
 
-def measure(network: Network, data: synth.Data, test: tuple[NDArray[Any], NDArray[Any]]) -> Measurement:
-    """Training loss, test accuracy (share of y f(x) > 0), test loss (mean squared) and trace of the Hessian, in float64."""
+def measure(network: Network, data: synth.Data, test: tuple[NDArray[Any], NDArray[Any]], loss: Loss = MSE) -> Measurement:
+    """Training loss, test accuracy (share of y f(x) > 0), test loss and trace of the Hessian, in float64.
+
+    The logistic loss is in excess of its smallest value, so that 0 is a perfect fit.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
         f = theory.forward(network, test[0], train_x=data.x)
         return {
-            "train_loss": theory.loss(network, data.x, data.y),
+            "train_loss": theory.loss(network, data.x, data.y, loss),
             "test_accuracy": float(np.mean(f * test[1] > 0)),
-            "test_loss": float(np.mean((f - test[1]) ** 2)),
-            "trace": theory.trace_of_hessian(network, data.x, data.y),
+            "test_loss": float(np.mean(loss.value(f, test[1]))),
+            "trace": theory.trace_of_hessian(network, data.x, data.y, loss),
         }
 
 
@@ -97,18 +102,28 @@ def train(
     """Carry out a run. The result depends on the settings alone, not on other runs, workers or the cutting into chunks.
 
     Args: data, to train on in place of `run.data` (`synth.given` makes one of plain arrays); `on_checkpoint(epoch,
-    measurement)`, called at each checkpoint. Errors: ValueError when the data refuse their settings or are so large that the
-    loss of the initial network is not finite.
+    measurement)`, called at each checkpoint. Errors: ValueError when the data refuse their settings, the loss refuses the
+    labels, or the data are so large that the loss of the initial network is not finite.
     """
     began = time.perf_counter()
     data = run.data.build() if data is None else data
-    start = initial_network(run.architecture, data.x.shape[1], run.width, run.seed, run.first_layer_scale, run.epsilon)
+    run.loss.check_labels(data.y)
+    start = initial_network(
+        run.architecture,
+        data.x.shape[1],
+        run.width,
+        run.seed,
+        run.first_layer_scale,
+        run.epsilon,
+        run.activation,
+        run.depth,
+    )
     network = start.astype(run.dtype)
     order, noise = (np.random.default_rng(np.random.SeedSequence([run.seed, s])) for s in (ORDER, NOISE))
     n, test = len(data.y), test_set(data, run)
     curve: dict[str, list[float]] = {name: [] for name in CURVE}
     with np.errstate(over="ignore", invalid="ignore"):
-        bound = theory.trace_lower_bound(run.architecture, data.x, data.y, run.epsilon)
+        bound = theory.trace_lower_bound(run.architecture, data.x, data.y, run.epsilon, run.loss, run.activation, run.depth)
     advance = _engine(run)  # imports, before the thread pools are limited
     epoch = 0
 
@@ -121,8 +136,8 @@ def train(
     def diverged(at: int) -> Result:
         return Result("diverged", curve, bound, None, at, time.perf_counter() - began)
 
-    first = measure(network, data, test)
-    if not all(map(np.isfinite, (bound, *first.values()))):
+    first = measure(network, data, test, run.loss)
+    if np.isinf(bound) or not all(map(np.isfinite, first.values())):
         raise ValueError("x, y and first_layer_scale must give the initial network a finite loss and trace; they are too large")
     record(first)
     with single_threaded():
@@ -130,12 +145,12 @@ def train(
             phase = run.phases[index]
             visits = order.permuted(np.tile(np.arange(n), (epochs, 1)), axis=1)
             jitter = phase.label_noise * noise.standard_normal(visits.shape) if phase.label_noise else None
-            network, stop = advance(network, data.x, data.y, visits, jitter, phase)
+            network, stop = advance(network, data.x, data.y, visits, jitter, phase, run.loss)
             if stop is not None:
                 return diverged(epoch + stop // -(-n // phase.batch_size))
             epoch += epochs
             if due:
-                values = measure(network, data, test)
+                values = measure(network, data, test, run.loss)
                 if not all(map(np.isfinite, values.values())):
                     return diverged(epoch - 1)
                 record(values)

@@ -6,12 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.architectures import Network, with_ones
+from theory.losses import MSE, Loss
 from verify.runs import Phase
 
-__all__ = ["advance"]
+__all__ = ["advance", "supports"]
 
 Array = NDArray[np.floating]
 Order = NDArray[np.int64]
+
+
+def supports(phase: Phase, loss: Loss = MSE, activation: str = "relu", depth: int = 2) -> bool:
+    """Whether there are kernels for these settings, of all four architectures; the rest is left to the reference."""
+    return loss == MSE and activation == "relu" and depth == 2 and phase.first_layer_norm is None and not phase.trace_penalty
 
 
 def advance(
@@ -21,11 +27,16 @@ def advance(
     order: Order,
     noise: Array | None,
     phase: Phase,
+    loss: Loss = MSE,
 ) -> tuple[Network, int | None]:
     """Train for the epochs that `order` lists; arguments and result as for `verify.reference.advance`, same trajectory.
 
     The result has the same bits wherever the arrays lie in memory and however epochs are cut into calls.
     """
+    if not supports(phase, loss, network.activation, network.depth):
+        from verify import reference  # torch is slow to import
+
+        return reference.advance(network, x, y, order, noise, phase, loss)
     dtype = network.w1.dtype
     inputs = np.ascontiguousarray(with_ones(network.architecture, np.asarray(x)), dtype=dtype)
     targets = np.asarray(y, dtype=np.float64)[order]

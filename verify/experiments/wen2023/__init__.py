@@ -1,29 +1,47 @@
-"""Owns wen2023's experiments: table-1 and the training curves of figures 1a, 1b, 2a, 4a, 4b, 6a, and the ledger's table.
+"""Owns wen2023's experiments: table-1, the figures 1 to 11 with their training curves, the verdicts, and the ledger's table.
 
-The rule of table-1's verdicts was written after a pilot on seed 0, before the seeds it judges (1, 2, ...) were run.
+The rule of table-1's verdicts was written after a pilot on seed 0, before the seeds it judges (1, 2, ...) were run. `rows` says what
+is run, `verdicts` what is reported of each figure and how it is judged, `neurons` what the first layer of figure 2b looks like.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from theory.architectures import Architecture
 from theory.claims import Claim, Evidence, ledger
+from theory.losses import MSE
 from verify.claims import table as ledger_table
 from verify.curves import Panel, curves
+from verify.experiments.wen2023.neurons import FIGURE_2B, figure_2b
+from verify.experiments.wen2023.rows import ID, INTERPOLATES, ROW, ROWS, Judged, Row, judge, phases, points, runs, shortened
+from verify.experiments.wen2023.verdicts import REPORTED, STATEMENTS, TABLE_2, Seen, examine, seen, table_2
 from verify.report import Artifact, Table, collected
-from verify.runs import DataSpec, Phase, Run
+from verify.runs import Run
 from verify.statistics import Interval, mean_interval, share_interval
 from verify.store import Store, Stored
-from verify.training import enumerated
 
-ID = "wen2023"
+__all__ = [
+    "ARTIFACTS",
+    "DEFAULT_SEEDS",
+    "ID",
+    "ROWS",
+    "build",
+    "claim_ids",
+    "claims",
+    "grid",
+    "judge",
+    "phases",
+    "runs",
+    "table_1",
+    "verdict",
+]
+
 DEFAULT_SEEDS = {"smoke": 2, "quick": 5, "paper": 20}
 
 GENERALIZES = 0.9
-INTERPOLATES = 0.05
 RULE = (
     f"Rule. A run is judged at the end of the last of its phases that leaves it interpolating (training loss at most "
     f"{INTERPOLATES:g}), at its last checkpoint if none does; 'off interpolation' counts runs whose last phase does not. "
@@ -39,40 +57,9 @@ INTERVALS = (
 )
 
 
-@dataclass(frozen=True)
-class Row:
-    """One row of the paper's Table 2: a figure, its settings as printed, and what is shortened at the scale 'quick'."""
-
-    figure: str
-    architecture: Architecture
-    method: str
-    phases: tuple[Phase, ...]
-    quick_epochs: tuple[int, ...] | None = None
-    first_layer_scale: float = 1.0
-
-    @property
-    def id(self) -> str:
-        """The artifact of its training curves."""
-        return f"{ID}/figure-{self.figure}"
-
-
-DECAY = Phase(lr=0.01, epochs=100_000, batch_size=100, weight_decay=0.05)
-ROWS = (
-    Row("1a", "no-bias", "weight decay", (DECAY,)),
-    Row("1b", "no-bias", "1-SAM", (Phase(lr=0.01, epochs=100_000, rho=0.05),)),
-    Row(
-        "2a",
-        "sim-bn",
-        "1-SAM",
-        (Phase(lr=0.005, epochs=100_000, rho=0.1), Phase(lr=0.003, epochs=100_000, rho=1.0)),
-        quick_epochs=(4_000, 1_000),
-    ),
-    Row("4a", "bias", "weight decay", (DECAY,)),
-    Row("4b", "bias", "1-SAM", (Phase(lr=0.01, epochs=200_000, rho=0.05), Phase(lr=0.01, epochs=400_000, rho=0.1))),
-    Row("6a", "sim-ln", "1-SAM", (Phase(lr=0.1, epochs=100_000, rho=0.1),), first_layer_scale=0.01),
-)
 TABLE_1, CLAIMS = f"{ID}/table-1", f"{ID}/claims"
-ARTIFACTS = (TABLE_1, CLAIMS, *(row.id for row in ROWS))
+ARTIFACTS = (TABLE_1, TABLE_2, FIGURE_2B, CLAIMS, *(row.id for row in ROWS))
+IN_TABLE_1 = tuple(ROW[figure] for figure in ("1a", "1b", "2a", "4a", "4b", "6a"))
 
 # As printed in the paper's Table 1: do all flattest minimizers generalize, does sharpness minimization (1-SAM).
 PRINTED: dict[Architecture, tuple[str, str]] = {
@@ -83,76 +70,50 @@ PRINTED: dict[Architecture, tuple[str, str]] = {
 }
 
 
-def phases(row: Row, scale: str) -> tuple[Phase, ...]:
-    """The phases of a row at a scale: as printed at 'paper', as printed unless shortened at 'quick', a token at 'smoke'."""
-    if scale == "smoke":
-        return tuple(replace(p, epochs=max(2, p.epochs // 5_000), batch_size=min(p.batch_size, 40)) for p in row.phases)
-    if scale == "quick" and row.quick_epochs:
-        return tuple(replace(p, epochs=e) for p, e in zip(row.phases, row.quick_epochs, strict=True))
-    return row.phases
-
-
-def runs(row: Row, scale: str, seeds: int) -> list[Run]:
-    """A row's runs, seeds 1 to `seeds`; d = 30, n = 100, width 500 as in the paper, smaller at 'smoke'."""
-    small = scale == "smoke"
-    size: dict[str, int | float] = {"d": 10, "n": 40} if small else {"d": 30, "n": 100}
-    return [
-        Run(
-            architecture=row.architecture,
-            phases=phases(row, scale),
-            data=DataSpec("parity", seed, size),
-            width=32 if small else 500,
-            seed=seed,
-            first_layer_scale=row.first_layer_scale,
-        )
-        for seed in range(1, seeds + 1)
-    ]
-
-
-# What the paper reports of each figure (and of table-1); figures without a row here have not been run.
-REPORTED = {
-    "table-1": "Sharpness minimization (1-SAM) generalizes without bias, with simplified BatchNorm and LayerNorm, not with bias.",
-    "figure-1a": "No bias, baseline: perfect generalization.",
-    "figure-1b": "No bias, 1-SAM: perfect generalization.",
-    "figure-2a": "Sim-BN, 1-SAM in two phases: generalizes; first two columns of W1 of norms 42.47 and 42.48, others at most 5.65.",
-    "figure-4a": "Bias, baseline: generalizes better than 4b, at a larger trace.",
-    "figure-4b": "Bias, 1-SAM: much flatter than 4a but generalizes much worse, degrading after 4000 epochs.",
-    "figure-5a": "Bias, softplus, baseline: as 4a.",
-    "figure-5b": "Bias, softplus, 1-SAM: as 4b.",
-    "figure-6a": "Sim-LN, 1-SAM: almost perfect generalization.",
-    "figure-6b": "Sim-LN, projected, 1-SAM: almost perfect generalization.",
-    "figure-7a": "Uniform ball, no bias, 1-SAM: much better than 7b.",
-    "figure-7b": "Uniform ball, bias, 1-SAM: much worse than 7a.",
-    "figure-8a": "No bias, logistic, baseline: as its MSE counterpart.",
-    "figure-8b": "No bias, logistic, 1-SAM: as its MSE counterpart.",
-    "figure-9a": "Bias, logistic, baseline: as its MSE counterpart.",
-    "figure-9b": "Bias, logistic, 1-SAM: as its MSE counterpart, degrading after 2000 epochs.",
-    "figure-10a": "Sim-BN, logistic, 1-SAM: as its MSE counterpart.",
-    "figure-10b": "Sim-LN, logistic, 1-SAM: as its MSE counterpart.",
-    "figure-11a": "Three layers, bias in the first, baseline: better than 11b, at a larger trace.",
-    "figure-11b": "Three layers, bias in the first, 1-SAM: flatter and much worse than 11a.",
-}
-
-
 def claim_ids() -> list[str]:
     """The ids of the paper's empirical claims."""
     return [f"{ID}/{name}" for name in REPORTED]
 
 
 def claims(ids: Sequence[str], store: Store | None) -> list[Claim]:
-    """The paper's empirical claims among `ids` (all if empty), judged from stored runs by RULE."""
+    """The paper's empirical claims among `ids` (all if empty), judged from stored runs by the rules of table-1 and table-2."""
     return [_empirical(id, store) for id in claim_ids() if not ids or id in ids]
 
 
 def _empirical(id: str, store: Store | None) -> Claim:
-    rows = [row for row in ROWS if row.id == id or (id == TABLE_1 and row.method == "1-SAM")]
-    evidence = [e for row in rows if store and (e := _measured(row, store))]
-    if not evidence:
-        remedy = f"flatproof reproduce {id} runs it" if rows else "no experiment yet"
-        evidence = [Evidence("open", "training runs", "-", f"not run: {remedy}")]
-    settled = len(evidence) == len(rows) and all(e.supports == "tested" for e in evidence)
-    title = "Table 1" if id == TABLE_1 else id.split("/")[1].replace("-", " ").capitalize()
-    return Claim(id, title, REPORTED[id.split("/")[1]], "tested" if settled else "open", None, tuple(evidence), ())
+    name = id.split("/")[1]
+    evidence: list[Evidence] = []
+    if store is not None:
+        evidence = _of_table_1(store) if id == TABLE_1 else _of_figure(name.removeprefix("figure-"), store)
+    complete = len(evidence) == (len(PRINTED) if id == TABLE_1 else 1)
+    settled = complete and all(e.supports == "tested" for e in evidence)
+    missing = [Evidence("open", "training runs", "-", f"not run: flatproof reproduce {id} runs it")]
+    title = "Table 1" if id == TABLE_1 else name.replace("-", " ").capitalize()
+    return Claim(id, title, REPORTED[name], "tested" if settled else "open", None, tuple(evidence or missing), ())
+
+
+def _of_table_1(store: Store) -> list[Evidence]:
+    return [e for row in IN_TABLE_1 if row.method == "1-SAM" and (e := _measured(row, store))]
+
+
+def _of_figure(figure: str, store: Store) -> list[Evidence]:
+    """What the stored runs say of one figure, at the largest scale of which any are stored."""
+    for scale in ("paper", "quick"):
+        needed = {figure, *(one.than for one in STATEMENTS[figure] if one.than)}
+        found = examine(figure, observed(_stored(needed, scale, DEFAULT_SEEDS["paper"], store), scale), scale)
+        if found.runs:
+            break
+    else:
+        return []
+    says = "; ".join(f"{f.text}: {f.shown} of {f.total} seeds" for f in found.findings)
+    return [
+        Evidence(
+            "tested" if found.verdict in ("agrees", "differs") else "open",
+            "training runs, judged by the rule of table-2",
+            f"figure {figure}, {len(found.runs)} seeds, scale {scale}",
+            f"{found.verdict}; {says}",
+        )
+    ]
 
 
 def _measured(row: Row, store: Store) -> Evidence | None:
@@ -163,10 +124,10 @@ def _measured(row: Row, store: Store) -> Evidence | None:
             break
     else:
         return None
-    judged, points = judge(row, stored, scale), _points(row, scale)
+    judged, tested = judge(row, stored, scale), points(row, scale)
     printed = "no" if row.figure == "4b" else "yes"
-    measured, says = verdict(judged, points, printed, phases(row, scale) != row.phases)
-    share = _show(share_interval(judged.accuracy, points), 3) if judged.accuracy else "none"
+    measured, says = verdict(judged, tested, printed, shortened(row, scale))
+    share = _show(share_interval(judged.accuracy, tested), 3) if judged.accuracy else "none"
     return Evidence(
         "open" if says == "inconclusive" else "tested",
         "training runs, judged by the rule of table-1",
@@ -175,73 +136,78 @@ def _measured(row: Row, store: Store) -> Evidence | None:
     )
 
 
-def _points(row: Row, scale: str) -> int | None:
-    """On how many fresh samples a run's test accuracy is counted; None when it is the whole population."""
-    run = runs(row, scale, 1)[0]
-    return None if enumerated(run.data.build(), run) else run.test_points
+FIRST_PHASE = "2a, first phase"  # figure 2b looks at the network between the phases
 
 
-def _rows(only: Sequence[str]) -> list[Row]:
-    return [row for row in ROWS if row.id in only or TABLE_1 in only]
+def _first_phase(scale: str, seeds: int) -> list[Run]:
+    return [replace(run, phases=run.phases[:1]) for run in runs(ROW["2a"], scale, seeds)]
+
+
+def _figures(only: Sequence[str]) -> set[str]:
+    """The figures whose runs the artifacts `only` need."""
+    out = {row.figure for row in ROWS if row.id in only or TABLE_2 in only or (TABLE_1 in only and row in IN_TABLE_1)}
+    return out | ({"2b"} if {TABLE_2, FIGURE_2B} & set(only) else set())
+
+
+def _groups(figures: set[str], scale: str, seeds: int) -> dict[str, list[Run]]:
+    """The runs of figures, and for figure 2b those of 2a and of its first phase alone."""
+    out = {
+        row.figure: runs(row, scale, seeds)
+        for row in ROWS
+        if row.figure in figures or (row.figure, "2b") == ("2a", *figures & {"2b"})
+    }
+    return out | ({FIRST_PHASE: _first_phase(scale, seeds)} if "2b" in figures else {})
 
 
 def grid(only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Run]]:
     """The runs that the artifacts `only` need, each with the name of its row."""
-    return [(f"{row.figure} {row.architecture} {row.method}", run) for row in _rows(only) for run in runs(row, scale, seeds)]
+    names = {row.figure: f"{row.figure} {row.name}" for row in ROWS} | {FIRST_PHASE: FIRST_PHASE}
+    return [(names[name], run) for name, group in _groups(_figures(only), scale, seeds).items() for run in group]
+
+
+def _stored(figures: set[str], scale: str, seeds: int, store: Store) -> dict[str, list[Stored]]:
+    groups = _groups(figures, scale, seeds).items()
+    return {name: [s for run in group if (s := store.get(run))] for name, group in groups}
+
+
+def observed(stored: dict[str, list[Stored]], scale: str) -> dict[str, dict[int, Seen | None]]:
+    """The runs of each figure by seed; "2b": those of 2a, with the network of the first phase where they are judged there."""
+    out = {name: seen(ROW[name], group, scale) for name, group in stored.items() if name in ROW}
+    if FIRST_PHASE in stored:
+        first = {s.settings["seed"]: s.result.network for s in stored[FIRST_PHASE]}
+        out["2b"] = {
+            seed: one and replace(one, network=one.network or first.get(seed)) for seed, one in out["2a"].items() if seed in first
+        }
+    return out
 
 
 def build(only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
     """The artifacts `only`, from stored runs alone."""
-    stored = {row.figure: [s for run in runs(row, scale, seeds) if (s := store.get(run))] for row in _rows(only)}
+    stored = _stored(_figures(only), scale, seeds, store)
     out: list[Artifact] = []
     if CLAIMS in only:
         out.append(ledger_table(CLAIMS, [*ledger(), *claims([], store)]))
     if TABLE_1 in only:
         out.append(table_1(stored, scale))
+    if TABLE_2 in only:
+        out.append(table_2(observed(stored, scale), scale, [s for group in stored.values() for s in group]))
+    if FIGURE_2B in only and stored["2a"]:
+        out.append(figure_2b(stored[FIRST_PHASE], stored["2a"], scale))
     # a row whose runs all diverged before their second checkpoint has no curve to draw; table-1 counts them
     drawn = [row for row in ROWS if row.id in only and any(len(s.result.curve["epoch"]) > 1 for s in stored[row.figure])]
     out += [figure(row, stored[row.figure], scale) for row in drawn]
     return out
 
 
-@dataclass(frozen=True)
-class Judged:
-    """A row's runs at the checkpoints where they are judged."""
-
-    accuracy: list[float]
-    trace: list[float]
-    excess: list[float]
-    diverged: int
-    off: int
-
-
-def judge(row: Row, stored: Sequence[Stored], scale: str) -> Judged:
-    """Each finished run at the end of the last phase that leaves it interpolating (RULE)."""
-    ends = [float(e) for e in np.cumsum([p.epochs for p in phases(row, scale)])]
-    accuracy, trace, excess, diverged, off = [], [], [], 0, 0
-    for one in stored:
-        if one.result.status != "finished":
-            diverged += 1
-            continue
-        curve = one.result.curve
-        candidates = [i for i, epoch in enumerate(curve["epoch"]) if epoch in ends and curve["train_loss"][i] <= INTERPOLATES]
-        at = candidates[-1] if candidates else len(curve["epoch"]) - 1
-        off += curve["train_loss"][-1] > INTERPOLATES
-        accuracy.append(curve["test_accuracy"][at])
-        trace.append(curve["trace"][at])
-        excess.append(curve["trace"][at] / one.result.lower_bound)
-    return Judged(accuracy, trace, excess, diverged, off)
-
-
-def verdict(judged: Judged, points: int | None, printed: str, shortened: bool) -> tuple[str, str]:
+def verdict(judged: Judged, tested: int | None, printed: str, short: bool) -> tuple[str, str]:
     """What the runs say ('yes', 'no', 'inconclusive') and the verdict on the printed entry, by RULE."""
     if judged.diverged or len(judged.accuracy) < 3:
         return "inconclusive", "inconclusive"
-    _, low, high = share_interval(judged.accuracy, points)
+    _, low, high = share_interval(judged.accuracy, tested)
     measured = "yes" if low > GENERALIZES else "no" if high < GENERALIZES else "inconclusive"
     if measured == printed:
         return measured, "agrees"
-    return measured, "inconclusive" if shortened or measured == "inconclusive" else "differs"
+    return measured, "inconclusive" if short or measured == "inconclusive" else "differs"
 
 
 def _show(interval: Interval, digits: int) -> str:
@@ -279,7 +245,7 @@ def table_1(stored: dict[str, list[Stored]], scale: str) -> Table:
         named: dict[str, object] = dict(zip(COLUMNS[:3], (architecture, *printed), strict=True))
         shown.append(dict(named))
         raw.append(dict(named))
-        for row in (r for r in ROWS if r.architecture == architecture):
+        for row in (r for r in IN_TABLE_1 if r.architecture == architecture):
             text, numbers = _entries(row, stored[row.figure], scale, printed[1])
             shown[-1] |= text
             raw[-1] |= numbers
@@ -289,20 +255,20 @@ def table_1(stored: dict[str, list[Stored]], scale: str) -> Table:
         shown=pd.DataFrame(shown).reindex(columns=list(COLUMNS)).astype(object).fillna("–"),
         raw=pd.DataFrame(raw).convert_dtypes(),
         notes=(RULE, INTERVALS, _settings(scale), "–: the paper reports no such run."),
-        provenance=collected([s for rows in stored.values() for s in rows], scale),
+        provenance=collected([s for row in IN_TABLE_1 for s in stored[row.figure]], scale),
         brief=BRIEF,
     )
 
 
 def _entries(row: Row, stored: Sequence[Stored], scale: str, printed: str) -> tuple[dict[str, str], dict[str, object]]:
     """What one row of runs contributes to table-1's line: text by column, and the numbers behind it."""
-    judged, points = judge(row, stored, scale), _points(row, scale)
+    judged, tested = judge(row, stored, scale), points(row, scale)
     if not judged.accuracy:
         nothing = "all diverged" if judged.diverged else "not run"
         verdicts = {"measured": nothing, "verdict": nothing} if row.method == "1-SAM" else {}
         return {f"{row.method}: test accuracy": nothing, **verdicts}, {}
     intervals = {
-        "test accuracy": share_interval(judged.accuracy, points),
+        "test accuracy": share_interval(judged.accuracy, tested),
         "trace": mean_interval(judged.trace),
         "trace / lower bound": mean_interval(judged.excess),
     }
@@ -313,24 +279,24 @@ def _entries(row: Row, stored: Sequence[Stored], scale: str, printed: str) -> tu
         for name, interval in intervals.items()
         for part, value in interval._asdict().items()
     }
-    shortened = phases(row, scale) != row.phases
+    short = shortened(row, scale)
     numbers |= {
         f"{row.method}: {name}": value
         for name, value in (
             ("finished", len(judged.accuracy)),
             ("diverged", judged.diverged),
             ("off interpolation", judged.off),
-            ("shortened", shortened),
+            ("shortened", short),
         )
     }
     if row.method == "1-SAM":
-        measured, says = verdict(judged, points, printed, shortened)
+        measured, says = verdict(judged, tested, printed, short)
         if scale == "smoke":
             says = "not judged"
         remarks = [f"{sum(a > GENERALIZES for a in judged.accuracy)} of {len(stored)} runs above {GENERALIZES:g}"]
         remarks += [f"{judged.diverged} diverged"] * bool(judged.diverged)
         remarks += [f"{judged.off} end off interpolation"] * bool(judged.off)
-        remarks += [f"shortened to {' + '.join(f'{p.epochs:,}' for p in phases(row, scale))} epochs"] * shortened
+        remarks += [f"shortened to {' + '.join(f'{p.epochs:,}' for p in phases(row, scale))} epochs"] * short
         said = {"measured": measured, "verdict": says, "remarks": "; ".join(remarks)}
         text |= said
         numbers |= said
@@ -349,7 +315,7 @@ def _settings(scale: str) -> str:
 
 
 def figure(row: Row, stored: Sequence[Stored], scale: str) -> Artifact:
-    """Training curves of one row: median and range over seeds."""
+    """Training curves of one row: median, quartiles and range over seeds."""
     steps = phases(row, scale)
     settings = "; ".join(
         f"{p.epochs:,} epochs, lr {p.lr:g}, "
@@ -357,22 +323,25 @@ def figure(row: Row, stored: Sequence[Stored], scale: str) -> Artifact:
         + f", batch {p.batch_size}"
         for p in steps
     )
-    shortened = " (shortened)" if steps != row.phases else ""
+    cut = " (shortened)" if steps != row.phases else ""
     off = judge(row, stored, scale).off
-    remarks = (COLLAPSE.format(off=off, runs=len(stored)),) if off and row.architecture == "sim-bn" and scale != "smoke" else ()
+    remarks = (COLLAPSE.format(off=off, runs=len(stored)),) if off and row.figure == "2a" and scale != "smoke" else ()
+    ball = row.data == "uniform_ball"
+    excess = "" if row.loss == MSE else ", in excess of the smallest"
     return curves(
         id=row.id,
-        title=f"Figure {row.figure}: {row.architecture}, {row.method}",
+        title=f"Figure {row.figure}: {row.name}",
         stored=stored,
         panels=(
-            Panel("train_loss", "training loss", "log"),
-            Panel("test_accuracy", "test accuracy", "linear", limits=(0.4, 1.02)),
+            Panel("train_loss", "training loss" + excess, "log"),
+            Panel("test_loss", "test loss", "log") if ball else Panel("test_accuracy", "test accuracy", "linear", (0.4, 1.02)),
             Panel("trace", "trace of the Hessian", "symlog" if row.architecture.startswith("sim") else "log", bound=True),
         ),
         phase_ends=[int(e) for e in np.cumsum([p.epochs for p in steps])[:-1]],
         notes=(
-            f"Line: median over seeds; band: smallest to largest. {settings}{shortened}.",
-            "Trace of the Hessian of the training loss, residual term included; dashed: no interpolating network goes below.",
+            f"Line: median over seeds; bands: quartiles, smallest to largest. {settings}{cut}.",
+            "Trace of the Hessian of the training loss, residual term included; dashed: no interpolating network goes below"
+            + (" (no bound is known for softplus)." if row.activation == "softplus" else "."),
             *remarks,
         ),
         provenance=collected(stored, scale),

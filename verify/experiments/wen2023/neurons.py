@@ -1,0 +1,70 @@
+"""Owns wen2023/figure-2b, a table: the largest first-layer neurons and the column norms of the trained Sim-BN networks, seed by seed."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from verify.experiments.wen2023.rows import ID
+from verify.experiments.wen2023.verdicts import columns, largest_neurons
+from verify.report import Table, collected
+from verify.store import Stored
+
+FIGURE_2B = f"{ID}/figure-2b"
+PRINTED = {
+    "seed": "as printed",
+    "after": "both phases",
+    "test accuracy": "–",
+    **{
+        f"neuron {k}": text
+        for k, text in enumerate(
+            ("18.581, -18.582 | 0.02", "-14.363, -14.363 | 0.03", "13.768, 13.771 | 0.03", "-12.601, 12.601 | 0.01"), start=1
+        )
+    },
+    "column 1": "42.47",
+    "column 2": "42.48",
+    "largest other": "at most 5.65",
+}
+
+
+def figure_2b(first: Sequence[Stored], both: Sequence[Stored], scale: str) -> Table:
+    """A line a seed and phase; `first`: runs of the first phase alone, `both`: of both."""
+    shown: list[dict[str, str]] = [PRINTED]
+    raw: list[dict[str, object]] = []
+    for label, runs in (("the first phase", first), ("both phases", both)):
+        for one in runs:
+            network = one.result.network
+            if network is None:
+                continue
+            neurons, norms = largest_neurons(network), columns(network)
+            line = {
+                "seed": str(one.settings["seed"]),
+                "after": label,
+                "test accuracy": f"{one.result.final('test_accuracy'):.3f}",
+            }
+            line |= {f"neuron {k}": f"{p:.3f}, {q:.3f} | {rest:.2f}" for k, (p, q, rest) in enumerate(neurons, start=1)}
+            shown.append(
+                line | {name: f"{v:.2f}" for name, v in zip(("column 1", "column 2", "largest other"), norms, strict=True)}
+            )
+            raw.append(
+                {"seed": one.settings["seed"], "after": label, "test accuracy": one.result.final("test_accuracy")}
+                | {
+                    f"neuron {k}, {part}": v
+                    for k, n in enumerate(neurons, 1)
+                    for part, v in zip(("1", "2", "rest"), n, strict=True)
+                }
+                | dict(zip(("column 1", "column 2", "largest other"), norms, strict=True))
+            )
+    return Table(
+        id=FIGURE_2B,
+        title="Figure 2b: the first layer that Sim-BN learns, seed by seed",
+        shown=pd.DataFrame(shown),
+        raw=pd.DataFrame(raw),
+        notes=(
+            "Of the four neurons with the largest first-layer weights: W1[1], W1[2] | norm of W1[3:d]. Then the norms of the first two "
+            "columns of W1 and the largest norm of another column. Runs of figure 2a: after its first phase, and after both (where rho = 1 "
+            "drives the network off interpolation its neurons are those of the collapsed network).",
+            *(("Scale smoke: its numbers mean nothing.",) if scale == "smoke" else ()),
+        ),
+        provenance=collected([*first, *both], scale),
+        brief=("seed", "after", "neuron 1", "neuron 2", "column 1", "column 2", "largest other"),
+    )
