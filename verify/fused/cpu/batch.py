@@ -1,9 +1,9 @@
 """Owns the mini-batch steps (SGD, label-noise SGD, SAM; the full batch included) of all four networks.
 
 A gradient is two products: the pre-activations W x_i, and dL/dW = sum_i s_i x_i^T with s_ij = dL/dz_ij. With
-g_i = (2/|B|)(f_i - y_i) on the batch B, and u = h / s for Sim-BN, whose statistics run over the whole training set,
+g_i = l'(f_i)/|B| on the batch B, and u = h / s for Sim-BN, whose statistics run over the whole training set,
 
-    no-bias, bias   s_ij = g_i a_j A_ij
+    no-bias, bias   s_ij = g_i a_j h'(z_ij),  h' = A_ij for relu
     sim-ln          s_ij = (g_i / ||h_i||) (a_j - (a . h_i) h_ij / ||h_i||^2) A_ij, without the second term below the floor
     sim-bn          s_ij = (a_j gamma_j / s_j) (g_i A_ij [i in B] - (1/n) (sum_k g_k u_kj) u_ij), for every sample i.
 
@@ -14,17 +14,19 @@ overflowed.
 import numpy as np
 
 from theory.compiled import kernel
+from verify.fused.cpu.activations import softplus
 from verify.fused.cpu.lanes import load, nought, relu, root, scratch, store, total, where_positive
+from verify.fused.cpu.losses import factor, residual
 from verify.fused.cpu.products import multiply
 from verify.fused.cpu.single_sample import inverse_norm
 
 
 @kernel
-def two_layer(w, a, x, order, targets, size, lr, rho, keep, epsilon):  # type: ignore[no-untyped-def]
+def two_layer(w, a, x, order, targets, size, lr, rho, keep, norm, logistic, epsilon, mask):  # type: ignore[no-untyped-def]
     """No-bias, bias (epsilon None) and Sim-LN (epsilon its floor): epochs of `order` (epochs, n) in batches of `size`.
 
-    w (groups, inputs, LANES) and a (groups, LANES) are changed in place; labels `targets` (epochs, n); keep is
-    1 - lr weight_decay. Returns the first step after which a parameter is not finite, or -1.
+    w (groups, inputs, LANES) and a (groups, LANES) are changed in place; `targets` (epochs, n); keep is 1 - lr weight_decay.
+    norm, logistic and mask as in `single_sample.steps`. Returns the first step after which a parameter is not finite, or -1.
     """
     real, n, step = a.dtype.type, order.shape[1], 0
     gw, ga, w_up, a_up = scratch(w.shape, w), scratch(a.shape, a), scratch(w.shape, w), scratch(a.shape, a)
@@ -37,20 +39,23 @@ def two_layer(w, a, x, order, targets, size, lr, rho, keep, epsilon):  # type: i
             for i in range(b):
                 for p in range(x.shape[1]):
                     rows[i, p] = columns[p, i] = x[order[epoch, first + i], p]
-            _two_layer_gradient(w, a, rows[:b], columns, y, epsilon, z, sums, gw, ga)
+            _two_layer_gradient(w, a, rows[:b], columns, y, logistic, epsilon, mask, z, sums, gw, ga)
             if rho > 0:
                 c = _radius(real(rho), _square(gw) + _square(ga))
                 _move(w, real(1), c, gw, w_up)
                 _move(a, real(1), c, ga, a_up)
-                _two_layer_gradient(w_up, a_up, rows[:b], columns, y, epsilon, z, sums, gw, ga)
-            if _move(w, real(keep), real(-lr), gw, w) + _move(a, real(keep), real(-lr), ga, a) != 0:
+                _two_layer_gradient(w_up, a_up, rows[:b], columns, y, logistic, epsilon, mask, z, sums, gw, ga)
+            wrong = _move(w, real(keep), real(-lr), gw, w) + _move(a, real(keep), real(-lr), ga, a)
+            if norm is not None:
+                wrong += _project(w, norm)
+            if wrong != 0:
                 return step
             step += 1
     return -1
 
 
 @kernel
-def batch_norm(w, a, gamma, x, order, targets, size, lr, rho, keep):  # type: ignore[no-untyped-def]
+def batch_norm(w, a, gamma, x, order, targets, size, lr, rho, keep, norm, logistic):  # type: ignore[no-untyped-def]
     """Sim-BN: as `two_layer`, with the scale gamma (groups, LANES), changed in place too."""
     real, n, step = a.dtype.type, order.shape[1], 0
     gw, ga, gg = scratch(w.shape, w), scratch(a.shape, a), scratch(a.shape, a)
@@ -61,14 +66,16 @@ def batch_norm(w, a, gamma, x, order, targets, size, lr, rho, keep):  # type: ig
         for first in range(0, n, size):
             last = min(first + size, n)
             batch, y = order[epoch, first:last], targets[epoch, first:last]
-            _batch_norm_gradient(w, a, gamma, x, columns, batch, y, z, sums, r, g, gw, ga, gg)
+            _batch_norm_gradient(w, a, gamma, x, columns, batch, y, logistic, z, sums, r, g, gw, ga, gg)
             if rho > 0:
                 c = _radius(real(rho), _square(gw) + _square(ga) + _square(gg))
                 _move(w, real(1), c, gw, w_up)
                 _move(a, real(1), c, ga, a_up)
                 _move(gamma, real(1), c, gg, g_up)
-                _batch_norm_gradient(w_up, a_up, g_up, x, columns, batch, y, z, sums, r, g, gw, ga, gg)
+                _batch_norm_gradient(w_up, a_up, g_up, x, columns, batch, y, logistic, z, sums, r, g, gw, ga, gg)
             wrong = _move(w, real(keep), real(-lr), gw, w) + _move(a, real(keep), real(-lr), ga, a)
+            if norm is not None:
+                wrong += _project(w, norm)
             if wrong + _move(gamma, real(keep), real(-lr), gg, gamma) != 0:
                 return step
             step += 1
@@ -76,8 +83,8 @@ def batch_norm(w, a, gamma, x, order, targets, size, lr, rho, keep):  # type: ig
 
 
 @kernel
-def _two_layer_gradient(w, a, x, columns, y, epsilon, z, sums, gw, ga):  # type: ignore[no-untyped-def]
-    """Gradient of the mean squared error on the rows x (b, inputs), which `columns` holds transposed, with labels y (b,).
+def _two_layer_gradient(w, a, x, columns, y, logistic, epsilon, mask, z, sums, gw, ga):  # type: ignore[no-untyped-def]
+    """Gradient of the loss on the rows x (b, inputs), which `columns` holds transposed, with targets y (b,).
 
     z (groups, b or more, LANES) and sums (2, b or more, LANES) are scratch.
     """
@@ -87,28 +94,29 @@ def _two_layer_gradient(w, a, x, columns, y, epsilon, z, sums, gw, ga):  # type:
         multiply(w[j : j + 1], x, z[j : j + 1])
         v = load(a, j)
         for i in range(b):
-            h = relu(load(z, (j, i)))
+            h = _activation(load(z, (j, i)), j, mask)
             store(sums, (0, i), load(sums, (0, i)) + v * h)
             if epsilon is not None:
                 store(sums, (1, i), load(sums, (1, i)) + h * h)
     for i in range(b):
         f = total(load(sums, (0, i)))
         scale, pull = inverse_norm(f, total(load(sums, (1, i))), epsilon)
-        sums[0, i, 0] = real(2) / real(b) * (f * scale - y[i]) * scale
+        sums[0, i, 0] = real(factor(logistic)) / real(b) * residual(f * scale, y[i], logistic) * scale
         sums[1, i, 0] = pull
     for j in range(groups):
         v, change = load(a, j), nought(a)
         for i in range(b):
-            h, g, pull = relu(load(z, (j, i))), sums[0, i, 0], sums[1, i, 0]
+            pre, g, pull = load(z, (j, i)), sums[0, i, 0], sums[1, i, 0]
+            h = _activation(pre, j, mask)
             change += g * h
-            store(z, (j, i), g * where_positive(h, v - pull * h))
+            store(z, (j, i), g * _signal(pre, h, v - pull * h, mask))
         store(ga, j, change)
         multiply(z[j : j + 1, :b], columns, gw[j : j + 1])
 
 
 @kernel
-def _batch_norm_gradient(w, a, gamma, x, columns, batch, y, z, sums, r, g, gw, ga, gg):  # type: ignore[no-untyped-def]
-    """Gradient of the mean squared error on x[batch] with labels y (b,).
+def _batch_norm_gradient(w, a, gamma, x, columns, batch, y, logistic, z, sums, r, g, gw, ga, gg):  # type: ignore[no-untyped-def]
+    """Gradient of the loss on x[batch] with targets y (b,).
 
     z (groups, n, LANES), sums (b or more, LANES), r (b or more,) and g (n,) are scratch: r and g hold dL/df by position in the
     batch and by sample.
@@ -128,7 +136,7 @@ def _batch_norm_gradient(w, a, gamma, x, columns, batch, y, z, sums, r, g, gw, g
         for k in range(b):
             store(sums, k, load(sums, k) + weight * relu(load(z, (j, batch[k]))))
     for k in range(b):
-        r[k] = real(2) / real(b) * (total(load(sums, k)) - y[k])
+        r[k] = real(factor(logistic)) / real(b) * residual(total(load(sums, k)), y[k], logistic)
         g[batch[k]] += r[k]
     for j in range(groups):
         inverse, gu = load(ga, j), nought(a)
@@ -142,6 +150,28 @@ def _batch_norm_gradient(w, a, gamma, x, columns, batch, y, z, sums, r, g, gw, g
             h = relu(load(z, (j, i)))
             store(z, (j, i), weight * (where_positive(h, nought(a) + g[i]) - shared * h))
         multiply(z[j : j + 1], columns, gw[j : j + 1])
+
+
+@kernel
+def _activation(z, j, mask):  # type: ignore[no-untyped-def]
+    """h of the neurons of group j."""
+    if mask is None:
+        return relu(z)
+    return load(mask, j) * softplus(z)[0]
+
+
+@kernel
+def _signal(z, h, v, mask):  # type: ignore[no-untyped-def]
+    """h'(z) v"""
+    if mask is None:
+        return where_positive(h, v)
+    return softplus(z)[1] * v
+
+
+@kernel
+def _project(w, norm):  # type: ignore[no-untyped-def]
+    """w <- norm w / ||w||. Returns 0 if all of it is finite, else NaN."""
+    return _move(w, norm / np.sqrt(_square(w)), norm - norm, w, w)
 
 
 @kernel
