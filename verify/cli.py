@@ -562,13 +562,8 @@ def bench_hvp(
             wide.print(grid(rows))
     about = provenance() | versions(PEERS)
     if out is not None:
-        command = shlex.join(
-            ["flatproof", "bench", "hvp"]
-            + (["--workload", workload] if workload else [])
-            + (["--rounds", str(rounds)] if rounds else [])
-        )
         with refusing_bad_input():
-            write(artifacts(found, about), out, command)
+            write(artifacts(found, about, out), out, "flatproof bench hvp --out DIR")
     if as_json:
         print(json.dumps([asdict(row) for row in found]))
         return

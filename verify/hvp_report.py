@@ -3,18 +3,24 @@
 The bars were fixed before anything was measured; a table says which are met and, from the arithmetic floor, what could be met at all.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
+from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
 from rich.table import Table as Grid
 
 from verify.benchmarks_hvp import BLOCK, LIMIT, OURS, PEERS, WORKLOADS, Row, automatic
-from verify.report import Artifact, Figure, Table
+from verify.report import Artifact, Figure, Table, merged, stem
 
 PAPER = "curvature"
+TABLE, ROWS = (
+    f"{PAPER}/table-1",
+    "rows.json",
+)  # the rows as measured lie beside the table, so that workloads can be measured one by one
 COLUMNS = {
     "implementation": "implementation",
     "gradients per product": "gradients",
@@ -75,9 +81,26 @@ def cells(row: Row) -> dict[str, str]:
     )
 
 
-def artifacts(rows: Sequence[Row], provenance: dict[str, str]) -> list[Artifact]:
-    """The table of all rows, that of the bars, and the figure."""
-    return [_table(rows, provenance), _bars(rows, provenance), _figure(rows, provenance)]
+def artifacts(rows: Sequence[Row], about: dict[str, str], out: Path) -> list[Artifact]:
+    """The table of all rows, that of the bars, and the figure: of these rows, and of workloads that an earlier run left in `out`.
+
+    Every workload is measured in one run; the provenance counts workloads where runs differ. Errors: ValueError for a damaged file.
+    """
+    kept = {name: (some, about) for name, some in by_workload(rows).items()}
+    path = stem(out, TABLE) / ROWS
+    if path.exists():
+        try:
+            for name, entry in json.loads(path.read_text()).items():
+                if name in WORKLOADS:
+                    kept.setdefault(name, ([Row(**row) for row in entry["rows"]], entry["provenance"]))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            raise ValueError(f"{path} is not what 'flatproof bench hvp' writes; remove it to begin anew") from None
+    ordered = {name: kept[name] for name in WORKLOADS if name in kept}
+    everything = [row for some, _ in ordered.values() for row in some]
+    provenance = merged([said for _, said in ordered.values()], "workloads")
+    store = {name: {"provenance": said, "rows": [asdict(row) for row in some]} for name, (some, said) in ordered.items()}
+    files = {ROWS: (json.dumps(store, indent=1) + "\n").encode()}
+    return [_table(everything, provenance, files), _bars(everything, provenance), _figure(everything, provenance)]
 
 
 def by_workload(rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -85,7 +108,7 @@ def by_workload(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return {name: list(some) for name, some in groupby(rows, key=lambda row: row.workload)}
 
 
-def _table(rows: Sequence[Row], provenance: dict[str, str]) -> Table:
+def _table(rows: Sequence[Row], provenance: dict[str, str], files: dict[str, bytes]) -> Table:
     shown = pd.DataFrame([{"workload": row.workload} | cells(row) for row in rows])
     notes = (
         "Workloads: " + ". ".join(f"{name}: {heading(some)}" for name, some in by_workload(rows).items()) + ".",
@@ -104,7 +127,7 @@ def _table(rows: Sequence[Row], provenance: dict[str, str]) -> Table:
     )
     brief = ("workload", "implementation", "gradients per product", "peak MB", "λ_max to 1 %: products", "seconds")
     raw = pd.DataFrame([asdict(row) for row in rows])
-    return Table(f"{PAPER}/table-1", "Hessian-vector products", shown, raw, notes, provenance, brief)
+    return Table(TABLE, "Hessian-vector products", shown, raw, notes, provenance, brief, files)
 
 
 def judged(rows: Sequence[Row]) -> list[dict[str, str]]:

@@ -83,7 +83,7 @@ def test_the_bounds_of_lambda_max_cover_it(stop: str, record_property: Callable[
             near += np.abs(values - e.value).min() <= found.residuals[0] + 1e-12
             within += abs(e.value - truth) <= 0.01 * abs(truth)
             assert found.converged, name
-    record_property("coverage", covered / trials)
+    record_property("coverage", float(covered / trials))
     assert covered >= 0.99 * trials
     assert inner == near == trials
     if stop == "interval":
@@ -246,7 +246,8 @@ def test_trace_intervals_cover(method: str, least: float, record_property: Calla
         values = spectrum(np.random.default_rng(0), 100)
         operator = with_spectrum(values, 0)
         trials = 150
-        coverage[name] = np.mean([trace(operator, method, products=30, seed=s).covers(values.sum()) for s in range(trials)])  # type: ignore[arg-type]
+        held = [trace(operator, method, products=30, seed=s).covers(values.sum()) for s in range(trials)]  # type: ignore[arg-type]
+        coverage[name] = float(np.mean(held))
         assert coverage[name] >= least, name
     record_property("coverage", coverage)
 

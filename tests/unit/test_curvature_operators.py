@@ -467,7 +467,8 @@ def _rank(rank: int, folder: str, kernel: Any) -> None:
 
 
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without distributed")
-def test_two_processes(tmp_path: Path) -> None:
+def test_two_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))  # new processes look for this module where the present one would
     torch.multiprocessing.spawn(_rank, args=(str(tmp_path), "auto"), nprocs=2)
     model, data = mlp(), points()
     operator = HessianOperator(model, nn.CrossEntropyLoss(), data)

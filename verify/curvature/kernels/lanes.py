@@ -6,12 +6,12 @@ the vector is a type of its own, so the loops say what is meant; how many regist
 compiled functions only. Nothing is checked. Arrays are one-dimensional and contiguous, places count their entries.
 """
 
-# mypy: disable-error-code="no-untyped-call, untyped-decorator"
+# mypy: disable-error-code="no-untyped-call, untyped-decorator, misc"
 import operator
 from collections.abc import Callable
 from typing import Any, cast
 
-from llvmlite import ir  # type: ignore[import-untyped]
+from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
@@ -89,7 +89,7 @@ def width(typing: Any, lanes: Lanes) -> Typed:
 @instruction
 def start(typing: Any, array: Any) -> Typed:
     """Where the array begins. It does not keep the array alive: take it of a function's arguments only."""
-    pointer = types.CPointer(array.dtype)
+    pointer = cast(Any, types).CPointer(array.dtype)
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return context.make_array(sig.args[0])(context, builder, args[0]).data

@@ -35,7 +35,9 @@ GROUP, SUBSETS = 4, 16  # rows whose subset sums are tabulated, and their number
 BLOCK = 16  # groups whose tables are in use at a time
 LARGE, MIDDLE, SMALL = 128, 64, 32  # bytes of a panel's row
 
-inlined = numba.njit(forceinline=True, fastmath=FASTMATH, nogil=True, error_model="numpy")
+inlined: Callable[[Callable[..., Any]], Callable[..., Any]] = numba.njit(
+    forceinline=True, fastmath=FASTMATH, nogil=True, error_model="numpy"
+)
 
 
 def panels(columns: int, size: int) -> int:
