@@ -28,8 +28,9 @@ def test_a_run_is_addressed_by_its_settings() -> None:
     assert json.dumps(small().settings())
 
 
-def test_addresses_do_not_change() -> None:
-    """Those that stored runs had before losses, activations, depths and projections were settings."""
+def test_addresses_do_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that runs had at version 1 of the engine, before losses, activations, depths and projections were settings."""
+    monkeypatch.setattr("verify.runs.ENGINE_VERSION", 1)
     phases = (Phase(0.005, 100_000, rho=0.1), Phase(0.003, 100_000, rho=1.0))
     sim_bn = Run("sim-bn", phases, DataSpec("parity", 1, {"d": 30, "n": 100}), seed=1)
     assert sim_bn.key == "c5a70e4caa483b28321066f2d3276360e92ea7ac2384a69e413f734ab4ef4535"

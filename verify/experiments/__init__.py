@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from typing import Protocol
 
 from theory.claims import Claim, statements
-from verify.experiments import atlas, certified, curvature, wen2023
+from verify.experiments import atlas, certified, curvature, minimizers, scaling, wen2023
 from verify.jobs import Job
 from verify.report import Artifact
 from verify.runs import Run
@@ -38,7 +38,9 @@ class Experiment(Protocol):
         """The artifacts `only`, from stored runs alone."""
 
 
-EXPERIMENTS: dict[str, Experiment] = {module.ID: module for module in (wen2023, certified, atlas, curvature)}
+EXPERIMENTS: dict[str, Experiment] = {
+    module.ID: module for module in (wen2023, scaling, minimizers, certified, atlas, curvature)
+}
 
 
 def select(ids: Sequence[str]) -> dict[str, list[str]]:
