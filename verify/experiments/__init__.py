@@ -38,9 +38,7 @@ class Experiment(Protocol):
         """The artifacts `only`, from stored runs alone."""
 
 
-EXPERIMENTS: dict[str, Experiment] = {
-    module.ID: module for module in (wen2023, scaling, minimizers, certified, atlas, curvature)
-}
+EXPERIMENTS: dict[str, Experiment] = {module.ID: module for module in (wen2023, scaling, minimizers, certified, atlas, curvature)}
 
 
 def select(ids: Sequence[str]) -> dict[str, list[str]]:

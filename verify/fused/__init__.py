@@ -15,11 +15,9 @@ Array = NDArray[np.floating]
 Order = NDArray[np.int64]
 
 
-def supports(phase: Phase, loss: Loss = MSE, activation: str = "relu", depth: int = 2) -> bool:
-    """Whether there are kernels for these settings, of all architectures that have them; the rest is left to the reference."""
-    if phase.trace_penalty:
-        return False
-    return depth == 2 or (phase.batch_size == 1 and phase.first_layer_norm is None)
+def supports(phase: Phase) -> bool:
+    """Whether there are kernels for these settings, of all networks and losses; the rest is left to the reference."""
+    return not phase.trace_penalty
 
 
 def advance(
@@ -35,7 +33,7 @@ def advance(
 
     The result has the same bits wherever the arrays lie in memory and however epochs are cut into calls.
     """
-    if not supports(phase, loss, network.activation, network.depth):
+    if not supports(phase):
         from verify import reference  # torch is slow to import
 
         return reference.advance(network, x, y, order, noise, phase, loss)
@@ -46,7 +44,8 @@ def advance(
     if noise is not None:
         targets = targets + noise
     order, targets = np.ascontiguousarray(order, dtype=np.int64), np.ascontiguousarray(targets, dtype=dtype)
-    if abs(at.keep) > 1 or (at.norm or 0) > 1e15 or (network.middle is not None and at.keep < 0.5):
+    least = 0.5 if network.middle is not None and phase.batch_size == 1 else -1
+    if not least <= at.keep <= 1 or (at.norm or 0) > 1e15:
         from verify import reference  # weight decay or a norm so large that kernels would have to watch for overflow by them
 
         return reference.advance(network, x, y, order, noise, phase, loss)
@@ -109,24 +108,27 @@ def _three_layers(network: Network, x: Array, order: Order, targets: Array, at: 
 
     m = network.width
     w, v, a = lanes.pack(network.weights), lanes.stretch(network.middle.T), lanes.pack(network.w2)
-    done = three_layers.steps(w, v, a, x, order, targets, begin, at.lr, at.rho, at.keep, at.logistic)
-    middle = np.ascontiguousarray(v.reshape(m, -1)[:, :m].T)
-    return replace(_network(network, lanes.unpack(w, m), lanes.unpack(a, m)), middle=middle), done
+    done = three_layers.steps(w, v, a, x, order, targets, begin, at.lr, at.rho, at.keep, at.norm, at.logistic)
+    return _network(network, lanes.unpack(w, m), lanes.unpack(a, m), middle=_rows(v)), done
 
 
 def _batch(network: Network, x: Array, order: Order, targets: Array, at: _Settings) -> tuple[Network, int | None]:
-    """Mini-batch steps of all four networks."""
+    """Mini-batch steps of all networks."""
     from verify.fused.cpu import batch, lanes
 
     settings = min(at.batch_size, order.shape[1]), at.lr, at.rho, at.keep, at.norm, at.logistic
-    w, a, gamma = lanes.pack(network.weights), lanes.pack(network.w2), None
-    if network.gamma is None:
-        stop = batch.two_layer(w, a, x, order, targets, *settings, at.epsilon, at.mask)
-    else:
+    w, a, gamma, middle = lanes.pack(network.weights), lanes.pack(network.w2), None, None
+    if network.middle is not None:
+        v = lanes.stretch(network.middle.T)
+        stop = batch.three_layer(w, v, a, x, order, targets, *settings)
+        middle = _rows(v)
+    elif network.gamma is not None:
         gamma = lanes.pack(network.gamma)
         stop = batch.batch_norm(w, a, gamma, x, order, targets, *settings)
         gamma = lanes.unpack(gamma, network.width)
-    after = _network(network, lanes.unpack(w, network.width), lanes.unpack(a, network.width), gamma)
+    else:
+        stop = batch.two_layer(w, a, x, order, targets, *settings, at.epsilon, at.mask)
+    after = _network(network, lanes.unpack(w, network.width), lanes.unpack(a, network.width), gamma, middle)
     return after, None if stop < 0 else stop
 
 
@@ -142,7 +144,14 @@ def _batch_norm(
     return _network(network, w.reshape(len(w), -1), a, gamma), None if stop < 0 else stop
 
 
-def _network(before: Network, weights: Array, a: Array, gamma: Array | None = None) -> Network:
-    """The network `before` with other parameters: weights (m, inputs or more), a and gamma (m,)."""
+def _rows(columns: Array) -> Array:
+    """A square matrix from its columns, (m, groups, LANES)."""
+    m = len(columns)
+    return np.ascontiguousarray(columns.reshape(m, -1)[:, :m].T)
+
+
+def _network(before: Network, weights: Array, a: Array, gamma: Array | None = None, middle: Array | None = None) -> Network:
+    """The network `before` with other parameters: weights (m, inputs or more), a and gamma (m,), middle (m, m)."""
     d = before.w1.shape[1]
-    return replace(before, w1=weights[:, :d].copy(), w2=a, b1=None if before.b1 is None else weights[:, d].copy(), gamma=gamma)
+    b1 = None if before.b1 is None else weights[:, d].copy()
+    return replace(before, w1=weights[:, :d].copy(), w2=a, b1=b1, gamma=gamma, middle=middle)

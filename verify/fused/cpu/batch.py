@@ -1,11 +1,12 @@
-"""Owns the mini-batch steps (SGD, label-noise SGD, SAM; the full batch included) of all four networks.
+"""Owns the mini-batch steps (SGD, label-noise SGD, SAM; the full batch included) of all networks.
 
 A gradient is two products: the pre-activations W x_i, and dL/dW = sum_i s_i x_i^T with s_ij = dL/dz_ij. With
 g_i = l'(f_i)/|B| on the batch B, and u = h / s for Sim-BN, whose statistics run over the whole training set,
 
     no-bias, bias   s_ij = g_i a_j h'(z_ij),  h' = A_ij for relu
     sim-ln          s_ij = (g_i / ||h_i||) (a_j - (a . h_i) h_ij / ||h_i||^2) A_ij, without the second term below the floor
-    sim-bn          s_ij = (a_j gamma_j / s_j) (g_i A_ij [i in B] - (1/n) (sum_k g_k u_kj) u_ij), for every sample i.
+    sim-bn          s_ij = (a_j gamma_j / s_j) (g_i A_ij [i in B] - (1/n) (sum_k g_k u_kj) u_ij), for every sample i
+    three layers    s_ij = A_ij sum_k D_ik v_kj,  D_ik = g_i a_k 1[p_ik > 0],  p_ik = sum_j v_kj h_ij,  dL/dV = sum_i D_i h_i^T.
 
 SAM takes the gradient again at theta + rho grad / ||grad||. Every parameter is looked at after every step: v - v is 0 unless v
 overflowed.
@@ -83,6 +84,38 @@ def batch_norm(w, a, gamma, x, order, targets, size, lr, rho, keep, norm, logist
 
 
 @kernel
+def three_layer(w, v, a, x, order, targets, size, lr, rho, keep, norm, logistic):  # type: ignore[no-untyped-def]
+    """Three layers: as `two_layer`, with the columns v (m, groups, LANES) of the second layer, changed in place too."""
+    real, n, step = a.dtype.type, order.shape[1], 0
+    gw, gv, ga = scratch(w.shape, w), scratch(v.shape, v), scratch(a.shape, a)
+    w_up, v_up, a_up = scratch(w.shape, w), scratch(v.shape, v), scratch(a.shape, a)
+    rows, columns = np.empty((size, x.shape[1]), a.dtype), np.empty((x.shape[1], size), a.dtype)
+    z, h = scratch((a.shape[0], size, a.shape[1]), a), scratch((size, *a.shape), a)
+    p, hidden = scratch(z.shape, z), np.empty((v.shape[0], size), a.dtype)
+    for epoch in range(order.shape[0]):
+        for first in range(0, n, size):
+            b = min(size, n - first)
+            y = targets[epoch, first : first + b]
+            for i in range(b):
+                for q in range(x.shape[1]):
+                    rows[i, q] = columns[q, i] = x[order[epoch, first + i], q]
+            _three_layer_gradient(w, v, a, rows[:b], columns, y, logistic, z, h, hidden, p, gw, gv, ga)
+            if rho > 0:
+                c = _radius(real(rho), _square(gw) + _square(gv) + _square(ga))
+                _move(w, real(1), c, gw, w_up)
+                _move(v, real(1), c, gv, v_up)
+                _move(a, real(1), c, ga, a_up)
+                _three_layer_gradient(w_up, v_up, a_up, rows[:b], columns, y, logistic, z, h, hidden, p, gw, gv, ga)
+            wrong = _move(w, real(keep), real(-lr), gw, w) + _move(a, real(keep), real(-lr), ga, a)
+            if norm is not None:
+                wrong += _project(w, norm)
+            if wrong + _move(v, real(keep), real(-lr), gv, v) != 0:
+                return step
+            step += 1
+    return -1
+
+
+@kernel
 def _two_layer_gradient(w, a, x, columns, y, logistic, epsilon, mask, z, sums, gw, ga):  # type: ignore[no-untyped-def]
     """Gradient of the loss on the rows x (b, inputs), which `columns` holds transposed, with targets y (b,).
 
@@ -150,6 +183,40 @@ def _batch_norm_gradient(w, a, gamma, x, columns, batch, y, logistic, z, sums, r
             h = relu(load(z, (j, i)))
             store(z, (j, i), weight * (where_positive(h, nought(a) + g[i]) - shared * h))
         multiply(z[j : j + 1], columns, gw[j : j + 1])
+
+
+@kernel
+def _three_layer_gradient(w, v, a, x, columns, y, logistic, z, h, hidden, p, gw, gv, ga):  # type: ignore[no-untyped-def]
+    """Gradient of the loss on the rows x (b, inputs), which `columns` holds transposed, with targets y (b,).
+
+    Scratch: z and p (groups, b or more, LANES), h (b or more, groups, LANES), hidden (m, b or more).
+    """
+    real, groups, lanes, b, m = a.dtype.type, a.shape[0], a.shape[1], x.shape[0], v.shape[0]
+    entries = h.reshape((h.shape[0], groups * lanes))
+    multiply(w, x, z)
+    for i in range(b):
+        for j in range(groups):
+            store(h, (i, j), relu(load(z, (j, i))))
+        for j in range(m):
+            hidden[j, i] = entries[i, j]
+    multiply(v.transpose(1, 0, 2), entries[:b], p)
+    for i in range(b):
+        f = nought(a)
+        for k in range(groups):
+            f += load(a, k) * relu(load(p, (k, i)))
+        g = real(factor(logistic)) / real(b) * residual(total(f), y[i], logistic)
+        for k in range(groups):
+            pre = load(p, (k, i))
+            store(ga, k, g * relu(pre) + (load(ga, k) if i > 0 else nought(a)))
+            store(p, (k, i), where_positive(pre, g * load(a, k)))
+    multiply(p[:, :b], hidden, gv.transpose(1, 0, 2))
+    for j in range(m):
+        for i in range(b):
+            back = nought(a)
+            for k in range(groups):
+                back += load(p, (k, i)) * load(v, (j, k))
+            z[j // lanes, i, j % lanes] = total(back) if entries[i, j] > 0 else real(0)
+    multiply(z[:, :b], columns, gw)
 
 
 @kernel

@@ -15,7 +15,8 @@ and V d together; for v_j . delta' and the update of v_j together. V does not fi
 float32 for 500 neurons), its active half does. V is `scale` times the stored columns, so that weight decay changes one number.
 
 Overflow: a step that may add more than 1e15 somewhere, or NaN, is handed back before it begins, for steps that look at every
-parameter; ||d|| is bounded by ||V|| ||delta||, and ||V|| by what the steps have added to it.
+parameter; ||d|| is bounded by ||V|| ||delta||, and ||V|| by what the steps have added to it. So is one after which less than half of
+||W|| may be left, where W is then projected: its norm is never 0.
 """
 
 import numpy as np
@@ -28,12 +29,12 @@ LIMIT = 1e30  # of the sum of squares that a step adds
 
 
 @kernel
-def steps(w, v, a, x, order, targets, begin, lr, rho, keep, logistic):  # type: ignore[no-untyped-def]
+def steps(w, v, a, x, order, targets, begin, lr, rho, keep, norm, logistic):  # type: ignore[no-untyped-def]
     """Steps begin, begin + 1, ... of those on the samples `order` (epochs, n) with targets alike.
 
     w (groups, inputs, LANES), v (m, groups, LANES), which are the columns of V, and a (groups, LANES) are changed in place;
-    x (n, inputs). keep: 1 - lr weight_decay, between 1/2 and 1. logistic: as in `losses`. Returns the first step not carried out:
-    one beyond the limit, or the number of steps.
+    x (n, inputs). keep: 1 - lr weight_decay, between 1/2 and 1. norm: what W is scaled to after each step, or None. logistic: as in
+    `losses`. Returns the first step not carried out: one beyond the limit, or the number of steps.
     """
     n, m = order.shape[1], v.shape[0]
     rate, last, shrink, scale, bound = factor(logistic) * lr, x[0], 1.0, 1.0, 0.0
@@ -43,13 +44,14 @@ def steps(w, v, a, x, order, targets, begin, lr, rho, keep, logistic):  # type: 
     h_up, delta_up, a_up, on_up = h, delta, a, on
     if rho > 0:
         h_up, delta_up, a_up, on_up = scratch(a.shape, a), scratch(a.shape, a), scratch(a.shape, a), np.empty(m, np.int64)
+    lengths = _lengths(x)
     u[:], t = 0, begin
     while t < order.size:
         epoch, first = divmod(t, n)
         i, target = order[epoch, first], targets[epoch, first]
         if first == 0 or t == begin:
             bound, scale = _rescale(v, scale), 1.0
-        length = _sweep(w, u, shrink, last, x[i], z)
+        length, square = lengths[i], _sweep(w, u, shrink, last, x[i], norm, z)
         hh = _relu(z, h)
         count = _select(h, everyone, m, on, off)
         p[:] = 0
@@ -60,7 +62,7 @@ def steps(w, v, a, x, order, targets, begin, lr, rho, keep, logistic):  # type: 
             back[:], vd[:] = 0, 0
             _backward(v, on, count, delta, back, vd)
             q = gg + dd * hh + length * scale * scale * _dot(back, back)
-            c = rho * np.sign(residual(f, target, logistic)) / np.sqrt(q) if q > 0 else 0.0
+            c = 0.0 if q == 0 else rho * np.sign(residual(f, target, logistic)) / np.sqrt(q)
             reach = c * length * scale
             hh_up, cross = _ascend(z, h, back, reach, h_up, clipped)
             count_up = _select(h_up, on, count, on_up, off)
@@ -69,17 +71,21 @@ def steps(w, v, a, x, order, targets, begin, lr, rho, keep, logistic):  # type: 
             f, gg, dd_up = _second_layer(p, a_up, scale, delta_up)
             both, spread = c * _dot(delta, delta_up), np.abs(c) * np.sqrt(dd * hh)
         step = rate * residual(f, target, logistic)
-        if not step * step * (gg + dd_up * (hh_up + (bound + spread) ** 2 * length)) < LIMIT:
-            _rescale(v, scale)
-            return t
+        first_layer = step * step * dd_up * (bound + spread) ** 2 * length
+        shrinks = norm is not None and not 4 * first_layer < keep * keep * square
+        if shrinks or not step * step * (gg + dd_up * hh_up) + first_layer < LIMIT:
+            break
         _descend_columns(v, on_up, count_up, delta_up, h_up, step / (keep * scale), back)
         _descend(p, a, keep, step * scale, h, h_up, back, step * both, u)
         bound = keep * bound + np.abs(step) * np.sqrt(dd_up * hh_up)
         last, shrink, scale = x[i], keep, keep * scale
+        if norm is not None:
+            shrink = norm / np.sqrt(_sweep(w, u, keep, last, last, norm, z))
+            u[:] = 0
         if scale < 0.5:
             bound, scale = _rescale(v, scale), 1.0
         t += 1
-    _sweep(w, u, shrink, last, last, z)
+    _sweep(w, u, shrink, last, last, norm, z)
     _rescale(v, scale)
     return t
 
@@ -97,19 +103,29 @@ def _rescale(v, scale):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _sweep(w, u, shrink, last, new, z):  # type: ignore[no-untyped-def]
-    """W <- shrink W - u last^T and z <- W new, in one pass. Returns ||new||^2."""
-    length = 0.0
-    for p in range(w.shape[1]):
-        length += new[p] * new[p]
+def _lengths(x):  # type: ignore[no-untyped-def]
+    """||x_i||^2, (n,)."""
+    lengths = np.zeros(x.shape[0])
+    for i in range(x.shape[0]):
+        for p in range(x.shape[1]):
+            lengths[i] += x[i, p] * x[i, p]
+    return lengths
+
+
+@kernel
+def _sweep(w, u, shrink, last, new, norm, z):  # type: ignore[no-untyped-def]
+    """W <- shrink W - u last^T and z <- W new, in one pass. Returns ||W||^2 where there is a norm to keep, else 0."""
+    square = nought(w)
     for j in range(w.shape[0]):
         old, product = load(u, j), nought(w)
         for p in range(w.shape[1]):
             row = shrink * load(w, (j, p)) - old * last[p]
             store(w, (j, p), row)
+            if norm is not None:
+                square += row * row
             product += row * new[p]
         store(z, j, product)
-    return length
+    return np.float64(total(square))
 
 
 @kernel
