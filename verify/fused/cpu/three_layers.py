@@ -74,7 +74,8 @@ def steps(w, v, a, x, order, targets, begin, lr, rho, keep, norm, logistic):  # 
         first_layer = step * step * dd_up * (bound + spread) ** 2 * length
         shrinks = norm is not None and not 4 * first_layer < keep * keep * square
         if shrinks or not step * step * (gg + dd_up * hh_up) + first_layer < LIMIT:
-            break
+            _rescale(v, scale)
+            return t  # the sweep has already brought W up to date
         _descend_columns(v, on_up, count_up, delta_up, h_up, step / (keep * scale), back)
         _descend(p, a, keep, step * scale, h, h_up, back, step * both, u)
         bound = keep * bound + np.abs(step) * np.sqrt(dd_up * hh_up)
