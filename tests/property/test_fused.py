@@ -217,7 +217,7 @@ def test_divergence_is_found_at_the_references_step(kind: Kind, batch: int, rho:
     order = orders(11, 20, 1)
     if kind[0] == "sim-ln":
         y[order[0, 9]] = np.inf
-    start, phase = network_of(kind, 5, 20, 4).astype(dtype), Phase(lr=lr, epochs=1, rho=rho, batch_size=batch)
+    start, phase = network_of(kind, 5, 20, 7).astype(dtype), Phase(lr=lr, epochs=1, rho=rho, batch_size=batch)
     _, ours = fused.advance(start, 10 * x, y, order, None, phase)
     _, theirs = reference.advance(start, 10 * x, y, order, None, phase)
     assert ours is not None

@@ -55,8 +55,10 @@ def advance(
         return _batch_norm(network, network.gamma, inputs, order, targets, at)
     done = 0
     while True:
-        single_sample = _single_sample if network.middle is None else _three_layers
-        network, done = single_sample(network, inputs, order, targets, at, done)
+        if network.middle is None:
+            network, done = _single_sample(network, inputs, order, targets, at, done)
+        else:
+            network, done = _three_layers(network, network.middle, inputs, order, targets, at, done)
         if done == order.size:
             return network, None
         from verify import reference
@@ -102,12 +104,14 @@ def _single_sample(network: Network, x: Array, order: Order, targets: Array, at:
     return _network(network, lanes.unpack(w, network.width), lanes.unpack(a, network.width)), done
 
 
-def _three_layers(network: Network, x: Array, order: Order, targets: Array, at: _Settings, begin: int) -> tuple[Network, int]:
+def _three_layers(
+    network: Network, middle: Array, x: Array, order: Order, targets: Array, at: _Settings, begin: int
+) -> tuple[Network, int]:
     """As `_single_sample`, up to a step in which something may overflow."""
     from verify.fused.cpu import lanes, three_layers  # numba is slow to import
 
     m = network.width
-    w, v, a = lanes.pack(network.weights), lanes.stretch(network.middle.T), lanes.pack(network.w2)
+    w, v, a = lanes.pack(network.weights), lanes.stretch(middle.T), lanes.pack(network.w2)
     done = three_layers.steps(w, v, a, x, order, targets, begin, at.lr, at.rho, at.keep, at.norm, at.logistic)
     return _network(network, lanes.unpack(w, m), lanes.unpack(a, m), middle=_rows(v)), done
 
