@@ -43,7 +43,8 @@ class TwoLayer(nn.Module):
     def hidden(self, x: Tensor) -> Tensor:
         """relu(W1 x + b1), or softplus, (n, m)."""
         z = nn.functional.linear(x, self.w1, self.b1)
-        return torch.relu(z) if self.activation == "relu" else nn.functional.softplus(z, threshold=80.0)
+        # beyond the threshold softplus is z up to e^-40, below float64's rounding; e^z times a gradient must not overflow in float32
+        return torch.relu(z) if self.activation == "relu" else nn.functional.softplus(z, threshold=40.0)
 
     def forward(self, x: Tensor) -> Tensor:
         """f(x), (n,)."""

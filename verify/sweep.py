@@ -51,7 +51,7 @@ def cost(run: Run | Job) -> float:
     seconds = 0.0
     for phase in run.phases:
         visits = phase.epochs * n
-        if not fused.supports(phase, run.loss, run.activation, run.depth):
+        if not fused.supports(phase):
             seconds += visits / phase.batch_size * REFERENCE_STEP
         if run.architecture == "sim-bn":
             seconds += visits / phase.batch_size * size * n * 0.6e-10
