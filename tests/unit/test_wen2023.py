@@ -10,7 +10,7 @@ import pytest
 import theory
 from tests.networks import random_network
 from verify.experiments import EXPERIMENTS, check_scale, select, wen2023
-from verify.experiments.wen2023 import ROWS, judge, neurons, observed, rows, table_1, verdict, verdicts
+from verify.experiments.wen2023 import ROWS, judge, neurons, observed, table_1, verdict, verdicts
 from verify.store import Store, Stored
 from verify.training import Result
 
@@ -152,10 +152,9 @@ def test_paper_scale_is_as_printed() -> None:
         assert wen2023.runs(row, "paper", 1)[0].first_layer_scale == (0.01 if row.figure in ("6a", "10b") else 1)
 
 
-def test_quick_leaves_out_what_has_no_kernel_and_shortens_sim_bn() -> None:
-    as_printed = {row.figure for row in ROWS if wen2023.runs(row, "quick", 1) and wen2023.phases(row, "quick") == row.phases}
-    assert as_printed == {"1a", "1b", "4a", "4b", "6a", "7a", "7b"}
-    assert [row.figure for row in ROWS if row.quick_epochs] == ["2a"]
+def test_quick_runs_the_first_rows_as_printed_and_shortens_sim_bn_and_the_appendix() -> None:
+    as_printed = {row.figure for row in ROWS if wen2023.phases(row, "quick") == row.phases}
+    assert as_printed == {"1a", "1b", "4a", "4b", "6a", "6b", "7a", "7b"}
     for row in ROWS:
         assert len(wen2023.runs(row, "smoke", 2)) == 2
 
@@ -266,7 +265,6 @@ def test_table_2_has_a_line_for_every_figure(tmp_path: Path) -> None:
     assert {f"figure-{name}" for name in verdicts.STATEMENTS} == set(verdicts.REPORTED) - {"table-1"}
     assert set(empty.shown["verdict"]) == {"not yet run"}
     assert set(empty.shown["seeds"]) == {"0 of 5"}
-    assert (empty.shown.set_index("figure")["remarks"] == "left out at this scale").sum() == 11
     runs = {"5b": verdicts.seen(ROW["5b"], [ended(0.6, row="5b", seed=s, bound=float("nan")) for s in range(5)], "paper")}
     line = verdicts.table_2(runs, "paper", {}, 20).shown.set_index("figure").loc["5b"]
     assert line["seeds"] == "5 of 20"
@@ -291,11 +289,6 @@ def test_what_was_not_run_is_said_to_be_so(tmp_path: Path) -> None:
     assert set(made) == {wen2023.TABLE_1, verdicts.TABLE_2, wen2023.FIGURE_2B, wen2023.CLAIMS}
     assert set(made[wen2023.TABLE_1].shown["verdict"]) == {"not yet run"}
     assert list(made[wen2023.FIGURE_2B].shown["seed"]) == ["as printed", "not yet run"]
-
-
-def test_rows_left_out_have_no_runs_at_quick() -> None:
-    assert rows.runs(ROW["5a"], "quick", 3) == []
-    assert rows.points(ROW["5a"], "quick") == 10_000
 
 
 def test_ids() -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from theory.architectures import Network
-from verify.experiments.wen2023.rows import ID, ROW, Row, ending, left_out, shortened
+from verify.experiments.wen2023.rows import ID, ROW, Row, ending, shortened
 from verify.report import NOT_YET, Table, collected, divergences
 from verify.store import Stored
 
@@ -291,7 +291,6 @@ def table_2(
         excess, test_loss = [s.excess for s in finished], [s.test_loss for s in finished]
         counted = {"seeds": len(one.runs), "diverged": len(one.runs) - len(finished), "off": sum(s.off for s in finished)}
         remarks = [
-            "left out at this scale" if left_out(row, scale) else "",
             "shortened" if shortened(row, scale) and one.runs else "",
             divergences(stored.get(row.figure, ())),
             f"{counted['off']} end off interpolation" if counted["off"] else "",
@@ -329,8 +328,9 @@ def table_2(
         notes=(
             RULE,
             "Test accuracy, test loss (for the logistic loss in excess of its smallest value), trace and its ratio to the lower bound "
-            "that no interpolating network goes below: smallest / lower quartile / median / upper quartile / largest over seeds (of fewer than "
-            "five, each). –: not yet run, or no bound is known. Figure 2b: the networks of 2a after the phase at whose end they are judged.",
+            "that no interpolating network goes below: smallest / lower quartile / median / upper quartile / largest over seeds (of "
+            "fewer than five, each). –: not yet run, or no bound is known. Figure 2b: the networks of 2a after the phase at whose end "
+            "they are judged.",
             "Baseline: weight decay as printed. Logistic loss: label smoothing 0.2, read such that outputs get the labels' sign "
             "(theory/losses.py). Figure 6b: W1 and b1 are scaled together to norm 10 after each step. Test error on the uniform ball is "
             "squared, as its labels are real numbers. Neither the initialization nor Sim-LN's epsilon is printed; see table-1.",
