@@ -329,8 +329,9 @@ def table_2(
         notes=(
             RULE,
             "Test accuracy, test loss (for the logistic loss in excess of its smallest value), trace and its ratio to the lower bound "
-            "that no interpolating network goes below: smallest / lower quartile / median / upper quartile / largest over seeds (of fewer than "
-            "five, each). –: not yet run, or no bound is known. Figure 2b: the networks of 2a after the phase at whose end they are judged.",
+            "that no interpolating network goes below: smallest / lower quartile / median / upper quartile / largest over seeds (of "
+            "fewer than five, each). –: not yet run, or no bound is known. Figure 2b: the networks of 2a after the phase at whose end "
+            "they are judged.",
             "Baseline: weight decay as printed. Logistic loss: label smoothing 0.2, read such that outputs get the labels' sign "
             "(theory/losses.py). Figure 6b: W1 and b1 are scaled together to norm 10 after each step. Test error on the uniform ball is "
             "squared, as its labels are real numbers. Neither the initialization nor Sim-LN's epsilon is printed; see table-1.",
