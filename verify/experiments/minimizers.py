@@ -348,7 +348,8 @@ def _figure(found: Sequence[Group], scale: str) -> Figure:
                 for name, marker in MARKERS.items():
                     ends = [end for end in group.ends if end.kind.name == name]
                     at = [e.ratio for e in ends], [e.accuracy for e in ends]
-                    axes.scatter(*at, s=26, marker=marker, color=group.method.colour, alpha=0.75)
+                    inside = [group.method.colour if e.loss <= FITS else "white" for e in ends]
+                    axes.scatter(*at, s=26, marker=marker, edgecolors=group.method.colour, facecolors=inside, alpha=0.75)
             axes.set(title=LABELS[architecture], xscale="log", xlabel="trace / flattest known", ylim=(0.45, 1.03))
             low, high = axes.get_xlim()
             ticks = [tick for tick in (0.5, 1, 2, 5, 10, 20, 50, 100) if low <= tick <= high]
@@ -361,7 +362,7 @@ def _figure(found: Sequence[Group], scale: str) -> Figure:
         canvas.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
     notes = (
         "A point a run: how flat its network is, and how well it generalizes. Dashed: the flattest trace known. Markers: the kind of "
-        "network, see minimizers/table-1.",
+        f"network, see minimizers/table-1; hollow: it does not fit (training loss above {FITS:g}), and may be flatter than any that does.",
         *(("Scale smoke: its numbers mean nothing.",) if scale == "smoke" else ()),
     )
     title = "Who reaches the flattest networks, and which"
