@@ -1,9 +1,11 @@
 # make reproduce: install what is missing, run the experiments, write paper_results/. make test: install, lint, types, tests.
+# make reproduce-real-data: fetch the data sets (cached in ~/.cache/flatproof), then the experiments on them, into paper_results/.
+# make gpu-check: compare and time the GPU kernels with .venv's Python, or $(PYTHON) where there is no .venv; installs nothing.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: install reproduce test lint bench lock clean
+.PHONY: install reproduce reproduce-real-data test lint bench gpu-check lock clean
 
 install: $(INSTALLED)
 
@@ -17,6 +19,10 @@ $(INSTALLED): requirements.lock pyproject.toml
 reproduce: install
 	$(BIN)/flatproof reproduce
 
+reproduce-real-data: install
+	$(BIN)/flatproof data fetch mnist cifar10 fashion-mnist imagenet-sample
+	$(BIN)/flatproof reproduce keskar2017 kaur2023 imagenet
+
 test: install lint
 	$(BIN)/pytest -n 2
 
@@ -27,6 +33,9 @@ lint: install
 
 bench: install
 	$(BIN)/pytest tests/benchmarks --benchmark-only -p no:xdist --benchmark-columns=median,min,max,rounds
+
+gpu-check:
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m verify.cli bench gpu
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

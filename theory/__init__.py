@@ -17,17 +17,20 @@ from theory.constructions import generalizing_network, memorizing_network
 from theory.decision import Decision, decide
 from theory.feasibility import Infeasible
 from theory.flattest import Flattest, flattest
+from theory.losses import MSE, Loss
 from theory.parity import generalizing_infimum
 from theory.patterns import TooManyPatterns
 from theory.relaxation import relaxed_bound
 
 __all__ = [
     "ARCHITECTURES",
+    "MSE",
     "Bracket",
     "Decision",
     "DeepNetwork",
     "Flattest",
     "Infeasible",
+    "Loss",
     "Network",
     "TooManyPatterns",
     "bracket",

@@ -1,12 +1,15 @@
-"""Owns the four two-layer networks of wen2023 and the depth-D bias network: forward, gradients, Hessian trace, bounds.
+"""Owns the networks of wen2023: forward, gradients, Hessian trace, bounds.
 
 Notation, for inputs x_i (rows of X), x' = (x, 1) when the network has a bias and x' = x when it has none:
-    z_ij = w_j . x'_i,   h = relu(z),   A = 1[z > 0],   a = w2,   L = (1/n) sum_i (f(x_i) - y_i)^2.
+    z_ij = w_j . x'_i,   h = relu(z),   A = 1[z > 0],   a = w2,   L = (1/n) sum_i l(f(x_i), y_i), l as in `theory.losses`.
 
     no-bias   f = sum_j a_j h_j
     bias      f = sum_j a_j h_j
     sim-bn    f = sum_j a_j gamma_j h_j / s_j,   s_j = sqrt((1/n) sum_k h_kj^2) over the training set, differentiated through
     sim-ln    f = sum_j a_j h_j / max(||h||_2, epsilon)
+
+"no-bias" and "bias" also with h = softplus(z) = log(1 + e^z); "bias" also with three layers, f = sum_k a_k relu(sum_j v_kj h_j),
+the special case D = 3 of `DeepNetwork`.
 
 Conventions at points where the paper is silent: relu'(0) = 0, as torch has it; a Sim-BN neuron that is inactive on the whole
 training set (s_j = 0) outputs 0 and has gradient 0.
@@ -18,23 +21,28 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from theory.losses import MSE, Loss, sigmoid
+
 Array = NDArray[np.floating]
 Architecture = Literal["no-bias", "bias", "sim-bn", "sim-ln"]
 ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
-PARAMETERS = ("w1", "b1", "gamma", "w2")
+ACTIVATIONS = ("relu", "softplus")
+PARAMETERS = ("w1", "b1", "gamma", "middle", "w2")
 
 
 @dataclass(frozen=True)
 class Network:
-    """A two-layer ReLU network with m neurons on R^d.
+    """A network with m neurons on R^d, two layers (three with `middle`).
 
     Attributes:
         w1: first layer, (m, d).
-        w2: second layer, (m,).
+        w2: last layer, (m,).
         b1: first-layer bias, (m,); None for "no-bias" only.
         gamma: scale of the normalized activations, (m,); for "sim-bn" only.
         architecture: one of ARCHITECTURES.
         epsilon: the floor of the norm in Sim-LN.
+        activation: one of ACTIVATIONS.
+        middle: v, the second of three layers, (m, m); None for two layers.
     """
 
     w1: Array
@@ -43,9 +51,11 @@ class Network:
     gamma: Array | None = None
     architecture: Architecture = "no-bias"
     epsilon: float = 1e-3
+    activation: str = "relu"
+    middle: Array | None = None
 
     def __post_init__(self) -> None:
-        check_architecture(self.architecture)
+        check_kind(self.architecture, self.activation, self.depth)
         for name in PARAMETERS:
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, _real(name, getattr(self, name)))
@@ -60,6 +70,8 @@ class Network:
                 raise ValueError(f"{name} must {'' if wanted else 'not '}be given for {self.architecture!r}")
             if value is not None and value.shape != (self.width,):
                 raise ValueError(f"{name} must have shape ({self.width},), got {value.shape}")
+        if self.middle is not None and self.middle.shape != (self.width, self.width):
+            raise ValueError(f"middle must have shape ({self.width}, {self.width}), got {self.middle.shape}")
         if self.architecture == "sim-ln":
             check_epsilon(self.epsilon)
 
@@ -67,6 +79,11 @@ class Network:
     def width(self) -> int:
         """The number m of neurons."""
         return self.w1.shape[0]
+
+    @property
+    def depth(self) -> int:
+        """The number of layers, 2 or 3."""
+        return 2 if self.middle is None else 3
 
     @property
     def weights(self) -> Array:
@@ -85,6 +102,20 @@ def check_architecture(architecture: str) -> Architecture:
         if architecture == known:
             return known
     raise ValueError(f"architecture must be one of {', '.join(ARCHITECTURES)}, got {architecture!r}")
+
+
+def check_kind(architecture: str, activation: str, depth: int) -> Architecture:
+    """The architecture itself; ValueError for a combination that is not among the networks of this module."""
+    kind = check_architecture(architecture)
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}")
+    if depth not in (2, 3):
+        raise ValueError(f"depth must be 2 or 3, got {depth!r}")
+    if activation == "softplus" and (kind not in ("no-bias", "bias") or depth != 2):
+        raise ValueError(f"activation 'softplus' is for 'no-bias' and 'bias' with two layers, got {kind!r} with {depth}")
+    if depth == 3 and kind != "bias":
+        raise ValueError(f"depth 3 is for 'bias', got {kind!r}")
+    return kind
 
 
 def check_epsilon(epsilon: float) -> float:
@@ -133,8 +164,9 @@ def with_ones(architecture: Architecture, x: Array) -> Array:
 
 
 def hidden(network: Network, x: Array) -> Array:
-    """relu of the pre-activations, (n, m)."""
-    return np.maximum(with_ones(network.architecture, x) @ network.weights.T, 0)
+    """The activations of the first layer, (n, m)."""
+    z = with_ones(network.architecture, x) @ network.weights.T
+    return np.maximum(z, 0) if network.activation == "relu" else np.logaddexp(0, z)
 
 
 def normalizer(network: Network, train_x: Array) -> Array:
@@ -150,6 +182,8 @@ def _reciprocal(s: Array) -> Array:
 def forward(network: Network, x: ArrayLike, train_x: ArrayLike | None = None) -> Array:
     """f(x) in float64, (n,). Sim-BN normalizes with the statistics of `train_x`, which defaults to x itself."""
     points, network = check_points(x, d=network.w1.shape[1])[0], network.astype("float64")
+    if network.middle is not None:
+        return deep(network).forward(points)
     h = hidden(network, points)
     if network.gamma is not None:
         base = points if train_x is None else check_points(train_x, d=network.w1.shape[1])[0]
@@ -160,10 +194,10 @@ def forward(network: Network, x: ArrayLike, train_x: ArrayLike | None = None) ->
     return f
 
 
-def loss(network: Network, x: ArrayLike, y: ArrayLike) -> float:
-    """Mean squared error (1/n) sum_i (f(x_i) - y_i)^2 on a training set."""
+def loss(network: Network, x: ArrayLike, y: ArrayLike, objective: Loss = MSE) -> float:
+    """(1/n) sum_i l(f(x_i), y_i) on a training set."""
     points, labels = check_points(x, y)
-    return float(np.mean((forward(network, points) - labels) ** 2))
+    return float(np.mean(objective.value(forward(network, points), labels)))
 
 
 def squared_gradient_norms(network: Network, x: ArrayLike) -> Array:
@@ -174,26 +208,34 @@ def squared_gradient_norms(network: Network, x: ArrayLike) -> Array:
     return _gradients_and_laplacians(network, check_points(x, d=network.w1.shape[1])[0])[0]
 
 
-def trace_of_hessian(network: Network, x: ArrayLike, y: ArrayLike | None = None) -> float:
-    """Trace of the Hessian of the mean squared error, in all parameters.
+def trace_of_hessian(network: Network, x: ArrayLike, y: ArrayLike | None = None, objective: Loss = MSE) -> float:
+    """Trace of the Hessian of the training loss, in all parameters.
 
-    Without y the network is taken to interpolate x: (2/n) sum_i ||grad f(x_i)||^2 (wen2023/lemma-4.1). With y the residual term
-    is included, (2/n) sum_i (||grad f(x_i)||^2 + (f(x_i) - y_i) Laplacian f(x_i)), exact wherever L is twice
-    differentiable. The Laplacian vanishes for "no-bias" and "bias", which are linear in each single parameter.
+    With y: (1/n) sum_i (l''(f_i) ||grad f(x_i)||^2 + l'(f_i, y_i) Laplacian f(x_i)), exact wherever L is twice differentiable.
+    Without y the network is taken to fit x perfectly, where l' = 0 and l'' is 2, or p (1 - p) for the logistic loss
+    (wen2023/lemma-4.1, lemma-A.13 as corrected in the ledger). The Laplacian vanishes for ReLU networks without normalization,
+    which are linear in each single parameter.
 
     Args: x (n, d); y (n,) or None. Errors: ValueError for NaN or wrong shapes.
     """
     points, labels = check_points(x, y, d=network.w1.shape[1])
     norms, laplacians = _gradients_and_laplacians(network, points)
-    residuals = np.zeros(len(points)) if y is None else forward(network, points) - labels
-    return float(2 * np.mean(norms + residuals * laplacians))
+    if y is None:
+        return float(objective.curvature_at_targets * np.mean(norms))
+    f = forward(network, points)
+    return float(np.mean(objective.curvature(f) * norms + objective.slope(f, labels) * laplacians))
 
 
 def _gradients_and_laplacians(network: Network, x: Array) -> tuple[Array, Array]:
     """Per training input: squared norm of the gradient of f and Laplacian of f, both over all parameters, (n,) each."""
     inputs, network = with_ones(network.architecture, x), network.astype("float64")
+    if network.middle is not None:
+        return deep(network).squared_gradient_norms(x), np.zeros(len(x))
     h, a = hidden(network, x), network.w2
     on, length = h > 0, np.sum(inputs**2, axis=1)
+    if network.activation == "softplus":
+        slope = sigmoid(inputs @ network.weights.T)  # s'(z); s'' = s' (1 - s')
+        return length * (slope**2 @ a**2) + np.sum(h**2, axis=1), length * ((slope * (1 - slope)) @ a)
     if network.gamma is not None:
         return _sim_bn(inputs, h, a, network.gamma)
     if network.architecture != "sim-ln":
@@ -229,25 +271,48 @@ def _sim_bn(inputs: Array, h: Array, a: Array, gamma: Array) -> tuple[Array, Arr
     return norms, laplacians
 
 
-def trace_lower_bound(architecture: str, x: ArrayLike, y: ArrayLike, epsilon: float = 1e-3) -> float:
-    """A number that the trace of no interpolating network of the architecture goes below.
+def trace_lower_bound(
+    architecture: str,
+    x: ArrayLike,
+    y: ArrayLike,
+    epsilon: float = 1e-3,
+    objective: Loss = MSE,
+    activation: str = "relu",
+    depth: int = 2,
+) -> float:
+    """A number that the trace of no interpolating network of the architecture goes below; NaN where none is known (softplus).
+
+    For the mean squared error
 
     no-bias, bias  (4/n) sum_i ||x'_i|| |y_i|                              (wen2023/equation-3 with lemma-4.1)
+    three layers   (6/n) sum_i |y_i|^(4/3) ||x'_i||^(2/3)                  (wen2023/theorem-4.1)
     sim-ln         (2/n) sum_i min(1, (2/epsilon) ||x'_i|| |y_i|)          (wen2023/lemma-A.12)
     sim-bn         4 (p + q),  p^2 = mean relu(y)^2,  q^2 = mean relu(-y)^2
 
     The Sim-BN bound: the trace is at least 2 (||a||^2 + ||gamma||^2) >= 4 ||a * gamma||_1. The normalized activations
     u_j >= 0 have mean square 1, so v = relu(y)/p - relu(-y)/q has |mean_i(v_i u_ij)| <= 1 for every neuron, and interpolation
     gives p + q = mean(v y) = sum_j a_j gamma_j mean_i(v_i u_ij) <= ||a * gamma||_1.
+
+    For the logistic loss the same at its targets in place of y, times p (1 - p)/2 (wen2023/theorem-A.2 and lemma-A.13, corrected).
     """
     points, labels = check_points(x, y)
-    kind = check_architecture(architecture)
-    reach = np.linalg.norm(with_ones(kind, points), axis=1) * np.abs(labels)
+    kind = check_kind(architecture, activation, depth)
+    if activation == "softplus":
+        return float("nan")
+    labels, factor = objective.targets(labels), objective.curvature_at_targets
+    length = np.linalg.norm(with_ones(kind, points), axis=1)
     if kind == "sim-bn":
-        return float(4 * sum(np.sqrt(np.mean(np.maximum(sign * labels, 0) ** 2)) for sign in (1, -1)))
+        return float(2 * factor * sum(np.sqrt(np.mean(np.maximum(sign * labels, 0) ** 2)) for sign in (1, -1)))
     if kind == "sim-ln":
-        return float(2 * np.mean(np.minimum(1, 2 * reach / check_epsilon(epsilon))))
-    return float(4 * np.mean(reach))
+        return float(factor * np.mean(np.minimum(1, 2 * length * np.abs(labels) / check_epsilon(epsilon))))
+    return float(factor * np.mean(_least_squared_gradient(depth, length, labels)))
+
+
+def _least_squared_gradient(depth: int, length: Array, f: Array) -> Array:
+    """D |f|^(2(D-1)/D) ||x'||^(2/D): with D layers ||grad f(x)||^2 is no smaller (wen2023/theorem-4.1)."""
+    if depth == 2:
+        return 2 * length * np.abs(f)
+    return depth * np.abs(f) ** (2 * (depth - 1) / depth) * length ** (2 / depth)
 
 
 @dataclass(frozen=True)
@@ -283,9 +348,8 @@ class DeepNetwork:
     def trace_lower_bound(self, x: ArrayLike, y: ArrayLike) -> float:
         """(2/n) sum_i D |y_i|^(2(D-1)/D) ||x'_i||^(2/D), which no interpolating network goes below (wen2023/theorem-4.1)."""
         points, labels = check_points(x, y)
-        depth = len(self.layers)
         length = np.linalg.norm(with_ones("bias", points), axis=1)
-        return float(2 * np.mean(depth * np.abs(labels) ** (2 * (depth - 1) / depth) * length ** (2 / depth)))
+        return float(2 * np.mean(_least_squared_gradient(len(self.layers), length, labels)))
 
     def _activations(self, x: Array) -> list[Array]:
         """x' and the activations of every layer; the last is f, (n, 1)."""
@@ -295,3 +359,11 @@ class DeepNetwork:
             z = out[-1] @ weights.T
             out.append(z if level == len(self.layers) - 1 else np.maximum(z, 0))
         return out
+
+
+def deep(network: Network) -> DeepNetwork:
+    """A network with a bias as one of any depth."""
+    if network.b1 is None or network.architecture != "bias":
+        raise ValueError(f"network must be of the architecture 'bias', got {network.architecture!r}")
+    middle = () if network.middle is None else (network.middle,)
+    return DeepNetwork((network.w1, *middle, network.w2[None]), network.b1)

@@ -227,9 +227,9 @@ class _Search:
     def _network(self, chosen: NDArray[np.integer]) -> Network:
         """The flattest network over some patterns, at full accuracy."""
         program = Program(self.kind, self.coordinates, self.labels, self.signs[chosen])
-        _, _, binding, in_use = program.solve()
-        choices = (self._onto_kinks(binding), binding, in_use, in_use + binding)
-        return network_of(self.kind, self.coordinates, self.labels, choices, self._rays(), self.flats)
+        _, bound, binding, in_use, of_any_length = program.solve()
+        choices = (self._onto_kinks(binding), binding, in_use, in_use + binding, of_any_length)
+        return network_of(self.kind, self.coordinates, self.labels, choices, self._rays(), self.flats, bound)
 
     def _onto_kinks(self, columns: Columns) -> Columns:
         """The same neurons, exactly on the kinks that they are on but for rounding in directions that their samples hardly see."""

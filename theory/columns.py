@@ -36,6 +36,7 @@ class Coordinates:
         size = np.abs(moved).max(axis=0)
         size[size == 0] = 1
         u, s, vt = np.linalg.svd(moved / size, full_matrices=False)
+        u[~moved.any(axis=1)] = 0  # rounding must not give the origin a direction: it would become a constraint
         rank = max(1, int(np.sum(s > 1e-12 * s[0])))
         return cls(points, (change / size) @ (vt[:rank].T / np.where(s > 0, s, 1)[:rank]), np.ascontiguousarray(u[:, :rank]))
 

@@ -171,10 +171,12 @@ def flattest(
             flats,
             coordinates,
         )
-    dual, bound, binding, in_use = program.solve()
-    network = network_of(kind, coordinates, labels, (in_use, binding, in_use + binding), rays, flats)
-    if vertex(binding.outputs(coordinates.u), binding.prices, labels / np.abs(labels).max()) is None:
-        binding = binding + in_use
+    dual, bound, binding, in_use, of_any_length = program.solve()
+    choices = (in_use, binding, in_use + binding, of_any_length)
+    network = network_of(kind, coordinates, labels, choices, rays, flats, bound)
+    for more in (in_use, of_any_length):
+        if vertex(binding.outputs(coordinates.u), binding.prices, labels / np.abs(labels).max()) is None:
+            binding = binding + more
     trace = trace_of_hessian(network, points)
     if bound > (1 - ROUNDING) * trace:
         dual, bound = dual * ((1 - ROUNDING) * trace / bound), (1 - ROUNDING) * trace

@@ -22,6 +22,7 @@ ROUNDS = 200
 NEWTON = 3
 TIGHT = 1e-6  # a pattern is binding when the dual point uses its price up to this relative amount
 USED = 1e-6  # a neuron of the interior-point solution is in use if it is this long, relative to the longest
+SHORTEST = 1e-14  # shorter ones have no direction
 BOX = 1e2  # first price of slack, in units where points and labels are at most 1
 
 
@@ -52,8 +53,8 @@ class Program:
         ]
         return np.array(lengths) / self.prices
 
-    def solve(self) -> tuple[Array, float, Columns, Columns]:
-        """The dual point (n,), the lower bound on the trace, the binding neurons and those in use, in the data's units."""
+    def solve(self) -> tuple[Array, float, Columns, Columns, Columns]:
+        """The dual point (n,), the lower bound on the trace, neurons: binding, in use, of any length; in the data's units."""
         dual, best, box = self.start, (-np.inf, self.start), BOX
         active = np.zeros((2, len(self.signs)), bool)
         solution: Master | None = None
@@ -83,7 +84,8 @@ class Program:
                 if excess < 1 + 1e-11:
                     break
         bound, dual = best
-        return dual * self.size, bound * self.size * self.top, self._binding(dual), self._in_use(active, solution)
+        in_use, of_any_length = (self._in_use(active, solution, least) for least in (USED, SHORTEST))
+        return dual * self.size, bound * self.size * self.top, self._binding(dual), in_use, of_any_length
 
     def _master(self, active: NDArray[np.bool_], box: float) -> Master:
         side, pattern = np.nonzero(active)
@@ -123,16 +125,21 @@ class Program:
             image = sides[k] * (_projection(self.u, on, tight) @ dual)
             active = on[:, None] * self.u
             v[k] += np.linalg.lstsq(active, image - active @ v[k], rcond=1e-9)[0]
-            v[k] /= np.linalg.norm(image)
+            v[k] = _seen(self.u, signs[k], v[k] / np.linalg.norm(image))
         return Columns(signs, sides, v, self.prices[pattern] * self.size)
 
-    def _in_use(self, active: NDArray[np.bool_], solution: Master) -> Columns:
-        """The neurons of the program's own solution: nearly the same, needed where the dual point is not unique to rounding."""
+    def _in_use(self, active: NDArray[np.bool_], solution: Master, least: float) -> Columns:
+        """The neurons of the program's own solution: nearly the same, needed where the dual point is not unique to rounding.
+
+        Long neurons that nearly cancel are corrected by ones as short as what the solver leaves of unused ones: a small `least`
+        keeps these.
+        """
         side, pattern = np.nonzero(active)
-        used = solution.lengths > USED * solution.lengths.max()
-        pattern, v = pattern[used], solution.v[used]
-        length = np.linalg.norm((self.signs[pattern] > 0) * (v @ self.u.T), axis=1)
-        return Columns(self.signs[pattern], 1.0 - 2 * side[used], v / length[:, None], self.prices[pattern] * self.size)
+        length = np.linalg.norm((self.signs[pattern] > 0) * (solution.v @ self.u.T), axis=1)
+        used = length > least * length.max()
+        pattern, signs, v = pattern[used], self.signs[pattern[used]], solution.v[used] / length[used, None]
+        v = np.array([_seen(self.u, on, one) for on, one in zip(signs, v, strict=True)])
+        return Columns(signs, 1.0 - 2 * side[used], v, self.prices[pattern] * self.size)
 
     def rays(self, v: Array) -> Columns:
         """Given neurons v (M, r), one a pattern, as columns of length 1 and either sign."""
@@ -140,6 +147,17 @@ class Program:
         both = np.concatenate([np.ones(len(v)), -np.ones(len(v))])
         unit, price = v / length[:, None], self.prices * self.size
         return Columns(np.vstack([self.signs] * 2), both, np.vstack([unit] * 2), np.concatenate([price] * 2))
+
+
+def _seen(u: Array, signs: Signs, v: Array) -> Array:
+    """v with no more of the directions that its active points do not see than keeps the others inactive: solvers leave any amount."""
+    _, s, vt = np.linalg.svd((signs > 0)[:, None] * u)
+    rest = vt[: int(np.sum(s > 1e-9))]
+    rest = rest.T @ (rest @ v)
+    off = u[signs <= 0]
+    needed, given = off @ rest, off @ (rest - v)
+    share = np.max(needed[given > 0] / given[given > 0], initial=0.0)
+    return rest + min(1.0, 2 * share) * (v - rest)
 
 
 def _projection(u: Array, on: NDArray[np.bool_], tight: NDArray[np.bool_]) -> Array:

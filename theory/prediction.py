@@ -54,7 +54,7 @@ class Predictions:
         live = coordinates.u.any(axis=1)
         self.off = [coordinates.u[(signs <= 0) & live] for signs in binding.signs]
         self.off = [off / np.linalg.norm(off, axis=1, keepdims=True) for off in self.off]
-        self.v = [_on_kinks(v, off, free) for v, off, free in zip(binding.v, self.off, self.free, strict=True)]
+        self.v = [_inactive(v, off, free) for v, off, free in zip(binding.v, self.off, self.free, strict=True)]
 
     def range(self, x_new: ArrayLike) -> tuple[Array, Array]:
         """Smallest and largest prediction at each new point, (k,) each, infinite where train-inactive neurons are free.
@@ -82,8 +82,10 @@ class Predictions:
     def extreme(self, x: Array, end: Literal[-1, 1]) -> Extreme:
         """The largest (end = 1) or smallest (end = -1) prediction at one point x, (d,), in the cone of the training points."""
         x = (with_ones(self.architecture, x[None]) @ self.coordinates.basis)[0]
-        pieces = [piece for k in range(len(self.free)) for piece in self._pieces(k, x)]
+        size = float(np.linalg.norm(x)) or 1.0  # the linear programs' tolerances are absolute
+        pieces = [piece for k in range(len(self.free)) for piece in self._pieces(k, x / size)]
         value, solution = _maximize(pieces, [end * piece.value for piece in pieces], self.outputs, self.y)
+        value *= size
         used = [(piece, z) for piece, z in zip(pieces, solution, strict=True) if z[0] > 1e-11]
         neurons = self.binding.take(np.array([piece.neuron for piece, _ in used], int))
         v = np.array([piece.span @ z / z[0] for piece, z in used]).reshape(neurons.v.shape)
@@ -93,11 +95,11 @@ class Predictions:
     def _pieces(self, k: int, x: Array) -> Iterator["_Piece"]:
         """Binding neuron k, split by its sign at the point x (r,): neurons alpha v_k + N z inactive on the rest of the samples."""
         side, span = self.binding.sides[k], np.hstack([self.v[k][:, None], self.free[k]])
-        at = x @ span
+        at = _rounded(x @ span)
         if span.shape[1] == 1:
             yield _Piece(k, span, side * np.maximum(at, 0), np.zeros((0, 1)))
             return
-        off = self.off[k] @ span
+        off = _rounded(self.off[k] @ span)
         off[:, 0] = np.minimum(off[:, 0], 0)  # on the wrong side of a kink by rounding v would be ruled out
         yield _Piece(k, span, side * at, np.vstack([off, -at]))
         yield _Piece(k, span, np.zeros_like(at), np.vstack([off, at]))
@@ -120,7 +122,7 @@ def _maximize(pieces: Sequence[_Piece], values: Sequence[Array], outputs: Array,
     sizes = [len(value) for value in values]
     starts = np.cumsum([0, *sizes])[:-1]
     equal = np.zeros((len(y), sum(sizes)))
-    equal[:, starts] = outputs[:, [piece.neuron for piece in pieces]]
+    equal[:, starts] = _rounded(outputs[:, [piece.neuron for piece in pieces]])
     upper = block_diag(*[piece.rows for piece in pieces])
     bounds = [(0 if first else None, None) for size in sizes for first in [True] + [False] * (size - 1)]
     cost = -np.concatenate(values)
@@ -139,13 +141,29 @@ def _maximize(pieces: Sequence[_Piece], values: Sequence[Array], outputs: Array,
     raise ArithmeticError(f"the linear program of a prediction was not solved: {found.message}")
 
 
-def _on_kinks(v: Array, off: Array, free: Array) -> Array:
-    """v moved along free directions onto the kinks of inactive points that it is on up to the solver's accuracy."""
+def _rounded(products: Array) -> Array:
+    """Products of unit vectors with what rounding left of 0 removed: linear programs would divide by it."""
+    return np.where(np.abs(products) < 1e-11, 0.0, products)
+
+
+def _inactive(v: Array, off: Array, free: Array) -> Array:
+    """v moved along free directions, as little as does it, until it is inactive where it should be: solvers leave it slightly not.
+
+    It also goes onto the kinks of inactive points that it is on up to the solver's accuracy. Args: off, rows of length 1; free
+    (r, k), orthonormal. Least distance programming (Lawson & Hanson 1974, chapter 23).
+    """
     z = off @ v
-    tight = off[np.abs(z) < NEAR * np.abs(z).max(initial=0.0)]
-    if not len(tight) or not free.shape[1]:
+    moved = np.linalg.norm(off @ free, axis=1) > NEAR  # rounding is no way to the kinks that free directions run along
+    tight = off[moved & (np.abs(z) < NEAR * np.abs(z).max(initial=0.0))]
+    if len(tight):
+        v = v - free @ np.linalg.lstsq(tight @ free, tight @ v, rcond=NEAR)[0]
+    rows, excess = _rounded(off @ free), _rounded(off @ v)
+    if not (excess[moved] > 0).any():
         return v
-    return v - free @ np.linalg.lstsq(tight @ free, tight @ v, rcond=NEAR)[0]
+    program = np.vstack([-rows[moved].T, excess[moved]])  # the shortest w with rows @ w <= -excess
+    goal = np.append(np.zeros(free.shape[1]), 1.0)
+    rest = program @ nnls(program, goal)[0] - goal
+    return v - free @ rest[:-1] / rest[-1] if rest[-1] < -NEAR else v
 
 
 def _null_space(rows: Array) -> Array:

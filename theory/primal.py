@@ -16,6 +16,7 @@ from theory.architectures import Architecture, Network, forward, trace_of_hessia
 from theory.columns import Array, Columns, Coordinates, NotRealized, Signs
 
 EXACTLY: Any = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}  # of HiGHS: the least it takes
+GOOD = 1e-7  # a relative gap at which no better network is looked for
 STEPS = (1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5)
 SIM_BN_SCALE = 1e6  # s_j in a Sim-BN network, in sizes of the inputs: the trace exceeds its infimum by the inverse square
 
@@ -24,11 +25,12 @@ def vertex(outputs: Array, prices: Array, y: Array, tolerance: float = 0.0) -> A
     """The cheapest alpha >= 0 with |outputs @ alpha - y| <= tolerance, a basic solution, (K,); None if there is none."""
     if not len(prices):
         return None
+    cost = prices / prices.max()  # HiGHS' tolerances are absolute, and it has been seen to corrupt memory on costs of 1e6
     if tolerance == 0:
-        found = linprog(prices, A_eq=outputs, b_eq=y, method="highs-ds", options=EXACTLY)
+        found = linprog(cost, A_eq=outputs, b_eq=y, method="highs-ds", options=EXACTLY)
     else:
         rows, bounds = np.vstack([outputs, -outputs]), np.concatenate([y + tolerance, tolerance - y])
-        found = linprog(prices, A_ub=rows, b_ub=bounds, method="highs-ds", options=EXACTLY)
+        found = linprog(cost, A_ub=rows, b_ub=bounds, method="highs-ds", options=EXACTLY)
     return found.x if found.status == 0 else None
 
 
@@ -38,16 +40,22 @@ def network_of(
     y: Array,
     choices: Sequence[Columns],
     rays: Columns,
-    flats: Mapping[bytes, Array] | None = None,
+    flats: Mapping[bytes, Array],
+    bound: float,
 ) -> Network:
     """An interpolating network at a vertex of the polyhedron of given neurons, the cheapest of the choices that can be realized.
 
     Args: choices: columns in the closure of their cells. rays: columns strictly inside their cells, one for every pattern and sign.
     flats: for signs of faces that are no cells, a whole-number basis (p, k) of their flat: neurons stay on it, exactly.
+    bound: no choice is tried after a network whose trace is at most this, up to GOOD.
     Errors: NotRealized.
     """
-    u, top, flats = coordinates.u, float(np.abs(y).max()), flats or {}
+    u, top = coordinates.u, float(np.abs(y).max())
     found: list[Network] = []
+
+    def trace(network: Network) -> float:
+        return trace_of_hessian(network, coordinates.points[:, : network.w1.shape[1]])
+
     failed = NotRealized("the cone program was not solved well enough to interpolate: points are too nearly dependent")
     for neurons in choices:
         for tolerance in (0.0, 1e-8, 1e-6):
@@ -62,13 +70,11 @@ def network_of(
         except NotRealized as error:
             failed = error
         else:
-            if trace_of_hessian(found[-1], coordinates.points[:, : found[-1].w1.shape[1]]) <= (neurons.prices @ alpha) * top * (
-                1 + 1e-8
-            ):
+            if trace(found[-1]) <= bound * (1 + GOOD):
                 break
     if not found:
         raise failed
-    return min(found, key=lambda network: trace_of_hessian(network, coordinates.points[:, : network.w1.shape[1]]))
+    return min(found, key=trace)
 
 
 def realize(
@@ -104,7 +110,9 @@ def realize(
             network = _network(architecture, coordinates, y, columns, weights * top, flats)
             x = coordinates.points[:, : network.w1.shape[1]]
             active = coordinates.points @ network.weights.T > 0
-            if ((columns.signs > 0) == active.T).all() and np.abs(forward(network, x) - y).max() <= 1e-9 * top:
+            terms = np.abs(coordinates.points) @ np.abs(network.weights).T @ np.abs(network.w2)  # rounding of the output, in eps
+            allowed = max(1e-9 * top, min(1e-8 * top, np.finfo(float).eps * float(terms.max())))
+            if ((columns.signs > 0) == active.T).all() and np.abs(forward(network, x) - y).max() <= allowed:
                 return network
     raise NotRealized(
         "double precision cannot hold the flattest network on its kinks: expected points in few decimals, best whole numbers"

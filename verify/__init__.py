@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from verify import curvature, fused
+    from verify.many import train_many
     from verify.runs import DataSpec, Phase, Run
     from verify.store import Store
     from verify.sweep import sweep
     from verify.training import Result, train
 
-__all__ = ["DataSpec", "Phase", "Result", "Run", "Store", "curvature", "fused", "sweep", "train"]
+__all__ = ["DataSpec", "Phase", "Result", "Run", "Store", "curvature", "fused", "sweep", "train", "train_many"]
 
 _HOME = {
     "DataSpec": "verify.runs",
@@ -17,6 +18,7 @@ _HOME = {
     "Run": "verify.runs",
     "Result": "verify.training",
     "train": "verify.training",
+    "train_many": "verify.many",
     "Store": "verify.store",
     "sweep": "verify.sweep",
 }

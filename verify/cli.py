@@ -51,7 +51,10 @@ def refusing_bad_input() -> Iterator[None]:
         raise UserError(str(error)) from error
 
 
-Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of papers, tables or figures; all if none.")]
+Ids = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[ID]...", help="Ids of papers, tables or figures; all but those on real data if none."),
+]
 Only = Annotated[list[str] | None, typer.Option("--only", metavar="ID", help="The same as naming the ids.")]
 Scale = Annotated[str, typer.Option(help="smoke (seconds), quick (minutes) or paper (the paper's own settings throughout).")]
 Seeds = Annotated[int | None, typer.Option(help="Seeds 1 to N for every row; default: 2, 5, 20 by scale.", show_default=False)]
@@ -166,6 +169,8 @@ def _reproduce(
                 exported = export(jobs, db, board)
                 console.print(f"{exported} training curves written below {board}", highlight=False, soft_wrap=True)
     _show(artifacts)
+    if absent := sorted({name for names in chosen.values() for name in names} - {artifact.id for artifact in artifacts}):
+        console.print(f"\nnot yet run: {', '.join(absent)}", highlight=False, soft_wrap=True)
     console.print(f"\n{len(files)} files written; see {files[-1]}", highlight=False, soft_wrap=True)
 
 
@@ -233,6 +238,17 @@ def train(
     batch_size: Annotated[int, typer.Option(help="Samples a step.")] = 1,
     weight_decay: Annotated[float, typer.Option(help="Adds this multiple of the parameters to the gradient.")] = 0.0,
     label_noise: Annotated[float, typer.Option(help="Standard deviation of fresh noise on each label.")] = 0.0,
+    first_layer_norm: Annotated[
+        float | None,
+        typer.Option(help="Norm of the first layer, weights and biases together, kept after each step.", show_default=False),
+    ] = None,
+    trace_penalty: Annotated[float, typer.Option(help="Adds this multiple of the trace at interpolation to the loss.")] = 0.0,
+    smoothing: Annotated[
+        float | None,
+        typer.Option(help="Logistic loss with this label smoothing in place of the mean squared error.", show_default=False),
+    ] = None,
+    activation: Annotated[str, typer.Option(help="relu or softplus.")] = "relu",
+    depth: Annotated[int, typer.Option(help="Layers, 2 or 3.")] = 2,
     width: Annotated[int, typer.Option(help="Neurons.")] = 500,
     seed: Annotated[int, typer.Option(help="Of the data, the initialization, the order and the noise.")] = 0,
     d: Annotated[int, typer.Option("--d", help="Dimension of the parity data.")] = 30,
@@ -243,15 +259,28 @@ def train(
     dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
     as_json: Annotated[bool, typer.Option("--json", help="Print the curve and outcome as JSON.")] = False,
 ) -> None:
-    """Train one two-layer network on parity data or your own points, and print what is measured along the way."""
+    """Train one network on parity data or your own points, and print what is measured along the way."""
+    from theory.losses import MSE, Loss
     from verify.runs import DataSpec, Phase, Run
     from verify.training import CURVE
     from verify.training import train as carry_out
 
     with refusing_bad_input():
-        phase = Phase(lr, epochs, rho, batch_size, weight_decay, label_noise)
+        phase = Phase(lr, epochs, rho, batch_size, weight_decay, label_noise, first_layer_norm, trace_penalty)
         spec = DataSpec("parity", seed, {"d": d, "n": n})
-        run = Run(architecture, (phase,), spec, width=width, seed=seed, dtype=dtype, engine=engine)
+        loss = MSE if smoothing is None else Loss("logistic", smoothing)
+        run = Run(
+            architecture,
+            (phase,),
+            spec,
+            width=width,
+            seed=seed,
+            dtype=dtype,
+            engine=engine,
+            loss=loss,
+            activation=activation,
+            depth=depth,
+        )
         if data is None and test is not None:
             raise ValueError("--test needs --data; expected both or neither")
         points = spec.build() if data is None else _own_points(data, test)
@@ -264,17 +293,21 @@ def train(
     with refusing_bad_input():
         result = carry_out(run, points, show)
     if as_json:
-        outcome = {k: getattr(result, k) for k in ("status", "curve", "lower_bound", "diverged_at", "seconds")}
+        outcome = {k: getattr(result, k) for k in ("status", "curve", "lower_bound", "diverged_at", "diverged_step", "seconds")}
+        if result.lower_bound != result.lower_bound:  # NaN, which JSON has not
+            outcome["lower_bound"] = None
         settings = run.settings()
         if data is not None:
             settings["data"] = {"file": str(data), "test": test and str(test), **points.settings}
         print(json.dumps(outcome | {"settings": settings}))
         return
     if result.status == "diverged":
-        console.print(f"diverged in epoch {result.diverged_at}")
+        console.print(f"diverged in step {result.diverged_step:,} (epoch {result.diverged_at:,})")
         return
+    bound = result.lower_bound
     console.print(
-        f"trace {result.final('trace'):.6g}, lower bound {result.lower_bound:.6g}, {result.seconds:.1f} s", highlight=False
+        f"trace {result.final('trace'):.6g}, lower bound {'–' if bound != bound else f'{bound:.6g}'}, {result.seconds:.1f} s",
+        highlight=False,
     )
 
 
@@ -612,6 +645,16 @@ def bench_images(
     console.print(grid)
     said = "; ".join(f"{k}: {v}" for k, v in provenance().items())
     console.print(f"median and range of {repeats} epochs; {said}", highlight=False, soft_wrap=True)
+
+
+@bench.command("gpu")
+def bench_gpu() -> None:
+    """The GPU kernels: compare with the reference, time, print one table (make gpu-check). Without a GPU: interpreted, not timed."""
+    try:
+        from verify.fused.gpu.check import main as check
+    except ModuleNotFoundError as missing:
+        raise UserError(str(missing)) from missing
+    raise typer.Exit(check())
 
 
 def main() -> None:

@@ -92,5 +92,5 @@ def _said(done: Done) -> str:
     if result.status == "finished":
         said = f"test accuracy {result.final('test_accuracy'):.3f}, trace {result.final('trace'):.4g}"
     else:
-        said = f"diverged in epoch {result.diverged_at}"
+        said = f"diverged in step {result.diverged_step:,}"
     return f"seed {run.seed}: {said}"

@@ -87,7 +87,7 @@ def artifacts(rows: Sequence[Row], about: dict[str, str], out: Path) -> list[Art
     Every workload is measured in one run; the provenance counts workloads where runs differ. Errors: ValueError for a damaged file.
     """
     kept = {name: (some, about) for name, some in by_workload(rows).items()}
-    path = stem(out, TABLE) / ROWS
+    path = stem(out, TABLE, {}) / ROWS
     if path.exists():
         try:
             for name, entry in json.loads(path.read_text()).items():

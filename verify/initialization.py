@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from theory.architectures import Network, check_architecture
+from theory.architectures import Network, check_kind
 
 
 def initial_network(
@@ -12,6 +12,8 @@ def initial_network(
     seed: int,
     first_layer_scale: float = 1.0,
     epsilon: float = 1e-3,
+    activation: str = "relu",
+    depth: int = 2,
 ) -> Network:
     """A random network, float64: torch's default for linear layers, entries uniform in ±1/sqrt(fan-in); gamma uniform in [0, 1).
 
@@ -22,7 +24,7 @@ def initial_network(
     6a and 10b use 1/100). Drawn by numpy from SeedSequence([seed, 2]): stream 2, beside synth's 0 and 1.
     Errors: ValueError naming the argument.
     """
-    kind = check_architecture(architecture)
+    kind = check_kind(architecture, activation, depth)
     for name, value in (("d", d), ("width", width)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}")
@@ -32,6 +34,7 @@ def initial_network(
     b1 = inner * rng.uniform(-1, 1, width)
     w2 = outer * rng.uniform(-1, 1, width)
     gamma = rng.uniform(0, 1, width)
+    middle = None if depth == 2 else outer * rng.uniform(-1, 1, (width, width))
     return Network(
         w1=w1,
         w2=w2,
@@ -39,4 +42,6 @@ def initial_network(
         gamma=gamma if kind == "sim-bn" else None,
         architecture=kind,
         epsilon=epsilon,
+        activation=activation,
+        middle=middle,
     )

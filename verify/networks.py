@@ -1,4 +1,4 @@
-"""Owns the torch modules: the two-layer family of wen2023, sharing parameters and names with `theory.Network`."""
+"""Owns the torch modules: the networks of wen2023, sharing parameters and names with `theory.Network`."""
 
 import numpy as np
 import torch
@@ -6,6 +6,11 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from theory.architectures import Architecture, Network, check_architecture
+
+
+def parameter(value: np.ndarray | None, dtype: torch.dtype) -> nn.Parameter | None:
+    """A copy of an array to be trained."""
+    return None if value is None else nn.Parameter(torch.as_tensor(np.array(value), dtype=dtype))
 
 
 class TwoLayer(nn.Module):
@@ -25,23 +30,21 @@ class TwoLayer(nn.Module):
     def __init__(self, network: Network, train_x: ArrayLike | None = None, dtype: torch.dtype = torch.float64) -> None:
         super().__init__()
         self.architecture: Architecture = check_architecture(network.architecture)
-        self.epsilon = network.epsilon
+        self.epsilon, self.activation = network.epsilon, network.activation
+        if network.depth != 2:
+            raise ValueError(f"network must have two layers, got {network.depth}; expected ThreeLayer")
         if self.architecture == "sim-bn" and train_x is None:
             raise ValueError("train_x must be given for 'sim-bn': its statistics are those of the training set")
-
-        def parameter(value: np.ndarray | None) -> nn.Parameter | None:
-            return None if value is None else nn.Parameter(torch.as_tensor(np.array(value), dtype=dtype))
-
-        self.register_parameter("w1", parameter(network.w1))
-        self.register_parameter("b1", parameter(network.b1))
-        self.register_parameter("gamma", parameter(network.gamma))
-        self.register_parameter("w2", parameter(network.w2))
+        for name in ("w1", "b1", "gamma", "w2"):
+            self.register_parameter(name, parameter(getattr(network, name), dtype))
         base = None if self.architecture != "sim-bn" else torch.as_tensor(np.array(train_x), dtype=dtype)
         self.register_buffer("train_x", base)
 
     def hidden(self, x: Tensor) -> Tensor:
-        """relu(W1 x + b1), (n, m)."""
-        return torch.relu(nn.functional.linear(x, self.w1, self.b1))
+        """relu(W1 x + b1), or softplus, (n, m)."""
+        z = nn.functional.linear(x, self.w1, self.b1)
+        # beyond the threshold softplus is z up to e^-40, below float64's rounding; e^z times a gradient must not overflow in float32
+        return torch.relu(z) if self.activation == "relu" else nn.functional.softplus(z, threshold=40.0)
 
     def forward(self, x: Tensor) -> Tensor:
         """f(x), (n,)."""
@@ -61,12 +64,38 @@ class TwoLayer(nn.Module):
 
     def network(self) -> Network:
         """The same network in numpy, for theory's closed forms."""
-        values = {name: p.detach().cpu().numpy().copy() for name, p in self.named_parameters()}
-        return Network(
-            w1=values["w1"],
-            w2=values["w2"],
-            b1=values.get("b1"),
-            gamma=values.get("gamma"),
-            architecture=self.architecture,
-            epsilon=self.epsilon,
-        )
+        return Network(**_arrays(self), architecture=self.architecture, epsilon=self.epsilon, activation=self.activation)
+
+
+class ThreeLayer(nn.Module):
+    """W3 relu(W2 relu(W1 x + b1)), (n, d) -> (n,). Parameters: w1 (m, d), b1 (m,), middle (m, m), w2 (m,), the last layer."""
+
+    w1: nn.Parameter
+    b1: nn.Parameter
+    middle: nn.Parameter
+    w2: nn.Parameter
+
+    def __init__(self, network: Network, dtype: torch.dtype = torch.float64) -> None:
+        super().__init__()
+        if network.depth != 3:
+            raise ValueError(f"network must have three layers, got {network.depth}; expected TwoLayer")
+        for name in ("w1", "b1", "middle", "w2"):
+            self.register_parameter(name, parameter(getattr(network, name), dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """f(x), (n,)."""
+        h = torch.relu(nn.functional.linear(x, self.w1, self.b1))
+        return torch.relu(nn.functional.linear(h, self.middle)) @ self.w2
+
+    def network(self) -> Network:
+        """The same network in numpy, for theory's closed forms."""
+        return Network(**_arrays(self), architecture="bias")  # type: ignore[arg-type]
+
+
+def _arrays(module: nn.Module) -> dict[str, np.ndarray]:
+    return {name: p.detach().cpu().numpy().copy() for name, p in module.named_parameters()}
+
+
+def module(network: Network, train_x: ArrayLike | None = None, dtype: torch.dtype = torch.float64) -> TwoLayer | ThreeLayer:
+    """The torch module of a network, its parameters copied."""
+    return TwoLayer(network, train_x, dtype) if network.depth == 2 else ThreeLayer(network, dtype)

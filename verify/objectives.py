@@ -1,6 +1,10 @@
-"""Owns the training losses as functions of a network's outputs and labels."""
+"""Owns the training losses as functions of a network's outputs and labels, in torch; in numpy they are `theory.losses`."""
 
-from torch import Tensor
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from theory.losses import Loss
 
 
 def mse(f: Tensor, y: Tensor) -> Tensor:
@@ -9,3 +13,16 @@ def mse(f: Tensor, y: Tensor) -> Tensor:
     Written out because forward-mode derivatives of the gradient of torch.nn.functional.mse_loss raise on torch 2.13.
     """
     return (f - y).square().mean()
+
+
+def logistic(f: Tensor, y: Tensor, smoothing: float) -> Tensor:
+    """(1/n) sum_i log(1 + e^f_i) - q_i f_i, q = 1/2 + (1/2 - smoothing) y, y = -1 or 1 (wen2023/definition-A.2); f, y (n,) -> scalar.
+
+    `theory.losses` subtracts the smallest value, a constant.
+    """
+    return (nn.functional.softplus(f, threshold=80.0) - (0.5 + (0.5 - smoothing) * y) * f).mean()
+
+
+def objective(loss: Loss) -> Callable[[Tensor, Tensor], Tensor]:
+    """The loss as a function of outputs and labels."""
+    return mse if loss.name == "mse" else lambda f, y: logistic(f, y, loss.smoothing)

@@ -1,11 +1,12 @@
-"""Owns the readable reference steps: gradient descent, SGD, label-noise SGD and SAM. The fused kernels are checked against these.
+"""Owns the readable reference steps: gradient descent, SGD, label-noise SGD, SAM, and a projection.
+The fused kernels are checked against these.
 
 A step maps a dictionary of parameters to the next one and has no memory; `loss(parameters) -> scalar` closes over the batch.
 Gradient descent is `sgd` with the whole training set as the batch. Weight decay adds `weight_decay * theta` to the gradient,
 as torch.optim.SGD does, taken at the unperturbed point.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -54,3 +55,10 @@ def label_noise_sgd(
 ) -> Parameters:
     """An SGD step on labels + noise, with fresh noise (b,) for the batch's labels (b,): Damian et al. 2021, Li et al. 2022."""
     return sgd(loss_at(labels + noise), parameters, lr, weight_decay)
+
+
+def projected(parameters: Parameters, names: Sequence[str], length: float) -> Parameters:
+    """The parameters with those named (as far as there are such) scaled together to the Euclidean norm `length`."""
+    together = {name: parameters[name] for name in names if name in parameters}
+    factor = length / norm(together)
+    return parameters | {name: factor * p for name, p in together.items()}

@@ -56,6 +56,25 @@ def collected(stored: Sequence[Stored], scale: str) -> dict[str, str]:
     return out | merged([one.provenance for one in stored], "runs")
 
 
+def seeds_of(stored: Sequence[Stored], asked: int) -> str:
+    """How many of the seeds asked for are stored: "4 of 20"."""
+    return f"{len({one.settings['seed'] for one in stored})} of {asked}"
+
+
+def divergences(stored: Sequence[Stored]) -> str:
+    """The runs that diverged, with their seeds and steps while there are few; empty if none did."""
+    steps = sorted((one.settings["seed"], one.result.diverged_step or 0) for one in stored if one.result.status == "diverged")
+    if not steps:
+        return ""
+    if len(steps) <= 3:
+        return f"{len(steps)} diverged (" + ", ".join(f"seed {seed} in step {step:,}" for seed, step in steps) + ")"
+    low, high = min(step for _, step in steps), max(step for _, step in steps)
+    return f"{len(steps)} diverged (in steps {low:,} to {high:,})"
+
+
+NOT_YET = "not yet run"
+
+
 def merged(provenances: Sequence[dict[str, str]], unit: str) -> dict[str, str]:
     """Each field's values, with counts (of `unit`) where they are not the same."""
     out = {}
@@ -80,10 +99,14 @@ def write(artifacts: Sequence[Artifact], out: Path, command: str) -> list[Path]:
     return [*files, write_page(out)]
 
 
-def stem(out: Path, id: str) -> Path:
-    """Where an artifact's files go, without extension: paper/table-1 -> out/paper/table_1."""
+def stem(out: Path, id: str, provenance: Mapping[str, str]) -> Path:
+    """Where an artifact's files go, without extension: paper/table-1 -> out/paper/table_1.
+
+    At scale 'paper' out/paper/paper_scale/table_1, so that the quicker runs of the same rows do not replace it.
+    """
     paper, name = id.split("/")
-    return out / paper / name.replace("-", "_")
+    folder = out / paper / "paper_scale" if provenance.get("scale") == "paper" else out / paper
+    return folder / name.replace("-", "_")
 
 
 def _replace(path: Path, content: bytes) -> Path:
@@ -106,7 +129,7 @@ def _describe(artifact: Artifact, path: Path, provenance: dict[str, str], **more
 
 
 def _write_table(table: Table, out: Path, provenance: dict[str, str]) -> list[Path]:
-    path = stem(out, table.id)
+    path = stem(out, table.id, provenance)
     lines = [f"{key}: {value}" for key, value in provenance.items()]
     head = f"# {table.title}\n\n"
     tail = "\n\n" + "\n\n".join(table.notes) + "\n\nProvenance: " + "; ".join(lines) + ".\n"
@@ -134,7 +157,7 @@ def _write_table(table: Table, out: Path, provenance: dict[str, str]) -> list[Pa
 
 
 def _write_figure(figure: Figure, out: Path, provenance: dict[str, str]) -> list[Path]:
-    path = stem(out, figure.id)
+    path = stem(out, figure.id, provenance)
     said = "; ".join(f"{key}: {value}" for key, value in provenance.items())
     for suffix, metadata in (
         (".pdf", {"Title": figure.title, "Subject": said, "CreationDate": None}),
@@ -189,22 +212,24 @@ VERDICTS = (
 )  # coloured on the page
 
 
-def _descriptor(path: Path) -> dict[str, Any] | None:
+def _descriptor(path: Path, out: Path) -> dict[str, Any] | None:
     """What `_describe` wrote, or None for any other JSON file that lies there."""
     try:
         entry = json.loads(path.read_text())
     except ValueError:
         return None
     ours = isinstance(entry, dict) and {"id", "title", "notes", "provenance", "kind"} <= set(entry)
-    return entry if ours and stem(path.parent.parent, entry["id"]).with_suffix(".json") == path else None
+    return entry if ours and stem(out, entry["id"], entry["provenance"]).with_suffix(".json") == path else None
 
 
 def write_page(out: Path) -> Path:
-    """out/index.html from the descriptors found in out/*/."""
-    entries = [entry for path in sorted(out.glob("*/*.json")) if (entry := _descriptor(path))]
+    """out/index.html from the descriptors found in out/*/ and out/*/paper_scale/."""
+    paths = sorted([*out.glob("*/*.json"), *out.glob("*/paper_scale/*.json")])
+    entries = [entry for path in paths if (entry := _descriptor(path, out))]
     for entry in entries:
-        entry["path"] = stem(Path(), entry["id"]).as_posix()
-        entry["anchor"] = entry["id"].replace("/", "-")
+        path = stem(Path(), entry["id"], entry["provenance"])
+        entry["path"], entry["anchor"] = path.as_posix(), "-".join(path.parts).replace("_", "-")
+        entry["at"] = " at the paper's own scale" if "paper_scale" in path.parts else ""
     entries.sort(key=lambda e: (e["id"].split("/")[0], e["kind"] != "table", "/table" not in e["id"], e["id"]))
     environment = jinja2.Environment(loader=jinja2.PackageLoader("verify"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = environment.get_template("index.html.j2").render(entries=entries, verdicts=VERDICTS)

@@ -1,9 +1,10 @@
 """Owns the intervals that tables print."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 
@@ -38,3 +39,26 @@ def share_interval(shares: Sequence[float], points: int | None, confidence: floa
     count, total = round(mean * points * len(shares)), points * len(shares)
     exact = stats.binomtest(count, total).proportion_ci(confidence, method="exact")
     return Interval(mean, max(0.0, min(low, float(exact.low))), min(1.0, max(high, float(exact.high))))
+
+
+def bootstrap_interval(
+    units: NDArray[np.floating],
+    statistic: Callable[[NDArray[np.floating]], float],
+    confidence: float = 0.95,
+    resamples: int = 2_000,
+) -> Interval:
+    """A statistic of independent units (k, ...) such as seeds, with the percentile bootstrap interval over them.
+
+    Units are drawn with replacement, the same draws at each call. Resamples whose statistic is NaN are left out. Without limits
+    (±inf) for one unit, or if more than a tenth of the resamples are left out. ValueError for no units.
+    """
+    if not len(units):
+        raise ValueError("units must hold at least one, got none")
+    value = statistic(units)
+    draws = np.random.default_rng(0).integers(0, len(units), (resamples, len(units)))
+    values = np.array([statistic(units[draw]) for draw in draws]) if len(units) > 1 else np.empty(0)
+    values = values[~np.isnan(values)]
+    if len(values) < 0.9 * resamples:
+        return Interval(value, -np.inf, np.inf)
+    low, high = np.quantile(values, [0.5 - confidence / 2, 0.5 + confidence / 2])
+    return Interval(value, float(low), float(high))

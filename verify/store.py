@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from theory.architectures import Network
+from theory.architectures import PARAMETERS, Network
 from verify.errors import UserError
 from verify.jobs import Job, Outcome, StoredOutcome
 from verify.runs import Run
@@ -19,7 +19,6 @@ from verify.training import Result
 
 FORMAT = 1  # raised when the tables below change
 APPLICATION = 0x464C5052  # "FLPR", marks the file as ours
-ARRAYS = ("w1", "b1", "gamma", "w2")
 JOBS = """CREATE TABLE IF NOT EXISTS jobs (
     key TEXT PRIMARY KEY, settings TEXT NOT NULL, outcome TEXT NOT NULL,
     seconds REAL NOT NULL, provenance TEXT NOT NULL, stored_at TEXT DEFAULT CURRENT_TIMESTAMP
@@ -127,8 +126,9 @@ class Store:
             "curve": result.curve,
             "lower_bound": result.lower_bound,
             "diverged_at": result.diverged_at,
+            "diverged_step": result.diverged_step,
         }
-        row = (run.key, json.dumps(run.settings()), result.status, json.dumps(outcome), _pack(result.network))
+        row = (run.key, json.dumps(run.settings()), result.status, json.dumps(outcome), _pack(result))
         self._write(
             "INSERT OR IGNORE INTO runs (key, settings, status, outcome, network, seconds, provenance)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -149,22 +149,24 @@ class Store:
         except sqlite3.Error as error:
             raise StoreError(f"store {self.path} cannot be written: {error}; what was stored before is kept") from None
 
-    def get(self, run: Run) -> Stored | None:
-        """The stored outcome of a run, or None."""
+    def get(self, run: Run, with_network: bool = True) -> Stored | None:
+        """The stored outcome of a run, or None; without its networks where thousands are looked at and none is needed."""
         query = "SELECT settings, status, outcome, network, seconds, provenance FROM runs WHERE key = ?"
         row = self._row(query, run.key)
         if row is None:
             return None
         settings, status, outcome, network, seconds, provenance = row
         try:
-            values = json.loads(outcome)
+            values, kept = json.loads(outcome), _unpack(network if with_network else None, run)
             result = Result(
                 status,
                 values["curve"],
                 values["lower_bound"],
-                _unpack(network, run),
+                kept.pop("last", None),
                 values["diverged_at"],
                 seconds,
+                values["diverged_step"],
+                tuple(kept.values()),
             )
             return Stored(json.loads(settings), result, json.loads(provenance))
         except (ValueError, KeyError, TypeError, OSError, BadZipFile) as error:
@@ -190,17 +192,26 @@ class Store:
         return [one for one in {one.key: one for one in work}.values() if one not in self]
 
 
-def _pack(network: Network | None) -> bytes | None:
-    if network is None:
+def _pack(result: Result) -> bytes | None:
+    """The networks as one compressed file of arrays "0/w1", ..., "last/w2"; None if there are none."""
+    named = {str(i): network for i, network in enumerate(result.earlier)}
+    named |= {} if result.network is None else {"last": result.network}
+    if not named:
         return None
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{n: v for n in ARRAYS if (v := getattr(network, n)) is not None})
+    arrays = {f"{label}/{n}": v for label, one in named.items() for n in PARAMETERS if (v := getattr(one, n)) is not None}
+    np.savez_compressed(buffer, **arrays)
     return buffer.getvalue()
 
 
-def _unpack(blob: bytes | None, run: Run) -> Network | None:
+def _unpack(blob: bytes | None, run: Run) -> dict[str, Network]:
+    """What `_pack` wrote, in its order."""
     if blob is None:
-        return None
+        return {}
+    found: dict[str, dict[str, Any]] = {}
     with np.load(io.BytesIO(blob)) as arrays:
-        found = {name: arrays[name] for name in arrays.files}
-    return Network(**found, architecture=run.architecture, epsilon=run.epsilon)  # type: ignore[arg-type]
+        for name in arrays.files:
+            label, parameter = name.split("/")
+            found.setdefault(label, {})[parameter] = arrays[name]
+    kind: dict[str, Any] = {"architecture": run.architecture, "epsilon": run.epsilon, "activation": run.activation}
+    return {label: Network(**parameters, **kind) for label, parameters in found.items()}

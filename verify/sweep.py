@@ -16,6 +16,7 @@ from pathlib import Path
 
 import joblib
 
+from verify import fused
 from verify.errors import UserError
 from verify.jobs import Job, Outcome
 from verify.provenance import provenance
@@ -24,6 +25,8 @@ from verify.store import Store
 from verify.threads import single_threaded
 from verify.training import Result, train
 from verify.workspace import working_in
+
+REFERENCE_STEP = 3e-4  # seconds that torch's dispatch alone takes
 
 
 class SweepError(RuntimeError):
@@ -46,10 +49,12 @@ def cost(run: Run | Job) -> float:
     if isinstance(run, Job):
         return run.cost
     n, d = (int(run.data.settings.get(name) or default) for name, default in (("n", 100), ("d", 30)))
-    size, step = run.width * (d + 1), 0.8e-10
+    size, step = run.width * (d + 1 + (run.width if run.depth == 3 else 0)), 0.8e-10
     seconds = 0.0
     for phase in run.phases:
         visits = phase.epochs * n
+        if not fused.supports(phase):
+            seconds += visits / phase.batch_size * REFERENCE_STEP
         if run.architecture == "sim-bn":
             seconds += visits / phase.batch_size * size * n * 0.6e-10
         else:
@@ -65,12 +70,14 @@ def sweep(
 ) -> int:
     """Carry out the runs that the store lacks, storing each as it ends. Returns how many that were.
 
-    Runs do not influence each other: the results are the same for any number of workers. Killed at any moment, a sweep loses
-    at most the runs in flight. Errors: ValueError for workers < 1; SweepError, after all others are stored, when a run failed.
+    All runs of one seed come before those of the next (jobs without a seed beside the first), so that what is stored at any moment
+    says something of every row; among them the longest come first. Runs do not influence each other: the results are the same for
+    any number of workers. Killed at any moment, a sweep loses at most the runs in flight. Errors: ValueError for workers < 1;
+    SweepError, after all others are stored, when a run failed.
     """
     if workers < 1:
         raise ValueError(f"workers must be a whole number of at least 1, got {workers}")
-    todo = sorted(store.missing(runs), key=cost, reverse=True)
+    todo = sorted(store.missing(runs), key=lambda one: (getattr(one, "seed", 1), -cost(one)))
     processes = min(workers, len(todo) or 1)
     backend()
     seconds, spent, total = 0.0, 0.0, sum(map(cost, todo))

@@ -12,14 +12,17 @@ from numpy.typing import NDArray
 import synth
 import theory
 from theory.architectures import Network
+from theory.losses import MSE, Loss
 from verify import fused
 from verify.initialization import initial_network
-from verify.runs import Run
+from verify.runs import Phase, Run
 from verify.threads import single_threaded
 
-CHECKPOINTS = 48  # log-spaced measurements a run, besides the ends of its phases
+CHECKPOINTS = 40  # log-spaced measurements a run
+CLOSING = 8  # evenly spaced ones over the last quarter of each phase: what fluctuates from step to step is judged by their median
 LARGEST_CHUNK = 2_000_000  # samples visited in one kernel call: bounds the memory that their order takes
 ORDER, NOISE = 3, 4  # streams of the run's seed, beside synth's 0, 1 and the initialization's 2
+TOO_LARGE = "x, y and first_layer_scale must give the initial network a finite loss and trace; they are too large"
 CURVE = ("epoch", "train_loss", "test_accuracy", "test_loss", "trace")
 
 Measurement = dict[str, float]
@@ -31,7 +34,9 @@ class Result:
 
     status: "finished" or "diverged". curve: for each name in CURVE a list over checkpoints; `trace` is that of the Hessian of
     the training loss, residual term included, evaluated in float64. lower_bound: what the trace of no interpolating network
-    goes below. network: the final one, None when diverged. diverged_at: epoch in which the loss stopped being finite.
+    goes below, NaN where no bound is known. network: the final one, None when diverged. earlier: those after all phases but the
+    last, where the run keeps them. diverged_at and diverged_step: epoch
+    and step, counted from 0 over all phases, in which the loss stopped being finite.
     """
 
     status: str
@@ -40,23 +45,35 @@ class Result:
     network: Network | None
     diverged_at: int | None
     seconds: float
+    diverged_step: int | None = None
+    earlier: tuple[Network, ...] = ()
 
     def final(self, name: str) -> float:
         """The last measurement of a curve."""
         return self.curve[name][-1]
 
 
+def closing(start: float, end: float) -> float:
+    """The epoch at which the last quarter of a phase begins."""
+    return end - (end - start) / 4
+
+
 def checkpoints(run: Run) -> list[int]:
-    """Epochs at which a run is measured: 0, log-spaced ones, and the end of each phase."""
-    spaced = np.unique(np.geomspace(1, run.epochs, CHECKPOINTS).round().astype(int))
-    ends = np.cumsum([phase.epochs for phase in run.phases])
-    return sorted({0, *map(int, spaced), *map(int, ends)})
+    """Epochs at which a run is measured: 0, log-spaced ones, and evenly spaced ones up to the end of each phase."""
+    spaced = np.geomspace(1, run.epochs, CHECKPOINTS).round()
+    ends = np.cumsum([0, *(phase.epochs for phase in run.phases)])
+    last = [np.linspace(closing(start, end), end, CLOSING + 1)[1:].round() for start, end in itertools.pairwise(ends)]
+    return sorted({0, *map(int, np.concatenate([spaced, *last]))})
 
 
-def _segments(run: Run, n: int) -> list[tuple[int, int, bool]]:
-    """Kernel calls: (index of the phase, epochs, measure afterwards), none longer than LARGEST_CHUNK samples and none across phases."""
+def steps_per_epoch(phase: Phase, n: int) -> int:
+    """Steps in which a phase visits n samples once; the last batch may be smaller."""
+    return -(-n // phase.batch_size)
+
+
+def segments(run: Run, longest: int) -> list[tuple[int, int, bool]]:
+    """Kernel calls: (index of the phase, epochs, measure afterwards), of at most `longest` epochs each and none across phases."""
     marks = checkpoints(run)
-    longest = max(1, LARGEST_CHUNK // n)
     out, ends = [], np.cumsum([phase.epochs for phase in run.phases])
     for start, stop in itertools.pairwise(marks):
         phase = int(np.searchsorted(ends, start, side="right"))
@@ -77,15 +94,18 @@ def enumerated(data: synth.Data, run: Run) -> bool:
     return data.size is not None and data.size <= run.test_points
 
 
-def measure(network: Network, data: synth.Data, test: tuple[NDArray[Any], NDArray[Any]]) -> Measurement:
-    """Training loss, test accuracy (share of y f(x) > 0), test loss (mean squared) and trace of the Hessian, in float64."""
+def measure(network: Network, data: synth.Data, test: tuple[NDArray[Any], NDArray[Any]], loss: Loss = MSE) -> Measurement:
+    """Training loss, test accuracy (share of y f(x) > 0), test loss and trace of the Hessian, in float64.
+
+    The logistic loss is in excess of its smallest value, so that 0 is a perfect fit.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
         f = theory.forward(network, test[0], train_x=data.x)
         return {
-            "train_loss": theory.loss(network, data.x, data.y),
+            "train_loss": theory.loss(network, data.x, data.y, loss),
             "test_accuracy": float(np.mean(f * test[1] > 0)),
-            "test_loss": float(np.mean((f - test[1]) ** 2)),
-            "trace": theory.trace_of_hessian(network, data.x, data.y),
+            "test_loss": float(np.mean(loss.value(f, test[1]))),
+            "trace": theory.trace_of_hessian(network, data.x, data.y, loss),
         }
 
 
@@ -97,20 +117,31 @@ def train(
     """Carry out a run. The result depends on the settings alone, not on other runs, workers or the cutting into chunks.
 
     Args: data, to train on in place of `run.data` (`synth.given` makes one of plain arrays); `on_checkpoint(epoch,
-    measurement)`, called at each checkpoint. Errors: ValueError when the data refuse their settings or are so large that the
-    loss of the initial network is not finite.
+    measurement)`, called at each checkpoint. Errors: ValueError when the data refuse their settings, the loss refuses the
+    labels, or the data are so large that the loss of the initial network is not finite.
     """
     began = time.perf_counter()
     data = run.data.build() if data is None else data
-    start = initial_network(run.architecture, data.x.shape[1], run.width, run.seed, run.first_layer_scale, run.epsilon)
+    run.loss.check_labels(data.y)
+    start = initial_network(
+        run.architecture,
+        data.x.shape[1],
+        run.width,
+        run.seed,
+        run.first_layer_scale,
+        run.epsilon,
+        run.activation,
+        run.depth,
+    )
     network = start.astype(run.dtype)
     order, noise = (np.random.default_rng(np.random.SeedSequence([run.seed, s])) for s in (ORDER, NOISE))
     n, test = len(data.y), test_set(data, run)
     curve: dict[str, list[float]] = {name: [] for name in CURVE}
     with np.errstate(over="ignore", invalid="ignore"):
-        bound = theory.trace_lower_bound(run.architecture, data.x, data.y, run.epsilon)
+        bound = theory.trace_lower_bound(run.architecture, data.x, data.y, run.epsilon, run.loss, run.activation, run.depth)
     advance = _engine(run)  # imports, before the thread pools are limited
-    epoch = 0
+    epoch = steps = 0
+    earlier: list[Network] = []
 
     def record(values: Measurement) -> None:
         for name in CURVE:
@@ -118,28 +149,30 @@ def train(
         if on_checkpoint:
             on_checkpoint(epoch, values)
 
-    def diverged(at: int) -> Result:
-        return Result("diverged", curve, bound, None, at, time.perf_counter() - began)
+    def diverged(at: int, step: int) -> Result:
+        return Result("diverged", curve, bound, None, at, time.perf_counter() - began, step, tuple(earlier))
 
-    first = measure(network, data, test)
-    if not all(map(np.isfinite, (bound, *first.values()))):
-        raise ValueError("x, y and first_layer_scale must give the initial network a finite loss and trace; they are too large")
+    first = measure(network, data, test, run.loss)
+    if np.isinf(bound) or not all(map(np.isfinite, first.values())):  # NaN: no bound is known
+        raise ValueError(TOO_LARGE)
     record(first)
     with single_threaded():
-        for index, epochs, due in _segments(run, n):
+        for index, epochs, due in segments(run, max(1, LARGEST_CHUNK // n)):
             phase = run.phases[index]
+            if run.keep_networks and index > len(earlier):
+                earlier.append(network)
             visits = order.permuted(np.tile(np.arange(n), (epochs, 1)), axis=1)
             jitter = phase.label_noise * noise.standard_normal(visits.shape) if phase.label_noise else None
-            network, stop = advance(network, data.x, data.y, visits, jitter, phase)
+            network, stop = advance(network, data.x, data.y, visits, jitter, phase, run.loss)
             if stop is not None:
-                return diverged(epoch + stop // -(-n // phase.batch_size))
-            epoch += epochs
+                return diverged(epoch + stop // steps_per_epoch(phase, n), steps + stop)
+            epoch, steps = epoch + epochs, steps + epochs * steps_per_epoch(phase, n)
             if due:
-                values = measure(network, data, test)
+                values = measure(network, data, test, run.loss)
                 if not all(map(np.isfinite, values.values())):
-                    return diverged(epoch - 1)
+                    return diverged(epoch - 1, steps - 1)
                 record(values)
-    return Result("finished", curve, bound, network, None, time.perf_counter() - began)
+    return Result("finished", curve, bound, network, None, time.perf_counter() - began, earlier=tuple(earlier))
 
 
 def _engine(run: Run) -> Callable[..., tuple[Network, int | None]]:

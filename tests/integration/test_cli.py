@@ -59,6 +59,10 @@ def write_csv(path: Path, text: str) -> Path:
         (["bench", "images", "--workload", "vit"], "workload must be one of mlp, batch 256; mlp, batch 64; C1, batch 256"),
         (["bench", "certify", "--repeats", "0"], "--repeats must be a whole number of at least 1, got 0"),
         (["train", "--architecture", "mlp"], "architecture must be one of no-bias, bias, sim-bn, sim-ln, got 'mlp'"),
+        (["train", "--architecture", "bias", "--smoothing", "0.7"], "smoothing must be a number above 0 and below 0.5"),
+        (["train", "--architecture", "sim-bn", "--activation", "softplus"], "'softplus' is for 'no-bias' and 'bias'"),
+        (["train", "--architecture", "bias", "--depth", "4"], "depth must be 2 or 3, got 4"),
+        (["train", "--architecture", "bias", "--smoothing", "0.2", "--data", "good.csv"], "entry 0 is 3; expected 'mse'"),
         (["train", "--architecture", "bias", "--n", "0"], "n must be a whole number of at least 1, got 0"),
         (["train", "--architecture", "bias", "--d", "-1"], "d must be a whole number of at least 1, got -1"),
         (["train", "--architecture", "bias", "--width", "0"], "width must be a whole number of at least 1, got 0"),
@@ -110,7 +114,7 @@ def test_bad_input_is_one_line(tmp_path: Path, arguments: list[str], words: str)
     write_csv(tmp_path / "first_nan.csv", "nan,nan,nan\n5,6,7\n")
     write_csv(tmp_path / "huge.csv", "1e200,2,1\n")
     (tmp_path / "packed.gz").write_bytes(b"\x1f\x8b\x08\x00garb")
-    write_csv(tmp_path / "good.csv", "a,b,y\n1,2,1\n2,1,-1\n")
+    write_csv(tmp_path / "good.csv", "a,b,y\n1,2,3\n2,1,-1\n")
     write_csv(tmp_path / "wide.csv", "1,2,3,1\n")
     write_csv(tmp_path / "conflict.csv", "1,2,1\n3,1,0\n1,2,2\n")
     write_csv(tmp_path / "ray.csv", "1,2,1\n2,4,1\n3,6,1\n")
@@ -148,6 +152,9 @@ def test_train_on_own_points(tmp_path: Path) -> None:
     assert said["curve"]["test_accuracy"][-1] > 0.9
     text = flatproof("train", "--architecture", "sim-ln", "--d", "4", "--n", "8", "--width", "8", "--epochs", "5", cwd=tmp_path)
     assert "lower bound" in text.stdout
+    soft = ("train", "--architecture", "bias", "--activation", "softplus", "--smoothing", "0.2", "--d", "4", "--epochs", "2")
+    assert json.loads(flatproof(*soft, "--json", cwd=tmp_path).stdout)["lower_bound"] is None
+    assert "lower bound –" in flatproof(*soft, cwd=tmp_path).stdout
 
 
 def results(folder: Path) -> dict[str, bytes]:

@@ -8,16 +8,34 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import synth
-from tests.networks import architectures, random_points, seeds
-from theory import ARCHITECTURES, Network
+from tests.networks import LOGISTIC, VARIANTS, random_points, seeds
+from theory import ARCHITECTURES, MSE, Loss, Network
 from verify import fused, reference
 from verify.initialization import initial_network
 from verify.runs import Phase
 
+KINDS = (*((architecture, "relu", 2) for architecture in ARCHITECTURES), *VARIANTS)
+PARAMETERS = ("w1", "b1", "w2", "gamma", "middle")
+LOSSES = (MSE, LOGISTIC)
+EACH_KIND = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "-".join(map(str, kind)))
+EACH_LOSS = pytest.mark.parametrize("loss", LOSSES, ids=["mse", "logistic"])
+
+Kind = tuple[str, str, int]
+
+
+def network_of(kind: Kind, d: int, m: int, seed: int, epsilon: float = 1e-3) -> Network:
+    """A random start."""
+    return initial_network(kind[0], d, m, seed, epsilon=epsilon, activation=kind[1], depth=kind[2])
+
+
+def labels(y: np.ndarray, loss: Loss) -> np.ndarray:
+    """The labels, or their signs where the loss wants classes."""
+    return y if loss == MSE else np.where(y > 0, 1.0, -1.0)
+
 
 def distance(one: Network, other: Network) -> float:
     """Largest difference of a parameter array, relative to its largest entry."""
-    pairs = [(getattr(one, n), getattr(other, n)) for n in ("w1", "b1", "w2", "gamma")]
+    pairs = [(getattr(one, n), getattr(other, n)) for n in PARAMETERS]
     return float(np.max([np.abs(p - q).max() / np.abs(q).max() for p, q in pairs if p is not None]))  # NaN if any is
 
 
@@ -39,7 +57,7 @@ def placed(array: np.ndarray | None, offset: int, layout: str) -> np.ndarray | N
 
 
 @given(
-    architecture=architectures,
+    kind=st.sampled_from(KINDS),
     d=st.integers(1, 12),
     n=st.integers(1, 15),
     m=st.integers(1, 40),
@@ -51,10 +69,12 @@ def placed(array: np.ndarray | None, offset: int, layout: str) -> np.ndarray | N
     signs=st.booleans(),
     epsilon=st.sampled_from([1e-3, 0.3, 10.0]),
     repeats=st.booleans(),
+    loss=st.sampled_from(LOSSES),
+    norm=st.sampled_from([None, None, 0.7, 10.0]),
 )
-@settings(max_examples=max(150, settings().max_examples))
+@settings(max_examples=max(300, settings().max_examples))
 def test_steps_agree(
-    architecture: str,
+    kind: Kind,
     d: int,
     n: int,
     m: int,
@@ -66,107 +86,164 @@ def test_steps_agree(
     signs: bool,
     epsilon: float,
     repeats: bool,
+    loss: Loss,
+    norm: float | None,
 ) -> None:
     """n that BLOCK does not divide, or below it; m that fills no vector; the same sample twice in a block."""
-    phase = Phase(0.003, 1, rho, batch, decay, noise)
+    noise = noise if loss == MSE else 0.0
+    phase = Phase(0.003, 1, rho, batch, decay, noise, norm)
     x, y = random_points(d, n, seed, signs)
-    start = initial_network(architecture, d, m, seed, epsilon=epsilon)
+    y, start = labels(y, loss), network_of(kind, d, m, seed, epsilon)
     order = orders(n, 4, seed, repeats)
     jitter = noise * np.random.default_rng([seed, 9]).standard_normal(order.shape) if noise else None
-    ours, ours_stop = fused.advance(start, x, y, order, jitter, phase)
-    theirs, their_stop = reference.advance(start, x, y, order, jitter, phase)
+    ours, ours_stop = fused.advance(start, x, y, order, jitter, phase, loss)
+    theirs, their_stop = reference.advance(start, x, y, order, jitter, phase, loss)
     assert ours_stop is None
     assert their_stop is None
     assert distance(ours, theirs) < 1e-9
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@EACH_KIND
+@EACH_LOSS
 @pytest.mark.parametrize("gaussian", [True, False], ids=["gaussian", "parity"])
-def test_a_thousand_sam_steps_agree(architecture: str, gaussian: bool) -> None:
+def test_a_thousand_sam_steps_agree(kind: Kind, loss: Loss, gaussian: bool) -> None:
     """1000 steps on random data, and on the cube where pre-activations meet the kink more often."""
     n, d = 25, 8
     x, y = random_points(d, n, 3) if gaussian else (synth.parity(d, n, 3).x, synth.parity(d, n, 3).y)
-    phase = Phase(lr=0.01, epochs=1, rho=0.1)
-    start = initial_network(architecture, d, 48, seed=1)
+    y, phase = labels(y, loss), Phase(lr=0.01, epochs=1, rho=0.1)
+    start = network_of(kind, d, 48, seed=1)
     order = orders(n, 40, 5)
-    ours, _ = fused.advance(start, x, y, order, None, phase)
-    theirs, _ = reference.advance(start, x, y, order, None, phase)
+    ours, _ = fused.advance(start, x, y, order, None, phase, loss)
+    theirs, _ = reference.advance(start, x, y, order, None, phase, loss)
     assert distance(ours, theirs) < 1e-9
     assert distance(ours, start) > 1e-2  # it did train
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@EACH_KIND
+@EACH_LOSS
 @pytest.mark.parametrize("rho", [0.0, 0.02])
-def test_a_thousand_full_batch_steps_agree(architecture: str, rho: float) -> None:
+def test_a_thousand_full_batch_steps_agree(kind: Kind, loss: Loss, rho: float) -> None:
     """At a learning rate below 2 / sharpness: above it training is chaotic and multiplies rounding errors without bound."""
     x, y = random_points(6, 20, 4)
-    phase = Phase(lr=0.005, epochs=1, rho=rho, batch_size=100, weight_decay=0.05)
-    start = initial_network(architecture, 6, 33, seed=2)
+    y, phase = labels(y, loss), Phase(lr=0.005, epochs=1, rho=rho, batch_size=100, weight_decay=0.05)
+    start = network_of(kind, 6, 33, seed=2)
     order = orders(20, 1000, 6)
-    ours, _ = fused.advance(start, x, y, order, None, phase)
-    theirs, _ = reference.advance(start, x, y, order, None, phase)
+    ours, _ = fused.advance(start, x, y, order, None, phase, loss)
+    theirs, _ = reference.advance(start, x, y, order, None, phase, loss)
+    assert distance(ours, theirs) < 1e-9
+
+
+@EACH_LOSS
+@pytest.mark.parametrize(
+    "kind",
+    [("sim-ln", "relu", 2), ("bias", "softplus", 2), ("sim-bn", "relu", 2), ("bias", "relu", 3)],
+    ids=lambda kind: "-".join(map(str, kind)),
+)
+def test_a_thousand_projected_steps_agree_and_keep_the_norm(kind: Kind, loss: Loss) -> None:
+    """As figure 6b: rho so large that it matters, and a first layer that has to grow to the norm at once."""
+    x, y = random_points(8, 25, 3)
+    y, phase, order = labels(y, loss), Phase(lr=0.003, epochs=1, rho=0.1, first_layer_norm=10.0), orders(25, 40, 5)
+    start = network_of(kind, 8, 48, seed=1)
+    ours, _ = fused.advance(start, x, y, order, None, phase, loss)
+    theirs, _ = reference.advance(start, x, y, order, None, phase, loss)
+    assert distance(ours, theirs) < 1e-9
+    assert np.linalg.norm(ours.weights) == pytest.approx(10, rel=1e-12)
+
+
+def test_a_step_that_takes_most_of_the_first_layer_away_is_projected_as_the_reference_does() -> None:
+    """One neuron on one input: w - u x is 1e-9 of w, so that ||w||^2 - 2 u z + u^2 x^2 is rounding alone."""
+    start = Network(w1=np.array([[1.0]]), w2=np.array([1.0]))
+    lr = 0.25 * (1 - 1e-9)  # f = z = 2, l' = 2 (f - y) = 2, u x = lr 2 2
+    arguments = np.array([[2.0]]), np.array([1.0]), np.zeros((3, 1), np.int64), None, Phase(lr, 1, first_layer_norm=1.0)
+    ours, stop = fused.advance(start, *arguments)
+    theirs, _ = reference.advance(start, *arguments)
+    assert stop is None
     assert distance(ours, theirs) < 1e-9
 
 
 @given(
-    architectures, st.integers(1, 30), st.sampled_from([1, 7]), st.sampled_from([0.0, 0.05]), st.sampled_from([0.0, 0.05]), seeds
+    st.sampled_from(KINDS),
+    st.integers(1, 30),
+    st.sampled_from([1, 7]),
+    st.sampled_from([0.0, 0.05]),
+    st.sampled_from([0.0, 0.05]),
+    seeds,
+    st.sampled_from(LOSSES),
+    st.sampled_from([None, 5.0]),
 )
-@settings(max_examples=40)
-def test_cutting_into_calls_changes_no_bit(architecture: str, cut: int, batch: int, rho: float, decay: float, seed: int) -> None:
+@settings(max_examples=60)
+def test_cutting_into_calls_changes_no_bit(
+    kind: Kind, cut: int, batch: int, rho: float, decay: float, seed: int, loss: Loss, norm: float | None
+) -> None:
     x, y = random_points(5, 10, seed)
-    phase = Phase(lr=0.01, epochs=1, rho=rho, batch_size=batch, weight_decay=decay)
-    start = initial_network(architecture, 5, 20, seed).astype("float32")
+    y, phase = labels(y, loss), Phase(0.01, 1, rho, batch, decay, 0.0, norm)
+    start = network_of(kind, 5, 20, seed).astype("float32")
     order = orders(10, 31, seed)
-    whole, _ = fused.advance(start, x, y, order, None, phase)
-    half, _ = fused.advance(start, x, y, order[:cut], None, phase)
-    parts, _ = fused.advance(half, x, y, order[cut:], None, phase)
+    whole, _ = fused.advance(start, x, y, order, None, phase, loss)
+    half, _ = fused.advance(start, x, y, order[:cut], None, phase, loss)
+    parts, _ = fused.advance(half, x, y, order[cut:], None, phase, loss)
     assert distance(whole, parts) == 0
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@EACH_KIND
 @pytest.mark.parametrize("batch", [1, 7])
 @pytest.mark.parametrize("rho", [0.0, 0.05])
+@pytest.mark.parametrize("norm", [None, 5.0])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_where_arrays_lie_changes_no_bit(architecture: str, batch: int, rho: float, dtype: str) -> None:
+def test_where_arrays_lie_changes_no_bit(kind: Kind, batch: int, rho: float, norm: float | None, dtype: str) -> None:
     """Few neurons, so that short arrays lie side by side in memory; other allocations before each call; both array orders."""
     d, n, m = 6, 20, 16
+    phase, rng, seen = Phase(0.003, 1, rho, batch, first_layer_norm=norm), np.random.default_rng(0), set()
     x, y = random_points(d, n, 0)
-    start, order = initial_network(architecture, d, m, 0).astype(dtype), orders(n, 5, 0)
-    phase, rng, seen = Phase(lr=0.003, epochs=1, rho=rho, batch_size=batch), np.random.default_rng(0), set()
+    start, order = network_of(kind, d, m, 0).astype(dtype), orders(n, 5, 0)
     for offset, layout in [(o, kind) for o in (0, 8, 16, 32, 40, 64) for kind in "CF"] * 2:
         others = [np.empty(size, np.uint8) for size in rng.integers(1, 3000, 50)]
-        network = replace(start, **{name: placed(getattr(start, name), offset, layout) for name in ("w1", "b1", "w2", "gamma")})
+        network = replace(start, **{name: placed(getattr(start, name), offset, layout) for name in PARAMETERS})
         data = placed(x, offset, layout), placed(y, offset, layout), placed(order, offset, layout)
         after, _ = fused.advance(network, *data, None, phase)
-        seen.add(b"".join(part.tobytes() for part in (after.w1, after.b1, after.w2, after.gamma) if part is not None))
+        seen.add(b"".join(part.tobytes() for name in PARAMETERS if (part := getattr(after, name)) is not None))
         del others
     assert len(seen) == 1
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@EACH_KIND
 @pytest.mark.parametrize("batch", [1, 5])
 @pytest.mark.parametrize("rho", [0.0, 0.1])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("lr", [30.0, 1e12])
-def test_divergence_is_found_at_the_references_step(architecture: str, batch: int, rho: float, dtype: str, lr: float) -> None:
+def test_divergence_is_found_at_the_references_step(kind: Kind, batch: int, rho: float, dtype: str, lr: float) -> None:
     """Too large a step; Sim-LN's outputs are bounded by ||a||, so it gets a label that overflows, late in the first epoch."""
     x, y = random_points(5, 11, 1)
     order = orders(11, 20, 1)
-    if architecture == "sim-ln":
+    if kind[0] == "sim-ln":
         y[order[0, 9]] = np.inf
-    start, phase = initial_network(architecture, 5, 20, 1).astype(dtype), Phase(lr=lr, epochs=1, rho=rho, batch_size=batch)
+    start, phase = network_of(kind, 5, 20, 7).astype(dtype), Phase(lr=lr, epochs=1, rho=rho, batch_size=batch)
     _, ours = fused.advance(start, 10 * x, y, order, None, phase)
     _, theirs = reference.advance(start, 10 * x, y, order, None, phase)
     assert ours is not None
     assert ours == theirs
 
 
-@pytest.mark.parametrize("architecture", ["no-bias", "bias", "sim-ln"])
+@pytest.mark.parametrize("kind", [k for k in KINDS if not k[0].startswith("sim")], ids=lambda kind: "-".join(map(str, kind)))
+@pytest.mark.parametrize("rho", [0.0, 0.1])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_divergence_of_the_logistic_loss_is_found_at_the_references_step(kind: Kind, rho: float, dtype: str) -> None:
+    """Its slope is bounded: parameters grow by a factor a step."""
+    x, y = random_points(5, 11, 1)
+    order, y = orders(11, 20, 1), labels(y, LOGISTIC)
+    start, phase = network_of(kind, 5, 20, 4).astype(dtype), Phase(lr=1e7, epochs=1, rho=rho)
+    _, ours = fused.advance(start, 10 * x, y, order, None, phase, LOGISTIC)
+    _, theirs = reference.advance(start, 10 * x, y, order, None, phase, LOGISTIC)
+    assert ours is not None
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k[0] != "sim-bn"], ids=lambda kind: "-".join(map(str, kind)))
 @pytest.mark.parametrize("rho", [0.0, 0.05])
-def test_a_block_with_huge_steps_that_survives_is_continued(architecture: str, rho: float) -> None:
+def test_a_block_with_huge_steps_that_survives_is_continued(kind: Kind, rho: float) -> None:
     """A label of 1e18 in the third block of eleven steps: handed to the reference, the rest is the kernel's."""
     x, y = random_points(5, 12, 2)
-    order, start = np.arange(12)[None], initial_network(architecture, 5, 20, 2)
+    order, start = np.arange(12)[None], network_of(kind, 5, 20, 2)
     y[9], x[10:] = 1e18, 0  # nothing afterwards, so that the huge parameters do not overflow
     phase = Phase(lr=0.01, epochs=1, rho=rho)
     ours, stop = fused.advance(start, x, y, order, None, phase)

@@ -1,18 +1,20 @@
 """Closed forms of theory against autograd's full Hessian, an independent reference."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import synth
 import theory
-from tests.networks import architectures, autograd_trace, random_network, random_points, seeds
-from theory import ARCHITECTURES, DeepNetwork, Network
-from verify.networks import TwoLayer
+from tests.networks import LOGISTIC, VARIANTS, architectures, autograd_trace, random_network, random_points, seeds
+from theory import ARCHITECTURES, MSE, DeepNetwork, Loss, Network
+from verify import networks
+from verify.networks import ThreeLayer, TwoLayer
 
 
 @given(architectures, st.integers(1, 5), st.integers(1, 7), st.integers(1, 6), seeds, st.sampled_from([1e-3, 0.3, 30.0]))
@@ -33,6 +35,113 @@ def test_trace_off_interpolation_equals_autograd(arch: str, d: int, m: int, n: i
     reference = autograd_trace(network, x, y)
     size = abs(theory.trace_of_hessian(network, x)) + abs(reference)
     assert theory.trace_of_hessian(network, x, y) == pytest.approx(reference, rel=1e-8, abs=1e-8 * max(1, size))
+
+
+@given(st.sampled_from(VARIANTS), st.integers(1, 4), st.integers(1, 6), st.integers(1, 5), seeds)
+def test_trace_of_softplus_and_three_layers_equals_autograd(
+    variant: tuple[str, str, int], d: int, m: int, n: int, seed: int
+) -> None:
+    """Off interpolation and at it, both losses."""
+    architecture, activation, depth = variant
+    network = random_network(architecture, d, m, seed, activation=activation, depth=depth)
+    x, y = random_points(d, n, seed)
+    for loss, labels in ((MSE, y), (LOGISTIC, np.sign(y))):
+        reference = autograd_trace(network, x, labels, loss)
+        size = theory.trace_of_hessian(network, x, objective=loss) + abs(reference)
+        assert theory.trace_of_hessian(network, x, labels, loss) == pytest.approx(reference, rel=1e-10, abs=1e-10 * size)
+    y = theory.forward(network, x)
+    assert theory.loss(network, x, y) == 0
+    assert theory.trace_of_hessian(network, x) == pytest.approx(autograd_trace(network, x, y), rel=1e-10, abs=1e-10)
+
+
+@given(architectures, st.integers(1, 5), st.integers(1, 7), st.integers(1, 6), seeds, st.floats(0.01, 0.49))
+def test_trace_of_the_logistic_loss_equals_autograd(arch: str, d: int, m: int, n: int, seed: int, p: float) -> None:
+    network, loss = random_network(arch, d, m, seed), Loss("logistic", p)
+    x, y = random_points(d, n, seed)
+    reference = autograd_trace(network, x, np.sign(y), loss)
+    size = theory.trace_of_hessian(network, x, objective=loss) + abs(reference)
+    assert theory.trace_of_hessian(network, x, np.sign(y), loss) == pytest.approx(reference, rel=1e-9, abs=1e-9 * size)
+
+
+@given(st.floats(0.01, 0.49), st.sampled_from([-1.0, 1.0]), st.floats(-30, 30))
+def test_logistic_loss_is_the_papers_in_excess_of_its_smallest_value(p: float, y: float, a: float) -> None:
+    """definition-A.2 with b = (1 - y)/2; its slope and curvature by central differences; 0 at the target, which has y's sign."""
+    loss, f, labels, b, h = Loss("logistic", p), np.array([a]), np.array([y]), (1 - y) / 2, 1e-4
+
+    def printed(a: float) -> float:
+        normal = np.logaddexp(0, a)
+        return -p * (b * a - normal) - (1 - p) * ((1 - b) * a - normal)
+
+    target = loss.targets(labels)
+    assert np.sign(target) == y
+    assert loss.value(target, labels) == pytest.approx(0, abs=1e-12)
+    assert loss.slope(target, labels) == pytest.approx(0, abs=1e-12)
+    assert loss.curvature(target) == pytest.approx(loss.curvature_at_targets)
+    assert loss.value(f, labels) == pytest.approx(printed(a) - printed(target[0]), abs=1e-10)
+    assert loss.slope(f, labels) == pytest.approx((printed(a + h) - printed(a - h)) / (2 * h), abs=1e-6)
+    assert loss.curvature(f) == pytest.approx((loss.slope(f + h, labels) - loss.slope(f - h, labels)) / (2 * h), abs=1e-6)
+
+
+@given(architectures, st.sampled_from([2, 3]), st.integers(1, 5), st.integers(1, 6), seeds)
+def test_no_network_at_the_minimum_of_the_logistic_loss_goes_below_the_bound(
+    arch: str, depth: int, d: int, m: int, seed: int
+) -> None:
+    """One point, labelled by the network's sign, the last layer scaled so that its output is the target."""
+    arch = "bias" if depth == 3 else arch
+    network = random_network(arch, d, m, seed, depth=depth)
+    x, _ = random_points(d, 1, seed)
+    f = theory.forward(network, x)
+    assume(abs(f[0]) > 1e-6)
+    y = np.sign(f)
+    fitted = replace(network, w2=network.w2 * (LOGISTIC.targets(y) / f)[0])
+    assert theory.loss(fitted, x, y, LOGISTIC) == pytest.approx(0, abs=1e-12)
+    bound = theory.trace_lower_bound(arch, x, y, network.epsilon, LOGISTIC, depth=depth)
+    assert theory.trace_of_hessian(fitted, x, y, LOGISTIC) >= bound * (1 - 1e-9)
+    assert bound > 0
+
+
+@pytest.mark.parametrize("loss", [MSE, LOGISTIC], ids=lambda loss: loss.name)
+def test_memorizing_networks_attain_the_bounds_of_either_loss(loss: Loss) -> None:
+    """theorem-4.1 with two layers and three, theorem-5.1; for the logistic loss on its targets."""
+    data = synth.parity(10, 12, 0)
+    labels = loss.targets(data.y)
+    two = theory.memorizing_network(data.x, labels)
+    assert theory.loss(two, data.x, data.y, loss) == pytest.approx(0, abs=1e-15)
+    assert theory.trace_of_hessian(two, data.x, data.y, loss) == pytest.approx(
+        theory.trace_lower_bound("bias", data.x, data.y, objective=loss), rel=1e-9
+    )
+    length = np.sqrt(11.0)
+    r = (length / np.abs(labels)) ** (1 / 3)
+    u = np.abs(labels) * r**2
+    three = Network(
+        w1=u[:, None] * data.x,
+        b1=u * (-10 + 1.0),
+        middle=np.diag(1 / r),
+        w2=np.sign(labels) / r,
+        architecture="bias",
+    )
+    assert theory.loss(three, data.x, data.y, loss) == pytest.approx(0, abs=1e-15)
+    bound = theory.trace_lower_bound("bias", data.x, data.y, objective=loss, depth=3)
+    assert theory.trace_of_hessian(three, data.x, data.y, loss) == pytest.approx(bound, rel=1e-9)
+    normed = theory.memorizing_network(data.x, labels, "sim-ln", epsilon=1e-3)
+    bound = theory.trace_lower_bound("sim-ln", data.x, data.y, 1e-3, loss)
+    assert theory.trace_of_hessian(normed, data.x, data.y, loss) == pytest.approx(bound, rel=1e-9)
+
+
+def test_no_bound_is_known_for_softplus() -> None:
+    assert np.isnan(theory.trace_lower_bound("bias", [[1.0]], [1.0], activation="softplus"))
+
+
+@given(st.sampled_from(VARIANTS), st.integers(1, 8), st.integers(1, 9), st.integers(1, 9), seeds)
+def test_torch_and_numpy_agree_on_softplus_and_three_layers(
+    variant: tuple[str, str, int], d: int, m: int, n: int, seed: int
+) -> None:
+    architecture, activation, depth = variant
+    network = random_network(architecture, d, m, seed, activation=activation, depth=depth)
+    x, _ = random_points(d, n, seed)
+    module = networks.module(network)
+    assert module(torch.as_tensor(x)).detach().numpy() == pytest.approx(theory.forward(network, x), rel=1e-12, abs=1e-12)
+    assert theory.forward(module.network(), x) == pytest.approx(theory.forward(network, x), rel=0, abs=0)
 
 
 @given(architectures, st.integers(1, 8), st.integers(1, 9), st.integers(1, 9), seeds)
@@ -170,6 +279,20 @@ def test_deep_network_against_autograd(depth: int, d: int, m: int, seed: int) ->
         (lambda: theory.trace_lower_bound("sim-ln", [[1.0]], [1.0], epsilon=-1), "epsilon must be a finite number above 0"),
         (lambda: Network(np.zeros(3), np.zeros(2)), r"w1 must have shape \(m, d\)"),
         (lambda: TwoLayer(random_network("sim-bn", 3, 2, 0)), "train_x must be given for 'sim-bn'"),
+        (lambda: TwoLayer(random_network("bias", 3, 2, 0, depth=3)), "network must have two layers, got 3"),
+        (lambda: ThreeLayer(random_network("bias", 3, 2, 0)), "network must have three layers, got 2"),
+        (
+            lambda: random_network("sim-ln", 3, 2, 0, activation="softplus"),
+            "'softplus' is for 'no-bias' and 'bias' with two layers",
+        ),
+        (lambda: random_network("bias", 3, 2, 0, activation="softplus", depth=3), "'softplus' is for .* got 'bias' with 3"),
+        (lambda: random_network("bias", 3, 2, 0, activation="tanh"), "activation must be one of relu, softplus, got 'tanh'"),
+        (lambda: random_network("no-bias", 3, 2, 0, depth=3), "depth 3 is for 'bias', got 'no-bias'"),
+        (lambda: replace(random_network("bias", 3, 2, 0), middle=np.ones((2, 3))), r"middle must have shape \(2, 2\)"),
+        (lambda: Loss("hinge"), "loss must be one of mse, logistic, got 'hinge'"),
+        (lambda: Loss("logistic"), "smoothing must be a number above 0 and below 0.5 for the loss 'logistic', got 0.0"),
+        (lambda: Loss("mse", 0.1), "smoothing must be 0 for the loss 'mse', got 0.1"),
+        (lambda: LOGISTIC.check_labels(np.array([1.0, 0.5])), "entry 1 is 0.5; expected 'mse'"),
     ],
 )
 def test_bad_input_names_the_culprit(call: object, words: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from theory.compiled import kernel
 from verify.fused.cpu import lanes
+from verify.fused.cpu.activations import softplus
 from verify.fused.cpu.lanes import load, nought, relu, root, scratch, store, total, where_positive
 from verify.fused.cpu.products import multiply
 
@@ -52,6 +53,38 @@ def test_not_a_number_passes_through_relu(dtype: str) -> None:
     a = np.full((1, lanes.width(dtype)), np.nan, dtype)
     arithmetic(a, np.ones((2, a.shape[1]), dtype), out := np.zeros((2, 2, a.shape[1]), dtype))
     assert np.isnan(out[1, 1]).all()
+
+
+@kernel
+def softpluses(z, h, slope):  # type: ignore[no-untyped-def]
+    for j in range(z.shape[0]):
+        one, other = softplus(load(z, j))
+        store(h, j, one)
+        store(slope, j, other)
+
+
+@PRECISIONS
+def test_softplus_and_its_derivative_err_by_less_than_three_units_in_the_last_place(dtype: str) -> None:
+    """Against numpy in extended precision, from where e^z is no normal number to where h = z."""
+    kind, width, edge = np.finfo(dtype), lanes.width(dtype), {"float32": -87, "float64": -708}[dtype]
+    rng = np.random.default_rng(0)
+    near_zero = np.concatenate([[0, -0.0], *(sign * np.geomspace(kind.tiny, 1, 2000) for sign in (1, -1))])
+    z = np.concatenate([np.linspace(edge, 60, 20001), 3 * rng.standard_normal(20000), near_zero]).astype(dtype)
+    z = np.resize(z, (-(-len(z) // width), width))
+    softpluses(z, h := np.empty_like(z), slope := np.empty_like(z))
+    exact = z.astype(np.longdouble)
+    t = np.exp(-np.abs(exact))
+    for ours, theirs in ((h, np.maximum(exact, 0) + np.log1p(t)), (slope, np.where(exact > 0, 1, t) / (1 + t))):
+        assert (np.abs(ours - theirs) < 3 * np.spacing(theirs.astype(dtype))).all()
+
+
+@PRECISIONS
+def test_softplus_far_out(dtype: str) -> None:
+    edge, big = {"float32": (-87.1, 1e38), "float64": (-708.1, 1e308)}[dtype]
+    z = np.resize(np.array([edge, -big, -np.inf, big, np.inf, np.nan], dtype), (1, lanes.width(dtype)))
+    softpluses(z, h := np.empty_like(z), slope := np.empty_like(z))
+    assert np.array_equal(h[0, :6], np.array([0, 0, 0, big, np.inf, np.nan], dtype), equal_nan=True)
+    assert np.array_equal(slope[0, :6], np.array([0, 0, 0, 1, 1, np.nan], dtype), equal_nan=True)
 
 
 @PRECISIONS

@@ -28,6 +28,30 @@ def test_what_is_put_comes_back(tmp_path: Path, architecture: str) -> None:
     assert result.network is not None
     for name in ("w1", "b1", "w2", "gamma"):
         assert np.array_equal(getattr(stored.result.network, name), getattr(result.network, name))
+    with Store(tmp_path / "s.sqlite") as store:
+        brief = store.get(run, with_network=False)
+    assert brief is not None
+    assert brief.result.network is None
+    assert brief.result.curve == result.curve
+
+
+def test_networks_of_earlier_phases_come_back(tmp_path: Path) -> None:
+    """They are those of a run that ends there; a run that diverged later keeps them too."""
+    phases = (Phase(0.01, 3, rho=0.05), Phase(0.01, 2), Phase(0.01, 2, batch_size=20))
+    run = small(architecture="sim-bn", phases=phases, keep_networks=True)
+    wild = small(phases=(phases[0], Phase(1e9, 5)), keep_networks=True)
+    assert small(phases=phases).key != small(phases=phases, keep_networks=True).key
+    with Store(tmp_path / "s.sqlite") as store:
+        for one in (run, wild):
+            store.put(one, train(one), {})
+        stored, lost = store.get(run), store.get(wild)
+    assert stored is not None
+    assert lost is not None
+    for network, count in zip((*stored.result.earlier, stored.result.network), (1, 2, 3), strict=True):
+        alone = train(small(architecture="sim-bn", phases=phases[:count])).network
+        for name in ("w1", "b1", "w2", "gamma"):
+            assert np.array_equal(getattr(network, name), getattr(alone, name))
+    assert (lost.result.status, len(lost.result.earlier), lost.result.network) == ("diverged", 1, None)
 
 
 def test_a_diverged_run_is_stored_as_diverged(tmp_path: Path) -> None:
@@ -37,6 +61,7 @@ def test_a_diverged_run_is_stored_as_diverged(tmp_path: Path) -> None:
         stored = store.get(run)
     assert stored is not None
     assert stored.result.status == "diverged"
+    assert stored.result.diverged_step == train(run).diverged_step
     assert stored.result.network is None
 
 

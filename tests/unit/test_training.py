@@ -4,12 +4,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import threadpoolctl
+import torch
 
 import synth
 import theory
-from verify import DataSpec, Phase, Run, fused, reference, train
+from tests.networks import LOGISTIC, VARIANTS, random_network, random_points
+from theory import Loss
+from verify import DataSpec, Phase, Run, fused, networks, reference, train
+from verify.gradient_norms import squared_gradient_norms
+from verify.initialization import initial_network
 from verify.runs import Run as RunType
-from verify.training import CURVE, checkpoints
+from verify.training import CURVE, checkpoints, closing
+
+KINDS = [(a, "relu", 2) for a in theory.ARCHITECTURES] + [*VARIANTS]
 
 
 def small(**changes: object) -> RunType:
@@ -22,6 +29,113 @@ def test_a_run_is_addressed_by_its_settings() -> None:
     changed = [small(seed=2), small(width=17), small(phases=(Phase(0.01, 31, rho=0.05),)), small(dtype="float64")]
     assert len({run.key for run in [small(), *changed]}) == 5
     assert json.dumps(small().settings())
+
+
+def test_addresses_do_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that runs had at version 1 of the engine, before losses, activations, depths and projections were settings."""
+    monkeypatch.setattr("verify.runs.ENGINE_VERSION", 1)
+    phases = (Phase(0.005, 100_000, rho=0.1), Phase(0.003, 100_000, rho=1.0))
+    sim_bn = Run("sim-bn", phases, DataSpec("parity", 1, {"d": 30, "n": 100}), seed=1)
+    assert sim_bn.key == "c5a70e4caa483b28321066f2d3276360e92ea7ac2384a69e413f734ab4ef4535"
+    assert small().key == "3fa560308e26f23e0a970e578c6353fe1da4ed582bfb410e3adbccfa44aecb42"
+
+
+def test_later_settings_are_part_of_the_address() -> None:
+    phase = small().phases[0]
+    changed = [
+        small(loss=LOGISTIC),
+        small(loss=Loss("logistic", 0.3)),
+        small(activation="softplus"),
+        small(depth=3),
+        small(phases=(replace(phase, first_layer_norm=10),)),
+        small(phases=(replace(phase, trace_penalty=0.1),)),
+    ]
+    assert len({run.key for run in [small(), *changed]}) == 7
+    assert small(loss=LOGISTIC).settings()["loss"] == {"name": "logistic", "smoothing": 0.2}
+
+
+@pytest.mark.parametrize(("architecture", "activation", "depth"), KINDS)
+@pytest.mark.parametrize("loss", [theory.MSE, LOGISTIC], ids=lambda loss: loss.name)
+def test_every_network_and_loss_trains_and_is_measured(architecture: str, activation: str, depth: int, loss: Loss) -> None:
+    """SAM lowers the loss; the measurements are theory's; outputs have the labels' sign where the loss is small."""
+    run = small(architecture=architecture, activation=activation, depth=depth, loss=loss, phases=(Phase(0.05, 100, rho=0.01),))
+    result, data = train(run), run.data.build()
+    assert result.status == "finished"
+    assert result.network is not None
+    network = result.network.astype("float64")
+    assert (network.activation, network.depth) == (activation, depth)
+    assert result.final("train_loss") == theory.loss(network, data.x, data.y, loss) < result.curve["train_loss"][0]
+    assert result.final("trace") == theory.trace_of_hessian(network, data.x, data.y, loss)
+    assert np.isnan(result.lower_bound) == (activation == "softplus")
+    assert np.mean(theory.forward(network, data.x) * data.y > 0) > 0.7
+
+
+def test_the_reference_steps_along_the_gradient_of_theory() -> None:
+    """One full-batch step of each loss and network against central differences of theory's loss."""
+    x, y = random_points(3, 5, 0)
+    y = np.sign(y)
+    for architecture, activation, depth in [*VARIANTS, ("sim-ln", "relu", 2)]:
+        start = initial_network(architecture, 3, 4, 0, activation=activation, depth=depth)
+        for loss in (theory.MSE, LOGISTIC):
+            after, _ = reference.advance(start, x, y, np.arange(5)[None], None, Phase(1.0, 1, batch_size=5), loss)
+            names = [n for n in ("w1", "b1", "middle", "w2") if getattr(start, n) is not None]
+            for name in names:
+                value, step = getattr(start, name), np.zeros_like(getattr(start, name))
+                for index in np.ndindex(value.shape):
+                    nudge = np.zeros_like(value)
+                    nudge[index] = 1e-6
+                    up, down = (theory.loss(replace(start, **{name: value + s * nudge}), x, y, loss) for s in (1, -1))
+                    step[index] = (up - down) / 2e-6
+                assert value - getattr(after, name) == pytest.approx(step, abs=1e-7)
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.1])
+def test_projection_keeps_the_norm_of_the_first_layer(rho: float) -> None:
+    """w1 and b1 together, in their proportions; the last layer is that of the step without projection."""
+    run = small(architecture="sim-ln", phases=(Phase(0.01, 1, rho=rho, batch_size=20, first_layer_norm=10.0),))
+    free = replace(run, phases=(replace(run.phases[0], first_layer_norm=None),))
+    kept, plain = train(run).network, train(replace(free, engine="reference")).network
+    assert kept is not None
+    assert plain is not None
+    assert np.linalg.norm(kept.weights) == pytest.approx(10)
+    assert kept.weights == pytest.approx(plain.weights * 10 / np.linalg.norm(plain.weights), rel=1e-5)
+    assert (kept.w2 == plain.w2).all()
+
+
+@pytest.mark.parametrize(("architecture", "activation", "depth"), KINDS)
+def test_gradient_norms_in_torch_are_those_of_theory(architecture: str, activation: str, depth: int) -> None:
+    """On some of the training set; Sim-BN's statistics are of all of it, and one of its neurons is dead there."""
+    network, (x, _) = random_network(architecture, 4, 6, 0, activation=activation, depth=depth), random_points(4, 5, 0)
+    if architecture == "sim-bn":
+        w1, b1 = network.w1.copy(), network.b1.copy()
+        w1[0], b1[0] = 0, -1
+        network = replace(network, w1=w1, b1=b1)
+    module = networks.module(network, train_x=x)
+    norms = squared_gradient_norms(module, dict(module.named_parameters()), torch.as_tensor(x[:3]))
+    assert norms.detach().numpy() == pytest.approx(theory.squared_gradient_norms(network, x)[:3], rel=1e-10)
+    norms.sum().backward()
+    assert all(bool(p.grad.isfinite().all()) for p in module.parameters())
+
+
+@pytest.mark.parametrize(("architecture", "activation", "depth"), KINDS)
+@pytest.mark.parametrize("loss", [theory.MSE, LOGISTIC], ids=lambda loss: loss.name)
+def test_the_trace_penalty_is_a_multiple_of_the_trace(architecture: str, activation: str, depth: int, loss: Loss) -> None:
+    """What a step of gradient descent adds is -lr * penalty * the gradient of theory's trace, here along that step."""
+    x, y = random_points(4, 6, 1)
+    y, start, h = np.sign(y), random_network(architecture, 4, 7, 3, activation=activation, depth=depth), 1e-6
+    order, phase = np.arange(6)[None], Phase(h, 1, batch_size=6)
+    plain, _ = reference.advance(start, x, y, order, None, phase, loss)
+    pushed, _ = reference.advance(start, x, y, order, None, replace(phase, trace_penalty=3.0), loss)
+    names = [n for n in ("w1", "b1", "gamma", "middle", "w2") if getattr(start, n) is not None]
+    gradient = {n: (getattr(plain, n) - getattr(pushed, n)) / (3 * h) for n in names}
+    square = sum(float((g**2).sum()) for g in gradient.values())
+    up, down = (
+        theory.trace_of_hessian(
+            replace(start, **{n: getattr(start, n) + s * 1e-5 * gradient[n] for n in names}), x, objective=loss
+        )
+        for s in (1, -1)
+    )
+    assert (up - down) / 2e-5 == pytest.approx(square, rel=1e-4)
 
 
 def test_training_depends_on_the_settings_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,8 +182,33 @@ def test_a_diverged_run_says_so_and_keeps_what_was_measured() -> None:
     assert result.network is None
     assert result.diverged_at is not None
     assert 0 <= result.diverged_at < 30
+    assert result.diverged_step is not None
+    assert result.diverged_step // 20 == result.diverged_at
     assert result.curve["epoch"][0] == 0
     assert all(np.isfinite(result.curve["train_loss"]))
+
+
+def test_the_step_of_divergence_counts_those_of_earlier_phases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """20 samples: 5 epochs of 3 steps, then single samples; cut into kernel calls of one epoch or not."""
+    run = small(phases=(Phase(0.01, 5, batch_size=7), Phase(0.01, 5), Phase(1e9, 5)))
+    whole = train(run)
+    monkeypatch.setattr("verify.training.LARGEST_CHUNK", 20)
+    cut = train(run)
+    assert (whole.diverged_at, whole.diverged_step) == (cut.diverged_at, cut.diverged_step)
+    assert whole.diverged_step is not None
+    assert whole.diverged_at == 10 + (whole.diverged_step - 5 * 3 - 5 * 20) // 20
+
+
+def test_checkpoints_are_dense_where_a_phase_is_judged() -> None:
+    """The ends of phases are among them, and enough of the last quarter of each for a median; short phases have every epoch."""
+    marks = checkpoints(small(phases=(Phase(0.01, 1000), Phase(0.01, 200), Phase(0.01, 4))))
+    assert marks == sorted(set(marks))
+    assert {0, 1, 1000, 1200, 1204} <= set(marks)
+    assert marks[-1] == 1204
+    for start, end in ((0, 1000), (1000, 1200)):
+        assert sum(closing(start, end) <= mark <= end for mark in marks) >= 8
+    assert len(marks) <= 66
+    assert checkpoints(small(phases=(Phase(0.01, 2), Phase(0.01, 1)))) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("engine", ["fused", "reference"])
@@ -170,6 +309,14 @@ def test_users_own_points() -> None:
         (lambda: DataSpec("parity", -1), "seed must be a whole number of at least 0"),
         (lambda: Phase(0.1, 10**30), "epochs must be a whole number of at most"),
         (lambda: train(small(), synth.given(np.full((2, 2), 1e200), np.ones(2))), "they are too large"),
+        (lambda: small(loss="logistic"), "loss must be a Loss, got 'logistic'"),
+        (lambda: small(architecture="sim-bn", activation="softplus"), "'softplus' is for 'no-bias' and 'bias'"),
+        (lambda: small(architecture="no-bias", depth=3), "depth 3 is for 'bias', got 'no-bias'"),
+        (lambda: small(depth=4), "depth must be 2 or 3, got 4"),
+        (lambda: small(loss=LOGISTIC, phases=(Phase(0.1, 1, label_noise=1.0),)), "label_noise must be 0 for the loss 'logistic'"),
+        (lambda: Phase(0.1, 1, first_layer_norm=0.0), "first_layer_norm must be a finite number above 0"),
+        (lambda: Phase(0.1, 1, trace_penalty=-1), "trace_penalty must be a finite number of at least 0"),
+        (lambda: train(small(loss=LOGISTIC, data=DataSpec("uniform_ball"))), "nothing but -1 and 1 for the loss 'logistic'"),
         (lambda: small(width=0), "width must be a whole number of at least 1, got 0"),
         (lambda: small(seed=-1), "seed must be a whole number of at least 0"),
         (lambda: small(phases=()), "phases must hold at least one Phase"),

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from typing import Protocol
 
 from theory.claims import Claim, statements
-from verify.experiments import atlas, certified, curvature, imagenet, kaur2023, keskar2017, wen2023
+from verify.experiments import atlas, certified, curvature, imagenet, kaur2023, keskar2017, minimizers, scaling, wen2023
 from verify.jobs import Job
 from verify.report import Artifact
 from verify.runs import Run
@@ -39,21 +39,30 @@ class Experiment(Protocol):
 
 
 EXPERIMENTS: dict[str, Experiment] = {
-    module.ID: module for module in (wen2023, keskar2017, kaur2023, certified, atlas, curvature, imagenet)
+    module.ID: module for module in (wen2023, scaling, minimizers, keskar2017, kaur2023, imagenet, certified, atlas, curvature)
 }
 
 
+# Experiments on real data, which is fetched first and takes longer: they run when they are named.
+ON_REAL_DATA = tuple(module.ID for module in (keskar2017, kaur2023, imagenet))
+
+
 def select(ids: Sequence[str]) -> dict[str, list[str]]:
-    """The artifacts that ids name, by experiment: a paper's id stands for all of its artifacts, no id for everything.
+    """The artifacts that ids name, by experiment: a paper's id stands for all of its artifacts, no id for everything but what is
+    measured on real data, and "figure-5" for 5a and 5b.
 
     Errors: ValueError naming the unknown id and the known ones.
     """
-    wanted = list(ids) or list(EXPERIMENTS)
+    wanted = list(ids) or [id for id in EXPERIMENTS if id not in ON_REAL_DATA]
     chosen: dict[str, list[str]] = {}
     for name in wanted:
         paper = name.split("/")[0]
         known = EXPERIMENTS[paper].ARTIFACTS if paper in EXPERIMENTS else ()
-        found = known if name == paper else tuple(a for a in known if a == name)
+        found = (
+            known
+            if name == paper
+            else tuple(a for a in known if a == name or (name[-1:].isdigit() and a[:-1] == name and a[-1].isalpha()))
+        )
         if not found:
             everything = [name for id, e in EXPERIMENTS.items() for name in (id, *e.ARTIFACTS)]
             raise ValueError(f"unknown id {name!r}; expected one of: {', '.join(everything)}")

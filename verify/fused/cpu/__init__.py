@@ -1,1 +1,4 @@
-"""The CPU kernels (numba): `single_sample` and `batch` steps, Sim-BN's single-sample steps; `lanes` and `products` under them."""
+"""The CPU kernels (numba): steps on single samples (`single_sample`, `three_layers`, `batch_norm`) and on mini-batches (`batch`).
+
+Under them: vectors (`lanes`), the matrix product (`products`), softplus (`activations`) and the losses' slopes (`losses`).
+"""

@@ -10,28 +10,30 @@ import numpy as np
 
 from theory.compiled import kernel
 from verify.fused.cpu.lanes import load, nought, relu, scratch, store, total
+from verify.fused.cpu.losses import factor, residual
 from verify.fused.cpu.products import multiply
 
 
 @kernel
-def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, keep):  # type: ignore[no-untyped-def]
-    """Epochs of steps on the samples `order` (epochs, n) with labels `targets` alike.
+def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, keep, norm, logistic):  # type: ignore[no-untyped-def]
+    """Epochs of steps on the samples `order` (epochs, n) with targets alike.
 
     w (m, groups, LANES), a neuron's inputs filled up with zeros, a and gamma (m,) are changed in place. x (n, groups, LANES) and
     xt (inputs, groups, LANES): the training inputs, with vectors along inputs and along samples. keep: 1 - lr weight_decay.
+    norm: what w is scaled to after each step, or None. logistic: as in `losses`.
     Returns the first step after which a parameter is not finite, or -1.
     """
     real, m = a.dtype.type, a.shape[0]
-    zero, rate, radius, decay = real(0), real(2 * lr), real(rho), real(keep)
+    zero, rate, radius, decay = real(0), real(factor(logistic) * lr), real(rho), real(keep)
     z = scratch((m, xt.shape[1], xt.shape[2]), a)
     z2, h, e, w2 = scratch(z.shape, z), scratch(z.shape, z), scratch(w.shape, w), scratch(w.shape, w)
     neuron, u, b, k = np.empty(m, np.int64), np.empty_like(a), np.empty_like(a), np.empty_like(a)
     a2, g2 = np.empty_like(a), np.empty_like(a)
-    entries, t = _entries(z), 0
+    entries, scaled, t = _entries(z), keep != 1 or norm is not None, 0
     for epoch in range(order.shape[0]):
         for position in range(order.shape[1]):
             i, y = order[epoch, position], targets[epoch, position]
-            if t == 0 or (keep != 1 and position == 0):  # z is decayed below, which rounds otherwise than the product does
+            if t == 0 or (scaled and position == 0):  # z is scaled below, which rounds otherwise than the product does
                 _preactivations(w, xt, m, z)
             active = 0
             for j in range(m):
@@ -41,14 +43,14 @@ def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, keep):  # type: igno
                     active += 1
             f = _gradient(active, i, x, z2, a2, g2, h, u, b, k, e)
             if rho > 0:
-                c = _radius(radius, f - y, active, a2, g2, u, b, e)
+                c = _radius(radius, residual(f, y, logistic), active, a2, g2, u, b, e)
                 for r in range(active):
                     j = neuron[r]
                     a2[r], g2[r] = a[j] + c * gamma[j] * u[r], gamma[j] + c * a[j] * u[r]
                     _add(w, j, c * b[r], e, r, w2, r)
                 _preactivations(w2, xt, active, z2)
                 f = _gradient(active, i, x, z2, a2, g2, h, u, b, k, e)
-            step = rate * (f - y)
+            step = rate * residual(f, y, logistic)
             if keep != 1:
                 for part in (w, z):
                     part *= decay
@@ -66,6 +68,12 @@ def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, keep):  # type: igno
             _preactivations(w2, xt, active, z2)
             for r in range(active):
                 _add(z2, r, zero, z2, r, z, neuron[r])
+            if norm is not None:
+                scale = norm / np.sqrt(_square(w))
+                if scale - scale != zero:
+                    return t
+                for part in (w, z):
+                    part *= scale
             t += 1
     return -1
 
@@ -91,6 +99,16 @@ def _add(start, i, factor, direction, r, out, k):  # type: ignore[no-untyped-def
         store(out, (k, q), v)
         wrong += v - v
     return total(wrong)
+
+
+@kernel
+def _square(w):  # type: ignore[no-untyped-def]
+    """The sum of squares of all entries."""
+    square = nought(w)
+    for j in range(w.shape[0]):
+        for q in range(w.shape[1]):
+            square += load(w, (j, q)) * load(w, (j, q))
+    return total(square)
 
 
 @kernel

@@ -1,0 +1,369 @@
+"""Owns wen2023's open question: what minimizes sharpness here? Methods against the flattest trace, for each architecture.
+
+Every method starts from the same networks on the same data, and ends with gradient descent alone, so that all are compared where they
+interpolate. The flattest trace, by architecture, on parity data:
+
+    no-bias   the infimum over networks of one neuron a quarter (`theory.generalizing_infimum`), certified where it is pinned
+    bias      4 sqrt(d + 1), certified: equation-3's bound, attained
+    sim-bn    4 sum_k sqrt(q_k), q_k the quarters' shares of the data: one neuron a quarter, in the limit of large first-layer weights.
+              Not known to be the least; certified from below by 4 (p + q) of `theory.trace_lower_bound`
+    sim-ln    2, certified: lemma-A.12's bound, attained
+
+The rules were written after a pilot on seeds 101 and 102 at the size of scale quick.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure as Canvas
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+import synth
+import theory
+from theory.architectures import ARCHITECTURES, Architecture, Network, hidden
+from theory.claims import Claim
+from verify.experiments.certified import Pin
+from verify.experiments.scaling import LABELS, LEARNING_RATES
+from verify.jobs import Job
+from verify.report import NOT_YET, Artifact, Figure, Table, collected, divergences, seeds_of
+from verify.runs import DataSpec, Phase, Run
+from verify.store import Store, Stored
+
+ID = "minimizers"
+TABLE, FIGURE = f"{ID}/table-1", f"{ID}/figure-1"
+ARTIFACTS = (TABLE, FIGURE)
+DEFAULT_SEEDS = {"smoke": 1, "quick": 3, "paper": 20}
+
+FITS = 1e-3  # training loss
+NEAR = 0.05  # of the flattest trace
+FEW = 1e-3  # of the outputs' mass: less is no neuron
+MEMORIZES, ALIGNED = 0.5, 0.9
+MARKERS = {"memorizing": "X", "generalizing": "o", "between": "s"}
+RULE = (
+    f"Reaches: the share of seeds whose network fits (training loss at most {FITS:g}) with a trace at most {1 + NEAR:g} times the flattest "
+    "known. Kinds: a network is memorizing if neurons that see a single training input carry at least half of its outputs' "
+    f"mass (sum over neurons and samples of |contribution|), generalizing if W1's alignment is at least {ALIGNED:g}, else between. "
+    "Alignment: the share of a neuron's squared first-layer weights that is in the first two coordinates, averaged with the masses. "
+    f"Single-input neurons are counted if they carry at least {FEW:.1%} of the mass."
+)
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of the data and networks, epochs of each method but the explicit penalty, and its steps."""
+
+    d: int
+    n: int
+    width: int
+    epochs: int
+    penalized: int
+
+
+SIZES = {
+    "smoke": Size(6, 16, 16, 40, 4),
+    "quick": Size(20, 60, 200, 20_000, 2_000),
+    "paper": Size(30, 100, 500, 100_000, 20_000),
+}
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to train: its phases for a learning rate, epochs, steps of the explicit penalty and n."""
+
+    name: str
+    colour: str
+    phases: Callable[[float, int, int, int], tuple[Phase, ...]]
+
+
+def _in_two(lr: float, epochs: int, first: dict[str, float], then: dict[str, float], batch_size: int) -> tuple[Phase, ...]:
+    """Three quarters of the epochs strongly, the rest gently."""
+    gently = max(1, epochs // 4)
+    parts = ((epochs - gently, first), (gently, then))
+    return tuple(Phase(lr, many, batch_size=batch_size, **strength) for many, strength in parts)
+
+
+# colours distinguishable without colour vision (Okabe and Ito)
+METHODS = (
+    Method("gradient descent", "#000000", lambda lr, e, t, n: (Phase(lr, e, batch_size=n),)),
+    Method("SGD", "#999999", lambda lr, e, t, n: (Phase(lr, e),)),
+    Method("label-noise SGD", "#E69F00", lambda lr, e, t, n: _in_two(lr, e, {"label_noise": 0.5}, {"label_noise": 0.1}, 1)),
+    Method("1-SAM", "#0072B2", lambda lr, e, t, n: _in_two(lr, e, {"rho": 0.2}, {"rho": 0.05}, 1)),
+    Method("10-SAM", "#56B4E9", lambda lr, e, t, n: _in_two(lr, e, {"rho": 0.2}, {"rho": 0.05}, 10)),
+    Method("full-batch SAM", "#009E73", lambda lr, e, t, n: _in_two(lr, e, {"rho": 0.5}, {"rho": 0.1}, n)),
+    Method(
+        "trace penalty",
+        "#D55E00",
+        lambda lr, e, t, n: (
+            Phase(3 * lr, max(1, t // 5), batch_size=n, trace_penalty=0.02),
+            Phase(10 * lr, max(1, 3 * t // 5), batch_size=n, trace_penalty=0.01),
+            Phase(10 * lr, max(1, t // 5), batch_size=n, trace_penalty=0.002),
+        ),
+    ),
+)
+
+
+def run(architecture: Architecture, method: Method, scale: str, seed: int) -> Run:
+    """One run; Sim-BN, whose steps cost more, has a quarter of the epochs."""
+    size, lr = SIZES[scale], LEARNING_RATES[architecture]
+    share = 4 if architecture == "sim-bn" else 1
+    steps = method.phases(lr, size.epochs // share, size.penalized // share, size.n)
+    return Run(
+        architecture,
+        (*steps, Phase(lr, max(1, size.epochs // 10), batch_size=size.n)),
+        DataSpec("parity", seed, {"d": size.d, "n": size.n}),
+        width=size.width,
+        seed=seed,
+    )
+
+
+def pin(scale: str, seed: int) -> Pin:
+    """The flattest trace without bias on the same data."""
+    return Pin(SIZES[scale].d, SIZES[scale].n, seed)
+
+
+def grid(only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Run | Job]]:
+    """The same runs for either artifact."""
+    out: list[tuple[str, Run | Job]] = []
+    if {*ARTIFACTS} & set(only):
+        for seed in range(1, seeds + 1):
+            out += [(f"{LABELS[a]}, {method.name}", run(a, method, scale, seed)) for a in ARCHITECTURES for method in METHODS]
+            out.append(("flattest trace, no bias", pin(scale, seed)))
+    return out
+
+
+def claim_ids() -> list[str]:
+    """A question, not a statement."""
+    return []
+
+
+def claims(ids: Sequence[str], store: Store | None) -> list[Claim]:
+    """None."""
+    return []
+
+
+def flattest(architecture: Architecture, data: synth.Data, infimum: float) -> tuple[float, float]:
+    """(certified lower bound, trace that networks attain or tend to); `infimum`: of the generalizing networks without bias."""
+    bound = theory.trace_lower_bound(architecture, data.x, data.y)
+    if architecture == "no-bias":
+        return bound, infimum
+    if architecture != "sim-bn":
+        return bound, bound
+    quarters = np.unique(data.x[:, :2], axis=0, return_counts=True)[1] / len(data.y)
+    return bound, float(4 * np.sqrt(quarters).sum())
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a network is made of. neurons: that carry something. single: those of them that see one training input alone. memorized:
+    their share of the outputs' mass. alignment: of W1 with the first two coordinates, averaged with the masses."""
+
+    neurons: int
+    single: int
+    memorized: float
+    alignment: float
+
+    @property
+    def name(self) -> str:
+        """memorizing, generalizing or between, by RULE."""
+        if self.memorized >= MEMORIZES:
+            return "memorizing"
+        return "generalizing" if self.alignment >= ALIGNED else "between"
+
+
+def kind(network: Network, x: NDArray[np.floating]) -> Kind:
+    """Of a two-layer network on its training inputs (n, d)."""
+    network = network.astype("float64")
+    inputs = np.unique(x, axis=0)
+    h = hidden(network, inputs)
+    weight = np.abs(network.w2)
+    if network.gamma is not None:
+        s = theory.normalizer(network, x)
+        weight = weight * np.abs(network.gamma) * np.divide(1, s, out=np.zeros_like(s), where=s > 0)
+    if network.architecture == "sim-ln":
+        h = h / np.maximum(np.linalg.norm(h, axis=1), network.epsilon)[:, None]
+    mass = (weight * h).sum(axis=0)
+    total = mass.sum()
+    if not total:
+        return Kind(0, 0, 0.0, 0.0)
+    alone, carries = (h > 0).sum(axis=0) == 1, mass >= FEW * total
+    squares = network.w1**2
+    length = squares.sum(axis=1)
+    aligned = np.divide(squares[:, :2].sum(axis=1), length, out=np.zeros_like(length), where=length > 0)
+    return Kind(
+        neurons=int(carries.sum()),
+        single=int((alone & carries).sum()),
+        memorized=float(mass[alone].sum() / total),
+        alignment=float((aligned * mass).sum() / total),
+    )
+
+
+@dataclass(frozen=True)
+class End:
+    """Where one run ended."""
+
+    seed: int
+    trace: float
+    ratio: float
+    loss: float
+    accuracy: float
+    kind: Kind
+
+    @property
+    def reaches(self) -> bool:
+        """Whether it is as flat as networks get, by RULE."""
+        return self.loss <= FITS and self.ratio <= 1 + NEAR
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs of one architecture and method."""
+
+    architecture: Architecture
+    method: Method
+    stored: tuple[Stored, ...]
+    ends: tuple[End, ...]
+    bound: tuple[float, ...]
+    known: tuple[float, ...]
+
+
+def groups(scale: str, seeds: int, store: Store) -> list[Group]:
+    """From stored runs and jobs, of each seed; without bias a seed needs its flattest trace."""
+    data = {seed: run("bias", METHODS[0], scale, seed).data.build() for seed in range(1, seeds + 1)}
+    infimum = {seed: pinned.outcome.values["infimum"] for seed in data if (pinned := store.outcome(pin(scale, seed)))}
+    out = []
+    for architecture in ARCHITECTURES:
+        known = infimum if architecture == "no-bias" else data
+        limits = {seed: flattest(architecture, data[seed], infimum.get(seed, np.nan)) for seed in known}
+        for method in METHODS:
+            found = {seed: one for seed in limits if (one := store.get(run(architecture, method, scale, seed)))}
+            ends = tuple(
+                End(
+                    seed,
+                    one.result.final("trace"),
+                    one.result.final("trace") / limits[seed][1],
+                    one.result.final("train_loss"),
+                    one.result.final("test_accuracy"),
+                    kind(one.result.network, data[seed].x),
+                )
+                for seed, one in found.items()
+                if one.result.network is not None
+            )
+            bounds, traces = zip(*(limits[seed] for seed in found), strict=True) if found else ((), ())
+            out.append(Group(architecture, method, tuple(found.values()), ends, bounds, traces))
+    return out
+
+
+def build(only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
+    """The table and the figure, from the store alone."""
+    found = groups(scale, seeds, store)
+    return [
+        *([_table(found, scale, seeds)] if TABLE in only else []),
+        *([_figure(found, scale)] if FIGURE in only and any(group.ends for group in found) else []),
+    ]
+
+
+def _provenance(found: Sequence[Group], scale: str) -> dict[str, str]:
+    return collected([one for group in found for one in group.stored], scale)
+
+
+def _spread(values: Sequence[float], digits: int) -> str:
+    """Median [smallest, largest]."""
+    if not values:
+        return "–"
+    low, middle, high = (f"{q:.{digits}f}" for q in np.quantile(values, [0, 0.5, 1]))
+    return f"{middle} [{low}, {high}]"
+
+
+def _table(found: Sequence[Group], scale: str, seeds: int) -> Table:
+    size = SIZES[scale]
+    shown, raw = [], []
+    for group in found:
+        ends = group.ends
+        kinds = pd.Series([end.kind.name for end in ends], dtype=str).value_counts()
+        shown.append(
+            {
+                "architecture": group.architecture,
+                "method": group.method.name,
+                "certified bound": _spread(group.bound, 2),
+                "flattest known": _spread(group.known, 2),
+                "trace": _spread([end.trace for end in ends], 2),
+                "trace / flattest": _spread([end.ratio for end in ends], 3),
+                "reaches": f"{sum(end.reaches for end in ends)} of {len(group.stored)}" if group.stored else NOT_YET,
+                "seeds": seeds_of(group.stored, seeds),
+                "test accuracy": _spread([end.accuracy for end in ends], 3),
+                "kind": ", ".join(f"{count} {name}" for name, count in kinds.items()) or "–",
+                "single-input neurons": _spread([end.kind.single for end in ends], 0),
+                "of neurons": _spread([end.kind.neurons for end in ends], 0),
+                "alignment": _spread([end.kind.alignment for end in ends], 2),
+                "training loss": f"{max(end.loss for end in ends):.0e}" if ends else "–",
+                "remarks": divergences(group.stored) or "–",
+            }
+        )
+        raw += [
+            {
+                "architecture": group.architecture,
+                "method": group.method.name,
+                "seed": end.seed,
+                "trace": end.trace,
+                "trace / flattest": end.ratio,
+                "training loss": end.loss,
+                "test accuracy": end.accuracy,
+                "kind": end.kind.name,
+                "neurons": end.kind.neurons,
+                "single-input neurons": end.kind.single,
+                "memorized": end.kind.memorized,
+                "alignment": end.kind.alignment,
+            }
+            for end in ends
+        ]
+    notes = (
+        RULE,
+        "Median [smallest, largest] over seeds; training loss: the largest. Certified bound: no interpolating network goes below. Flattest "
+        "known: networks attain it or tend to it; equal to the bound with a bias and for Sim-LN, the infimum over four-neuron networks "
+        "without bias (see certified/table-2), 4 sum_k sqrt(q_k) for Sim-BN with q_k the quarters' shares.",
+        f"Parity data with d = {size.d}, n = {size.n}, width {size.width}; {size.epochs:,} epochs (Sim-BN a quarter), then "
+        f"{max(1, size.epochs // 10):,} of gradient descent. Learning rates "
+        + ", ".join(f"{a} {lr:g}" for a, lr in LEARNING_RATES.items())
+        + ". Label noise 0.5, then 0.1; rho of 1-SAM and 10-SAM 0.2, then 0.05; of full-batch SAM 0.5, then 0.1; trace penalty 0.02, 0.01, "
+        f"0.002 in {size.penalized:,} steps of full-batch gradient descent at 3, 10, 10 times the learning rate. One setting a method, not "
+        "tuned: a method that does not reach the flattest trace may do so with another, or later.",
+        *(("Scale smoke: its numbers mean nothing.",) if scale == "smoke" else ()),
+    )
+    brief = ("architecture", "method", "trace / flattest", "reaches", "seeds", "test accuracy", "kind")
+    title = "What minimizes sharpness? The trace that each method reaches, against the flattest"
+    return Table(TABLE, title, pd.DataFrame(shown), pd.DataFrame(raw), notes, _provenance(found, scale), brief)
+
+
+def _figure(found: Sequence[Group], scale: str) -> Figure:
+    with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+        canvas = Canvas(figsize=(11, 3.4), layout="constrained")
+        panels = canvas.subplots(1, len(ARCHITECTURES), sharey=True)
+        for axes, architecture in zip(panels, ARCHITECTURES, strict=True):
+            axes.axvline(1, color="#666666", linestyle="--", linewidth=0.8)
+            for group in (g for g in found if g.architecture == architecture):
+                for name, marker in MARKERS.items():
+                    ends = [end for end in group.ends if end.kind.name == name]
+                    at = [e.ratio for e in ends], [e.accuracy for e in ends]
+                    inside = [group.method.colour if e.loss <= FITS else "white" for e in ends]
+                    axes.scatter(*at, s=26, marker=marker, edgecolors=group.method.colour, facecolors=inside, alpha=0.75)
+            axes.set(title=LABELS[architecture], xscale="log", xlabel="trace / flattest known", ylim=(0.45, 1.03))
+            low, high = axes.get_xlim()
+            ticks = [tick for tick in (0.5, 1, 2, 5, 10, 20, 50, 100) if low <= tick <= high]
+            axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            axes.minorticks_off()
+            axes.grid(alpha=0.2)
+        panels[0].set_ylabel("test accuracy")
+        handles = [Line2D([], [], color=m.colour, marker="o", linestyle="", label=m.name) for m in METHODS]
+        handles += [Line2D([], [], color="#666666", marker=marker, linestyle="", label=name) for name, marker in MARKERS.items()]
+        canvas.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
+    notes = (
+        "A point a run: how flat its network is, and how well it generalizes. Dashed: the flattest trace known. Markers: the kind of "
+        f"network, see minimizers/table-1; hollow: it does not fit (training loss above {FITS:g}), and may be flatter than any that does.",
+        *(("Scale smoke: its numbers mean nothing.",) if scale == "smoke" else ()),
+    )
+    title = "Who reaches the flattest networks, and which"
+    return Figure(FIGURE, title, canvas, notes, _provenance(found, scale))

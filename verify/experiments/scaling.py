@@ -1,0 +1,299 @@
+"""Owns the scaling behind wen2023/theorem-3.1: test error of 1-SAM's networks against n, for d = 10, 20, .., 60, each architecture.
+
+The theorem bounds the test error E (f - y)^2 of every flattest network without bias by d/n up to logarithms, once n is of order
+d log d. Two exponents are fitted, with intervals from a bootstrap over seeds:
+
+    alpha   test error ~ (n/d)^(-alpha)    least squares in logarithms, all d together, n >= 2 d
+    beta    n ~ d^beta                     n is where the test error falls to TARGET, by linear interpolation in logarithms
+
+The theorem asks for alpha >= 1, and for beta <= 1 up to logarithms: d log d grows like d^1.32 between d = 10 and 60. The rule was
+written after a pilot on seeds 101 and 102.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure as Canvas
+from numpy.typing import NDArray
+
+from theory.architectures import ARCHITECTURES, Architecture
+from theory.claims import Claim
+from verify.report import NOT_YET, Artifact, Figure, Table, collected, divergences
+from verify.runs import DataSpec, Phase, Run
+from verify.statistics import Interval, bootstrap_interval
+from verify.store import Store, Stored
+
+ID = "scaling"
+TABLE, FIGURE = f"{ID}/table-1", f"{ID}/figure-1"
+ARTIFACTS = (TABLE, FIGURE)
+DEFAULT_SEEDS = {"smoke": 2, "quick": 3, "paper": 20}
+
+TARGET = 0.1  # of the test error, for beta
+FIT_FROM = 2.0  # n/d
+MOST = float(np.log(np.log(60) * 60 / (np.log(10) * 10)) / np.log(6))  # exponent of d log d between d = 10 and 60, 1.32
+INTERPOLATES = 0.01
+RULE = (
+    f"alpha: test error ~ (n/d)^(-alpha), fitted over n/d >= {FIT_FROM:g} and all d together. beta: the n at which the test error falls "
+    f"to {TARGET:g} grows as d^beta. 95 % intervals: bootstrap over seeds. Theorem 3.1 asks without bias for alpha >= 1 and beta <= 1 up "
+    f"to logarithms: n of order d log d has beta = {MOST:.2f} between d = 10 and 60. It says nothing of the other architectures. Rule, for "
+    f"no-bias: agrees if alpha's interval lies above 1 and beta's below {MOST:.2f}, differs if alpha's lies below 1 or beta's above "
+    f"{MOST:.2f}; otherwise inconclusive. Left out of the fits are runs that diverged or do not interpolate "
+    f"(training loss above {INTERPOLATES:g}); 'fitted' counts the others. Where the error falls abruptly alpha is a mean slope, not a law. "
+    "Nothing is judged at scale smoke."
+)
+
+
+@dataclass(frozen=True)
+class Size:
+    """Dimensions, n/d, width and steps of 1-SAM (Sim-BN's cost more, and as much more as n and d are large)."""
+
+    dimensions: tuple[int, ...]
+    ratios: tuple[float, ...]
+    width: int
+    steps: int
+    sim_bn_dimensions: tuple[int, ...]
+    sim_bn_steps: int
+
+
+SIZES = {
+    "smoke": Size((4, 6), (2.0, 3.0), 16, 2_000, (4, 6), 500),
+    "quick": Size((10, 20, 30, 40, 50, 60), (1.5, 2.0, 3.0, 4.0, 6.0), 100, 300_000, (10, 20, 30), 60_000),
+    "paper": Size(
+        (10, 20, 30, 40, 50, 60), (1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 8.0), 500, 4_000_000, (10, 20, 30, 40, 50, 60), 400_000
+    ),
+}
+LEARNING_RATES: dict[Architecture, float] = {"no-bias": 0.01, "bias": 0.01, "sim-bn": 0.005, "sim-ln": 0.1}
+LABELS = dict(zip(ARCHITECTURES, ("no bias", "bias", "Sim-BN", "Sim-LN"), strict=True))
+
+
+def phases(architecture: Architecture, n: int, steps: int) -> tuple[Phase, ...]:
+    """1-SAM with rho = 0.1, then 0.05, then gradient descent, which ends the noise of single samples."""
+    lr, epochs = LEARNING_RATES[architecture], max(4, steps // n)
+    return (
+        Phase(lr, epochs - epochs // 4, rho=0.1),
+        Phase(lr, epochs // 4, rho=0.05),
+        Phase(lr, min(500, epochs), batch_size=n),
+    )
+
+
+def runs(architecture: Architecture, scale: str, seeds: int) -> dict[tuple[int, float, int], Run]:
+    """The runs of an architecture by d, n/d and seed."""
+    size = SIZES[scale]
+    normalized = architecture == "sim-bn"
+    steps = size.sim_bn_steps if normalized else size.steps
+    return {
+        (d, ratio, seed): Run(
+            architecture,
+            phases(architecture, round(ratio * d), steps),
+            DataSpec("parity", seed, {"d": d, "n": round(ratio * d)}),
+            width=size.width,
+            seed=seed,
+        )
+        for d in (size.sim_bn_dimensions if normalized else size.dimensions)
+        for ratio in size.ratios
+        for seed in range(1, seeds + 1)
+    }
+
+
+def grid(only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Run]]:
+    """The same runs for either artifact."""
+    wanted = ARCHITECTURES if {*ARTIFACTS} & set(only) else ()
+    return [(f"{LABELS[a]}, d = {d}", run) for a in wanted for (d, _, _), run in runs(a, scale, seeds).items()]
+
+
+def claim_ids() -> list[str]:
+    """The theorem itself is in the ledger; its scaling is judged in the table."""
+    return []
+
+
+def claims(ids: Sequence[str], store: Store | None) -> list[Claim]:
+    """None."""
+    return []
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Of one architecture: loss and excess, (seeds, dimensions, ratios), test errors and ratios of trace and lower bound, NaN for runs
+    that do not count; how many runs are planned, stored, and count."""
+
+    dimensions: NDArray[np.floating]
+    ratios: NDArray[np.floating]
+    loss: NDArray[np.floating]
+    excess: NDArray[np.floating]
+    planned: int
+    done: int
+    counted: int
+
+    @property
+    def units(self) -> NDArray[np.floating]:
+        """The losses of the seeds of which any run counts, which the bootstrap draws from."""
+        return self.loss[np.isfinite(self.loss).any(axis=(1, 2))]
+
+
+def errors(architecture: Architecture, scale: str, seeds: int, store: Store) -> tuple[Errors, list[Stored]]:
+    """From stored runs."""
+    planned = runs(architecture, scale, seeds)
+    found = {at: stored for at, run in planned.items() if (stored := store.get(run, with_network=False))}
+    dimensions, ratios = sorted({d for d, _, _ in planned}), sorted({r for _, r, _ in planned})
+    loss, excess = np.full((2, seeds, len(dimensions), len(ratios)), np.nan)
+    counted = 0
+    for (d, ratio, seed), stored in found.items():
+        result, at = stored.result, (seed - 1, dimensions.index(d), ratios.index(ratio))
+        if result.status != "finished" or result.final("train_loss") > INTERPOLATES:
+            continue
+        counted += 1
+        loss[at], excess[at] = result.final("test_loss"), result.final("trace") / result.lower_bound
+    made = Errors(np.array(dimensions, float), np.array(ratios), loss, excess, len(planned), len(found), counted)
+    return made, list(found.values())
+
+
+def alpha(loss: NDArray[np.floating], ratios: NDArray[np.floating]) -> float:
+    """The exponent of (..., ratios) test errors in n/d over n/d >= FIT_FROM, NaN if fewer than two ratios have any."""
+    fitted = ratios >= FIT_FROM
+    y = np.log(loss[..., fitted])
+    x = np.broadcast_to(np.log(ratios[fitted]), y.shape)
+    return -_slope(x[np.isfinite(y)], y[np.isfinite(y)])
+
+
+def needed(loss: NDArray[np.floating], n: NDArray[np.floating]) -> float:
+    """The n at which the test errors of growing n first fall to TARGET, interpolated in logarithms; NaN where they do not."""
+    known = np.isfinite(loss)
+    error, number = loss[known], n[known]
+    below = np.flatnonzero(error <= TARGET)
+    if not len(below) or below[0] == 0:
+        return float("nan")
+    i = below[0]
+    share = np.log(error[i - 1] / TARGET) / np.log(error[i - 1] / error[i])
+    return float(number[i - 1] * (number[i] / number[i - 1]) ** share)
+
+
+def beta(loss: NDArray[np.floating], dimensions: NDArray[np.floating], ratios: NDArray[np.floating]) -> float:
+    """The exponent in d of `needed` over (seeds, dimensions, ratios) test errors, NaN if fewer than two dimensions have one."""
+    n = np.array([[needed(one, d * ratios) for one, d in zip(each, dimensions, strict=True)] for each in loss])
+    x = np.broadcast_to(np.log(dimensions), n.shape)
+    return _slope(x[np.isfinite(n)], np.log(n[np.isfinite(n)]))
+
+
+def _slope(x: NDArray[np.floating], y: NDArray[np.floating]) -> float:
+    """Of the least-squares line, NaN if all x are the same."""
+    if len(x) == 0 or np.ptp(x) == 0:
+        return float("nan")
+    return float(np.polyfit(x, y, 1)[0])
+
+
+def verdict(architecture: Architecture, a: Interval, b: Interval, scale: str) -> str:
+    """On theorem-3.1, by RULE."""
+    if architecture != "no-bias":
+        return "–"
+    if scale == "smoke":
+        return "not judged"
+    if a.low > 1 and b.high < MOST:
+        return "agrees"
+    return "differs" if a.high < 1 or b.low > MOST else "inconclusive"
+
+
+def build(only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
+    """The table of exponents and the figure, from stored runs alone."""
+    made = {a: errors(a, scale, seeds, store) for a in ARCHITECTURES}
+    found, stored = {a: one for a, (one, _) in made.items()}, {a: each for a, (_, each) in made.items()}
+    return [
+        *([_table(found, scale, stored)] if TABLE in only else []),
+        *([_figure(found, scale, stored)] if FIGURE in only and any(one.counted for one in found.values()) else []),
+    ]
+
+
+def _shown(interval: Interval) -> str:
+    if np.isnan(interval.mean):
+        return "–"
+    limits = f" [{interval.low:.2f}, {interval.high:.2f}]" if np.isfinite(interval.low) else ""
+    return f"{interval.mean:.2f}{limits}"
+
+
+def _interval(one: Errors, statistic: Callable[[NDArray[np.floating]], float]) -> Interval:
+    return bootstrap_interval(one.units, statistic) if len(one.units) else Interval(np.nan, -np.inf, np.inf)
+
+
+def _table(found: dict[Architecture, Errors], scale: str, stored: dict[Architecture, list[Stored]]) -> Table:
+    shown, raw = [], []
+    for architecture, one in found.items():
+        a = _interval(one, lambda loss, r=one.ratios: alpha(loss, r))  # type: ignore[misc]
+        b = _interval(one, lambda loss, d=one.dimensions, r=one.ratios: beta(loss, d, r))  # type: ignore[misc]
+        says = verdict(architecture, a, b, scale) if one.done else NOT_YET
+        medians = {
+            ratio: np.nanmedian(one.loss[..., i]) for i, ratio in enumerate(one.ratios) if np.isfinite(one.loss[..., i]).any()
+        }
+        excess = float(np.nanmedian(one.excess)) if one.counted else float("nan")
+        shown.append(
+            {
+                "architecture": architecture,
+                "d": ", ".join(f"{d:.0f}" for d in one.dimensions),
+                "runs": f"{one.done} of {one.planned}" if one.done else NOT_YET,
+                "fitted": str(one.counted),
+                "alpha": _shown(a),
+                "beta": _shown(b),
+                "theorem-3.1": says,
+                **{f"test error, n = {ratio:g} d": f"{medians[ratio]:.1e}" if ratio in medians else "–" for ratio in one.ratios},
+                "trace / lower bound": f"{excess:.2f}" if one.counted else "–",
+                "remarks": divergences(stored[architecture]) or "–",
+            }
+        )
+        numbers = {f"{name}, {part}": v for name, i in (("alpha", a), ("beta", b)) for part, v in i._asdict().items()}
+        raw.append(
+            {
+                "architecture": architecture,
+                "planned": one.planned,
+                "runs": one.done,
+                "counted": one.counted,
+                "verdict": says,
+                **numbers,
+            }
+        )
+    notes = (
+        RULE,
+        "Test error: mean squared error on the population (d <= 13) or 10,000 fresh points; in the table its median over d and seeds. "
+        "Parity data, 1-SAM with rho = 0.1, then 0.05, then gradient descent; "
+        f"width {SIZES[scale].width}, {SIZES[scale].steps:,} steps of 1-SAM ({SIZES[scale].sim_bn_steps:,} with Sim-BN). "
+        "Trace: median ratio to the lower bound that no interpolating network goes below (for Sim-BN not known to be attained).",
+        *(("Scale smoke: its numbers mean nothing.",) if scale == "smoke" else ()),
+    )
+    brief = ("architecture", "runs", "fitted", "alpha", "beta", "theorem-3.1", "trace / lower bound")
+    title = "Test error of flat networks against n and d"
+    return Table(TABLE, title, pd.DataFrame(shown), pd.DataFrame(raw), notes, _provenance(stored, scale), brief)
+
+
+def _provenance(stored: dict[Architecture, list[Stored]], scale: str) -> dict[str, str]:
+    return collected([one for each in stored.values() for one in each], scale)
+
+
+def _figure(found: dict[Architecture, Errors], scale: str, stored: dict[Architecture, list[Stored]]) -> Figure:
+    with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+        canvas = Canvas(figsize=(11, 3.1), layout="constrained")
+        panels = canvas.subplots(1, len(ARCHITECTURES), sharey=True)
+        colours = matplotlib.colormaps["viridis"]
+        for axes, architecture in zip(panels, ARCHITECTURES, strict=True):
+            axes.set(title=LABELS[architecture], xscale="log", yscale="log", xlabel="n / d (samples a dimension)")
+            axes.grid(alpha=0.2)
+            one = found[architecture]
+            for i, d in enumerate(one.dimensions):
+                known = np.isfinite(one.loss[:, i]).any(axis=0)
+                if not known.any():
+                    continue
+                ratios, loss = one.ratios[known], one.loss[:, i][:, known]
+                colour = colours(0.9 * i / max(1, len(one.dimensions) - 1))
+                axes.fill_between(ratios, np.nanmin(loss, 0), np.nanmax(loss, 0), color=colour, alpha=0.15, linewidth=0)
+                axes.plot(ratios, np.nanmedian(loss, 0), color=colour, marker=".", label=f"d = {d:.0f}")
+            axes.plot(one.ratios, 1 / one.ratios, color="#666666", linestyle=":", label="d / n")
+            axes.set_xticks(one.ratios, [f"{ratio:g}" for ratio in one.ratios], minor=False)
+            axes.minorticks_off()
+        panels[0].set_ylabel("test error E (f − y)²")
+        lines = {line.get_label(): line for axes in panels for line in axes.get_lines()}
+        canvas.legend(handles=list(lines.values()), loc="outside right center", frameon=False, fontsize=8)
+    notes = (
+        "Line: median over seeds; band: smallest to largest. Dotted: d/n, the rate of theorem-3.1 without its constant and logarithms.",
+        *(("Scale smoke: its numbers mean nothing.",) if scale == "smoke" else ()),
+    )
+    title = "Test error of the networks that 1-SAM finds, against n/d"
+    return Figure(FIGURE, title, canvas, notes, _provenance(stored, scale))

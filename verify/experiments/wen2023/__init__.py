@@ -1,0 +1,336 @@
+"""Owns wen2023's experiments: table-1, the figures 1 to 11 with their training curves, the verdicts, and the ledger's table.
+
+The rule of table-1's verdicts was written after a pilot on seed 0, before the seeds it judges (1, 2, ...) were run. `rows` says what
+is run, `verdicts` what is reported of each figure and how it is judged, `neurons` what the first layer of figure 2b looks like.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from theory.architectures import Architecture
+from theory.claims import Claim, Evidence, ledger
+from theory.losses import MSE
+from verify.claims import table as ledger_table
+from verify.curves import Panel, curves
+from verify.experiments.wen2023.neurons import FIGURE_2B, figure_2b
+from verify.experiments.wen2023.rows import ID, INTERPOLATES, ROW, ROWS, Judged, Row, judge, phases, points, runs, shortened
+from verify.experiments.wen2023.verdicts import REPORTED, STATEMENTS, TABLE_2, Seen, examine, seen, table_2
+from verify.report import NOT_YET, Artifact, Table, collected, divergences, seeds_of
+from verify.runs import Run
+from verify.statistics import Interval, mean_interval, share_interval
+from verify.store import Store, Stored
+
+__all__ = [
+    "ARTIFACTS",
+    "DEFAULT_SEEDS",
+    "ID",
+    "ROWS",
+    "build",
+    "claim_ids",
+    "claims",
+    "grid",
+    "judge",
+    "phases",
+    "runs",
+    "table_1",
+    "verdict",
+]
+
+DEFAULT_SEEDS = {"smoke": 2, "quick": 5, "paper": 20}
+
+GENERALIZES = 0.9
+RULE = (
+    f"Rule. A run is judged by medians over the last quarter of the last of its phases in which it interpolates (training loss at "
+    f"most {INTERPOLATES:g}), of its last phase if it does in none; 'off interpolation' counts runs that do not in the last. "
+    f"Measured 'yes': the 95 % interval of the mean test accuracy of 1-SAM lies above {GENERALIZES:g}; 'no': below; "
+    "otherwise inconclusive. Inconclusive, too, if a run diverged, with fewer than three seeds, or if a shortened row contradicts "
+    "what is printed. Nothing is judged at scale smoke. "
+    "Agrees or differs: measured against printed."
+)
+INTERVALS = (
+    "Mean over seeds [95 % interval: Student's t over seeds, for accuracies widened to the exact binomial interval of the pooled "
+    "test points]. Every seed draws its own training set, initialization and sample order. A trace can lie slightly below its "
+    "bound, which holds for exact interpolation; constant-step SAM keeps a small training loss."
+)
+
+
+TABLE_1, CLAIMS = f"{ID}/table-1", f"{ID}/claims"
+ARTIFACTS = (TABLE_1, TABLE_2, FIGURE_2B, CLAIMS, *(row.id for row in ROWS))
+IN_TABLE_1 = tuple(ROW[figure] for figure in ("1a", "1b", "2a", "4a", "4b", "6a"))
+
+# As printed in the paper's Table 1: do all flattest minimizers generalize, does sharpness minimization (1-SAM).
+PRINTED: dict[Architecture, tuple[str, str]] = {
+    "no-bias": ("yes (Thm 3.1)", "yes"),
+    "bias": ("no (Thm 4.1)", "no"),
+    "sim-bn": ("yes (Thm 3.2)", "yes"),
+    "sim-ln": ("no (Thm 5.1)", "yes"),
+}
+
+
+def claim_ids() -> list[str]:
+    """The ids of the paper's empirical claims."""
+    return [f"{ID}/{name}" for name in REPORTED]
+
+
+def claims(ids: Sequence[str], store: Store | None) -> list[Claim]:
+    """The paper's empirical claims among `ids` (all if empty), judged from stored runs by the rules of table-1 and table-2."""
+    return [_empirical(id, store) for id in claim_ids() if not ids or id in ids]
+
+
+def _empirical(id: str, store: Store | None) -> Claim:
+    name = id.split("/")[1]
+    evidence: list[Evidence] = []
+    if store is not None:
+        evidence = _of_table_1(store) if id == TABLE_1 else _of_figure(name.removeprefix("figure-"), store)
+    complete = len(evidence) == (len(PRINTED) if id == TABLE_1 else 1)
+    settled = complete and all(e.supports == "tested" for e in evidence)
+    missing = [Evidence("open", "training runs", "-", f"{NOT_YET}: flatproof reproduce --scale paper {id} runs it")]
+    title = "Table 1" if id == TABLE_1 else name.replace("-", " ").capitalize()
+    return Claim(id, title, REPORTED[name], "tested" if settled else "open", None, tuple(evidence or missing), ())
+
+
+def _of_table_1(store: Store) -> list[Evidence]:
+    return [e for row in IN_TABLE_1 if row.method == "1-SAM" and (e := _measured(row, store))]
+
+
+def _of_figure(figure: str, store: Store) -> list[Evidence]:
+    """What the stored runs say of one figure, at the largest scale of which any are stored."""
+    for scale in ("paper", "quick"):
+        needed = {"2a" if figure == "2b" else figure, *(one.than for one in STATEMENTS[figure] if one.than)}
+        found = examine(figure, observed(_stored(needed, scale, DEFAULT_SEEDS["paper"], store), scale), scale)
+        if found.runs:
+            break
+    else:
+        return []
+    says = "; ".join(f"{f.text}: {f.shown} of {f.total} seeds" for f in found.findings)
+    return [
+        Evidence(
+            "tested" if found.verdict in ("agrees", "differs") else "open",
+            "training runs, judged by the rule of table-2",
+            f"figure {figure}, {len(found.runs)} seeds, scale {scale}",
+            f"{found.verdict}; {says}",
+        )
+    ]
+
+
+def _measured(row: Row, store: Store) -> Evidence | None:
+    """What the stored runs say of one row, at the largest scale of which any are stored; None if none are."""
+    for scale in ("paper", "quick"):
+        stored = [s for run in runs(row, scale, DEFAULT_SEEDS["paper"]) if (s := store.get(run))]
+        if stored:
+            break
+    else:
+        return None
+    judged, tested = judge(row, stored, scale), points(row, scale)
+    printed = "no" if row.figure == "4b" else "yes"
+    measured, says = verdict(judged, tested, printed, shortened(row, scale))
+    share = _show(share_interval(judged.accuracy, tested), 3) if judged.accuracy else "none"
+    return Evidence(
+        "open" if says == "inconclusive" else "tested",
+        "training runs, judged by the rule of table-1",
+        f"figure {row.figure}, {len(stored)} seeds, scale {scale}",
+        f"generalizes: {measured}, {says}; test accuracy {share}; {judged.diverged} diverged, {judged.off} end off interpolation",
+    )
+
+
+def _figures(only: Sequence[str]) -> set[str]:
+    """The figures whose runs the artifacts `only` need; figure 2b's are those of 2a."""
+    wanted = {row.figure for row in ROWS if row.id in only or TABLE_2 in only or (TABLE_1 in only and row in IN_TABLE_1)}
+    return wanted | ({"2a"} if FIGURE_2B in only else set())
+
+
+def _groups(figures: set[str], scale: str, seeds: int) -> dict[str, list[Run]]:
+    return {row.figure: runs(row, scale, seeds) for row in ROWS if row.figure in figures}
+
+
+def grid(only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Run]]:
+    """The runs that the artifacts `only` need, each with the name of its row."""
+    names = {row.figure: f"{row.figure} {row.name}" for row in ROWS}
+    return [(names[name], run) for name, group in _groups(_figures(only), scale, seeds).items() for run in group]
+
+
+def _stored(figures: set[str], scale: str, seeds: int, store: Store) -> dict[str, list[Stored]]:
+    groups = _groups(figures, scale, seeds).items()
+    return {name: [s for run in group if (s := store.get(run))] for name, group in groups}
+
+
+def observed(stored: dict[str, list[Stored]], scale: str) -> dict[str, dict[int, Seen | None]]:
+    """The runs of each figure by seed; "2b": those of 2a."""
+    out = {name: seen(ROW[name], group, scale) for name, group in stored.items()}
+    return out | ({"2b": out["2a"]} if "2a" in out else {})
+
+
+def build(only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
+    """The artifacts `only`, from stored runs alone."""
+    stored = _stored(_figures(only), scale, seeds, store)
+    out: list[Artifact] = []
+    if CLAIMS in only:
+        out.append(ledger_table(CLAIMS, [*ledger(), *claims([], store)]))
+    if TABLE_1 in only:
+        out.append(table_1(stored, scale, seeds))
+    if TABLE_2 in only:
+        out.append(table_2(observed(stored, scale), scale, stored, seeds))
+    if FIGURE_2B in only:
+        out.append(figure_2b(stored["2a"], scale))
+    # a row whose runs all diverged before their second checkpoint has no curve to draw; the tables count them
+    drawn = [row for row in ROWS if row.id in only and any(len(s.result.curve["epoch"]) > 1 for s in stored[row.figure])]
+    out += [figure(row, stored[row.figure], scale, seeds) for row in drawn]
+    return out
+
+
+def verdict(judged: Judged, tested: int | None, printed: str, short: bool) -> tuple[str, str]:
+    """What the runs say ('yes', 'no', 'inconclusive') and the verdict on the printed entry, by RULE."""
+    if judged.diverged or len(judged.accuracy) < 3:
+        return "inconclusive", "inconclusive"
+    _, low, high = share_interval(judged.accuracy, tested)
+    measured = "yes" if low > GENERALIZES else "no" if high < GENERALIZES else "inconclusive"
+    if measured == printed:
+        return measured, "agrees"
+    return measured, "inconclusive" if short or measured == "inconclusive" else "differs"
+
+
+def _show(interval: Interval, digits: int) -> str:
+    if not np.isfinite(interval.low):
+        return f"{interval.mean:.{digits}f} [one seed]"
+    return f"{interval.mean:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
+
+
+COLLAPSE = (
+    "{off} of {runs} runs leave interpolation in the last phase and collapse towards the zero network. At the smallest trace "
+    "||grad f|| = 2 on every sample, almost all of it in gamma and W2; a perturbation of length rho = 1 against the residual "
+    "then cancels the active neurons' gamma and W2, where the gradient no longer pulls them back."
+)
+COLUMNS = (
+    "architecture",
+    "printed: all flattest generalize",
+    "printed: 1-SAM generalizes",
+    "1-SAM: test accuracy",
+    "measured",
+    "verdict",
+    "seeds",
+    "1-SAM: trace",
+    "1-SAM: trace / lower bound",
+    "weight decay: test accuracy",
+    "weight decay: trace",
+    "remarks",
+)
+BRIEF = tuple(COLUMNS[i] for i in (0, 2, 3, 4, 5, 6, 8, 11))
+
+
+def table_1(stored: dict[str, list[Stored]], scale: str, seeds: int) -> Table:
+    """The paper's Table 1 beside what the runs show; seeds: how many of each row were asked for."""
+    shown: list[dict[str, object]] = []
+    raw: list[dict[str, object]] = []
+    for architecture, printed in PRINTED.items():
+        named: dict[str, object] = dict(zip(COLUMNS[:3], (architecture, *printed), strict=True))
+        shown.append(dict(named))
+        raw.append(dict(named))
+        own = [row for row in IN_TABLE_1 if row.architecture == architecture]
+        shown[-1]["seeds"] = "; ".join(f"{row.method}: {seeds_of(stored[row.figure], seeds)}" for row in own)
+        for row in own:
+            text, numbers = _entries(row, stored[row.figure], scale, printed[1])
+            shown[-1] |= text
+            raw[-1] |= numbers
+    return Table(
+        id=TABLE_1,
+        title="Does sharpness minimization generalize? wen2023, Table 1, printed and measured",
+        shown=pd.DataFrame(shown).reindex(columns=list(COLUMNS)).astype(object).fillna("–"),
+        raw=pd.DataFrame(raw).convert_dtypes(),
+        notes=(RULE, INTERVALS, _settings(scale), "–: the paper reports no such run."),
+        provenance=collected([s for row in IN_TABLE_1 for s in stored[row.figure]], scale),
+        brief=BRIEF,
+    )
+
+
+def _entries(row: Row, stored: Sequence[Stored], scale: str, printed: str) -> tuple[dict[str, str], dict[str, object]]:
+    """What one row of runs contributes to table-1's line: text by column, and the numbers behind it."""
+    judged, tested = judge(row, stored, scale), points(row, scale)
+    if not judged.accuracy:
+        nothing = "all diverged" if judged.diverged else NOT_YET
+        verdicts = (
+            {"measured": nothing, "verdict": nothing, "remarks": divergences(stored) or "–"} if row.method == "1-SAM" else {}
+        )
+        return {f"{row.method}: test accuracy": nothing, **verdicts}, {}
+    intervals = {
+        "test accuracy": share_interval(judged.accuracy, tested),
+        "trace": mean_interval(judged.trace),
+        "trace / lower bound": mean_interval(judged.excess),
+    }
+    digits = {"test accuracy": 3, "trace": 1, "trace / lower bound": 2}
+    text = {f"{row.method}: {name}": _show(interval, digits[name]) for name, interval in intervals.items()}
+    numbers: dict[str, object] = {
+        f"{row.method}: {name}, {part}": value
+        for name, interval in intervals.items()
+        for part, value in interval._asdict().items()
+    }
+    short = shortened(row, scale)
+    numbers |= {
+        f"{row.method}: {name}": value
+        for name, value in (
+            ("finished", len(judged.accuracy)),
+            ("diverged", judged.diverged),
+            ("off interpolation", judged.off),
+            ("shortened", short),
+        )
+    }
+    if row.method == "1-SAM":
+        measured, says = verdict(judged, tested, printed, short)
+        if scale == "smoke":
+            says = "not judged"
+        remarks = [f"{sum(a > GENERALIZES for a in judged.accuracy)} of {len(stored)} runs above {GENERALIZES:g}"]
+        remarks += [divergences(stored)] * bool(judged.diverged)
+        remarks += [f"{judged.off} end off interpolation"] * bool(judged.off)
+        remarks += [f"shortened to {' + '.join(f'{p.epochs:,}' for p in phases(row, scale))} epochs"] * short
+        said = {"measured": measured, "verdict": says, "remarks": "; ".join(remarks)}
+        text |= said
+        numbers |= said
+    return text, numbers
+
+
+def _settings(scale: str) -> str:
+    if scale == "smoke":
+        return "Scale smoke: d = 10, n = 40, width 32 and a few epochs, to exercise the code. Its numbers mean nothing."
+    cut = "" if scale == "paper" else ", except the rows marked shortened (flatproof reproduce --scale paper does not shorten)"
+    return (
+        "P_xor with d = 30, n = 100, width 500; learning rate, rho, batch size, weight decay and epochs as printed" + cut + ". "
+        "The paper states neither its initialization (here: uniform in ±1/sqrt(fan-in), Sim-BN's gamma uniform in [0, 1); "
+        "gamma = 1 diverges at the printed learning rate for nearly every seed) nor Sim-LN's epsilon (here: 1e-3)."
+    )
+
+
+def figure(row: Row, stored: Sequence[Stored], scale: str, seeds: int) -> Artifact:
+    """Training curves of one row: median, quartiles and range over the stored of the `seeds` asked for."""
+    steps = phases(row, scale)
+    settings = "; ".join(
+        f"{p.epochs:,} epochs, lr {p.lr:g}, "
+        + (f"rho {p.rho:g}" if p.rho else f"weight decay {p.weight_decay:g}")
+        + f", batch {p.batch_size}"
+        for p in steps
+    )
+    cut = " (shortened)" if steps != row.phases else ""
+    off = judge(row, stored, scale).off
+    remarks = (COLLAPSE.format(off=off, runs=len(stored)),) if off and row.figure == "2a" and scale != "smoke" else ()
+    ball = row.data == "uniform_ball"
+    excess = "" if row.loss == MSE else "excess "
+    return curves(
+        id=row.id,
+        title=f"Figure {row.figure}: {row.name}, {len(stored)} {'seeds' if len(stored) > 1 else 'seed'}",
+        stored=stored,
+        panels=(
+            Panel("train_loss", excess + "training loss"),
+            Panel("test_loss", "test loss") if ball else Panel("test_accuracy", "test accuracy", (0.4, 1.02)),
+            Panel("trace", "trace of the Hessian", bound=True),
+        ),
+        phase_ends=[int(e) for e in np.cumsum([p.epochs for p in steps])[:-1]],
+        notes=(
+            f"{seeds_of(stored, seeds)} seeds. Line: median over them; bands: quartiles, smallest to largest. {settings}{cut}.",
+            *filter(None, [divergences(stored)]),
+            "Trace of the Hessian of the training loss, residual term included; dashed: no interpolating network goes below"
+            + (" (no bound is known for softplus)." if row.activation == "softplus" else "."),
+            *(("Excess training loss: above the smallest that the smoothed labels allow.",) if excess else ()),
+            *remarks,
+        ),
+        provenance=collected(stored, scale),
+    )
