@@ -1,5 +1,6 @@
 """The imagenet experiment: blocks, their traces and eigenvalues against closed forms, what is said without data, own folders."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from verify.efficientnet import EfficientNetLite
 from verify.experiments import imagenet
 from verify.experiments.imagenet import Found, Score, Sharpness, Subject, Traces, blocks, counted, places, subjects
+from verify.jobs import Outcome
 from verify.realdata import UNAVAILABLE, files
 from verify.store import Store
 
@@ -122,6 +124,42 @@ def test_an_own_folder_is_measured_and_told_from_others(empty: Path, monkeypatch
     after = [job.key for _, job in imagenet.grid(imagenet.ARTIFACTS, "quick", 1)]
     assert before
     assert not set(before) & set(after)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_scale_paper_takes_a_gpu_where_there_is_one(empty: Path, monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+    own_folder(empty / "chosen")
+    monkeypatch.setattr(imagenet, "weights_root", lambda network: empty)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    imagenet.listed.cache_clear()
+    assert {job.subject.device for job in imagenet.jobs("paper", 1)} == {"cuda" if there else "cpu"}
+    assert {job.subject.device for job in imagenet.jobs("quick", 1)} == {"cpu"}
+    chosen, other = (imagenet.jobs("paper", 1, device) for device in ("cuda", "cpu"))
+    assert not {job.key for job in chosen} & {job.key for job in other}
+    with Store(empty / "runs.sqlite") as store:
+        values = {"parameters": 1, "loss": 0.5, "top1": 3, "top5": 4, "images": 4}
+        found = {"blocks": ["stem"], "sizes": [1], "forms": [[1.0], [2.0]]}
+        for job in chosen:
+            if isinstance(job, (Score, Traces)):
+                store.put_outcome(job, Outcome(values if isinstance(job, Score) else found, 1.0), {"commit": "c"})
+        tables = imagenet.build([imagenet.TABLE], "paper", 1, store)  # a report needs no GPU
+    rows = tables[0].shown  # type: ignore[union-attr]
+    assert "0.5000" in rows[rows.quantity == "loss"]["Lite 0"].tolist()
+
+
+def test_a_subjects_device_holds_network_and_images() -> None:
+    there = replace(NOISE, device="meta")  # a device that every machine has and that is not the CPU
+    assert {p.device.type for p in there.model().parameters()} == {"meta"}
+    assert {one.device.type for pair in there.batches() for one in pair} == {"meta"}
+    assert "meta" in str(Score(there).settings())
+
+
+def test_measuring_is_in_full_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(Score, "values", lambda job: seen.append(torch.backends.cudnn.allow_tf32) or {})
+    before = torch.backends.cudnn.allow_tf32
+    Score(NOISE).carry_out()
+    assert (seen, torch.backends.cudnn.allow_tf32) == ([False], before)
 
 
 def test_the_default_root_stands_in_for_the_chosen_one(empty: Path) -> None:

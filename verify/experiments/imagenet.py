@@ -81,26 +81,27 @@ class Subject:
     """A network on images.
 
     data: "sample", "validation", or "noise" (scale smoke: untrained weights, noise for images). images: how many. files: what tells
-    them from other images: a checksum of the validation files' names, sizes and labels.
+    them from other images: a checksum of the validation files' names, sizes and labels. device: "cpu" or "cuda".
     """
 
     network: str
     data: str
     images: int
     files: str = ""
+    device: str = "cpu"
 
     def model(self) -> EfficientNetLite:
-        """The network in evaluation mode. Errors: those of `pretrained`."""
+        """The network in evaluation mode, on its device. Errors: those of `pretrained`."""
         import torch
 
         if self.data == "noise":
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(0)
-                return EfficientNetLite(self.network).eval()
-        return pretrained(self.network, weights_root(self.network))
+                return EfficientNetLite(self.network).eval().to(self.device)
+        return pretrained(self.network, weights_root(self.network)).to(self.device)
 
     def batches(self) -> "list[tuple[torch.Tensor, torch.Tensor]]":
-        """Images prepared for the network and their classes, `BATCH` at a time. Errors: those of `realdata.load`."""
+        """Images prepared for the network and their classes, `BATCH` at a time, on its device. Errors: those of `realdata.load`."""
         import torch
 
         side = NETWORKS[self.network].size
@@ -112,7 +113,8 @@ class Subject:
             name = {"sample": "imagenet-sample", "validation": "imagenet"}[self.data]
             images = load_images(name, data_root(name), "test", self.images, size=side)
             x, y = images.x, torch.from_numpy(images.y)
-        return [(prepare(x[i : i + BATCH]), y[i : i + BATCH]) for i in range(0, len(x), BATCH)]
+        slices = [slice(i, i + BATCH) for i in range(0, len(x), BATCH)]
+        return [(prepare(x[some]).to(self.device), y[some].to(self.device)) for some in slices]
 
     @property
     def work(self) -> float:
@@ -154,6 +156,17 @@ class _OnSubject(Job):
         """Passes over the images."""
         return self.gradients * self.subject.work
 
+    def carry_out(self) -> dict[str, Any]:
+        """What `values` finds, in float32 throughout: a GPU would multiply in convolutions with ten bits (TF32)."""
+        import torch
+
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            return self.values()
+
+    def values(self) -> dict[str, Any]:
+        """What is stored."""
+        raise NotImplementedError
+
     def settings(self) -> dict[str, Any]:
         """Everything that determines the values."""
         return json_like({"job": f"imagenet {self.name}", "version": VERSION} | asdict(self))  # type: ignore[call-overload]
@@ -172,7 +185,7 @@ class Score(_OnSubject):
     name = "score"
     gradients = 0.3
 
-    def carry_out(self) -> dict[str, Any]:
+    def values(self) -> dict[str, Any]:
         """parameters; loss, the mean; top1 and top5, numbers of images whose class is the first, or among the first five."""
         import torch
 
@@ -221,7 +234,7 @@ class Sharpness(_OnSubject):
         """Everything that determines the estimate."""
         return super().settings() | {"own": self.own()}
 
-    def carry_out(self) -> dict[str, Any]:
+    def values(self) -> dict[str, Any]:
         """The estimate's fields."""
         from torch.nn.functional import cross_entropy
 
@@ -252,7 +265,7 @@ class Traces(_OnSubject):
         """Two and a half a product."""
         return 2.5 * self.probes
 
-    def carry_out(self) -> dict[str, Any]:
+    def values(self) -> dict[str, Any]:
         """blocks: names and sizes; forms: z_b'(H z)_b, a row a probe."""
         import torch
         from torch.nn.functional import cross_entropy
@@ -314,8 +327,17 @@ def listed(root: Path, images: int) -> tuple[int, str]:
     return len(files), hashlib.sha256(text.encode()).hexdigest()
 
 
-def subjects(scale: str) -> dict[str, list[Subject]]:
-    """The networks on each data set that is there; no entry for one that is not."""
+def subjects(scale: str, device: str | None = None) -> dict[str, list[Subject]]:
+    """The networks on each data set that is there; no entry for one that is not.
+
+    device: at scale paper, by default a GPU if this machine has one; the other scales run on the CPU.
+    """
+    if scale != "paper":
+        device = "cpu"
+    elif device is None:
+        import torch
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     if scale == "smoke":
         return {"noise": [Subject("efficientnet-lite0", "noise", NOISE[0])]}
     found: dict[str, list[Subject]] = {}
@@ -325,10 +347,10 @@ def subjects(scale: str) -> dict[str, list[Subject]]:
     except NotAvailable:
         return {}
     if _is_there("imagenet-sample"):
-        found["sample"] = [Subject(network, "sample", 20) for network in NETWORKS]
+        found["sample"] = [Subject(network, "sample", 20, device=device) for network in NETWORKS]
     if _is_there("imagenet"):
         images, files = listed(data_root("imagenet"), IMAGES[scale])
-        found["validation"] = [Subject(network, "validation", images, files) for network in NETWORKS]
+        found["validation"] = [Subject(network, "validation", images, files, device) for network in NETWORKS]
     return found
 
 
@@ -358,10 +380,10 @@ def separate(subject: Subject, scale: str) -> list[str]:
     return [names[0], names[-1]] if scale == "smoke" else names if in_full(subject, scale) else []
 
 
-def jobs(scale: str, seeds: int) -> list[_OnSubject]:
-    """Everything that the artifacts show."""
+def jobs(scale: str, seeds: int, device: str | None = None) -> list[_OnSubject]:
+    """Everything that the artifacts show; device: as for `subjects`."""
     out: list[_OnSubject] = []
-    for some in subjects(scale).values():
+    for some in subjects(scale, device).values():
         for subject in some:
             out.append(Score(subject))
             out += [Sharpness(subject, name) for name in measured(subject, scale)]
@@ -426,8 +448,11 @@ def gather(done: Sequence[tuple[_OnSubject, StoredOutcome]]) -> list[Found]:
 
 
 def build(only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
-    """The artifacts `only`, from stored jobs alone; tables without data say so."""
-    done = [(job, stored) for job in jobs(scale, seeds) if (stored := store.outcome(job)) is not None]
+    """The artifacts `only`, from stored jobs alone, at 'paper' of the device that most are stored of; tables without data say so."""
+    devices = ("cuda", "cpu") if scale == "paper" else (None,)
+    done = max(
+        ([(job, one) for job in jobs(scale, seeds, d) if (one := store.outcome(job)) is not None] for d in devices), key=len
+    )
     found = gather(done)
     provenance = {"scale": scale, "jobs": str(len(done))} | merged([stored.provenance for _, stored in done], "jobs")
     out: list[Artifact] = [_table(found, scale, provenance)] if TABLE in only else []

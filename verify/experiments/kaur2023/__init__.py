@@ -5,9 +5,9 @@
 
 from collections.abc import Sequence
 
-from theory.claims import Claim, Evidence
+from theory.claims import Claim, Evidence, Status
 from verify.experiments.kaur2023 import rules
-from verify.experiments.kaur2023.runs import DENSE, NORMALIZED, PLAIN, Final
+from verify.experiments.kaur2023.runs import DENSE, DROPOUTS, NORMALIZED, PLAIN, Final
 from verify.experiments.kaur2023.runs import grid as all_runs
 from verify.experiments.kaur2023.show import (
     BY_RATE,
@@ -45,15 +45,17 @@ def judged(found: Sequence[tuple[Final, StoredOutcome]]) -> dict[str, list[rules
         "claim-1": rules.claim_1(convolutional),
         "claim-2": rules.claim_2(convolutional),
         "claim-3": rules.claim_3(convolutional),
-        "claim-4": rules.claim_4(dense),
+        "claim-4": rules.claim_4(dense, max(DROPOUTS)),
         "claim-5": rules.claim_5(convolutional, PLAIN, NORMALIZED),
         "claim-6": rules.claim_6(convolutional),
     }
 
 
 def stored_runs(scale: str, seeds: int, store: Store) -> list[tuple[Final, StoredOutcome]]:
-    """The runs of a scale that are stored."""
-    return [(run, stored) for run in all_runs(scale, seeds) if (stored := store.outcome(run)) is not None]
+    """The runs of a scale that are stored; at 'paper' of the device that most are stored of."""
+    devices = ("cuda", "cpu") if scale == "paper" else (None,)
+    found = ([(run, one) for run in all_runs(scale, seeds, d) if (one := store.outcome(run)) is not None] for d in devices)
+    return max(found, key=len)
 
 
 def claim_ids() -> list[str]:
@@ -78,17 +80,21 @@ def _claim(id: str, parts: Sequence[rules.Part], scale: str, runs: int) -> Claim
     if not parts:
         evidence = (Evidence("open", "training runs", "-", f"not run: flatproof reproduce {ID} runs it"),)
         return Claim(id, name.replace("-", " ").capitalize(), PUBLISHED[name], "open", None, evidence, ())
-    verdict = rules.together(parts)
-    supports = "open" if verdict == "inconclusive" else "tested"
+    verdict, reduced = rules.together(parts), scale != "paper"
+    status: Status = "tested" if verdict == "supported" else "refuted" if verdict == "refuted" and not reduced else "open"
+    said = {part.id: f"{part.id} {rules.in_size(part.verdict, reduced)}: {in_words(part.effects)}" for part in parts}
+    against = " ".join(f"Instead, {said[part.id]}." for part in parts if part.verdict == "refuted")
+    corrected = against if status == "refuted" else None
     evidence = (
         Evidence(
-            supports,  # type: ignore[arg-type]
+            status,
             "training runs, judged by the rules in verify/experiments/kaur2023/rules.py",
             f"{runs} runs, scale {scale}",
-            f"{verdict}; " + "; ".join(f"{part.id} {part.verdict}: {in_words(part.effects)}" for part in parts),
+            f"{rules.in_size(verdict, reduced)}; " + "; ".join(said.values()),
+            corrected,
         ),
     )
-    return Claim(id, name.replace("-", " ").capitalize(), PUBLISHED[name], supports, None, evidence, ())  # type: ignore[arg-type]
+    return Claim(id, name.replace("-", " ").capitalize(), PUBLISHED[name], status, corrected, evidence, ())
 
 
 def build(only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:

@@ -1,15 +1,19 @@
 """Owns the rules by which kaur2023's claims are judged, written before any run of the grid; functions of a table of finished runs.
 
 A run is a row: setup (network and data), rho, batch, lr, p (dropout), seed, log_lambda = log10 of lambda_max, accuracy on test images.
+lambda_max of networks with batch normalization is that between iterates, of all others that at the iterate: the paper goes between
+iterates at small learning rates; here it is done at all of them, so that what is compared within a network is of one kind.
 Only runs that reached 99 % training accuracy count. Every effect is computed within a seed (a paired difference, or a least-squares
 slope over learning rates), and its interval is Student's t at 95 % over seeds; with fewer than `LEAST_SEEDS` seeds it is not
-judged. Intervals are not adjusted for their number.
+judged. Where any one of k effects can decide, "among k" says that its interval is taken at 1 - 0.05/k (Bonferroni), so that chance
+decides in at most 5 % of repetitions however many effects there are. Where all must agree, or a majority without dissent, the
+intervals at 95 % suffice: chance seldom makes all agree.
 
     claim-1   a  s = d log10 lambda_max / d log10 lr in every (setup, batch), SGD.
-                 supported: every interval below 0; refuted: one above 0.
+                 supported: every interval below 0; refuted: one above 0, among all of them.
               b  g_B = d accuracy / d log10 lr at batch B. The benefit vanishes in a setup if g_small lies above 0, g_large does
-                 not, and g_small - g_large lies above 0. supported ("sometimes"): in one setup at least; refuted: g_large lies
-                 above 0 in every setup.
+                 not, and g_small - g_large lies above 0 (the first and the last among all setups). supported ("sometimes"): in one
+                 setup at least; refuted: g_large lies above 0 in every setup.
     claim-2   (B, lr) against (kB, k lr), averaged over a setup's pairs. A setup supports it if the difference of log10 lambda_max
                  excludes 0 and that of accuracy lies within ±MARGIN; it contradicts it if the former lies within ±SAME, or the
                  latter outside ±MARGIN. By majority.
@@ -18,16 +22,17 @@ judged. Intervals are not adjusted for their number.
                  benefit at the small batch. contradicts: the benefit at the large batch lies above 0.
     claim-4   the largest p against the p < it that the *other* seeds find best in accuracy. A data set supports it if both
                  differences, of accuracy and of log10 lambda_max, lie below 0; it contradicts it if either lies above 0. By majority.
-                 (Of settings at which every p reached 99 %.)
+                 (Of settings at which every p reached 99 %; where the largest planned p never did, the data set is open.)
     claim-5   a  log10 lambda_max with batch normalization minus without, at equal data, batch, lr. supported ("not consistently
-                 lower"): one interval above 0; refuted: every interval below 0.
+                 lower"): one interval above 0, among all of them; refuted: every interval below 0.
               b  the same difference of accuracy for each (data, batch): supports above 0, contradicts below 0; by majority.
     claim-6   e_B = d accuracy / d(-log10 lambda_max) over learning rates and optimizers at batch B: what a tenth of lambda_max is
-                 worth. A setup supports it if e_small - e_large lies above 0, else contradicts it if that lies below MARGIN.
-                 By majority.
+                 worth. Of the setups with e_small above 0 (flatness goes with generalization), one supports it if e_small - e_large
+                 lies above 0, else contradicts it if that lies below MARGIN; the others are open. By majority.
 
 By majority: supported if more setups support than half and none contradicts; refuted the other way round; inconclusive otherwise.
-A claim of two parts is supported if both are, refuted if one is.
+A claim of two parts is supported if both are, refuted if one is. At a reduced size (any scale but paper) a verdict says so, and what
+would refute is called contradicted: networks other than the paper's settle nothing about its statement.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -42,6 +47,7 @@ from verify.statistics import Interval, mean_interval
 MARGIN = 0.02  # of test accuracy: less is no change in generalization
 SAME = float(np.log10(1.1))  # of log10 lambda_max: less is no change
 LEAST_SEEDS = 3
+ERROR = 0.05  # how often chance may decide
 ROUNDING = 1e-9  # an effect no larger than this is none
 COLUMNS = ("setup", "data", "network", "rho", "batch", "lr", "p", "seed", "log_lambda", "accuracy")
 
@@ -51,12 +57,29 @@ Says = Literal["supports", "contradicts", "open"]
 
 @dataclass(frozen=True)
 class Effect:
-    """One effect size: what and where, its interval over seeds, and how many seeds."""
+    """One effect size: what and where, and its values, one a seed (at least one)."""
 
     where: str
     quantity: str
-    interval: Interval
-    seeds: int
+    values: tuple[float, ...]
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds."""
+        return len(self.values)
+
+    @property
+    def interval(self) -> Interval:
+        """The mean over seeds with its interval at 95 %."""
+        return self.among(1)
+
+    def among(self, k: int) -> Interval:
+        """The same at 1 - 0.05/k, for rules by which any one of k effects decides (Bonferroni)."""
+        return mean_interval(self.values, 1 - ERROR / k)
+
+    def above_among(self, k: int) -> bool:
+        """Whether that interval lies above 0."""
+        return self.judged and self.among(k).low > ROUNDING
 
     @property
     def judged(self) -> bool:
@@ -66,7 +89,7 @@ class Effect:
     @property
     def above(self) -> bool:
         """Whether the interval lies above 0."""
-        return self.judged and self.interval.low > ROUNDING
+        return self.above_among(1)
 
     @property
     def below(self) -> bool:
@@ -94,7 +117,7 @@ class Part:
 def effect(where: str, quantity: str, values: pd.Series) -> Effect | None:
     """The mean over seeds of one value a seed; None without a value."""
     kept = values.dropna()
-    return Effect(where, quantity, mean_interval(kept.tolist()), len(kept)) if len(kept) else None
+    return Effect(where, quantity, tuple(kept.tolist())) if len(kept) else None
 
 
 def slopes(runs: pd.DataFrame, x: str, y: str) -> pd.Series:
@@ -134,9 +157,16 @@ def together(parts: Sequence[Part]) -> Verdict:
     return "refuted" if "refuted" in verdicts else "supported" if verdicts == {"supported"} else "inconclusive"
 
 
+def in_size(verdict: Verdict, reduced: bool) -> str:
+    """The verdict as it is printed: of networks or data of a reduced size it says so, and they contradict rather than refute."""
+    if not reduced or verdict == "inconclusive":
+        return verdict
+    return f"{'contradicted' if verdict == 'refuted' else verdict} (reduced size)"
+
+
 def everywhere_below(effects: Sequence[Effect]) -> Verdict:
-    """Every interval below 0: supported; one above: refuted."""
-    if any(e.above for e in effects):
+    """Every interval below 0: supported; one above, among all: refuted."""
+    if any(e.above_among(len(effects)) for e in effects):
         return "refuted"
     return "supported" if effects and all(e.below for e in effects) else "inconclusive"
 
@@ -153,12 +183,16 @@ def cells(runs: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[str, pd.Dat
         yield where(key), one
 
 
-def vanishing(small: Effect | None, large: Effect | None, gap: Effect | None) -> tuple[bool, bool, bool]:
-    """Whether there is a benefit at the small batch, whether it vanishes at the large one, whether it persists there."""
-    benefit = small is not None and small.above
-    persists = large is not None and large.above
-    vanishes = benefit and large is not None and large.judged and not persists and gap is not None and gap.above
-    return benefit, vanishes, persists
+def vanishing(gains: Sequence[Sequence[Effect | None]]) -> list[tuple[bool, bool, bool]]:
+    """For each setup's (small, large, gap): whether there is a benefit at the small batch, whether it vanishes at the large one,
+    whether it persists there. One setup can decide, so benefit and gap are judged among all."""
+    found = []
+    for small, large, gap in gains:
+        benefit = small is not None and small.above_among(len(gains))
+        persists = large is not None and large.above
+        differs = gap is not None and gap.above_among(len(gains))
+        found.append((benefit, benefit and differs and large is not None and large.judged and not persists, persists))
+    return found
 
 
 def _ends(one: pd.DataFrame, value: Callable[[pd.DataFrame], pd.Series], name: str, what: str) -> list[Effect | None]:
@@ -189,7 +223,7 @@ def claim_1(runs: pd.DataFrame) -> list[Part]:
     sgd = runs[runs.rho == 0].assign(log_lr=np.log10(runs.lr))
     falls = _kept(*(effect(w, SLOPE_LAMBDA, slopes(one, "log_lr", "log_lambda")) for w, one in cells(sgd, ("setup", "batch"))))
     gains = [_ends(one, lambda some: slopes(some, "log_lr", "accuracy"), w, SLOPE_ACCURACY) for w, one in cells(sgd, ("setup",))]
-    seen = [vanishing(*gain) for gain in gains]
+    seen = vanishing(gains)
     says: Verdict = "inconclusive"
     if any(vanishes for _, vanishes, _ in seen):
         says = "supported"
@@ -231,7 +265,7 @@ def claim_3(runs: pd.DataFrame) -> list[Part]:
     both = runs[runs.setup.isin(runs[runs.rho > 0].setup)]
     falls = _kept(*(effect(w, RATIO, against(one, "log_lambda")) for w, one in cells(both, ("setup", "batch"))))
     gains = [_ends(one, lambda some: against(some, "accuracy"), w, GAIN) for w, one in cells(both, ("setup",))]
-    seen = [vanishing(*gain) for gain in gains]
+    seen = vanishing(gains)
     said: list[Says] = [
         "supports" if vanishes else "contradicts" if persists else "open" for benefit, vanishes, persists in seen if benefit
     ]
@@ -241,17 +275,17 @@ def claim_3(runs: pd.DataFrame) -> list[Part]:
     ]
 
 
-def claim_4(runs: pd.DataFrame) -> list[Part]:
-    """The largest dropout against the best of the others, which the other seeds choose."""
+def claim_4(runs: pd.DataFrame, most: float) -> list[Part]:
+    """The largest planned dropout, `most`, against the best of the others, which the other seeds choose."""
     effects: list[Effect] = []
     said: list[Says] = []
     for name, one in cells(runs, ("data",)):
         one = one[one.groupby(["seed", "batch", "lr"]).p.transform("nunique") == one.p.nunique()]
-        most = one.p.max()
+        if most not in one.p.values or one.p.nunique() < 2 or one.seed.nunique() < 2:
+            said.append("open")  # excessive dropout was not seen here, or there is nothing to compare it with
+            continue
         table = {y: one.groupby(["seed", "p"])[y].mean().unstack() for y in ("accuracy", "log_lambda")}
         lesser = table["accuracy"].drop(columns=most)
-        if not len(lesser.columns) or len(lesser) < 2:
-            continue
         best = {seed: lesser.drop(index=seed).mean().idxmax() for seed in lesser.index}
         pair = [
             effect(
@@ -285,7 +319,7 @@ def claim_5(runs: pd.DataFrame, plain: str, normalized: str) -> list[Part]:
         *(effect(w, GAIN, by_seed(one)) for w, one in cells(differences(first, second, keys, "accuracy"), ("data", "batch")))
     )
     lower: Verdict = "inconclusive"
-    if any(e.above for e in moved):
+    if any(e.above_among(len(moved)) for e in moved):
         lower = "supported"
     elif moved and all(e.below for e in moved):
         lower = "refuted"
@@ -301,8 +335,9 @@ def claim_6(runs: pd.DataFrame) -> list[Part]:
     for name, one in cells(flat, ("setup",)):
         found = _ends(one, lambda some: slopes(some, "flatness", "accuracy"), name, WORTH)
         effects += _kept(*found)
-        gap = found[2]
+        small, _, gap = found
         if gap is not None:
-            contradicts = gap.judged and gap.interval.high < MARGIN
-            said.append("supports" if gap.above else "contradicts" if contradicts else "open")
+            benefit = small is not None and small.above
+            below_margin = gap.judged and gap.interval.high < MARGIN
+            said.append("open" if not benefit else "supports" if gap.above else "contradicts" if below_margin else "open")
     return [Part("6", majority(said), tuple(effects))]

@@ -29,15 +29,15 @@ PUBLISHED = {
     "claim-6": "The gap between full-batch and mini-batch behaviour limits lambda_max as an explanation of generalization.",
 }
 RULES = {
-    "1a": "slope of log10 λ_max over log10 lr, each network, data set and batch size: all below 0; one above 0 refutes",
-    "1b": "somewhere accuracy rises with lr at the smallest batch, not at the largest, and the slopes differ",
+    "1a": "slope of log10 λ_max over log10 lr, each network, data set and batch size: all below 0; one above 0 refutes (among all)",
+    "1b": "somewhere accuracy rises with lr at the smallest batch, not at the largest, and the slopes differ (among all)",
     "2": "lr / batch kept: λ_max changes, accuracy stays within ±2 points; majority of networks and data sets, none against",
-    "3a": "λ_max of SAM over that of SGD at equal settings, each network, data set and batch size: all below 1; one above refutes",
-    "3b": "where SAM gains at the smallest batch it does not at the largest, and the gains differ; majority, none against",
+    "3a": "λ_max of SAM over SGD's at equal settings, each network, data set and batch: all below 1; one above refutes (among all)",
+    "3b": "where SAM gains at the smallest batch it does not at the largest, and the gains differ (among all); majority, none against",
     "4": "largest p against the p that the other seeds find best: accuracy and λ_max both lower; majority, none against",
-    "5a": "λ_max with over without, each data set, batch size and lr: one above 1 supports, all below 1 refute",
+    "5a": "λ_max with over without, each data set, batch size and lr: one above 1 supports (among all), all below 1 refute",
     "5b": "accuracy with minus without, each data set and batch size: above 0; majority, none against",
-    "6": "accuracy gained per tenth of λ_max: more at the smallest batch than at the largest; majority, none against",
+    "6": "accuracy gained per tenth of λ_max: above 0 at the smallest batch, and more there than at the largest; majority, none against",
 }
 
 
@@ -60,15 +60,15 @@ def frame(found: Sequence[tuple[Final, StoredOutcome]]) -> pd.DataFrame:
             "epochs": values["epochs"],
             "train_accuracy": values["train_accuracy"],
         }
-        row |= dict.fromkeys(("accuracy", "at", "low", "high", "between", "log_lambda"), np.nan)
+        row |= dict.fromkeys(("accuracy", "at", "between", "bound", "log_lambda"), np.nan)
         if values["status"] == "finished":
-            at = values["at"]
-            between = [one["value"] for one in values["between"]]
-            judged = max(between) if between else at["value"]
-            row |= {"accuracy": values["test_accuracy"], "at": at["value"], "low": at["low"], "high": at["high"] or np.inf}
-            row |= {"between": max(between) if between else np.nan, "log_lambda": np.log10(max(judged, 1e-30))}
+            at, between = values["at"], values["between"] if run.between else []
+            judged = max(between, key=lambda one: one["value"]) if between else at
+            row |= {"accuracy": values["test_accuracy"], "at": at["value"], "log_lambda": np.log10(max(judged["value"], 1e-30))}
+            high = max(one["high"] or np.inf for one in between or [at])
+            row |= {"between": judged["value"] if between else np.nan, "bound": high / judged["value"] - 1}
         rows.append(row)
-    columns = [*rules.COLUMNS, "status", "reached", "epochs", "train_accuracy", "at", "low", "high", "between"]
+    columns = [*rules.COLUMNS, "status", "reached", "epochs", "train_accuracy", "at", "between", "bound"]
     table = pd.DataFrame(rows, columns=columns)
     return table.astype({"reached": bool})
 
@@ -110,7 +110,7 @@ def settings(scale: str, seeds: int) -> str:
         "data sets of 1000 training examples alone, few learning rates, SAM at one learning rate each at the smallest and the largest "
         "batch; without normalization the largest batch is half of the data. Verdicts are about these networks; scale paper has the true "
         "ones. ",
-        "paper": "Scale paper: VGG11 at its full width, on one GPU. Of the whole data sets the largest batch is 10,000. ",
+        "paper": "Scale paper: VGG11 at its full width, on a GPU where there is one. Of the whole data sets the largest batch is 10,000. ",
     }[scale]
     return (
         f"{says}{grids}; seeds 1 to {seeds}; plain SGD and SAM (rho {RHO:g}) until {ACCURACY:.0%} training accuracy (looked at every "
@@ -122,9 +122,9 @@ def settings(scale: str, seeds: int) -> str:
 
 CURVATURE = (
     f"λ_max: largest eigenvalue of the Hessian of the mean cross-entropy over the first {EXAMPLES} training images (fewer where there "
-    "are fewer), dropout off; batch normalization through these images' own statistics. Batch normalization at the lower half of a "
-    "batch's learning rates: the largest λ_max at points between the final iterate and the next full step ('between'), which is what "
-    "limits a step that hops over a ridge."
+    "are fewer), dropout off; batch normalization through these images' own statistics. Networks with batch normalization are judged by "
+    "the largest λ_max at points between the final iterate and the next full step, which is what limits a step that hops over a ridge: "
+    "the paper computes it so at small learning rates, here it is so at all, that compared numbers are of one kind."
 )
 
 
@@ -161,7 +161,8 @@ def _verdicts(
     rows = []
     for claim, parts in judged.items():
         for part in parts:
-            verdict, overall = part.verdict, rules.together(parts)
+            reduced = scale != "paper"
+            verdict, overall = rules.in_size(part.verdict, reduced), rules.in_size(rules.together(parts), reduced)
             unsaid = "not judged" if scale == "smoke" else None if len(runs) else UNAVAILABLE
             rows.append(
                 {
@@ -176,8 +177,9 @@ def _verdicts(
     left, diverged = int((~runs.reached).sum()), int((runs.status == "diverged").sum())
     excluded = (
         f"{left} of {len(runs)} runs did not reach {ACCURACY:.0%} training accuracy ({diverged} diverged) and are left out. Rules: "
-        "verify/experiments/kaur2023/rules.py, written before the runs. Intervals: Student's t over seeds, not adjusted for their "
-        f"number; nothing is judged with fewer than {rules.LEAST_SEEDS} seeds."
+        "verify/experiments/kaur2023/rules.py, written before the runs. Intervals: Student's t over seeds at 95 %; where any one "
+        "of k decides ('among all'), at 1 - 0.05/k instead, which is not shown; nothing is judged with fewer than "
+        f"{rules.LEAST_SEEDS} seeds."
     )
     shown = pd.DataFrame(rows)
     title = "Does λ_max explain generalization? kaur2023, published and measured"
@@ -224,7 +226,7 @@ def _cells(runs: pd.DataFrame, scale: str, notes: tuple[str, ...], provenance: d
         ):
             interval = mean_interval(values.tolist()) if len(done) else (np.nan,) * 3
             row |= {name: interval[0], f"{name}_low": interval[1], f"{name}_high": interval[2]}
-        row["bound"] = float((done.high / done["at"] - 1).max()) if len(done) else np.nan
+        row["bound"] = float(done.bound.max()) if len(done) else np.nan
         row["between"] = bool(done.between.notna().any())
         rows.append(row)
     raw = pd.DataFrame(rows)
@@ -233,11 +235,11 @@ def _cells(runs: pd.DataFrame, scale: str, notes: tuple[str, ...], provenance: d
     columns = list(_shown(dict.fromkeys([*KEYS, *COUNTS, *VALUES], 0.0)))
     shown += [{name: UNAVAILABLE if name == "λ_max" else data if name == "data" else "–" for name in columns} for data in missing]
     bounds = (
-        "λ_max: geometric mean over seeds [95 % interval], * between iterates; bound: by how much the proved upper end (99.5 % over "
-        "Lanczos' random start) exceeds the value at most. reached: runs with 99 % training accuracy, which alone count."
+        "λ_max: geometric mean over seeds [95 % interval] of what is judged, * between iterates; bound: by how much the proved "
+        "upper end (99.5 % over Lanczos' random start) exceeds the value at most. reached: runs with 99 % training accuracy, which alone count."
     )
     table = pd.DataFrame(shown, columns=columns)
-    brief = ("data", "network", "batch", "method", "lr", "reached", "λ_max", "test accuracy")
+    brief = ("data", "network", "batch", "method", "lr", "reached", "λ_max", "at the iterate", "test accuracy")
     return Table(CELLS, "kaur2023: every setting", table, raw, (bounds, *notes), provenance, brief)
 
 
