@@ -236,7 +236,8 @@ def _cells(runs: pd.DataFrame, scale: str, notes: tuple[str, ...], provenance: d
     shown += [{name: UNAVAILABLE if name == "λ_max" else data if name == "data" else "–" for name in columns} for data in missing]
     bounds = (
         "λ_max: geometric mean over seeds [95 % interval] of what is judged, * between iterates; bound: by how much the proved "
-        "upper end (99.5 % over Lanczos' random start) exceeds the value at most. reached: runs with 99 % training accuracy, which alone count."
+        "upper end (99.5 % over Lanczos' random start) exceeds the value at most. "
+        "reached: runs with 99 % training accuracy, which alone count."
     )
     table = pd.DataFrame(shown, columns=columns)
     brief = ("data", "network", "batch", "method", "lr", "reached", "λ_max", "at the iterate", "test accuracy")
