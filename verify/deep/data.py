@@ -1,6 +1,6 @@
 """Owns the images in memory: both splits as tensors on the device, normalized once; and synthetic images where none can be had."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from verify.checks import check_number, check_whole
 from verify.deep.settings import ImageData
+from verify.errors import UserError
 
 HELD = 2  # data sets kept in memory at once, a process
 
@@ -29,13 +30,19 @@ class Samples:
 
 @lru_cache(maxsize=HELD)
 def samples(data: ImageData, device: str = "cpu") -> Samples:
-    """The images, normalized by the whole training set's moments. Errors: NotAvailable, Damaged; ValueError for the settings."""
+    """The images, normalized by the whole training set's moments.
+
+    Errors: NotAvailable, Damaged; ValueError for the settings; UserError where the files are not those of `data.edition`.
+    """
     if data.name == "synthetic":
         return _synthetic(data, device)
     from verify import realdata
 
     train, test = (realdata.load(data.name, split=split, limit=getattr(data, split)) for split in ("train", "test"))
     (train_x, train_y), (test_x, test_y) = train.tensors(), test.tensors()
+    if (found := replace(data).edition) != data.edition:
+        was, now = (one[:12] or "none" for one in (data.edition, found))
+        raise UserError(f"the files of {data.name} were replaced: expected edition {was}, found {now}; start again")
     checksums = tuple(sorted((dict(train.checksums) | dict(test.checksums)).items()))
     x, y = (resident(train_x, device), resident(test_x, device)), (train_y.to(device), test_y.to(device))
     return Samples(x[0], y[0], x[1], y[1], len(train.classes), f"{data.name}: {train.edition}", checksums)
@@ -69,14 +76,16 @@ def synthetic(
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Images (train + test, channels, side, side) and labels: one random pattern a class plus noise of standard deviation `noise`.
 
-    Patterns and noise are standard normal before the whole is scaled to unit variance; labels are uniform. Errors: ValueError.
+    Patterns and noise are standard normal before the whole is scaled to unit variance; labels are uniform. The training images come
+    first; those of each split are the first of those that a larger split has. Errors: ValueError.
     """
     check_whole("classes", classes, 2)
     check_whole("channels", channels, 1)
     check_whole("side", side, 1)
     check_number("noise", noise, 0)
-    rng = np.random.default_rng(check_whole("seed", seed, 0))
-    patterns = rng.standard_normal((classes, channels, side, side))
-    y = rng.integers(0, classes, train + test)
-    x = (patterns[y] + noise * rng.standard_normal((train + test, channels, side, side))) / np.sqrt(1 + noise**2)
-    return x.astype(np.float32), y
+    check_whole("seed", seed, 0)
+    shape = (channels, side, side)
+    patterns = np.random.default_rng([seed, 0]).standard_normal((classes, *shape))
+    y = np.concatenate([np.random.default_rng([seed, i]).integers(0, classes, n) for i, n in ((1, train), (2, test))])
+    z = np.concatenate([np.random.default_rng([seed, i]).standard_normal((n, *shape)) for i, n in ((3, train), (4, test))])
+    return ((patterns[y] + noise * z) / np.sqrt(1 + noise**2)).astype(np.float32), y

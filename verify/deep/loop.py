@@ -1,7 +1,7 @@
 """Owns `train`: epochs over images in memory, measured, checkpointed and stopped by rule.
 
 Nothing random is carried from one epoch to the next: order, augmentation and dropout masks of an epoch follow from the seed and the
-epoch's number alone. So a training that goes on from a checkpoint gives the same bits as one that was never interrupted.
+epoch's number alone. So a training that goes on from a checkpoint gives, on the CPU, the same bits as one that was never interrupted.
 """
 
 import importlib
@@ -42,10 +42,12 @@ def trained(job: Training, epoch: int | None = None) -> tuple[nn.Module, dict[st
     """The network of a training, in eval mode on its device, and the outcome: read from its files if it was trained before.
 
     epoch: one that the training keeps, for the weights after it (0: the initial ones) in place of the final ones.
-    Outcome: status "finished" or "diverged"; diverged_at, the step (from 0) whose loss was not finite; stopped, the rule that
-    ended it; epochs, steps; curve, a list over measurements for each name in CURVE (train_* and test_* in eval mode over whole
-    splits, step_loss the mean over the steps since the last measurement); parameters; device, edition, checksums.
-    A diverged training's network is that of its last finite measurement.
+    Outcome: status "finished", "diverged" or, where there is nothing to start from, "ended"; diverged_at, the step (from 0) whose loss
+    was not finite; stopped, the rule that ended it; epochs, steps; curve, a list over measurements for each name in CURVE (train_* and
+    test_* in eval mode over whole splits, step_loss the mean over the steps since the last measurement); parameters; device, edition,
+    checksums.
+    A diverged training's network is that of its last finite measurement. "ended": the training to start from diverged or ended before
+    `start_epoch`; only `stopped` says more, and the network is at its random start.
     Errors: NotAvailable and Damaged for the data, ValueError for settings, UserError for a damaged file.
     """
     if epoch is not None and epoch not in job.keep:
@@ -56,7 +58,9 @@ def trained(job: Training, epoch: int | None = None) -> tuple[nn.Module, dict[st
     if epoch is not None:
         stored = files.read(job, files.kept(epoch))
         if stored is None:
-            raise ValueError(f"the training ended after epoch {final['outcome']['epochs']}, before epoch {epoch} of its `keep`")
+            reached = final["outcome"].get("epochs")
+            how = "never began" if reached is None else f"ended after epoch {reached}"
+            raise ValueError(f"the training {how}, before epoch {epoch} of its `keep`")
         weights = stored["weights"]
     model = build(job.net, job.seed)
     model.load_state_dict(weights)
@@ -87,9 +91,10 @@ def stream(seed: int, purpose: int, epoch: int = 0) -> int:
 
 @contextmanager
 def reproducible(device: str, threads: int = 1) -> Iterator[None]:
-    """Deterministic kernels, float32 without TF32, `threads` threads of the CPU; torch's generators are as before afterwards.
+    """Deterministic kernels on the CPU, float32 without TF32, `threads` threads; torch's generators are as before afterwards.
 
-    On CUDA an operation without a deterministic form warns: torch's alert of `max_pool2d` concerns its channels-last form.
+    On CUDA an operation without a deterministic form only warns, for torch's alert of `max_pool2d` concerns its channels-last form: the
+    same bits are expected there, not ensured.
     """
     if device == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -118,12 +123,37 @@ def reproducible(device: str, threads: int = 1) -> Iterator[None]:
 
 
 def _train(job: Training) -> dict[str, Any]:
-    """Train from the start or the last checkpoint; what the final file holds."""
+    """Train from the start or the last checkpoint; what the final file holds, or an outcome "ended", which is not written."""
     if job.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device cuda is not there; expected cpu")
-    start = trained(job.start, job.start_epoch)[0].state_dict() if job.start else None
+    start = None
+    if job.start:
+        if reason := _no_start(job.start, job.start_epoch):
+            return {"weights": build(job.net, job.seed).state_dict(), "outcome": {"status": "ended", "stopped": reason}}
+        start = trained(job.start, job.start_epoch)[0].state_dict()
     with reproducible(job.device, job.threads):
         return _Loop(job, start).run()
+
+
+def _no_start(start: Training, epoch: int | None) -> str | None:
+    """Why there are no weights of a training to start from, in words; None if there are. Trains it if that was not done."""
+    outcome = trained(start)[1]
+    if outcome["status"] == "ended":
+        return str(outcome["stopped"])
+    if outcome["status"] == "diverged":
+        return "the training to start from diverged"
+    if epoch is not None and outcome["epochs"] < epoch:
+        return f"the training to start from ended after epoch {outcome['epochs']}, before {epoch}"
+    return None
+
+
+def check_fit(net: Net, data: Samples) -> None:
+    """ValueError unless inputs and classes are those that the network's settings name."""
+    found = {"inputs": data.train_x[0].numel(), "classes": data.classes}
+    for name, value in found.items():
+        expected = net.settings.get(name)
+        if expected is not None and expected != value:
+            raise ValueError(f"{data.edition} has {value} {name}, expected {expected} as the network {net.build} is set to")
 
 
 class _Loop:
@@ -131,6 +161,7 @@ class _Loop:
 
     def __init__(self, job: Training, start: Weights | None) -> None:
         self.job, self.data = job, samples(job.data, job.device)
+        check_fit(job.net, self.data)
         model = build(job.net, job.seed)
         if start is not None:
             model.load_state_dict(start)

@@ -1,13 +1,16 @@
 """Owns the settings of one training of a network on images: `Training` and its parts. Equal settings have equal addresses."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
 
 from verify.checks import check_number, check_one_of, check_whole, replace_fields
 from verify.jobs import Job
 
-VERSION = 2  # raised when a change of the harness alters what a training gives
+VERSION = 3  # raised when a change of the harness alters what a training gives
 DEVICES = ("cpu", "cuda")
 OPTIMIZERS = ("sgd", "adam")
 AUGMENTATIONS = ("shift", "flip")
@@ -18,13 +21,15 @@ class ImageData:
     """Which images: a data set of `verify.realdata.NAMES`, or "synthetic".
 
     train, test: the first so many samples of each split, all of them for None. `settings` are those of "synthetic"
-    (`verify.deep.data.synthetic`), and of no other.
+    (`verify.deep.data.synthetic`), and of no other. edition: a checksum that tells the files found now from any others (`edition_of`),
+    so that other files are other images, with addresses of their own.
     """
 
     name: str
     train: int | None = None
     test: int | None = None
     settings: Mapping[str, int | float] = field(default_factory=dict)
+    edition: str = field(init=False)
 
     def __post_init__(self) -> None:
         from verify.realdata import NAMES
@@ -37,16 +42,71 @@ class ImageData:
             raise ValueError(
                 f"data settings belong to synthetic images; expected none for {self.name}, got {dict(self.settings)}"
             )
-        replace_fields(self, settings=dict(sorted(self.settings.items())))
+        replace_fields(self, settings=dict(sorted(self.settings.items())), edition=edition_of(self.name, self.train, self.test))
 
     def __hash__(self) -> int:
-        return hash((self.name, self.train, self.test, tuple(self.settings.items())))
+        return hash((self.name, self.train, self.test, tuple(self.settings.items()), self.edition))
 
     def available(self) -> bool:
         """Whether both splits are on this machine."""
         from verify.realdata import available
 
         return self.name == "synthetic" or all(available(self.name, split=split) for split in ("train", "test"))
+
+
+ABSENT = "not on this machine"
+
+
+def edition_of(name: str, train: int | None = None, test: int | None = None) -> str:
+    """SHA-256 of what tells a data set's files from any others; ABSENT if a split is not there, "" for synthetic images.
+
+    Where checksums are published, of those (loading compares them with the files); of TIMIT's file, its content; of ImageNet, the
+    names, sizes and labels of the images that the limits take.
+    """
+    from verify.realdata import NotAvailable, data_root
+
+    if name == "synthetic":
+        return ""
+    try:
+        told = (_told(name, data_root(), "train", train), _told(name, data_root(), "test", test))
+    except NotAvailable:
+        return ABSENT
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()
+
+
+def _told(name: str, root: Path, split: Literal["train", "test"], limit: int | None) -> str:
+    """What tells a split's files from any others. Errors: NotAvailable."""
+    from verify.realdata import NotAvailable
+    from verify.realdata.loading import find
+    from verify.realdata.timit import PATH
+
+    if name == "imagenet":
+        return _listed(root, split, limit)
+    if name != "timit":
+        return " ".join(file.digest for batch in find(name, root, split).batches[split] for file in batch.files)
+    path = root / PATH
+    if not path.is_file():
+        raise NotAvailable(f"timit: looked for {path}")
+    about = path.stat()
+    return _content(path, about.st_size, about.st_mtime_ns)
+
+
+@lru_cache
+def _content(path: Path, size: int, changed: int) -> str:
+    """SHA-256 of a file; `size` and `changed` (ns) tell the cache that it is another."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@lru_cache
+def _listed(root: Path, split: Literal["train", "test"], limit: int | None) -> str:
+    """SHA-256 of names, sizes and labels; once a process, for there are a million."""
+    from verify.realdata.imagenet import listing
+
+    lines = (
+        f"{path.relative_to(root).as_posix()} {path.stat().st_size} {label}" for path, label in listing(root, split)[0][:limit]
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -135,7 +195,7 @@ class Training(Job):
     seed: initialization, order, dropout, augmentation. measure_every: epochs between measurements of training and test loss and
     accuracy. keep: epochs whose weights are kept beside the final ones (0: the initial). start: a training from whose weights this
     one starts, at the end (start_epoch None) or at one of its kept epochs. device: "cpu" or "cuda": results are the same to the bit
-    on one kind of device only. threads: of the CPU.
+    on the CPU; of CUDA that is not known. threads: of the CPU.
     """
 
     data: ImageData
@@ -190,6 +250,8 @@ class Training(Job):
 
     def says(self, values: dict[str, Any]) -> str:
         """How it ended."""
+        if values["status"] == "ended":
+            return f"seed {self.seed}: not trained ({values['stopped']})"
         if values["status"] == "diverged":
             return f"seed {self.seed}: diverged at step {values['diverged_at']}"
         curve = values["curve"]

@@ -21,13 +21,15 @@ def check_installed() -> Any:
 def export(jobs: Iterable[tuple[str, Any]], store: Store, folder: Path) -> int:
     """Each stored training among the named jobs into a run of its own below `folder`; how many were written.
 
+    A training that could not begin has no curve and is left out.
+
     Errors: UserError when TensorBoard is not installed.
     """
     writer_of = check_installed()
     count = 0
     for name, job in jobs:
         stored = store.outcome(job) if isinstance(job, Training) else None
-        if stored is None:
+        if stored is None or stored.outcome.values["status"] == "ended":
             continue
         curve = stored.outcome.values["curve"]
         run = f"{name}, seed {job.seed}, {job.key[:8]}".replace("/", "-")

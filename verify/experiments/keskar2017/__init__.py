@@ -31,7 +31,7 @@ def grid(only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Job]]:
     return jobs
 
 
-ALL_TRAININGS = {"table-1", "table-2", "claims", "figure-2"}
+ALL_TRAININGS = {"table-1", "table-2", "trainings", "claims", "figure-2"}
 
 
 def _needed(plan: Plan, network: str, seed: int) -> list[tuple[set[str], str, Job]]:
@@ -48,11 +48,11 @@ def _needed(plan: Plan, network: str, seed: int) -> list[tuple[set[str], str, Jo
     if network in detailed(plan):
         for batch in sorted({*plan.batch_sizes(network)} - {plan.small_batch(network), plan.large(network)}):
             training = plan.training(network, batch, seed)
-            out.append(({"figure-4", "claims"}, f"batch {batch}", training))
+            out.append(({"figure-4", "trainings", "claims"}, f"batch {batch}", training))
             out.append(({"figure-4", "claims"}, f"batch {batch} sharpness", sharpness(plan, training, subspace=False)))
         for epoch in plan.warm:
             training = plan.warm_start(network, seed, epoch)
-            out.append(({"figure-5", "claims"}, f"LB after {epoch} of SB", training))
+            out.append(({"figure-5", "trainings", "claims"}, f"LB after {epoch} of SB", training))
             out.append(({"figure-5", "claims"}, f"LB after {epoch} of SB, sharpness", sharpness(plan, training, subspace=False)))
         out += [
             ({"figure-6", "claims"}, f"{name} sharpness by epoch", sharpness(plan, training, epoch))
@@ -62,7 +62,7 @@ def _needed(plan: Plan, network: str, seed: int) -> list[tuple[set[str], str, Jo
     if network in plan.remedied:
         for name in REMEDIES:
             training = plan.remedy(network, seed, name)
-            out.append(({"remedies", "claims"}, f"LB {name}", training))
+            out.append(({"remedies", "trainings", "claims"}, f"LB {name}", training))
             out.append(({"remedies", "claims"}, f"LB {name}, sharpness", sharpness(plan, training, subspace=False)))
     return out
 

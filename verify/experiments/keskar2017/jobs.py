@@ -27,7 +27,8 @@ DIMENSION = 100  # of the random subspaces
 class OfTraining(Job):
     """Something measured of one training's network, after an epoch that it keeps or at its end (None).
 
-    Values: {"status": "diverged"} or {"status": "ended"} where training ended before that epoch, else "measured" and more.
+    Values: {"status": "diverged"}; {"status": "ended"} where training ended before that epoch, or never began for want of a start; else
+    "measured" and more.
     """
 
     training: Training
@@ -59,8 +60,8 @@ class OfTraining(Job):
         from verify.deep.loop import reproducible, trained
 
         model, outcome = trained(self.training)
-        if outcome["status"] == "diverged":
-            return {"status": "diverged"}
+        if outcome["status"] != "finished":
+            return {"status": outcome["status"]}
         if self.epoch is not None:
             if outcome["epochs"] < self.epoch:
                 return {"status": "ended"}

@@ -17,7 +17,9 @@ from verify.store import Store
 
 ALPHAS = tuple(np.linspace(-1, 2, 25).tolist())
 SMOKE_ALPHAS = (-1.0, -0.25, 0.0, 0.25, 0.75, 1.0, 1.25, 2.0)
-Column = list[float | None]  # one entry for each seed: nan where a training diverged, None where nothing is stored
+Column = list[
+    float | None
+]  # one entry for each seed: nan where a training diverged, None where nothing is stored or it never began
 FLOOR = 1e-4  # of the metric in ratios, percent: what rounding of a float32 loss amounts to
 
 
@@ -52,6 +54,10 @@ class Results:
             return f"not run at scale {self.plan.scale}"
         return "not run" if self.plan.images(network).available() else UNAVAILABLE
 
+    def finished(self, trainings: Sequence[Training]) -> list[tuple[Training, dict[str, Any]]]:
+        """The trainings that came to their end, with what they gave."""
+        return [(one, v) for one in trainings if (v := self.values(one)) and v["status"] == "finished"]
+
     # ----------------------------------------------------------------------------------- columns: one entry for each seed
 
     def trainings(self, of: Callable[[str, int], Training], network: str) -> list[Training]:
@@ -69,12 +75,16 @@ class Results:
     def _curves(self, trainings: Sequence[Training], name: str) -> list[list[float] | None]:
         factor = 100 if name.endswith("accuracy") else 1
         return [
-            None if v is None else [math.nan] if v["status"] == "diverged" else [factor * x for x in v["curve"][name]]
+            None
+            if v is None or v["status"] == "ended"
+            else [math.nan]
+            if v["status"] == "diverged"
+            else [factor * x for x in v["curve"][name]]
             for v in map(self.values, trainings)
         ]
 
     def phi(self, trainings: Sequence[Training], space: str = "full", which: int = 0, epoch: int | None = None) -> Column:
-        """The metric; None, too, where training had ended before the epoch."""
+        """The metric; None, too, where training had ended before the epoch or never began."""
         return [self._phi(training, space, which, epoch) for training in trainings]
 
     def _phi(self, training: Training, space: str, which: int, epoch: int | None) -> float | None:
@@ -105,6 +115,13 @@ def log_ratios(one: Column, other: Column) -> list[float]:
     return differences(*floored)
 
 
+def positive_log_ratios(one: Column, other: Column) -> tuple[list[float], int]:
+    """log10 of the ratio of two positive values, seed by seed; and in how many seeds one of the two is not positive (no ratio)."""
+    both = [(a, b) for a, b in zip(one, other, strict=True) if a is not None and b is not None]
+    kept = [(a, b) for a, b in both if not (a <= 0 or b <= 0)]  # nan, of a diverged training, stays
+    return [math.log10(a / b) for a, b in kept], len(both) - len(kept)
+
+
 def interval(values: Sequence[float]) -> Interval | None:
     """Mean and Student's t interval of the finite values, None for none."""
     finite = [v for v in values if math.isfinite(v)]
@@ -121,6 +138,16 @@ def show(values: Sequence[float], digits: int = 2) -> str:
     if not math.isfinite(found.low):
         return f"{found.mean:.{digits}f} [one seed]{tail}"
     return f"{found.mean:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]{tail}"
+
+
+def updates(training: Training, values: dict[str, Any]) -> int:
+    """Steps of the optimizer in a training: conservative training makes several a batch."""
+    return int(values["steps"]) * training.method.inner
+
+
+def capped(training: Training, values: dict[str, Any]) -> bool:
+    """Whether only the limit on epochs ended it."""
+    return bool(values["stopped"] == f"{training.stop.epochs} epochs")
 
 
 # --------------------------------------------------------------------------------------------------- measurements as jobs

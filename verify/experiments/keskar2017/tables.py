@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
+from verify.deep.settings import Training
 from verify.experiments.keskar2017.plan import NETWORKS, REMEDIES, Plan
 from verify.experiments.keskar2017.published import ACCURACY, CLAIMS, DATA, DESCRIBED, EPSILONS, SHARPNESS, Pair
-from verify.experiments.keskar2017.results import Results, interval, known, path, show, spectrum
+from verify.experiments.keskar2017.results import Results, capped, detailed, interval, known, path, show, spectrum, updates
 from verify.experiments.keskar2017.rules import RULES, judge, ratios_of_distances
 from verify.experiments.keskar2017.rules import __doc__ as COMMON
 from verify.report import Table
@@ -25,7 +26,8 @@ def about(plan: Plan) -> str:
     common = f"ADAM, step 1e-3, until the training loss has not improved by 1 % for {plan.patience} epochs"
     if plan.scale == "paper":
         return (
-            f"As printed: all images, SB {plan.small[0]}, LB a tenth of the training set; {common}, at most {plan.small_epochs}."
+            f"As printed: all images (of TIMIT the first 721,329 frames), SB {plan.small[0]}, LB a tenth of the training set; {common}, at "
+            f"most {plan.small_epochs}."
         )
     return (
         f"Shortened: the first {plan.train[0]:,} (F) or {plan.train[1]:,} (C) training and {plan.test:,} test images; SB "
@@ -100,7 +102,64 @@ def table_2(r: Results) -> Table:
         rows.append(row)
         raw.append(dict(numbers))
     brief = ("network", "test SB, printed", "test SB, ours", "test LB, printed", "test LB, ours")
-    return _table(r, "table-2", "keskar2017, table 2: accuracies in percent", rows, raw, OURS, brief=brief)
+    note = "Updates, and how many runs only the limit on epochs ended: table `trainings`."
+    return _table(r, "table-2", "keskar2017, table 2: accuracies in percent", rows, raw, OURS, note, brief=brief)
+
+
+def kinds_of(r: Results, network: str) -> dict[str, list[Training]]:
+    """Every kind of training of a network: batch sizes, warm starts, remedies."""
+    small, large = r.plan.small_batch(network), r.plan.large(network)
+    sizes = r.plan.batch_sizes(network) if network in detailed(r.plan) else [small, large]
+    names = {small: "SB", large: "LB"}
+    kinds = {
+        f"{names[b]}, {b}" if b in names else f"batch {b}": [r.plan.training(network, b, seed) for seed in r.seeds] for b in sizes
+    }
+    for epoch in r.plan.warm if network in detailed(r.plan) else ():
+        kinds[f"LB after {epoch} epochs of SB"] = [r.plan.warm_start(network, seed, epoch) for seed in r.seeds]
+    for name in REMEDIES if network in r.plan.remedied else ():
+        kinds[f"LB, {name}"] = [r.plan.remedy(network, seed, name) for seed in r.seeds]
+    return kinds
+
+
+def effort(r: Results, trainings: Sequence[Training]) -> dict[str, str]:
+    """Updates of trainings of a kind, and how many of them only the limit on epochs ended."""
+    found = r.finished(trainings)
+    if not found:
+        return {"updates": "–", "at the limit of epochs": "–"}
+    made = sorted(updates(training, values) for training, values in found)
+    spread = f"{made[0]:,}" if made[0] == made[-1] else f"{made[0]:,} to {made[-1]:,}"
+    return {"updates": spread, "at the limit of epochs": f"{sum(capped(*one) for one in found)} of {len(found)}"}
+
+
+def trainings_table(r: Results) -> Table:
+    """How long every kind of training went on."""
+    rows: Rows = []
+    raw: Raw = []
+    for network in (n for n in NETWORKS if r.plan.runs(n)):
+        for kind, trainings in kinds_of(r, network).items():
+            accuracy = known(r.final(trainings, "train_accuracy"))
+            never = sum(v is not None and v["status"] == "ended" for v in map(r.values, trainings))
+            shown = show(accuracy) if accuracy else r.absent(network) if not never else "–"
+            row = {"network": network, "training": kind, **effort(r, trainings), "train accuracy": shown}
+            rows.append(row | {"never began": str(never)})
+            raw += [
+                {
+                    "network": network,
+                    "training": kind,
+                    "seed": one.seed,
+                    "batch size": one.batch_size,
+                    "epochs": values["epochs"],
+                    "updates": updates(one, values),
+                    "at the limit of epochs": capped(one, values),
+                }
+                for one, values in r.finished(trainings)
+            ]
+    note = (
+        "Updates: steps of the optimizer, fewest to most over seeds; a larger batch gets fewer of them an epoch, and conservative training "
+        "3 a batch. At the limit of epochs: runs whose training loss had not stopped improving when the epochs were over. Never began: "
+        "warm starts from an epoch that SB did not reach, or from an SB that diverged."
+    )
+    return _table(r, "trainings", "keskar2017: how long training went on", rows, raw, note)
 
 
 def sharpness_table(r: Results, space: str, name: str) -> Table:
@@ -190,10 +249,12 @@ def remedies(r: Results) -> Table:
             sharp = known(r.phi(trainings))
             row = {"network": network, "training": kind}
             shown = show(test) if test else r.absent(network)
-            rows.append(row | {"train accuracy": show(train), "test accuracy": shown, "sharpness, 0.001": show(sharp)})
+            measured = {"train accuracy": show(train), "test accuracy": shown, "sharpness, 0.001": show(sharp)}
+            rows.append(row | measured | effort(r, trainings))
             raw.append({**row, "seeds": len(test), **_numbers("test accuracy", test), **_numbers("sharpness", sharp)})
     note = (
-        "Augmentation: shifts by up to an eighth of the side and, on CIFAR, mirroring. Conservative: 3 ADAM steps a batch, lambda 1e-3. "
+        "Augmentation: shifts by up to an eighth of the side and, on CIFAR, mirroring. Conservative: 3 ADAM steps a batch, lambda 1e-3: "
+        "in as many epochs, three times the updates of plain LB. "
         "Adversarial: half of the loss at inputs moved by 0.02 (normalized units) along the sign of their gradient. Strengths are ours."
     )
     return _table(r, "remedies", "keskar2017, claim 8: what helps LB", rows, raw, OURS, note)
@@ -220,5 +281,6 @@ TABLES: dict[str, Callable[[Results], Table]] = {
     "eigenvalues": eigenvalues,
     "distances": distances,
     "remedies": remedies,
+    "trainings": trainings_table,
     "claims": claims_table,
 }
