@@ -308,3 +308,14 @@ def test_rows_are_frozen_settings() -> None:
     with pytest.raises(AttributeError):
         ROW["1a"].figure = "x"
     assert replace(ROW["1a"], figure="x").id == "wen2023/figure-x"
+
+
+def test_time_needed_names_what_it_leaves_out() -> None:
+    def took(row: str, seconds: float, seed: int) -> Stored:
+        one = ended(1.0, row=row, seed=seed)
+        return replace(one, result=replace(one.result, seconds=seconds))
+
+    stored = {"1a": [took("1a", s, i) for i, s in enumerate((1.0, 2.0, 9.0))], "2a": [took("2a", 1e5, 1)]}
+    said = verdicts.time_needed(stored, 1_800)
+    assert "take 1.0 core-hours" in said
+    assert "all rows but 1b, 2a, 4a" in said

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from theory.architectures import Network
-from verify.experiments.wen2023.rows import ID, ROW, Row, ending, shortened
+from verify.experiments.wen2023.rows import ID, ROW, ROWS, Row, ending, shortened
 from verify.report import NOT_YET, Table, collected, divergences
 from verify.store import Stored
 
@@ -279,6 +279,23 @@ def quantiles(values: Sequence[float], digits: int) -> str:
     return " / ".join(f"{value:.{digits}f}" for value in shown)
 
 
+def seconds(stored: Sequence[Stored]) -> float:
+    """A run's median time on one core, nan for none; with as many runs at a time as there are cores."""
+    return float(np.median([one.result.seconds for one in stored])) if stored else np.nan
+
+
+def time_needed(stored: Mapping[str, Sequence[Stored]], seeds: int) -> str:
+    """What all seeds take by the runs so far, rows that have none and Sim-BN's left out and named."""
+    known = {row.figure: seconds(stored[row.figure]) for row in ROWS if stored.get(row.figure)}
+    cheap = {figure: cost for figure, cost in known.items() if ROW[figure].architecture != "sim-bn"}
+    without = [row.figure for row in ROWS if row.figure not in cheap]
+    hours = sum(cheap.values()) * seeds / 3600
+    return (
+        f"Time: 'seconds a run' is the median on one core with a run on every core. By these, {seeds} seeds of all rows but "
+        f"{', '.join(without)} take {hours:.1f} core-hours."
+    )
+
+
 def table_2(
     runs: Mapping[str, Mapping[int, Seen | None]], scale: str, stored: Mapping[str, Sequence[Stored]], seeds: int
 ) -> Table:
@@ -308,6 +325,7 @@ def table_2(
                 "test loss": quantiles(test_loss, 3),
                 "trace": quantiles(trace, 1),
                 "trace / lower bound": quantiles(excess, 2),
+                "seconds a run": f"{seconds(stored.get(row.figure, ())):.0f}" if stored.get(row.figure) else "–",
                 "remarks": "; ".join(filter(None, remarks)) or "–",
             }
         )
@@ -319,7 +337,8 @@ def table_2(
             )
         }
         shares = {f"statement {i}": f.shown / f.total if f.total else np.nan for i, f in enumerate(one.findings, start=1)}
-        raw.append({"figure": name, "verdict": one.verdict, "shortened": one.short, **counted, **numbers, **shares})
+        cost = {"seconds": seconds(stored.get(row.figure, ()))}
+        raw.append({"figure": name, "verdict": one.verdict, "shortened": one.short, **counted, **numbers, **shares, **cost})
     return Table(
         id=TABLE_2,
         title="Figures 1 to 11 of wen2023: what the paper reports of one run, and what many seeds show",
@@ -334,6 +353,7 @@ def table_2(
             "Baseline: weight decay as printed. Logistic loss: label smoothing 0.2, read such that outputs get the labels' sign "
             "(theory/losses.py). Figure 6b: W1 and b1 are scaled together to norm 10 after each step. Test error on the uniform ball is "
             "squared, as its labels are real numbers. Neither the initialization nor Sim-LN's epsilon is printed; see table-1.",
+            time_needed(stored, seeds),
         ),
         provenance=collected([one for group in stored.values() for one in group], scale),
         brief=("figure", "run", "seeds that show it", "verdict", "seeds", "remarks"),
