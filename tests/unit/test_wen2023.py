@@ -249,7 +249,9 @@ def test_figure_2b_looks_at_the_network_where_the_run_is_judged() -> None:
         return replace(one, result=replace(one.result, network=bad, earlier=(good,)))
 
     collapsed = [with_networks(ended(0.7, loss=1.0, seed=s)) for s in range(5)]
-    assert verdicts.examine("2b", observed({"2a": collapsed}, "paper"), "paper").verdict == "agrees"
+    found = verdicts.examine("2b", observed({"2a": collapsed}, "paper"), "paper")
+    assert [f.verdict for f in found.findings] == ["agrees"] * 3
+    assert found.verdict == "inconclusive"  # as printed, the second phase ends elsewhere
     kept = [with_networks(ended(0.99, seed=s)) for s in range(5)]
     found = verdicts.examine("2b", observed({"2a": kept}, "paper"), "paper")
     assert [f.shown for f in found.findings] == [0, 0, 5]
