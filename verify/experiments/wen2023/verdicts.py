@@ -334,7 +334,7 @@ def table_2(
                 "seeds": f"{len(one.runs)} of {seeds}",
                 "test accuracy": quantiles(accuracy, ".3f"),
                 "test loss": quantiles(test_loss, ".3f"),
-                "trace": quantiles(trace, "#.3g"),
+                "trace": quantiles(trace, ".3g"),
                 "trace / lower bound": quantiles(excess, ".2f"),
                 "seconds a run": f"{seconds(stored.get(row.figure, ())):.0f}" if stored.get(row.figure) else "–",
                 "remarks": "; ".join(filter(None, remarks)) or "–",
