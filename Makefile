@@ -44,5 +44,5 @@ clean:
 lock:
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet --disable-pip-version-check torch==2.13.0 '.[tests]' setuptools
-	{ echo "# Written by 'make lock'."; build/lock/bin/pip freeze --all --exclude pip --exclude flatproof | sed 's/+cpu$$//'; } > requirements.lock
+	{ echo "# Written by 'make lock'."; build/lock/bin/pip freeze --all --exclude pip --exclude flatproof | sed 's/+cpu$$//; s/^triton==.*/&; platform_system == "Linux"/'; } > requirements.lock
 	rm -rf build

@@ -51,7 +51,7 @@ class Loss:
         if self.name == "mse":
             return (f - y) ** 2
         q = self.probabilities(y)
-        return np.logaddexp(0, f) - q * f + q * np.log(q) + (1 - q) * np.log(1 - q)
+        return np.maximum(np.logaddexp(0, f) - q * f + q * np.log(q) + (1 - q) * np.log(1 - q), 0)
 
     def slope(self, f: Array, y: Array) -> Array:
         """dl/df, (n,)."""

@@ -7,10 +7,9 @@ if TYPE_CHECKING:
     from verify.many import train_many
     from verify.runs import DataSpec, Phase, Run
     from verify.store import Store
-    from verify.sweep import sweep
     from verify.training import Result, train
 
-__all__ = ["DataSpec", "Phase", "Result", "Run", "Store", "curvature", "fused", "sweep", "train", "train_many"]
+__all__ = ["DataSpec", "Phase", "Result", "Run", "Store", "curvature", "fused", "train", "train_many"]
 
 _HOME = {
     "DataSpec": "verify.runs",
@@ -20,7 +19,6 @@ _HOME = {
     "train": "verify.training",
     "train_many": "verify.many",
     "Store": "verify.store",
-    "sweep": "verify.sweep",
 }
 
 

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -20,6 +20,7 @@ from verify.threads import single_threaded
 
 D, N, WIDTH = 30, 100, 500
 PHASE = Phase(lr=0.01, epochs=1, rho=0.05)
+MOST_US, TIMES_JAX = 1.0, 15.0  # what the fused step was to reach: microseconds, and times jax.lax.scan
 STEPS = {"fused": 100_000, "torch": 400, "jax": 10_000}
 
 
@@ -34,6 +35,21 @@ class Timing:
     us_high: float
     steps: int
     repeats: int
+
+
+def bars(rows: Sequence[Timing]) -> list[str]:
+    """Each architecture's fused step against MOST_US and, where jax is installed, TIMES_JAX; a line each."""
+    us = {(row.architecture, row.implementation): row.us_per_step for row in rows}
+    said = []
+    for architecture in dict.fromkeys(row.architecture for row in rows):
+        ours, jax = us[architecture, "fused"], us.get((architecture, "jax"))
+        parts = [f"{ours:.2f} µs, wanted at most {MOST_US:g}: {'met' if ours <= MOST_US else 'missed'}"]
+        if jax is not None:
+            parts.append(
+                f"{jax / ours:.0f}x jax.lax.scan, wanted {TIMES_JAX:g}x: {'met' if jax >= TIMES_JAX * ours else 'missed'}"
+            )
+        said.append(f"{architecture}: {'; '.join(parts)}")
+    return said
 
 
 @contextmanager

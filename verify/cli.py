@@ -518,7 +518,7 @@ def bench_train(
     as_json: Annotated[bool, typer.Option("--json", help="Print a list of rows.")] = False,
 ) -> None:
     """The 1-SAM step at d = 30, m = 500, n = 100 on one core: fused, a plain torch loop, jax.lax.scan where installed."""
-    from verify.benchmarks import sam_step_timings
+    from verify.benchmarks import bars, sam_step_timings
     from verify.provenance import provenance
 
     with refusing_bad_input():
@@ -541,6 +541,8 @@ def bench_train(
             f"{slowest[row.architecture] / row.us_per_step:.1f}",
         )
     console.print(grid)
+    for line in bars(rows):
+        console.print(line, highlight=False, soft_wrap=True)
     said = "; ".join(f"{k}: {v}" for k, v in provenance().items())
     console.print(f"median and range of {repeats} repeats; {said}", highlight=False, soft_wrap=True)
 

@@ -7,7 +7,7 @@ several times as much: a penalized step differentiates them once more.
 import torch
 from torch import Tensor, nn
 
-from verify.networks import ThreeLayer, TwoLayer
+from verify.networks import LINEAR, ThreeLayer, TwoLayer
 
 Parameters = dict[str, Tensor]
 
@@ -20,7 +20,7 @@ def squared_gradient_norms(module: TwoLayer | ThreeLayer, parameters: Parameters
     if isinstance(module, ThreeLayer):
         return _three_layers(z, parameters["middle"], a, length)
     if module.activation == "softplus":
-        h, slope = nn.functional.softplus(z, threshold=80.0), torch.sigmoid(z)
+        h, slope = nn.functional.softplus(z, threshold=LINEAR), torch.sigmoid(z)
         return length * (slope.square() @ a.square()) + h.square().sum(dim=1)
     h, on = torch.relu(z), (z > 0).to(z.dtype)
     if module.train_x is not None:

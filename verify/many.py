@@ -29,7 +29,7 @@ Drawn = tuple[NDArray[np.int32], NDArray[np.float64] | None]
 def train_many(runs: Sequence[Run]) -> list[Result]:
     """Carry out runs of equal shape together: the Results of `verify.train` up to the rounding of the steps, in the runs' order.
 
-    Divergence is seen in the residuals, which may be a step later than in the parameters.
+    Divergence is seen in a step's residual, or after a launch in its parameters: the step told is then the launch's last.
 
     The runs may differ in seeds, data of equal size, first_layer_scale, epsilon and the settings of their phases other than
     epochs. `seconds` is the time that all took, divided by their number. Needs a GPU for other than tiny sizes: without one the
@@ -126,7 +126,7 @@ class _Seed:
 
 
 def _draw(pool: ThreadPoolExecutor, seeds: Sequence[_Seed], n: int, index: int, epochs: int) -> dict[int, Future[Drawn]]:
-    """The next draws of every seed, under way: about 10 ns a sample and core; numpy draws without the interpreter lock."""
+    """The next draws of every seed, under way: numpy draws without the interpreter lock."""
     return {id(seed): pool.submit(seed.draw, n, epochs, seed.run.phases[index]) for seed in seeds}
 
 

@@ -7,6 +7,9 @@ from torch import Tensor, nn
 
 from theory.architectures import Architecture, Network, check_architecture
 
+# Softplus is z itself beyond this, up to e^-40, below float64's rounding; e^z times a gradient must not overflow in float32.
+LINEAR = 40.0
+
 
 def parameter(value: np.ndarray | None, dtype: torch.dtype) -> nn.Parameter | None:
     """A copy of an array to be trained."""
@@ -43,8 +46,7 @@ class TwoLayer(nn.Module):
     def hidden(self, x: Tensor) -> Tensor:
         """relu(W1 x + b1), or softplus, (n, m)."""
         z = nn.functional.linear(x, self.w1, self.b1)
-        # beyond the threshold softplus is z up to e^-40, below float64's rounding; e^z times a gradient must not overflow in float32
-        return torch.relu(z) if self.activation == "relu" else nn.functional.softplus(z, threshold=40.0)
+        return torch.relu(z) if self.activation == "relu" else nn.functional.softplus(z, threshold=LINEAR)
 
     def forward(self, x: Tensor) -> Tensor:
         """f(x), (n,)."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from theory.losses import Loss
+from verify.networks import LINEAR
 
 
 def mse(f: Tensor, y: Tensor) -> Tensor:
@@ -20,7 +21,7 @@ def logistic(f: Tensor, y: Tensor, smoothing: float) -> Tensor:
 
     `theory.losses` subtracts the smallest value, a constant.
     """
-    return (nn.functional.softplus(f, threshold=80.0) - (0.5 + (0.5 - smoothing) * y) * f).mean()
+    return (nn.functional.softplus(f, threshold=LINEAR) - (0.5 + (0.5 - smoothing) * y) * f).mean()
 
 
 def objective(loss: Loss) -> Callable[[Tensor, Tensor], Tensor]:

@@ -152,11 +152,11 @@ def train(
     def diverged(at: int, step: int) -> Result:
         return Result("diverged", curve, bound, None, at, time.perf_counter() - began, step, tuple(earlier))
 
-    first = measure(network, data, test, run.loss)
-    if np.isinf(bound) or not all(map(np.isfinite, first.values())):  # NaN: no bound is known
-        raise ValueError(TOO_LARGE)
-    record(first)
     with single_threaded():
+        first = measure(network, data, test, run.loss)
+        if np.isinf(bound) or not all(map(np.isfinite, first.values())):  # NaN: no bound is known
+            raise ValueError(TOO_LARGE)
+        record(first)
         for index, epochs, due in segments(run, max(1, LARGEST_CHUNK // n)):
             phase = run.phases[index]
             if run.keep_networks and index > len(earlier):

@@ -5,9 +5,9 @@ import tracemalloc
 from pathlib import Path
 
 from tests.unit.test_training import small
-from verify import Phase, Store, sweep, train
+from verify import Phase, Store, train
 from verify.experiments import EXPERIMENTS
-from verify.sweep import cost
+from verify.sweep import cost, sweep
 
 
 def test_every_rows_first_seed_comes_before_any_rows_second(tmp_path: Path) -> None:

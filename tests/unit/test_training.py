@@ -13,6 +13,7 @@ from theory import Loss
 from verify import DataSpec, Phase, Run, fused, networks, reference, train
 from verify.gradient_norms import squared_gradient_norms
 from verify.initialization import initial_network
+from verify.objectives import objective
 from verify.runs import Run as RunType
 from verify.training import CURVE, checkpoints, closing
 
@@ -269,7 +270,7 @@ def test_training_uses_one_thread() -> None:
     for engine in ("reference", "fused"):
         train(
             small(engine=engine, phases=(Phase(0.01, 1, rho=0.05),)),
-            on_checkpoint=lambda epoch, _: epoch and seen.extend(pool["num_threads"] for pool in threadpoolctl.threadpool_info()),
+            on_checkpoint=lambda epoch, _: seen.extend(pool["num_threads"] for pool in threadpoolctl.threadpool_info()),
         )
     assert seen
     assert set(seen) == {1}
@@ -336,3 +337,20 @@ def test_users_own_points() -> None:
 def test_bad_settings_name_the_culprit(make: object, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         make()
+
+
+def test_a_wide_networks_record_does_not_depend_on_the_threads_around_it() -> None:
+    """From the first measurement on, which once was taken outside the limit."""
+    run = small(depth=3, width=500, phases=(Phase(0.01, 1),))
+    curves = []
+    for threads in (1, 2):
+        with threadpoolctl.threadpool_limits(threads):
+            curves.append(train(run).curve)
+    assert curves[0] == curves[1]
+
+
+def test_softplus_of_large_numbers_has_finite_gradients_in_float32() -> None:
+    f = torch.full((3,), 79.0, requires_grad=True)
+    objective(LOGISTIC)(f, -torch.ones(3)).mul(1e6).backward()
+    assert f.grad is not None
+    assert torch.isfinite(f.grad).all()

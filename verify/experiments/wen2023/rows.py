@@ -184,12 +184,13 @@ def points(row: Row, scale: str) -> int | None:
 @dataclass(frozen=True)
 class Ending:
     """Where a finished run is judged. values: of each curve the median over the last quarter of the last phase in which it
-    interpolates, of the last phase if it does in none. network: after that phase, None where that is not stored. off: whether the
-    run ends off interpolation.
+    interpolates, of the last phase if it does in none. network: after that phase, None where that is not stored. fits: whether it
+    interpolates in any phase. off: whether it does not in the last.
     """
 
     values: dict[str, float]
     network: Network | None
+    fits: bool
     off: bool
 
 
@@ -206,7 +207,7 @@ def ending(row: Row, result: Result, scale: str) -> Ending:
     ]
     fits = [values["train_loss"] <= row.interpolates for values in medians]
     at = max((i for i, fit in enumerate(fits) if fit), default=len(fits) - 1)
-    return Ending(medians[at], dict(networks(row, result)).get(at), not fits[-1])
+    return Ending(medians[at], dict(networks(row, result)).get(at), any(fits), not fits[-1])
 
 
 def networks(row: Row, result: Result) -> list[tuple[int, Network]]:

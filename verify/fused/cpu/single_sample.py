@@ -29,7 +29,7 @@ from verify.fused.cpu.activations import softplus
 from verify.fused.cpu.lanes import load, nought, relu, scratch, store, total, where_positive
 from verify.fused.cpu.losses import factor, residual
 
-BLOCK = 4  # a block's updates and products, two registers each, just fit in 32 registers; 8 was slower (0.35 µs a step for 0.28)
+BLOCK = 4  # a block's updates and products, two registers each, just fit in 32 registers; 8 was slower
 KEPT = 0.01  # share of the squares that must be left after a step, for a projection's norm to have lost no more than two digits
 
 
