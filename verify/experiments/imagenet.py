@@ -666,6 +666,6 @@ def _draw(canvas: "Canvas", found: Sequence[Found]) -> None:
     lower.axhline(0, color="#666666", linewidth=0.8)
     lower.set_xticks(list(spots.values()), [name.replace("blocks.", "") for name in spots], rotation=60)
     lower.set_xlabel("block")
-    lower.legend(frameon=False, fontsize=8)
+    canvas.legend(*lower.get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False, fontsize=8)
     for axes in (upper, lower):
         axes.grid(alpha=0.2)
