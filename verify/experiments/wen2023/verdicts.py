@@ -285,7 +285,7 @@ def quantiles(values: Sequence[float], form: str) -> str:
     if not len(values) or np.isnan(values).any():
         return "–"
     shown = sorted(values) if len(values) < 5 else np.quantile(values, [0, 0.25, 0.5, 0.75, 1])
-    return " / ".join(f"{value:{form}}" for value in shown)
+    return " / ".join(f"{value:{form}}".rstrip(".") for value in shown)
 
 
 def seconds(stored: Sequence[Stored]) -> float:
@@ -334,7 +334,7 @@ def table_2(
                 "seeds": f"{len(one.runs)} of {seeds}",
                 "test accuracy": quantiles(accuracy, ".3f"),
                 "test loss": quantiles(test_loss, ".3f"),
-                "trace": quantiles(trace, ".3g"),
+                "trace": quantiles(trace, "#.3g"),
                 "trace / lower bound": quantiles(excess, ".2f"),
                 "seconds a run": f"{seconds(stored.get(row.figure, ())):.0f}" if stored.get(row.figure) else "–",
                 "remarks": "; ".join(filter(None, remarks)) or "–",
