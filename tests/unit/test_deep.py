@@ -29,9 +29,9 @@ NET = Net("verify.models:fully_connected", {"inputs": 64, "width": 24, "depth": 
 DROPPING = Net("verify.models:fully_connected", {"inputs": 64, "width": 24, "depth": 2, "dropout": 0.3})
 METHODS = (
     Method(lr=0.05),
-    Method(lr=0.05, momentum=0.9, weight_decay=1e-3),
-    Method("adam", lr=1e-3, weight_decay=1e-2),
-    Method(lr=0.05, momentum=0.5, rho=0.1, weight_decay=1e-3),
+    Method(lr=0.05, momentum=0.9, weight_decay=0.05),
+    Method("adam", lr=1e-3, weight_decay=0.05),
+    Method(lr=0.05, momentum=0.5, rho=0.1, weight_decay=0.05),
     Method("adam", lr=1e-3, proximal=0.5, inner=3),
     Method(lr=0.05, adversarial=0.05),
 )
@@ -109,22 +109,43 @@ def plain_loop(one: Training) -> nn.Module:
     return model.eval()
 
 
+def parted(ours: nn.Module, theirs: nn.Module, start: nn.Module) -> float:
+    """How far two networks lie apart, of the way from their common start; running statistics included."""
+    a, b, c = (torch.cat([v.flatten() for v in m.state_dict().values() if v.is_floating_point()]) for m in (ours, theirs, start))
+    return float((a - b).norm() / (b - c).norm())
+
+
+def plain_net(method: Method) -> Net:
+    """With batch norm, but for ADAM: it divides rounding by rounding where the gradient is zero, as that of a bias before batch norm."""
+    return Net(NET.build, {**NET.settings, "batch_norm": method.optimizer == "sgd"})
+
+
 @pytest.mark.parametrize("method", METHODS, ids=str)
 def test_against_a_plain_loop(method: Method) -> None:
-    # ADAM divides rounding by rounding where the gradient is zero, as that of a bias before batch norm is
-    # and where rounding turns the sign of a ReLU's input or of a slope the two part: on these images, in two epochs, none turns
-    images = replace(DATA, settings={"noise": 2.0, "seed": 4})
-    net = Net(NET.build, {**NET.settings, "batch_norm": method.optimizer == "sgd"})
-    one = job(method=method, data=images, net=net, stop=Stop(2))
-    model, outcome = trained(one)
-    expected = plain_loop(one)
-    for (name, ours), theirs in zip(model.state_dict().items(), expected.state_dict().values(), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=2e-3, atol=2e-5, msg=name)
-    data = samples(images)
-    loss = float(F.cross_entropy(expected(data.test_x), data.test_y).detach())
-    assert outcome["curve"]["test_loss"][-1] == pytest.approx(loss, rel=1e-3)
-    assert outcome["curve"]["epoch"] == [0, 1, 2]
-    assert outcome["steps"] == 2 * 5
+    # rounding may turn the sign of a ReLU's input or of a slope, and then the two part: seldom, so that the median seed tells
+    apart = []
+    for seed in (1, 2, 3):
+        one = job(method=method, net=plain_net(method), stop=Stop(2), seed=seed)
+        model, outcome = trained(one)
+        expected = plain_loop(one)
+        apart.append(parted(model, expected, loop.build(one.net, seed)))
+        assert outcome["curve"]["epoch"] == [0, 1, 2]
+        assert outcome["steps"] == 2 * 5
+        data = samples(DATA)
+        loss = float(F.cross_entropy(model(data.test_x), data.test_y).detach())
+        assert outcome["curve"]["test_loss"][-1] == pytest.approx(loss, rel=1e-5)
+    assert np.median(apart) < 5e-3, apart
+
+
+@pytest.mark.parametrize(
+    ("method", "left_out"),
+    [(m, name) for m in METHODS for name in ("weight_decay", "momentum", "rho", "adversarial") if getattr(m, name)],
+    ids=str,
+)
+def test_the_plain_loop_tells_every_part_of_a_method(method: Method, left_out: str) -> None:
+    one = job(method=method, net=plain_net(method), stop=Stop(2))
+    without = replace(one, method=replace(method, **{left_out: 0.0}))
+    assert parted(plain_loop(without), plain_loop(one), loop.build(one.net, one.seed)) > 5e-2
 
 
 IMAGES = ImageData("synthetic", 90, 50, {"channels": 3, "side": 8, "noise": 2.0})
@@ -134,12 +155,15 @@ CONVOLUTIONS = Net("verify.models:alexnet_like", {"side": 8, "filters": 4, "dens
 @pytest.mark.parametrize("method", METHODS[1:4], ids=str)
 def test_convolutions_against_a_plain_loop(method: Method) -> None:
     """What lies in memory with a pixel's channels side by side gives the same numbers, optimizer included."""
-    one = job(data=IMAGES, net=CONVOLUTIONS, method=replace(method, optimizer="sgd", lr=0.02), stop=Stop(2), batch_size=30)
-    model, _ = trained(one)
+    apart = []
+    for seed in (1, 2, 3):
+        settings = replace(method, optimizer="sgd", lr=0.02)
+        one = job(data=IMAGES, net=CONVOLUTIONS, method=settings, stop=Stop(2), batch_size=30, seed=seed)
+        model, _ = trained(one)
+        assert not next(p for p in model.parameters() if p.ndim == 4 and p.shape[1] > 1).is_contiguous()
+        apart.append(parted(model, plain_loop(one), loop.build(one.net, seed)))
     assert not samples(IMAGES).train_x.is_contiguous()
-    assert not next(p for p in model.parameters() if p.ndim == 4 and p.shape[1] > 1).is_contiguous()
-    for (name, ours), theirs in zip(model.state_dict().items(), plain_loop(one).state_dict().values(), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=2e-3, atol=2e-5, msg=name)
+    assert np.median(apart) < 5e-3, apart
 
 
 def test_picked_images_keep_values_and_layout() -> None:

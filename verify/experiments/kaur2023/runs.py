@@ -128,8 +128,9 @@ class Final(Job):
         return values
 
     def says(self, values: dict[str, Any]) -> str:
-        """How it ended."""
-        how = f"{self.setup}, batch {self.training.batch_size}, lr {self.lr:g}, rho {self.training.method.rho:g}, seed {self.training.seed}"
+        """How it ended; network, data and p stand before it."""
+        rho = self.training.method.rho
+        how = f"batch {self.training.batch_size}, lr {self.lr:g}{f', rho {rho:g}' if rho else ''}, seed {self.training.seed}"
         if values["status"] == "diverged":
             return f"{how}: diverged"
         top = values["at"]["value"]
