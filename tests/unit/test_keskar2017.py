@@ -470,7 +470,7 @@ def test_an_sb_that_stops_early_leaves_its_warm_starts_out_of_the_tables(store: 
 def test_tables_state_updates_and_the_limit_of_epochs(store: Store) -> None:
     plan = plan_of("quick")
     for seed, (steps, stopped) in enumerate(
-        [(300, "60 epochs"), (300, "60 epochs"), (150, "training loss no longer improves")], 1
+        [(500, "100 epochs"), (500, "100 epochs"), (150, "training loss no longer improves")], 1
     ):
         for one in (plan.lb("C1", seed), plan.remedy("C1", seed, "conservative training")):
             curve = {"train_accuracy": [0.9], "test_accuracy": [0.5]}
@@ -480,8 +480,8 @@ def test_tables_state_updates_and_the_limit_of_epochs(store: Store) -> None:
     for table, network, plain in ((trainings, "C1", "LB, 250"), (remedied, "C1", "LB")):
         assert isinstance(table, Table)
         rows = table.shown[table.shown["network"] == network].set_index("training")
-        assert rows.loc[plain, "updates"] == "150 to 300"
-        assert rows.loc["LB, conservative training", "updates"] == "450 to 900"
+        assert rows.loc[plain, "updates"] == "150 to 500"
+        assert rows.loc["LB, conservative training", "updates"] == "450 to 1,500"
         assert rows.loc[plain, "at the limit of epochs"] == "2 of 3"
     assert any("three times the updates of plain LB" in note for note in remedied.notes)
 

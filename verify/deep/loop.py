@@ -27,7 +27,10 @@ from verify.deep.settings import Net, Stop, Training
 CURVE = ("epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "step_loss")
 INITIAL, ORDER, AUGMENT, MASKS = 10, 11, 12, 13  # streams of a training's seed, beside those of the two-layer runs
 CHECKPOINT_SECONDS = 60.0  # of training between checkpoints
-MEASURED_AT_ONCE = 1000  # images in one forward pass
+MEASURED_AT_ONCE = {
+    "cpu": 250,
+    "cuda": 1000,
+}  # images in one forward pass; on the CPU what its caches hold, up to 1.7 times as fast
 
 Curve = dict[str, list[float]]
 Weights = dict[str, Tensor]
@@ -312,8 +315,9 @@ def loss_and_accuracy(model: nn.Module, x: Tensor, y: Tensor) -> tuple[float, fl
     model.eval()
     total = torch.zeros((), dtype=torch.float64, device=x.device)
     right = torch.zeros((), dtype=torch.int64, device=x.device)
-    with onednn_linear(model, min(len(y), MEASURED_AT_ONCE)):
-        for images, labels in zip(torch.split(x, MEASURED_AT_ONCE), torch.split(y, MEASURED_AT_ONCE), strict=True):
+    at_once = MEASURED_AT_ONCE[x.device.type]
+    with onednn_linear(model, min(len(y), at_once)):
+        for images, labels in zip(torch.split(x, at_once), torch.split(y, at_once), strict=True):
             logits = model(images)
             total += F.cross_entropy(logits, labels, reduction="sum").double()
             right += (logits.argmax(1) == labels).sum()

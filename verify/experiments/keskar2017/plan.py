@@ -152,8 +152,8 @@ PLANS = {
         batches=(0.25,), kept=(0, 1, 2), warm=(1, 2), warm_epochs=2, eigenvalues=3, remedied=("C1",),
     ),
     "quick": Plan(
-        scale="quick", device="cpu", train=(5_000, 2_500), test=2_000, small=(25, 12), small_epochs=25, large_epochs=60, patience=10,
-        points=1_000, batches=(0.02, 0.25), kept=(0, 1, 4, 16, 50), warm=(1, 4, 16), warm_epochs=20, eigenvalues=10, remedied=("C1",),
+        scale="quick", device="cpu", train=(5_000, 2_500), test=2_000, small=(25, 12), small_epochs=100, large_epochs=100, patience=10,
+        points=1_000, batches=(0.02, 0.25), kept=(0, 1, 4, 16, 50), warm=(1, 4, 16, 50), warm_epochs=20, eigenvalues=10, remedied=("C1",),
     ),
     "paper": Plan(
         scale="paper", device="cuda", train=(None, None), test=None, small=(256, 256), small_epochs=200, large_epochs=200, patience=10,

@@ -33,7 +33,7 @@ def about(plan: Plan) -> str:
         f"Shortened: the first {plan.train[0]:,} (F) or {plan.train[1]:,} (C) training and {plan.test:,} test images; SB "
         f"{plan.small[0]} or {plan.small[1]}, LB a tenth of the training set, in the paper's ratio of about 20; F1 with 128 "
         "neurons a layer for 512, C1 with 8 filters for 64, dense layers 96 and 48 for 384 and 192; "
-        f"{common}, at most {plan.small_epochs} (SB) or {plan.large_epochs} (LB). The metric averages over the first {plan.points:,} "
+        f"{common}, at most {plan.large_epochs}. The metric averages over the first {plan.points:,} "
         "training images. C2 and C4 run at scale paper."
     )
 
