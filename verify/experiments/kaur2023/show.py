@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import FixedLocator
 
+from verify.curves import label_ticks
 from verify.experiments.kaur2023 import rules
 from verify.experiments.kaur2023.runs import ACCURACY, DENSE, EXAMPLES, GRIDS, RHO, Final
 from verify.jobs import StoredOutcome
@@ -289,6 +291,7 @@ COLORS = (
     "#56B4E9",
 )  # distinguishable without colour vision (Okabe and Ito)
 GRAY = "#666666"
+RATE = "learning rate"
 
 
 def _panels(runs: pd.DataFrame, title: str, draw: Callable[[Axes, pd.DataFrame], None], columns: int = 2) -> Canvas:
@@ -301,10 +304,16 @@ def _panels(runs: pd.DataFrame, title: str, draw: Callable[[Axes, pd.DataFrame],
         for axes, setup in zip(np.atleast_1d(canvas.subplots(lines, columns, squeeze=False)).flat, setups, strict=False):
             axes.set_title(setup, fontsize=9)
             draw(axes, runs[runs.setup == setup])
+            for axis in (axes.xaxis, axes.yaxis):
+                label_ticks(axis)
+            if axes.get_xlabel() == RATE:
+                axes.xaxis.set_major_locator(FixedLocator(sorted(runs[runs.setup == setup].lr.unique())))
             axes.grid(alpha=0.2)
         for axes in canvas.axes[len(setups) :]:
             axes.set_visible(False)
-        canvas.axes[0].legend(frameon=False, fontsize=8)
+        shown = {name: handle for axes in canvas.axes for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)}
+        handles, names = list(shown.values()), list(shown)
+        canvas.legend(handles, names, loc="outside lower center", ncols=min(7, len(names)), frameon=False, fontsize=8)
     return canvas
 
 
@@ -343,7 +352,8 @@ def _by_rate(
                 markerfacecolor="white" if sam else color,
                 label=name,
             )
-        axes.set(xscale="log", xlabel="learning rate", ylabel=label)
+        axes.set(xscale="log", xlabel=RATE, ylabel=label)
+        axes.margins(x=0.08)
         if what == "lambda":
             axes.set_yscale("log")
             rates = np.array(sorted(mine.lr.unique()))
@@ -384,6 +394,7 @@ def _dropout(runs: pd.DataFrame, notes: tuple[str, ...], provenance: dict[str, s
                 axes.errorbar(p, middle, reach, color=color, fmt="o-", markersize=4, capsize=2, label=name)
         left.set(xlabel="dropout p", ylabel="test accuracy")
         right.set(xlabel="dropout p", ylabel="λ_max", yscale="log")
+        label_ticks(right.yaxis)
         left.legend(frameon=False, fontsize=8)
         for axes in (left, right):
             axes.grid(alpha=0.2)

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from verify.curves import BLUE, RED
+from verify.curves import BLUE, RED, label_ticks
 from verify.deep.settings import Training
 from verify.experiments.keskar2017.plan import NETWORKS
 from verify.experiments.keskar2017.results import FLOOR, Results, detailed, known, path
@@ -27,6 +27,9 @@ def _figure(
         canvas = Canvas(figsize=(width, height), layout="constrained")
         canvas.suptitle(title, fontsize=10)
         draw(canvas)
+        for axes in canvas.axes:
+            label_ticks(axes.xaxis)
+            label_ticks(axes.yaxis)
     return Figure(
         f"{ID}/{name}", f"keskar2017, {name.replace('-', ' ')}: {title}", canvas, (*notes, about(r.plan)), r.provenance()
     )
