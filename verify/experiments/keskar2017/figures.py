@@ -181,6 +181,7 @@ def figure_6(r: Results) -> Figure | None:
                 curve = (r.values(training) or {}).get("curve", {"epoch": [], "train_loss": []})
                 loss = dict(zip(curve["epoch"], curve["train_loss"], strict=True))
                 metric = [(loss.get(float(e)), r.phi([training], epoch=e)[0]) for e in training.keep]
+                metric += [(curve["train_loss"][-1], r.phi([training])[0])] if curve["train_loss"] else []
                 both = [(x, y) for x, y in metric if x is not None and y is not None and np.isfinite(y)]
                 if both:
                     tracks.setdefault(size, []).append(both)
@@ -202,7 +203,7 @@ def figure_6(r: Results) -> Figure | None:
             axes.legend(frameon=False, fontsize=7)
 
     epochs = ", ".join(map(str, r.plan.kept))
-    note = f"One line a seed; points: after epochs {epochs}, as far as training went. Training goes from left to right."
+    note = f"One line a seed; points: after epochs {epochs}, as far as training went, and at its end. Training goes from left to right."
     return _figure(r, "figure-6", "sharpness against loss along training", draw, 3.6 * len(found), 3.0, note)
 
 

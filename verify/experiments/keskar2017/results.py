@@ -122,15 +122,22 @@ def positive_log_ratios(one: Column, other: Column) -> tuple[list[float], int]:
     return [math.log10(a / b) for a, b in kept], len(both) - len(kept)
 
 
-def interval(values: Sequence[float]) -> Interval | None:
-    """Mean and Student's t interval of the finite values, None for none."""
+Limits = tuple[float, float]
+ANY, POSITIVE, PERCENT = (-math.inf, math.inf), (0.0, math.inf), (0.0, 100.0)
+
+
+def interval(values: Sequence[float], limits: Limits = ANY) -> Interval | None:
+    """Mean and Student's t interval of the finite values, cut at the limits of what is possible; None for none."""
     finite = [v for v in values if math.isfinite(v)]
-    return mean_interval(finite) if finite else None
+    if not finite:
+        return None
+    found = mean_interval(finite)
+    return Interval(found.mean, max(found.low, limits[0]), min(found.high, limits[1])) if len(finite) > 1 else found
 
 
-def show(values: Sequence[float], digits: int = 2) -> str:
+def show(values: Sequence[float], digits: int = 2, limits: Limits = ANY) -> str:
     """Mean [interval], and what diverged."""
-    found = interval(values)
+    found = interval(values, limits)
     diverged = sum(not math.isfinite(v) for v in values)
     tail = f"; {diverged} diverged" if diverged else ""
     if found is None:

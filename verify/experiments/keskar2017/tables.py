@@ -7,14 +7,28 @@ import pandas as pd
 from verify.deep.settings import Training
 from verify.experiments.keskar2017.plan import NETWORKS, REMEDIES, Plan
 from verify.experiments.keskar2017.published import ACCURACY, CLAIMS, DATA, DESCRIBED, EPSILONS, SHARPNESS, Pair
-from verify.experiments.keskar2017.results import Results, capped, detailed, interval, known, path, show, spectrum, updates
+from verify.experiments.keskar2017.results import (
+    ANY,
+    PERCENT,
+    POSITIVE,
+    Limits,
+    Results,
+    capped,
+    detailed,
+    interval,
+    known,
+    path,
+    show,
+    spectrum,
+    updates,
+)
 from verify.experiments.keskar2017.rules import RULES, judge, ratios_of_distances
 from verify.experiments.keskar2017.rules import __doc__ as COMMON
 from verify.report import Table
 
 ID = "keskar2017"
 OURS = (
-    "Ours: mean over seeds [95 % interval, Student's t over seeds; all seeds see the same images]. "
+    "Ours: mean over seeds [95 % interval, Student's t over seeds, cut at the limits of what is possible; all seeds see the same images]. "
     "Printed: mean ± standard deviation of 5 trials."
 )
 
@@ -59,8 +73,8 @@ def _printed(pair: Pair) -> str:
     return f"{pair[0]:.2f} ± {pair[1]:.2f}"
 
 
-def _numbers(name: str, values: list[float]) -> dict[str, object]:
-    found = interval(values)
+def _numbers(name: str, values: list[float], limits: Limits = ANY) -> dict[str, object]:
+    found = interval(values, limits)
     return {f"{name}, {part}": value for part, value in found._asdict().items()} if found else {}
 
 
@@ -96,9 +110,13 @@ def table_2(r: Results) -> Table:
             values = known(r.final(r.trainings(of, network), f"{split}_accuracy"))
             row |= {
                 f"{split} {size}, printed": _printed(printed),
-                f"{split} {size}, ours": show(values) if values else r.absent(network),
+                f"{split} {size}, ours": show(values, limits=PERCENT) if values else r.absent(network),
             }
-            numbers |= {f"{split} {size}, printed": printed[0], **_numbers(f"{split} {size}", values), "seeds": len(values)}
+            numbers |= {
+                f"{split} {size}, printed": printed[0],
+                **_numbers(f"{split} {size}", values, PERCENT),
+                "seeds": len(values),
+            }
         rows.append(row)
         raw.append(dict(numbers))
     brief = ("network", "test SB, printed", "test SB, ours", "test LB, printed", "test LB, ours")
@@ -139,7 +157,7 @@ def trainings_table(r: Results) -> Table:
         for kind, trainings in kinds_of(r, network).items():
             accuracy = known(r.final(trainings, "train_accuracy"))
             never = sum(v is not None and v["status"] == "ended" for v in map(r.values, trainings))
-            shown = show(accuracy) if accuracy else r.absent(network) if not never else "–"
+            shown = show(accuracy, limits=PERCENT) if accuracy else r.absent(network) if not never else "–"
             row = {"network": network, "training": kind, **effort(r, trainings), "train accuracy": shown}
             rows.append(row | {"never began": str(never)})
             raw += [
@@ -174,8 +192,11 @@ def sharpness_table(r: Results, space: str, name: str) -> Table:
             of = r.plan.sb if size == "SB" else r.plan.lb
             values = known(r.phi(r.trainings(of, network), space, i))
             label = f"{EPSILONS[i]:g} {size}"
-            row |= {f"{label}, printed": _printed(printed), f"{label}, ours": show(values) if values else r.absent(network)}
-            numbers |= {f"{label}, printed": printed[0], **_numbers(label, values), "seeds": len(values)}
+            row |= {
+                f"{label}, printed": _printed(printed),
+                f"{label}, ours": show(values, limits=POSITIVE) if values else r.absent(network),
+            }
+            numbers |= {f"{label}, printed": printed[0], **_numbers(label, values, POSITIVE), "seeds": len(values)}
         rows.append(row)
         raw.append(numbers)
     title = "in the full space" if space == "full" else "in random subspaces of dimension 100"
@@ -207,7 +228,7 @@ def eigenvalues(r: Results) -> Table:
                 "largest": show(first, 4),
                 "proved upper bound, at most": f"{reach:+.1%}",
                 f"number {k}": show(last, 4),
-                f"of {k}, above a tenth of the largest": show(above, 1),
+                f"of {k}, above a tenth of the largest": show(above, 1, (0.0, k)),
             })  # fmt: skip
             raw.append(
                 {**row, "seeds": len(found), **_numbers("largest", first), **_numbers(f"number {k}", last), "reach": reach}
@@ -229,9 +250,13 @@ def distances(r: Results) -> Table:
         found = r.measured(path(r.plan, network, seed) for seed in r.seeds)
         keys = {"SB": "distance_small", "LB": "distance_large", "SB to LB": "distance_between"}
         parts = {label: [v[key] for v in found] for label, key in keys.items()}
-        row = {"network": network, "ratio, printed": "3 to 10", "ratio, ours": show(ratios) if ratios else r.absent(network)}
-        rows.append(row | {f"distance {label}": show(values) for label, values in parts.items()})
-        raw.append({"network": network, "seeds": len(ratios), **_numbers("ratio", ratios)})
+        row = {
+            "network": network,
+            "ratio, printed": "3 to 10",
+            "ratio, ours": show(ratios, limits=POSITIVE) if ratios else r.absent(network),
+        }
+        rows.append(row | {f"distance {label}": show(values, limits=POSITIVE) for label, values in parts.items()})
+        raw.append({"network": network, "seeds": len(ratios), **_numbers("ratio", ratios, POSITIVE)})
     note = "Euclidean distances of all trainable parameters from the start that SB and LB of a seed share."
     return _table(r, "distances", "keskar2017, claim 6: distances from the start", rows, raw, OURS, note)
 
@@ -248,10 +273,16 @@ def remedies(r: Results) -> Table:
             train, test = (known(r.final(trainings, f"{split}_accuracy")) for split in ("train", "test"))
             sharp = known(r.phi(trainings))
             row = {"network": network, "training": kind}
-            shown = show(test) if test else r.absent(network)
-            measured = {"train accuracy": show(train), "test accuracy": shown, "sharpness, 0.001": show(sharp)}
+            shown = show(test, limits=PERCENT) if test else r.absent(network)
+            measured = {
+                "train accuracy": show(train, limits=PERCENT),
+                "test accuracy": shown,
+                "sharpness, 0.001": show(sharp, limits=POSITIVE),
+            }
             rows.append(row | measured | effort(r, trainings))
-            raw.append({**row, "seeds": len(test), **_numbers("test accuracy", test), **_numbers("sharpness", sharp)})
+            raw.append(
+                {**row, "seeds": len(test), **_numbers("test accuracy", test, PERCENT), **_numbers("sharpness", sharp, POSITIVE)}
+            )
     note = (
         "Augmentation: shifts by up to an eighth of the side and, on CIFAR, mirroring. Conservative: 3 ADAM steps a batch, lambda 1e-3: "
         "in as many epochs, three times the updates of plain LB. "
