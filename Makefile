@@ -1,10 +1,11 @@
 # make reproduce: install what is missing, run the experiments, write paper_results/. make test: install, lint, types, tests.
+# make reproduce-real-data: fetch the data sets (cached in ~/.cache/flatproof), then the experiments on them, into paper_results/.
 # make gpu-check: compare and time the GPU kernels with .venv's Python, or $(PYTHON) where there is no .venv; installs nothing.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: install reproduce test lint bench gpu-check lock clean
+.PHONY: install reproduce reproduce-real-data test lint bench gpu-check lock clean
 
 install: $(INSTALLED)
 
@@ -17,6 +18,10 @@ $(INSTALLED): requirements.lock pyproject.toml
 
 reproduce: install
 	$(BIN)/flatproof reproduce
+
+reproduce-real-data: install
+	$(BIN)/flatproof data fetch mnist cifar10 fashion-mnist imagenet-sample
+	$(BIN)/flatproof reproduce keskar2017 kaur2023 imagenet
 
 test: install lint
 	$(BIN)/pytest -n 2

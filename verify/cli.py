@@ -16,6 +16,8 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from verify.errors import UserError
+from verify.realdata.command import app as data
+from verify.realdata.files import ENVIRONMENT
 
 if TYPE_CHECKING:
     import synth
@@ -32,6 +34,7 @@ app = typer.Typer(
 )
 bench = typer.Typer(no_args_is_help=True, help="Measured comparisons: the same work by several implementations, in one run.")
 app.add_typer(bench, name="bench")
+app.add_typer(data, name="data")
 
 console = Console()
 
@@ -48,12 +51,27 @@ def refusing_bad_input() -> Iterator[None]:
         raise UserError(str(error)) from error
 
 
-Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of papers, tables or figures; all if none.")]
+Ids = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[ID]...", help="Ids of papers, tables or figures; all but those on real data if none."),
+]
 Only = Annotated[list[str] | None, typer.Option("--only", metavar="ID", help="The same as naming the ids.")]
 Scale = Annotated[str, typer.Option(help="smoke (seconds), quick (minutes) or paper (the paper's own settings throughout).")]
 Seeds = Annotated[int | None, typer.Option(help="Seeds 1 to N for every row; default: 2, 5, 20 by scale.", show_default=False)]
 StorePath = Annotated[Path, typer.Option("--store", help="Where every run is kept.")]
 Out = Annotated[Path, typer.Option("--out", help="Where tables, figures and index.html go.")]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-root", help="Folder of real data sets; default: $FLATPROOF_DATA or ~/.cache/flatproof.", show_default=False
+    ),
+]
+Board = Annotated[
+    Path | None,
+    typer.Option(
+        "--tensorboard", metavar="FOLDER", help="Also write the training curves of networks on images there.", show_default=False
+    ),
+]
 STORE, OUT = Path(".flatproof/runs.sqlite"), Path("paper_results")
 
 
@@ -66,9 +84,12 @@ def reproduce(
     workers: Annotated[int | None, typer.Option(help="Processes; default: one a core.", show_default=False)] = None,
     store: StorePath = STORE,
     out: Out = OUT,
+    tensorboard: Board = None,
+    data_root: DataRoot = None,
 ) -> None:
     """Train what is missing and write the tables, figures and page. Kill it at any moment: it goes on where it was."""
-    _reproduce([*(only or []), *(ids or [])], scale, seeds, _cores() if workers is None else workers, store, out)
+    _look_for_data_in(data_root)
+    _reproduce([*(only or []), *(ids or [])], scale, seeds, _cores() if workers is None else workers, store, out, tensorboard)
 
 
 @app.command()
@@ -79,13 +100,27 @@ def report(
     seeds: Seeds = None,
     store: StorePath = STORE,
     out: Out = OUT,
+    tensorboard: Board = None,
+    data_root: DataRoot = None,
 ) -> None:
     """Rebuild tables, figures and page from the store alone; what was not run is marked so."""
-    _reproduce([*(only or []), *(ids or [])], scale, seeds, None, store, out)
+    _look_for_data_in(data_root)
+    _reproduce([*(only or []), *(ids or [])], scale, seeds, None, store, out, tensorboard)
 
 
-def _reproduce(ids: list[str], scale: str, seeds: int | None, workers: int | None, path: Path, out: Path) -> None:
-    """Run what is missing with that many workers (None: run nothing), then write the artifacts."""
+def _look_for_data_in(root: Path | None) -> None:
+    """Make that folder the root of real data, in worker processes too. Errors: UserError if it is none."""
+    if root is None:
+        return
+    if not root.is_dir():
+        raise UserError(f"--data-root must be a folder, {root} is none")
+    os.environ[ENVIRONMENT] = str(root.resolve())
+
+
+def _reproduce(
+    ids: list[str], scale: str, seeds: int | None, workers: int | None, path: Path, out: Path, board: Path | None
+) -> None:
+    """Run what is missing with that many workers (None: run nothing), then write the artifacts, and curves for TensorBoard."""
     from verify.display import Display
     from verify.experiments import EXPERIMENTS, check_scale, select
     from verify.report import write
@@ -102,11 +137,15 @@ def _reproduce(ids: list[str], scale: str, seeds: int | None, workers: int | Non
         if workers is None and not path.exists():
             raise ValueError(f"store {path} does not exist; expected one that 'flatproof reproduce' has written")
         _check_writable(out)
+        if board is not None:
+            from verify.deep.tensorboard import check_installed
+
+            check_installed()
         opened = Store(path)
     count = {e: seeds or e.DEFAULT_SEEDS[scale] for e in chosen}
     with opened as db:
+        jobs = [job for e, artifacts in chosen.items() for job in e.grid(artifacts, scale, count[e])]
         if workers is not None:
-            jobs = [job for e, artifacts in chosen.items() for job in e.grid(artifacts, scale, count[e])]
             names = {run.key: name for name, run in jobs}
             todo = db.missing(run for _, run in jobs)
             console.print(
@@ -124,6 +163,11 @@ def _reproduce(ids: list[str], scale: str, seeds: int | None, workers: int | Non
         artifacts = [a for e, names in chosen.items() for a in e.build(names, scale, count[e], db)]
         with refusing_bad_input():
             files = write(artifacts, out, command)
+            if board is not None:
+                from verify.deep.tensorboard import export
+
+                exported = export(jobs, db, board)
+                console.print(f"{exported} training curves written below {board}", highlight=False, soft_wrap=True)
     _show(artifacts)
     if absent := sorted({name for names in chosen.values() for name in names} - {artifact.id for artifact in artifacts}):
         console.print(f"\nnot yet run: {', '.join(absent)}", highlight=False, soft_wrap=True)
@@ -572,6 +616,37 @@ def bench_hvp(
         print(json.dumps([asdict(row) for row in found]))
         return
     console.print("; ".join(f"{k}: {v}" for k, v in about.items()), highlight=False, soft_wrap=True)
+
+
+@bench.command("images")
+def bench_images(
+    workload: Annotated[str | None, typer.Option(help="A workload's name; all that this machine can run if none.")] = None,
+    repeats: Annotated[int, typer.Option(help="Timed epochs of each implementation.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a list of rows.")] = False,
+) -> None:
+    """An epoch of training on images, one core or a GPU: our harness, and the usual loop over a DataLoader with 0 and 2 workers."""
+    from verify.benchmarks_images import OURS, image_timings, selected
+    from verify.provenance import provenance
+
+    with refusing_bad_input():
+        if repeats < 1:
+            raise ValueError(f"--repeats must be a whole number of at least 1, got {repeats}")
+        selected(workload)
+    rows = image_timings(workload, repeats)
+    if as_json:
+        print(json.dumps([asdict(row) for row in rows]))
+        return
+    grid = Grid(title="An epoch of training on images; CPU: one core", title_justify="left")
+    for column in ("workload", "implementation", "images per second", "seconds", "range", "flatproof is faster"):
+        grid.add_column(column, justify="left" if column[0] in "w" or column == "implementation" else "right")
+    fastest = {row.workload: row.seconds for row in rows if row.implementation == OURS}
+    for row in rows:
+        times = "" if row.implementation == OURS else f"{row.seconds / fastest[row.workload]:.2f}"
+        rate, spread = f"{row.images_per_second:,.0f}", f"{row.low:.3f}–{row.high:.3f}"
+        grid.add_row(row.workload, row.implementation, rate, f"{row.seconds:.3f}", spread, times)
+    console.print(grid)
+    said = "; ".join(f"{k}: {v}" for k, v in provenance().items())
+    console.print(f"median and range of {repeats} epochs; {said}", highlight=False, soft_wrap=True)
 
 
 @bench.command("gpu")

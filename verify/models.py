@@ -1,6 +1,7 @@
-"""Owns the convolutional and attention networks at CIFAR size that measurements run on: VGG-11, ResNet-18 and a small vision transformer.
+"""Owns the networks that measurements and experiments run on: VGG-11, ResNet-18, a small vision transformer, and those of keskar2017.
 
-All map (n, 3, 32, 32) images to (n, classes) logits. Plain modules without options: what is measured should be readable at a glance.
+All map (n, c, h, w) images, (n, 3, 32, 32) unless said otherwise, to (n, classes) logits. Plain modules with few options: what is
+measured should be readable at a glance.
 """
 
 from itertools import pairwise
@@ -18,10 +19,73 @@ def mlp(*widths: int) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
-def vgg11(classes: int = 10) -> nn.Sequential:
-    """VGG-11 (Simonyan and Zisserman 2015, configuration A) with one linear layer on top, as is usual at CIFAR size; no normalization."""
+def fully_connected(
+    inputs: int = 784, width: int = 512, depth: int = 5, classes: int = 10, batch_norm: bool = True, dropout: float = 0.0
+) -> nn.Sequential:
+    """`depth` ReLU layers of `width` on flattened images, each with batch norm before and dropout after if so wanted, and a linear layer.
+
+    The defaults are keskar2017's F1; F2 has 360 inputs, 7 layers and 1973 classes.
+    """
+    layers: list[nn.Module] = [nn.Flatten()]
+    for fan_in in (inputs, *[width] * (depth - 1)):
+        layers.append(nn.Linear(fan_in, width))
+        if batch_norm:
+            layers.append(nn.BatchNorm1d(width))
+        layers.append(nn.ReLU())
+        if dropout:
+            layers.append(nn.Dropout(dropout))
+    return nn.Sequential(*layers, nn.Linear(width, classes))
+
+
+def alexnet_like(
+    classes: int = 10,
+    filters: int = 64,
+    dense: tuple[int, int] = (384, 192),
+    dropout: float = 0.5,
+    channels: int = 3,
+    side: int = 32,
+) -> nn.Sequential:
+    """keskar2017's C1 (C3 with 100 classes): two blocks of [conv 5 x 5, batch norm, ReLU, max-pool 3 x 3 stride 2], two dense layers.
+
+    Each dense layer is followed by batch norm, ReLU and dropout. Images are (n, channels, side, side).
+    """
     layers: list[nn.Module] = []
-    channels = 3
+    for fan_in in (channels, filters):
+        layers += [nn.Conv2d(fan_in, filters, 5, padding=2), nn.BatchNorm2d(filters), nn.ReLU(), nn.MaxPool2d(3, 2, padding=1)]
+        side = (side + 1) // 2
+    layers.append(nn.Flatten())
+    for fan_in, width in ((filters * side**2, dense[0]), (dense[0], dense[1])):
+        layers += [nn.Linear(fan_in, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(dropout)]
+    return nn.Sequential(*layers, nn.Linear(dense[1], classes))
+
+
+def vgg_like(classes: int = 10, share: int = 1, channels: int = 3, side: int = 32) -> nn.Sequential:
+    """keskar2017's C2 (C4 with 100 classes): blocks of 2 x 64, 2 x 128, 3 x 256, 3 x 512, 3 x 512 convolutions 3 x 3, dense 512.
+
+    Batch norm and ReLU after each convolution, dropout 0.3 (first block) or 0.4 between those of a block, a 2 x 2 max-pool after each
+    block; then dropout 0.5, dense with batch norm and ReLU, dropout 0.5. All widths are divided by `share`.
+    """
+    layers: list[nn.Module] = []
+    for width, count in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
+        width //= share
+        for i in range(count):
+            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
+            if i < count - 1:
+                layers.append(nn.Dropout(0.3 if width * share == 64 else 0.4))
+            channels = width
+        layers.append(nn.MaxPool2d(2, ceil_mode=True))
+        side = (side + 1) // 2
+    dense = 512 // share
+    layers += [nn.Flatten(), nn.Dropout(0.5), nn.Linear(channels * side**2, dense), nn.BatchNorm1d(dense), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Dropout(0.5), nn.Linear(dense, classes))
+
+
+def vgg11(classes: int = 10, channels: int = 3, narrow: int = 1, normalized: bool = False) -> nn.Sequential:
+    """VGG-11 (Simonyan and Zisserman 2015, configuration A) with one linear layer on top, as is usual at CIFAR size; no dropout.
+
+    channels: of the images. narrow: every width is divided by it. normalized: batch normalization after each convolution.
+    """
+    layers: list[nn.Module] = []
     for width, pooled in (
         (64, True),
         (128, True),
@@ -32,7 +96,9 @@ def vgg11(classes: int = 10) -> nn.Sequential:
         (512, False),
         (512, True),
     ):
-        layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(), *([nn.MaxPool2d(2)] if pooled else [])]
+        width //= narrow
+        norm = [nn.BatchNorm2d(width)] if normalized else []
+        layers += [nn.Conv2d(channels, width, 3, padding=1), *norm, nn.ReLU(), *([nn.MaxPool2d(2)] if pooled else [])]
         channels = width
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels, classes))
 

@@ -199,7 +199,9 @@ _LATEX = {
 _latex: Callable[[object], str] = lambda cell: "".join(_LATEX.get(c, c) for c in str(cell))  # noqa: E731
 
 
-VERDICTS = ("agrees", "differs", "inconclusive", "proved", "certified", "tested", "refuted", "open")  # coloured on the page
+SIZED = tuple(f"{word}{size}" for word in ("supported", "contradicted") for size in ("", " (reduced size)"))
+# coloured on the page, where each word of a verdict is a class
+VERDICTS = ("agrees", "differs", *SIZED, "inconclusive", "proved", "certified", "tested", "refuted", "open")
 
 
 def _descriptor(path: Path, out: Path) -> dict[str, Any] | None:

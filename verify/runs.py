@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import math
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
@@ -13,6 +11,7 @@ import numpy as np
 import synth
 from theory.architectures import check_kind
 from theory.losses import MSE, Loss
+from verify.checks import check_number, check_one_of, check_whole, replace_fields
 
 # Raised whenever a change alters what a stored run would contain, so that old results are not taken for new ones.
 ENGINE_VERSION = 3
@@ -29,37 +28,6 @@ ENGINES = ("fused", "reference")
 LATER = {"later": True}
 
 
-def _whole(name: str, value: object, least: int, most: int = 10**12) -> int:
-    """`value` as an int in range (numpy's integers too); ValueError names the setting otherwise."""
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        number = least - 1
-    if isinstance(value, bool) or not least <= number <= most:
-        bounds = f"at least {least}" if number < least else f"at most {most}"
-        raise ValueError(f"{name} must be a whole number of {bounds}, got {value!r}")
-    return number
-
-
-def _number(name: str, value: object, least: float, strictly: bool = False) -> float:
-    """`value` as a finite float in range; ValueError names the setting otherwise."""
-    ok = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool) and math.isfinite(value)
-    if not ok or value < least or (strictly and value == least):  # type: ignore[operator]
-        raise ValueError(f"{name} must be a finite number {'above' if strictly else 'of at least'} {least:g}, got {value!r}")
-    return float(value)  # type: ignore[arg-type]
-
-
-def _one_of(name: str, value: object, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
-
-
-def _set(frozen: object, /, **values: object) -> None:
-    """Replace fields of frozen settings by their checked form, so that equal settings have equal addresses."""
-    for name, value in values.items():
-        object.__setattr__(frozen, name, value)
-
-
 @dataclass(frozen=True)
 class DataSpec:
     """Which training set: a generator of `synth`, its seed, and its settings other than the defaults (d, n, ...)."""
@@ -69,11 +37,11 @@ class DataSpec:
     settings: dict[str, int | float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _one_of("data", self.name, tuple(GENERATORS))
-        _set(self, seed=_whole("seed", self.seed, 0, 2**32 - 1))
+        check_one_of("data", self.name, tuple(GENERATORS))
+        replace_fields(self, seed=check_whole("seed", self.seed, 0, 2**32 - 1))
         if not isinstance(self.settings, dict):
             raise ValueError(f"data settings must be a dictionary, got {self.settings!r}")
-        _set(self, settings={k: v.item() if isinstance(v, np.generic) else v for k, v in self.settings.items()})
+        replace_fields(self, settings={k: v.item() if isinstance(v, np.generic) else v for k, v in self.settings.items()})
 
     def build(self) -> synth.Data:
         """The data set; ValueError when the generator refuses its settings."""
@@ -104,13 +72,13 @@ class Phase:
     trace_penalty: float = field(default=0.0, metadata=LATER)
 
     def __post_init__(self) -> None:
-        _set(self, lr=_number("lr", self.lr, 0, strictly=True))
+        replace_fields(self, lr=check_number("lr", self.lr, 0, strictly=True))
         for name in ("epochs", "batch_size"):
-            _set(self, **{name: _whole(name, getattr(self, name), 1)})
+            replace_fields(self, **{name: check_whole(name, getattr(self, name), 1)})
         for name in ("rho", "weight_decay", "label_noise", "trace_penalty"):
-            _set(self, **{name: _number(name, getattr(self, name), 0)})
+            replace_fields(self, **{name: check_number(name, getattr(self, name), 0)})
         if self.first_layer_norm is not None:
-            _set(self, first_layer_norm=_number("first_layer_norm", self.first_layer_norm, 0, strictly=True))
+            replace_fields(self, first_layer_norm=check_number("first_layer_norm", self.first_layer_norm, 0, strictly=True))
 
 
 @dataclass(frozen=True)
@@ -147,13 +115,13 @@ class Run:
             raise ValueError(f"phases must hold at least one Phase and nothing else, got {self.phases!r}")
         if not isinstance(self.data, DataSpec):
             raise ValueError(f"data must be a DataSpec, got {self.data!r}")
-        _set(self, phases=tuple(self.phases))
+        replace_fields(self, phases=tuple(self.phases))
         for name, least, most in (("width", 1, 10**7), ("seed", 0, 2**32 - 1), ("test_points", 1, 10**9)):
-            _set(self, **{name: _whole(name, getattr(self, name), least, most)})
-        _set(self, first_layer_scale=_number("first_layer_scale", self.first_layer_scale, 0))
-        _set(self, epsilon=_number("epsilon", self.epsilon, 0, strictly=True))
-        _one_of("dtype", self.dtype, DTYPES)
-        _one_of("engine", self.engine, ENGINES)
+            replace_fields(self, **{name: check_whole(name, getattr(self, name), least, most)})
+        replace_fields(self, first_layer_scale=check_number("first_layer_scale", self.first_layer_scale, 0))
+        replace_fields(self, epsilon=check_number("epsilon", self.epsilon, 0, strictly=True))
+        check_one_of("dtype", self.dtype, DTYPES)
+        check_one_of("engine", self.engine, ENGINES)
         if not isinstance(self.keep_networks, bool):
             raise ValueError(f"keep_networks must be True or False, got {self.keep_networks!r}")
         if not isinstance(self.loss, Loss):

@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import joblib
 
@@ -23,6 +24,7 @@ from verify.runs import Run
 from verify.store import Store
 from verify.threads import single_threaded
 from verify.training import Result, train
+from verify.workspace import working_in
 
 REFERENCE_STEP = 3e-4  # seconds that torch's dispatch alone takes
 
@@ -80,7 +82,7 @@ def sweep(
     backend()
     seconds, spent, total = 0.0, 0.0, sum(map(cost, todo))
     failures = []
-    for done, (run, result, where) in enumerate(_outcomes(todo, processes), start=1):
+    for done, (run, result, where) in enumerate(_outcomes(todo, processes, store.path.resolve().parent / "files"), start=1):
         if isinstance(result, str):
             failures.append(result)
             continue
@@ -102,13 +104,13 @@ def sweep(
 Attempt = tuple[Run | Job, Result | Outcome | str, dict[str, str]]
 
 
-def _outcomes(todo: Sequence[Run | Job], workers: int) -> Iterator[Attempt]:
+def _outcomes(todo: Sequence[Run | Job], workers: int, folder: Path) -> Iterator[Attempt]:
     if workers == 1:
-        yield from map(_attempt, todo)
+        yield from (_attempt(run, folder) for run in todo)
         return
     with backend():
         parallel = joblib.Parallel(n_jobs=workers, batch_size=1, pre_dispatch="n_jobs", return_as="generator_unordered")
-        yield from parallel(joblib.delayed(_attempt)(run, os.getpid()) for run in todo)
+        yield from parallel(joblib.delayed(_attempt)(run, folder, os.getpid()) for run in todo)
 
 
 def backend() -> joblib.parallel_config:
@@ -125,12 +127,13 @@ def backend() -> joblib.parallel_config:
     return joblib.parallel_config(backend=name)
 
 
-def _attempt(run: Run | Job, parent: int | None = None) -> Attempt:
+def _attempt(run: Run | Job, folder: Path, parent: int | None = None) -> Attempt:
     """Train, or carry out a job, in a worker; an unexpected error travels back as text so that it cannot take other runs with it."""
     if parent is not None and os.getppid() == parent:
         _end_with(parent)
     try:
-        return run, _carried_out(run) if isinstance(run, Job) else train(run), provenance()
+        with working_in(folder):
+            return run, _carried_out(run) if isinstance(run, Job) else train(run), provenance()
     except Exception:  # reported by the sweep, with its traceback
         return run, f"{run}\n{traceback.format_exc()}", provenance()
 

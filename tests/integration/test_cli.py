@@ -36,6 +36,7 @@ def write_csv(path: Path, text: str) -> Path:
         (["reproduce", "--workers", "-2"], "--workers must be a whole number of at least 1, got -2"),
         (["reproduce", "--workers", "0"], "--workers must be a whole number of at least 1, got 0"),
         (["reproduce", "--out", "/proc/nowhere"], "cannot use /proc/nowhere"),
+        (["reproduce", "--data-root", "nowhere"], "--data-root must be a folder, nowhere is none"),
         (["reproduce", "--store", "text.txt"], "store text.txt is not a flatproof store"),
         (["reproduce", "--store", "newer.sqlite"], "has format 99, this version reads format"),
         (["report", "--store", "absent.sqlite"], "store absent.sqlite does not exist"),
@@ -54,6 +55,8 @@ def write_csv(path: Path, text: str) -> Path:
         (["certify", "ray.csv", "--test", "one.csv"], "one.csv, line 1 must hold at least two numbers, the label last"),
         (["certify", "ray.csv", "--bracket", "0"], "--bracket must be a number of seconds above 0, got 0"),
         (["certify", "ray.csv", "--bracket", "5", "--test", "ray.csv"], "expected --test or --bracket, not both"),
+        (["bench", "images", "--repeats", "0"], "--repeats must be a whole number of at least 1, got 0"),
+        (["bench", "images", "--workload", "vit"], "workload must be one of mlp, batch 256; mlp, batch 64; C1, batch 256"),
         (["bench", "certify", "--repeats", "0"], "--repeats must be a whole number of at least 1, got 0"),
         (["train", "--architecture", "mlp"], "architecture must be one of no-bias, bias, sim-bn, sim-ln, got 'mlp'"),
         (["train", "--architecture", "bias", "--smoothing", "0.7"], "smoothing must be a number above 0 and below 0.5"),
@@ -209,6 +212,64 @@ def test_a_killed_sweep_goes_on_and_gives_the_same_bytes(tmp_path: Path) -> None
     assert list(raw["architecture"]) == ["no-bias", "bias", "sim-bn", "sim-ln"]
 
 
+def test_networks_on_images_without_any_data(tmp_path: Path) -> None:
+    """keskar2017 whole: killed in the middle, gone on with, rebuilt from the store; what has no data says so."""
+    (tmp_path / "nothing").mkdir()
+    environment = {**os.environ, "FLATPROOF_DATA": str(tmp_path / "nothing")}
+    arguments = ["keskar2017", "--scale", "smoke", "--seeds", "1"]
+    process = subprocess.Popen(
+        [*COMMAND, "reproduce", *arguments, "--workers", "1"],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    for _ in range(8):
+        process.stdout.readline()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    done = flatproof("reproduce", *arguments, "--workers", "2", cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert ": 0 stored" not in done.stdout
+    again = flatproof("reproduce", *arguments, "--workers", "2", "--out", "again", cwd=tmp_path, env=environment)
+    assert ", 0 to do" in again.stdout
+    assert results(tmp_path / "again") == results(tmp_path / "paper_results")
+    folder = tmp_path / "paper_results/keskar2017"
+    tables = {*(f"table_{i}" for i in range(1, 5)), "eigenvalues", "distances", "remedies", "claims"}
+    assert {p.stem for p in folder.iterdir()} == {*tables, *(f"figure_{i}" for i in range(2, 8))}
+    said = (folder / "table_2.md").read_text().splitlines()
+    assert all("data not available on this machine" in line for line in said if line.startswith(("| F2", "| C3", "| C4")))
+    measured = [line for line in said if line.startswith(("| F1", "| C1", "| C2"))]
+    assert len(measured) == 3
+    assert not any("data not available" in line for line in measured)
+    assert "not judged" in (folder / "claims.md").read_text()
+
+
+def test_tensorboard_is_optional(tmp_path: Path) -> None:
+    """Without the package one line says what to install, before anything is run."""
+    (tmp_path / "tensorboard.py").write_text("raise ImportError('none here')\n")
+    hidden = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    arguments = [
+        "reproduce",
+        "keskar2017/table-2",
+        "--scale",
+        "smoke",
+        "--seeds",
+        "1",
+        "--workers",
+        "1",
+        "--tensorboard",
+        "board",
+    ]
+    done = flatproof(*arguments, cwd=tmp_path, env=hidden)
+    assert done.returncode == 2
+    assert "--tensorboard needs the package tensorboard" in done.stderr
+    assert not (tmp_path / ".flatproof").exists()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_workers_end_with_a_killed_sweep(tmp_path: Path) -> None:
     process = subprocess.Popen(
@@ -315,3 +376,25 @@ def test_help_names_every_command(tmp_path: Path) -> None:
     assert done.returncode == 0
     for name in ("reproduce", "report", "claims", "certify", "train", "bench"):
         assert name in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("experiment", "runs", "tables", "figures"),
+    [("imagenet", 6, 2, 1), ("kaur2023", 45, 3, 4)],
+)
+def test_an_experiment_at_scale_smoke_needs_no_data(
+    tmp_path: Path, experiment: str, runs: int, tables: int, figures: int
+) -> None:
+    arguments = ["reproduce", experiment, "--scale", "smoke", "--workers", "2", "--store", "s.sqlite", "--out", "out"]
+    empty = {**os.environ, "HOME": str(tmp_path), "FLATPROOF_DATA": str(tmp_path / "nothing")}
+    done = flatproof(*arguments, cwd=tmp_path, env=empty)
+    assert done.returncode == 0, done.stderr
+    assert f"{runs} runs at scale smoke: 0 stored in s.sqlite, {runs} to do" in done.stdout
+    written = {p.name for p in (tmp_path / "out" / experiment).iterdir()}
+    for suffix in ("md", "tex", "csv", "json"):
+        assert {f"table_{i}.{suffix}" for i in range(1, tables + 1)} <= written
+    assert {f"figure_{i}.{suffix}" for i in range(1, figures + 1) for suffix in ("pdf", "png")} <= written
+    before = results(tmp_path / "out")
+    again = flatproof(*arguments, cwd=tmp_path, env=empty)
+    assert f"{runs} runs at scale smoke: {runs} stored in s.sqlite, 0 to do" in again.stdout
+    assert results(tmp_path / "out") == before

@@ -3,7 +3,9 @@
 C_eps = {z in R^p : |z_i| <= eps (|(A+ w)_i| + 1)},   phi = 100 (max_{z in C_eps} L(w + A z) - L(w)) / (1 + L(w)),
 
 A = I (p = P) or a random P x p matrix. The paper does not say how it is drawn: here its columns are independent, uniform on the unit
-sphere. Neither does it say where the 10 iterations start: here at z = 0, the solution itself, or at a random point of the box.
+sphere, or its entries are standard normal; steps are then sqrt(P) times as long, and only so do values come near the magnitude that
+the paper prints beside those of the full space. Neither does it say where the 10 iterations start: here at z = 0, the solution
+itself, or at a random point of the box.
 """
 
 import math
@@ -27,16 +29,19 @@ def measure(
     dimension: int | None = None,
     iterations: int = 10,
     start: Literal["zero", "random"] = "zero",
+    columns: Literal["sphere", "normal"] = "sphere",
     seed: int = 0,
 ) -> Estimate:
     """phi(epsilon, A), a percentage: A = I for dimension None, else a random subspace of that dimension (the paper's is 100).
 
     The largest loss at any point that L-BFGS-B looked at within its iterations: a lower bound, [value, infinity).
+    columns: of A, "sphere" (unit vectors) or "normal" (standard normal entries).
     Errors: ValueError for settings out of range, dimension above P, a loss of -1 or below.
     """
     positive("epsilon", epsilon)
     whole_number("iterations", iterations)
     one_of("start", start, ("zero", "random"))
+    one_of("columns", columns, ("sphere", "normal"))
     generator = generator_of(seed)
     landscape = Landscape.of(source)
     weights = landscape.weights
@@ -45,7 +50,8 @@ def measure(
         if whole_number("dimension", dimension) > landscape.size:
             raise ValueError(f"dimension must be at most the number of parameters {landscape.size}, got {dimension}")
         A = torch.randn(landscape.size, dimension, generator=generator, dtype=weights.dtype).to(weights.device)
-        A /= torch.linalg.vector_norm(A, dim=0)
+        if columns == "sphere":
+            A /= torch.linalg.vector_norm(A, dim=0)
     cost = Cost(landscape)
     base = landscape.total(None)
     if base <= -1:
@@ -76,7 +82,7 @@ def measure(
         options={"maxiter": iterations, "ftol": 0.0, "gtol": 0.0},
     )
     value = 100 * (best - base) / (1 + base)
-    space = "full space" if A is None else f"random subspace of dimension {dimension}"
+    space = "full space" if A is None else f"random subspace of dimension {dimension}, columns {columns}"
     return cost.estimate(
         value,
         value,

@@ -1,0 +1,28 @@
+"""Training of networks on images that are held in memory, by stored settings: a `Training` is a job like any other.
+
+    job = Training(ImageData("cifar10", train=10_000), Net("verify.models:vgg11"), Method(lr=0.05, rho=0.05), seed=1)
+    job.carry_out()                    # curves, why it stopped; what `flatproof reproduce` stores
+    model, outcome = trained(job)      # the network itself, trained now or read from its files
+
+`settings` says what determines a run, `data` holds the images, `methods` the steps, `loop` the epochs, `files` what is kept.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from verify.deep.settings import ImageData, Method, Net, Stop, Training
+
+if TYPE_CHECKING:
+    from verify.deep.data import Samples, samples
+    from verify.deep.loop import trained
+
+__all__ = ["ImageData", "Method", "Net", "Samples", "Stop", "Training", "samples", "trained"]
+
+_HOME = {"Samples": "verify.deep.data", "samples": "verify.deep.data", "trained": "verify.deep.loop"}  # these import torch
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'verify.deep' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOME[name]), name)

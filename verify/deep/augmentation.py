@@ -1,0 +1,33 @@
+"""Owns the augmentation of a batch of images, on tensors: each image its own draw from a seeded generator on the CPU."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+SHARE = 8  # images shift by up to 1/8 of their side
+
+
+def augmented(x: Tensor, kinds: Sequence[str], generator: torch.Generator) -> Tensor:
+    """The batch (n, c, h, w) with each image shifted by up to h/8 and w/8 pixels (zeros come in) and, by a coin, mirrored.
+
+    Zero is the mean of normalized images. The draws are made on the CPU, so that a seed means the same on every device.
+    """
+    if "shift" in kinds:
+        x = shifted(x, *(torch.randint(-(s // SHARE), s // SHARE + 1, (len(x),), generator=generator) for s in x.shape[2:]))
+    if "flip" in kinds:
+        mirrored = torch.rand(len(x), generator=generator) < 0.5
+        x = torch.where(mirrored.to(x.device)[:, None, None, None], x.flip(3), x)
+    return x
+
+
+def shifted(x: Tensor, down: Tensor, right: Tensor) -> Tensor:
+    """Image i (c, h, w) moved by down[i] and right[i] pixels: out[i, :, r, s] = x[i, :, r - down[i], s - right[i]], 0 outside."""
+    n, c, h, w = x.shape
+    device = x.device
+    rows = torch.arange(h, device=device) - down.to(device)[:, None]
+    columns = torch.arange(w, device=device) - right.to(device)[:, None]
+    inside = ((rows >= 0) & (rows < h))[:, None, :, None] & ((columns >= 0) & (columns < w))[:, None, None, :]
+    moved = x.gather(2, rows.clamp(0, h - 1)[:, None, :, None].expand(n, c, h, w))
+    moved = moved.gather(3, columns.clamp(0, w - 1)[:, None, None, :].expand(n, c, h, w))
+    return moved * inside

@@ -1,0 +1,91 @@
+"""Owns the images in memory: both splits as tensors on the device, normalized once; and synthetic images where none can be had."""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from verify.checks import check_number, check_whole
+from verify.deep.settings import ImageData
+from verify.errors import UserError
+
+HELD = 2  # data sets kept in memory at once, a process
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Normalized float32 images (n, c, h, w) and labels (n,) int64 of both splits on one device; where they come from."""
+
+    train_x: Tensor
+    train_y: Tensor
+    test_x: Tensor
+    test_y: Tensor
+    classes: int
+    edition: str
+    checksums: tuple[tuple[str, str], ...]
+
+
+@lru_cache(maxsize=HELD)
+def samples(data: ImageData, device: str = "cpu") -> Samples:
+    """The images, normalized by the whole training set's moments.
+
+    Errors: NotAvailable, Damaged; ValueError for the settings; UserError where the files are not those of `data.edition`.
+    """
+    if data.name == "synthetic":
+        return _synthetic(data, device)
+    from verify import realdata
+
+    train, test = (realdata.load(data.name, split=split, limit=getattr(data, split)) for split in ("train", "test"))
+    (train_x, train_y), (test_x, test_y) = train.tensors(), test.tensors()
+    if (found := replace(data).edition) != data.edition:
+        was, now = (one[:12] or "none" for one in (data.edition, found))
+        raise UserError(f"the files of {data.name} were replaced: expected edition {was}, found {now}; start again")
+    checksums = tuple(sorted((dict(train.checksums) | dict(test.checksums)).items()))
+    x, y = (resident(train_x, device), resident(test_x, device)), (train_y.to(device), test_y.to(device))
+    return Samples(x[0], y[0], x[1], y[1], len(train.classes), f"{data.name}: {train.edition}", checksums)
+
+
+def resident(x: Tensor, device: str) -> Tensor:
+    """Images on the device; on the CPU with a pixel's channels side by side (convolutions are 1.5 to 2.3 times as fast so)."""
+    return x.contiguous(memory_format=torch.channels_last) if device == "cpu" and x.ndim == 4 else x.to(device)
+
+
+def picked(x: Tensor, index: Tensor) -> Tensor:
+    """The images x[index] in the memory layout that x has; index_select alone forgets it."""
+    if x.ndim != 4 or x.is_contiguous():
+        return x.index_select(0, index)
+    return x.permute(0, 2, 3, 1).index_select(0, index).permute(0, 3, 1, 2)
+
+
+def _synthetic(data: ImageData, device: str) -> Samples:
+    known = {"classes", "channels", "side", "noise", "seed"}
+    unknown = sorted(set(data.settings) - known)
+    if unknown:
+        raise ValueError(f"synthetic images have the settings {', '.join(sorted(known))}, got {unknown[0]!r}")
+    n = data.train or 512
+    images, labels = synthetic(n, data.test or 512, **data.settings)  # type: ignore[arg-type]
+    x, y = resident(torch.from_numpy(images), device), torch.from_numpy(labels).to(device)
+    return Samples(x[:n], y[:n], x[n:], y[n:], int(data.settings.get("classes", 10)), "synthetic images", ())
+
+
+def synthetic(
+    train: int, test: int, *, classes: int = 10, channels: int = 1, side: int = 8, noise: float = 1.0, seed: int = 0
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Images (train + test, channels, side, side) and labels: one random pattern a class plus noise of standard deviation `noise`.
+
+    Patterns and noise are standard normal before the whole is scaled to unit variance; labels are uniform. The training images come
+    first; those of each split are the first of those that a larger split has. Errors: ValueError.
+    """
+    check_whole("classes", classes, 2)
+    check_whole("channels", channels, 1)
+    check_whole("side", side, 1)
+    check_number("noise", noise, 0)
+    check_whole("seed", seed, 0)
+    shape = (channels, side, side)
+    patterns = np.random.default_rng([seed, 0]).standard_normal((classes, *shape))
+    y = np.concatenate([np.random.default_rng([seed, i]).integers(0, classes, n) for i, n in ((1, train), (2, test))])
+    z = np.concatenate([np.random.default_rng([seed, i]).standard_normal((n, *shape)) for i, n in ((3, train), (4, test))])
+    return ((patterns[y] + noise * z) / np.sqrt(1 + noise**2)).astype(np.float32), y

@@ -1,0 +1,41 @@
+"""Owns the export of training curves for TensorBoard, an optional dependency."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from verify.deep.settings import Training
+from verify.errors import UserError
+from verify.store import Store
+
+
+def check_installed() -> Any:
+    """TensorBoard's writer. Errors: UserError naming the package when it is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise UserError("--tensorboard needs the package tensorboard; expected: pip install 'flatproof[tensorboard]'") from None
+    return SummaryWriter
+
+
+def export(jobs: Iterable[tuple[str, Any]], store: Store, folder: Path) -> int:
+    """Each stored training among the named jobs into a run of its own below `folder`; how many were written.
+
+    A training that could not begin has no curve and is left out.
+
+    Errors: UserError when TensorBoard is not installed.
+    """
+    writer_of = check_installed()
+    count = 0
+    for name, job in jobs:
+        stored = store.outcome(job) if isinstance(job, Training) else None
+        if stored is None or stored.outcome.values["status"] == "ended":
+            continue
+        curve = stored.outcome.values["curve"]
+        run = f"{name}, seed {job.seed}, {job.key[:8]}".replace("/", "-")
+        with writer_of(str(folder / run)) as writer:
+            for quantity in (key for key in curve if key != "epoch"):
+                for epoch, value in zip(curve["epoch"], curve[quantity], strict=True):
+                    writer.add_scalar(quantity, value, int(epoch))
+        count += 1
+    return count

@@ -1,0 +1,343 @@
+"""Owns the rules by which kaur2023's claims are judged, written before any run of the grid; functions of a table of finished runs.
+
+A run is a row: setup (network and data), rho, batch, lr, p (dropout), seed, log_lambda = log10 of lambda_max, accuracy on test images.
+lambda_max of networks with batch normalization is that between iterates, of all others that at the iterate: the paper goes between
+iterates at small learning rates; here it is done at all of them, so that what is compared within a network is of one kind.
+Only runs that reached 99 % training accuracy count. Every effect is computed within a seed (a paired difference, or a least-squares
+slope over learning rates), and its interval is Student's t at 95 % over seeds; with fewer than `LEAST_SEEDS` seeds it is not
+judged. Where any one of k effects can decide, "among k" says that its interval is taken at 1 - 0.05/k (Bonferroni), so that chance
+decides in at most 5 % of repetitions however many effects there are. Where all must agree, or a majority without dissent, the
+intervals at 95 % suffice: chance seldom makes all agree.
+
+    claim-1   a  s = d log10 lambda_max / d log10 lr in every (setup, batch), SGD.
+                 supported: every interval below 0; refuted: one above 0, among all of them.
+              b  g_B = d accuracy / d log10 lr at batch B. The benefit vanishes in a setup if g_small lies above 0, g_large does
+                 not, and g_small - g_large lies above 0 (the first and the last among all setups). supported ("sometimes"): in one
+                 setup at least; refuted: g_large lies above 0 in every setup.
+    claim-2   (B, lr) against (kB, k lr), averaged over a setup's pairs. A setup supports it if the difference of log10 lambda_max
+                 excludes 0 and that of accuracy lies within ±MARGIN; it contradicts it if the former lies within ±SAME, or the
+                 latter outside ±MARGIN. By majority.
+    claim-3   a  log10 lambda_max(SAM) - log10 lambda_max(SGD) at equal setup, batch, lr: as 1a.
+              b  the accuracies' difference at the smallest and the largest batch: vanishing as in 1b; by majority of the setups with a
+                 benefit at the small batch. contradicts: the benefit at the large batch lies above 0.
+    claim-4   the largest p against the p < it that the *other* seeds find best in accuracy. A data set supports it if both
+                 differences, of accuracy and of log10 lambda_max, lie below 0; it contradicts it if either lies above 0. By majority.
+                 (Of settings at which every p reached 99 %; where the largest planned p never did, the data set is open.)
+    claim-5   a  log10 lambda_max with batch normalization minus without, at equal data, batch, lr. supported ("not consistently
+                 lower"): one interval above 0, among all of them; refuted: every interval below 0.
+              b  the same difference of accuracy for each (data, batch): supports above 0, contradicts below 0; by majority.
+    claim-6   e_B = d accuracy / d(-log10 lambda_max) over learning rates and optimizers at batch B: what a tenth of lambda_max is
+                 worth. Of the setups with e_small above 0 (flatness goes with generalization), one supports it if e_small - e_large
+                 lies above 0, else contradicts it if that lies below MARGIN; the others are open. By majority.
+
+By majority: supported if more setups support than half and none contradicts; refuted the other way round; inconclusive otherwise.
+A claim of two parts is supported if both are, refuted if one is. At a reduced size (any scale but paper) a verdict says so, and what
+would refute is called contradicted: networks other than the paper's settle nothing about its statement.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from verify.statistics import Interval, mean_interval
+
+MARGIN = 0.02  # of test accuracy: less is no change in generalization
+SAME = float(np.log10(1.1))  # of log10 lambda_max: less is no change
+LEAST_SEEDS = 3
+ERROR = 0.05  # how often chance may decide
+ROUNDING = 1e-9  # an effect no larger than this is none
+COLUMNS = ("setup", "data", "network", "rho", "batch", "lr", "p", "seed", "log_lambda", "accuracy")
+
+Verdict = Literal["supported", "refuted", "inconclusive"]
+Says = Literal["supports", "contradicts", "open"]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One effect size: what and where, and its values, one a seed (at least one)."""
+
+    where: str
+    quantity: str
+    values: tuple[float, ...]
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds."""
+        return len(self.values)
+
+    @property
+    def interval(self) -> Interval:
+        """The mean over seeds with its interval at 95 %."""
+        return self.among(1)
+
+    def among(self, k: int) -> Interval:
+        """The same at 1 - 0.05/k, for rules by which any one of k effects decides (Bonferroni)."""
+        return mean_interval(self.values, 1 - ERROR / k)
+
+    def above_among(self, k: int) -> bool:
+        """Whether that interval lies above 0."""
+        return self.judged and self.among(k).low > ROUNDING
+
+    @property
+    def judged(self) -> bool:
+        """Whether there are seeds enough."""
+        return self.seeds >= LEAST_SEEDS
+
+    @property
+    def above(self) -> bool:
+        """Whether the interval lies above 0."""
+        return self.above_among(1)
+
+    @property
+    def below(self) -> bool:
+        """Whether it lies below 0."""
+        return self.judged and self.interval.high < -ROUNDING
+
+    def within(self, margin: float) -> bool:
+        """Whether it lies strictly inside ±margin."""
+        return self.judged and -margin < self.interval.low and self.interval.high < margin
+
+    def outside(self, margin: float) -> bool:
+        """Whether it lies wholly above margin or wholly below -margin."""
+        return self.judged and (self.interval.low > margin or self.interval.high < -margin)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a claim ("1a"): its verdict and every effect that went into it."""
+
+    id: str
+    verdict: Verdict
+    effects: tuple[Effect, ...]
+
+
+def effect(where: str, quantity: str, values: pd.Series) -> Effect | None:
+    """The mean over seeds of one value a seed; None without a value."""
+    kept = values.dropna()
+    return Effect(where, quantity, tuple(kept.tolist())) if len(kept) else None
+
+
+def slopes(runs: pd.DataFrame, x: str, y: str) -> pd.Series:
+    """The least-squares slope of y against x within each seed; seeds with fewer than two different x are left out."""
+    found = {}
+    for seed, one in runs.groupby("seed"):
+        centred = one[x] - one[x].mean()
+        if one[x].nunique() > 1:
+            found[seed] = float((centred * one[y]).sum() / (centred**2).sum())
+    return pd.Series(found, dtype=float)
+
+
+def differences(first: pd.DataFrame, second: pd.DataFrame, on: Sequence[str], y: str) -> pd.DataFrame:
+    """first - second of y, matched on the columns `on` and the seed; a column `d` beside those."""
+    keys = [*on, "seed"]
+    both = first[[*keys, y]].merge(second[[*keys, y]], on=keys, suffixes=("_1", "_2"))
+    return both.assign(d=both[f"{y}_1"] - both[f"{y}_2"])
+
+
+def by_seed(paired: pd.DataFrame) -> pd.Series:
+    """The mean of `d` within each seed."""
+    return paired.groupby("seed").d.mean()
+
+
+def majority(said: Sequence[Says]) -> Verdict:
+    """More than half support and none contradicts: supported; the other way round: refuted."""
+    if 2 * said.count("supports") > len(said) and "contradicts" not in said:
+        return "supported"
+    if 2 * said.count("contradicts") > len(said) and "supports" not in said:
+        return "refuted"
+    return "inconclusive"
+
+
+def together(parts: Sequence[Part]) -> Verdict:
+    """A claim of several parts."""
+    verdicts = {part.verdict for part in parts}
+    return "refuted" if "refuted" in verdicts else "supported" if verdicts == {"supported"} else "inconclusive"
+
+
+def in_size(verdict: Verdict, reduced: bool) -> str:
+    """The verdict as it is printed: of networks or data of a reduced size it says so, and they contradict rather than refute."""
+    if not reduced or verdict == "inconclusive":
+        return verdict
+    return f"{'contradicted' if verdict == 'refuted' else verdict} (reduced size)"
+
+
+def everywhere_below(effects: Sequence[Effect]) -> Verdict:
+    """Every interval below 0: supported; one above, among all: refuted."""
+    if any(e.above_among(len(effects)) for e in effects):
+        return "refuted"
+    return "supported" if effects and all(e.below for e in effects) else "inconclusive"
+
+
+def where(key: object) -> str:
+    """A group's key in words."""
+    values = key if isinstance(key, tuple) else (key,)
+    return ", ".join(f"batch {v}" if isinstance(v, (int, np.integer)) else str(v) for v in values)
+
+
+def cells(runs: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The groups of runs by columns, each with its name."""
+    for key, one in runs.groupby(list(keys), sort=False):
+        yield where(key), one
+
+
+def vanishing(gains: Sequence[Sequence[Effect | None]]) -> list[tuple[bool, bool, bool]]:
+    """For each setup's (small, large, gap): whether there is a benefit at the small batch, whether it vanishes at the large one,
+    whether it persists there. One setup can decide, so benefit and gap are judged among all."""
+    found = []
+    for small, large, gap in gains:
+        benefit = small is not None and small.above_among(len(gains))
+        persists = large is not None and large.above
+        differs = gap is not None and gap.above_among(len(gains))
+        found.append((benefit, benefit and differs and large is not None and large.judged and not persists, persists))
+    return found
+
+
+def _ends(one: pd.DataFrame, value: Callable[[pd.DataFrame], pd.Series], name: str, what: str) -> list[Effect | None]:
+    """An effect at the smallest and at the largest batch of a setup, and the first minus the second."""
+    batches = sorted(one.batch.unique())
+    if len(batches) < 2:
+        return [None, None, None]
+    small, large = (value(one[one.batch == b]) for b in (batches[0], batches[-1]))
+    return [
+        effect(f"{name}, batch {batches[0]}", what, small),
+        effect(f"{name}, batch {batches[-1]}", what, large),
+        effect(f"{name}, batch {batches[0]} minus {batches[-1]}", what, small - large),
+    ]
+
+
+def _kept(*effects: Effect | None) -> tuple[Effect, ...]:
+    return tuple(e for e in effects if e is not None)
+
+
+SLOPE_LAMBDA = "d log10 λ_max per decade of learning rate"
+SLOPE_ACCURACY = "d test accuracy per decade of learning rate"
+RATIO, GAIN = "log10 of the ratio of λ_max", "difference of test accuracy"
+WORTH = "d test accuracy per tenth of λ_max"
+
+
+def claim_1(runs: pd.DataFrame) -> list[Part]:
+    """Larger learning rates: lambda_max at every batch size; the benefit at large ones."""
+    sgd = runs[runs.rho == 0].assign(log_lr=np.log10(runs.lr))
+    falls = _kept(*(effect(w, SLOPE_LAMBDA, slopes(one, "log_lr", "log_lambda")) for w, one in cells(sgd, ("setup", "batch"))))
+    gains = [_ends(one, lambda some: slopes(some, "log_lr", "accuracy"), w, SLOPE_ACCURACY) for w, one in cells(sgd, ("setup",))]
+    seen = vanishing(gains)
+    says: Verdict = "inconclusive"
+    if any(vanishes for _, vanishes, _ in seen):
+        says = "supported"
+    elif seen and all(persists for *_, persists in seen):
+        says = "refuted"
+    return [Part("1a", everywhere_below(falls), falls), Part("1b", says, _kept(*(e for gain in gains for e in gain)))]
+
+
+def claim_2(runs: pd.DataFrame) -> list[Part]:
+    """Batch size and learning rate scaled together."""
+    sgd = runs[runs.rho == 0]
+    effects: list[Effect] = []
+    said: list[Says] = []
+    for name, one in cells(sgd, ("setup",)):
+        ratio = one.assign(ratio=(one.lr / one.batch).map("{:.6e}".format))
+        small = ratio[ratio.batch == ratio.batch.min()]
+        large = ratio[ratio.batch > ratio.batch.min()]
+        pairs = [
+            effect(name, what, by_seed(differences(large, small, ("ratio",), y)))
+            for y, what in (("log_lambda", RATIO), ("accuracy", GAIN))
+        ]
+        if pairs[0] is None or pairs[1] is None:
+            continue
+        moved, gained = pairs[0], pairs[1]
+        effects += [moved, gained]
+        if (moved.above or moved.below) and gained.within(MARGIN):
+            said.append("supports")
+        else:
+            said.append("contradicts" if moved.within(SAME) or gained.outside(MARGIN) else "open")
+    return [Part("2", majority(said), tuple(effects))]
+
+
+def claim_3(runs: pd.DataFrame) -> list[Part]:
+    """SAM against SGD at equal settings."""
+
+    def against(one: pd.DataFrame, y: str) -> pd.Series:
+        return by_seed(differences(one[one.rho > 0], one[one.rho == 0], ("batch", "lr"), y))
+
+    both = runs[runs.setup.isin(runs[runs.rho > 0].setup)]
+    falls = _kept(*(effect(w, RATIO, against(one, "log_lambda")) for w, one in cells(both, ("setup", "batch"))))
+    gains = [_ends(one, lambda some: against(some, "accuracy"), w, GAIN) for w, one in cells(both, ("setup",))]
+    seen = vanishing(gains)
+    said: list[Says] = [
+        "supports" if vanishes else "contradicts" if persists else "open" for benefit, vanishes, persists in seen if benefit
+    ]
+    return [
+        Part("3a", everywhere_below(falls), falls),
+        Part("3b", majority(said), _kept(*(e for gain in gains for e in gain))),
+    ]
+
+
+def claim_4(runs: pd.DataFrame, most: float) -> list[Part]:
+    """The largest planned dropout, `most`, against the best of the others, which the other seeds choose."""
+    effects: list[Effect] = []
+    said: list[Says] = []
+    for name, one in cells(runs, ("data",)):
+        one = one[one.groupby(["seed", "batch", "lr"]).p.transform("nunique") == one.p.nunique()]
+        if most not in one.p.values or one.p.nunique() < 2 or one.seed.nunique() < 2:
+            said.append("open")  # excessive dropout was not seen here, or there is nothing to compare it with
+            continue
+        table = {y: one.groupby(["seed", "p"])[y].mean().unstack() for y in ("accuracy", "log_lambda")}
+        lesser = table["accuracy"].drop(columns=most)
+        best = {seed: lesser.drop(index=seed).mean().idxmax() for seed in lesser.index}
+        pair = [
+            effect(
+                f"{name}, p = {most:g} against the best",
+                what,
+                pd.Series({seed: t.loc[seed, most] - t.loc[seed, p] for seed, p in best.items()}, dtype=float),
+            )
+            for t, what in ((table["accuracy"], GAIN), (table["log_lambda"], RATIO))
+        ]
+        if pair[0] is None or pair[1] is None:
+            continue
+        gained, moved = pair[0], pair[1]
+        effects += [gained, moved]
+        contradicts = gained.above or moved.above
+        said.append("contradicts" if contradicts else "supports" if gained.below and moved.below else "open")
+    return [Part("4", majority(said), tuple(effects))]
+
+
+def claim_5(runs: pd.DataFrame, plain: str, normalized: str) -> list[Part]:
+    """Batch normalization against none, at equal data, batch, learning rate."""
+    sgd = runs[runs.rho == 0]
+    keys = ("data", "batch", "lr")
+    first, second = sgd[sgd.network == normalized], sgd[sgd.network == plain]
+    moved = _kept(
+        *(
+            effect(f"{d}, batch {b}, lr {lr:g}", RATIO, by_seed(one))
+            for (d, b, lr), one in differences(first, second, keys, "log_lambda").groupby(list(keys), sort=False)
+        )
+    )
+    gained = _kept(
+        *(effect(w, GAIN, by_seed(one)) for w, one in cells(differences(first, second, keys, "accuracy"), ("data", "batch")))
+    )
+    lower: Verdict = "inconclusive"
+    if any(e.above_among(len(moved)) for e in moved):
+        lower = "supported"
+    elif moved and all(e.below for e in moved):
+        lower = "refuted"
+    said: list[Says] = ["supports" if e.above else "contradicts" if e.below else "open" for e in gained]
+    return [Part("5a", lower, moved), Part("5b", majority(said), gained)]
+
+
+def claim_6(runs: pd.DataFrame) -> list[Part]:
+    """What a tenth of lambda_max is worth in accuracy, at the smallest and the largest batch."""
+    flat = runs.assign(flatness=-runs.log_lambda)
+    effects: list[Effect] = []
+    said: list[Says] = []
+    for name, one in cells(flat, ("setup",)):
+        found = _ends(one, lambda some: slopes(some, "flatness", "accuracy"), name, WORTH)
+        effects += _kept(*found)
+        small, _, gap = found
+        if gap is not None:
+            benefit = small is not None and small.above
+            below_margin = gap.judged and gap.interval.high < MARGIN
+            said.append("open" if not benefit else "supports" if gap.above else "contradicts" if below_margin else "open")
+    return [Part("6", majority(said), tuple(effects))]
