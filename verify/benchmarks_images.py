@@ -3,6 +3,8 @@
 Both train the same network by SGD with momentum on the same images. Ours: `verify.deep`, images normalized once, held on the device.
 The usual loop: a Dataset that turns one uint8 image at a time into normalized floats, torch's DataLoader (0 or 2 workers, started
 anew each epoch as by default, pinned memory on CUDA), torch.optim.SGD, `loss.item()` a step.
+
+What no float32 harness can beat is beside them: the large matrix products of an epoch alone, by the fastest routine that torch has.
 """
 
 import time
@@ -19,13 +21,13 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from verify.benchmarks import one_core
-from verify.deep import loop
+from verify.deep import linear, loop
 from verify.deep.data import Samples, resident
 from verify.deep.methods import make_optimizer, make_step
 from verify.deep.settings import ImageData, Method, Net, Stop, Training
 from verify.realdata import NotAvailable, load
 
-OURS = "flatproof"
+OURS, PRODUCTS = "flatproof", "the large products alone"
 WORKERS = (0, 2)
 METHOD = Method("sgd", lr=0.05, momentum=0.9)
 
@@ -144,9 +146,30 @@ def usual(workload: Workload, workers: int) -> Callable[[], nn.Module]:
     return run
 
 
+def products(workload: Workload) -> Callable[[], nn.Module]:
+    """An epoch's products of a fully connected network's large layers a call: x W', g' x and, but for the first layer, g W."""
+    model, n = loop.build(workload.net, 0), workload.batch_size
+    layers = [m for m in model.modules() if isinstance(m, nn.Linear)]
+    large = [(i, m.weight.detach()) for i, m in enumerate(layers) if n * m.weight.numel() >= linear.WORTHWHILE]
+    drawn = torch.Generator().manual_seed(0)
+    sides = [(torch.randn(n, w.shape[1], generator=drawn), torch.randn(n, w.shape[0], generator=drawn)) for _, w in large]
+
+    def run() -> nn.Module:
+        for _ in range(workload.n // n):
+            for (i, w), (x, g) in zip(large, sides, strict=True):
+                linear.product(x, w, None)
+                linear.product(g.t(), x.t(), None)
+                if i:
+                    linear.product(g, w.t(), None)
+        return model
+
+    return run
+
+
 def makers(workload: Workload) -> dict[str, Callable[[], nn.Module]]:
-    """Ours and the usual loops by name, made ready."""
-    return {OURS: ours(workload)} | {f"DataLoader, {k} workers": usual(workload, k) for k in WORKERS}
+    """Ours, the usual loops and, where linear layers are all there is, the bound, by name, made ready."""
+    found = {OURS: ours(workload)} | {f"DataLoader, {k} workers": usual(workload, k) for k in WORKERS}
+    return found | {PRODUCTS: products(workload)} if workload.net == MLP and linear.available() else found
 
 
 def selected(name: str | None) -> list[Workload]:

@@ -186,14 +186,14 @@ def test_linear_layers_by_onednn_are_the_same_layers(monkeypatch: pytest.MonkeyP
 
     expected = slopes()
     monkeypatch.setattr(linear, "WORTHWHILE", 1)
-    calls, real = 0, linear._linear
+    calls, real = 0, linear.product
 
     def counted(*arguments: object) -> torch.Tensor:
         nonlocal calls
         calls += 1
         return real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(linear, "_linear", counted)
+    monkeypatch.setattr(linear, "product", counted)
     with linear.onednn_linear(model, 16):
         found = slopes()
     assert calls == (9 if torch.backends.mkldnn.is_available() else 0)  # three layers: forward and both gradients

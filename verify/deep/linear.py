@@ -18,15 +18,20 @@ from torch.overrides import TorchFunctionMode
 
 WORTHWHILE = 8_000_000  # products of two numbers in a layer's forward pass; measured on one core
 
-_product: Callable[..., Tensor] | None = (
+_routine: Callable[..., Tensor] | None = (
     getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None  # type: ignore[no-untyped-call]
 )
 
 
-def _linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """x W' + b; any strides."""
-    assert _product is not None
-    return _product(x, weight, bias, "none", [], "")
+def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """x W' + b by oneDNN, which must be `available`; any strides."""
+    assert _routine is not None
+    return _routine(x, weight, bias, "none", [], "")
+
+
+def available() -> bool:
+    """Whether this torch has oneDNN."""
+    return _routine is not None
 
 
 class _Linear(torch.autograd.Function):
@@ -35,7 +40,7 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return _linear(x, weight, bias)
+        return product(x, weight, bias)
 
     @staticmethod
     @once_differentiable
@@ -43,8 +48,8 @@ class _Linear(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         needed = ctx.needs_input_grad
         return (
-            _linear(g, weight.t(), None) if needed[0] else None,
-            _linear(g.t(), x.t(), None) if needed[1] else None,
+            product(g, weight.t(), None) if needed[0] else None,
+            product(g.t(), x.t(), None) if needed[1] else None,
             g.sum(0) if needed[2] else None,
         )
 
@@ -65,7 +70,7 @@ class _Mode(TorchFunctionMode):
 def onednn_linear(model: nn.Module, batch_size: int) -> Iterator[None]:
     """Within the block F.linear on such batches has first derivatives only; nothing changes without oneDNN or layers worth it."""
     widest = max((m.weight.numel() for m in model.modules() if isinstance(m, nn.Linear)), default=0)
-    if _product is None or batch_size * widest < WORTHWHILE:
+    if not available() or batch_size * widest < WORTHWHILE:
         yield
         return
     with _Mode():
