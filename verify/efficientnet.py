@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from verify.efficientnet_scales import SCALES
+
 NORM_EPSILON = 1e-3
 STEM, HEAD, CLASSES = 32, 1280, 1000
 
@@ -46,22 +48,6 @@ STAGES = (
     Stage(6, 5, 2, 192, 4),
     Stage(6, 3, 1, 320, 1),
 )
-
-
-class Scale(NamedTuple):
-    """How a variant scales `STAGES`, and the side of its square input in pixels."""
-
-    width: float
-    depth: float
-    size: int
-    dropout: float
-
-
-SCALES = {
-    "efficientnet-lite0": Scale(1.0, 1.0, 224, 0.2),
-    "efficientnet-lite1": Scale(1.0, 1.1, 240, 0.2),
-    "efficientnet-lite2": Scale(1.1, 1.2, 260, 0.3),
-}
 
 
 def scaled_channels(channels: int, width: float) -> int:

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verify import realdata
-from verify.efficientnet import SCALES, Convolution, EfficientNetLite, our_name, prepare, pretrained
+from verify.efficientnet import Convolution, EfficientNetLite, our_name, prepare, pretrained
+from verify.efficientnet_scales import SCALES
 from verify.realdata import files
 from verify.realdata.catalogue import WEIGHTS, WEIGHTS_FOLDER
 

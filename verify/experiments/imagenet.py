@@ -26,8 +26,7 @@ import pandas as pd
 from scipy import stats
 
 from theory.claims import Claim
-from verify.efficientnet import SCALES as NETWORKS
-from verify.efficientnet import EfficientNetLite, prepare, pretrained
+from verify.efficientnet_scales import SCALES as NETWORKS
 from verify.jobs import Job, StoredOutcome
 from verify.realdata import UNAVAILABLE, NotAvailable, available, weights_file
 from verify.realdata import load as load_images
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
     from verify.curvature import Estimate
+    from verify.efficientnet import EfficientNetLite
 
 ID = "imagenet"
 TABLE, BLOCKS, FIGURE = f"{ID}/table-1", f"{ID}/table-2", f"{ID}/figure-1"
@@ -90,9 +90,11 @@ class Subject:
     files: str = ""
     device: str = "cpu"
 
-    def model(self) -> EfficientNetLite:
+    def model(self) -> "EfficientNetLite":
         """The network in evaluation mode, on its device. Errors: those of `pretrained`."""
         import torch
+
+        from verify.efficientnet import EfficientNetLite, pretrained
 
         if self.data == "noise":
             with torch.random.fork_rng(devices=[]):
@@ -103,6 +105,8 @@ class Subject:
     def batches(self) -> "list[tuple[torch.Tensor, torch.Tensor]]":
         """Images prepared for the network and their classes, `BATCH` at a time, on its device. Errors: those of `realdata.load`."""
         import torch
+
+        from verify.efficientnet import prepare
 
         side = NETWORKS[self.network].size
         if self.data == "noise":
@@ -290,7 +294,7 @@ class Traces(_OnSubject):
         return f"trace {np.sum(values['forms'], axis=1).mean():.4g} from {self.probes} probes"
 
 
-def blocks(model: EfficientNetLite) -> list[str]:
+def blocks(model: "EfficientNetLite") -> list[str]:
     """The network's parts in the order of its parameters: stem, each block, head, classifier."""
     return ["stem", *(f"blocks.{i}" for i in range(len(model.blocks))), "head", "classifier"]
 
@@ -309,7 +313,7 @@ def places(parameters: Sequence[str], sizes: Sequence[int], names: Sequence[str]
     return out
 
 
-def count(model: EfficientNetLite) -> int:
+def count(model: "EfficientNetLite") -> int:
     """Parameters."""
     return sum(p.numel() for p in model.parameters())
 
@@ -376,6 +380,8 @@ def measured(subject: Subject, scale: str) -> tuple[str, ...]:
 
 def separate(subject: Subject, scale: str) -> list[str]:
     """The blocks whose lambda_max is taken."""
+    from verify.efficientnet import EfficientNetLite
+
     names = blocks(EfficientNetLite(subject.network))
     return [names[0], names[-1]] if scale == "smoke" else names if in_full(subject, scale) else []
 
