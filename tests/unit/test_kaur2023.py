@@ -432,12 +432,24 @@ def test_the_ledger_shows_verdicts_of_stored_runs(tmp_path: Path) -> None:
             outcome = stored(run, 0.8 - worse, 10 * lower)
             store.put_outcome(run, outcome.outcome, outcome.provenance)
         found = {c.id: c for c in kaur2023.claims([], store)}
-        assert found["kaur2023/claim-4"].status == "tested"
+        assert found["kaur2023/claim-4"].status == "open"  # only scale paper settles it
         assert "supported" in found["kaur2023/claim-4"].evidence[0].finding
         assert "supported (reduced size)" in found["kaur2023/claim-4"].evidence[0].finding
         assert found["kaur2023/claim-1"].status == "open"  # lambda_max does not depend on the learning rate here
         names = {a.id for a in kaur2023.build(kaur2023.ARTIFACTS, "quick", 3, store)}
     assert names == set(kaur2023.ARTIFACTS)
+
+
+@pytest.mark.parametrize(("scale", "status"), [("quick", "open"), ("paper", "tested")])
+def test_only_scale_paper_supports(scale: str, status: str, tmp_path: Path) -> None:
+    with Store(tmp_path / "runs.sqlite") as store:
+        for run in (run for run in grid(scale, 3, "cpu") if run.network == DENSE):
+            lower = 0.5**run.p * (1 + 0.001 * run.training.seed)
+            outcome = stored(run, 0.8 - 0.3 * (run.p > 0.5) + 0.001 * run.training.seed * run.p, 10 * lower)
+            store.put_outcome(run, outcome.outcome, outcome.provenance)
+        claim = kaur2023.claims(["kaur2023/claim-4"], store)[0]
+    assert claim.status == claim.evidence[0].supports == status
+    assert claim.evidence[0].finding.startswith("supported")
 
 
 @pytest.mark.parametrize(

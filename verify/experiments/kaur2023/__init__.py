@@ -81,7 +81,8 @@ def _claim(id: str, parts: Sequence[rules.Part], scale: str, runs: int) -> Claim
         evidence = (Evidence("open", "training runs", "-", f"not run: flatproof reproduce {ID} runs it"),)
         return Claim(id, name.replace("-", " ").capitalize(), PUBLISHED[name], "open", None, evidence, ())
     verdict, reduced = rules.together(parts), scale != "paper"
-    status: Status = "tested" if verdict == "supported" else "refuted" if verdict == "refuted" and not reduced else "open"
+    statuses: dict[str, Status] = {"supported": "tested", "refuted": "refuted"}
+    status = "open" if reduced else statuses.get(verdict, "open")
     said = {part.id: f"{part.id} {rules.in_size(part.verdict, reduced)}: {in_words(part.effects)}" for part in parts}
     against = " ".join(f"Instead, {said[part.id]}." for part in parts if part.verdict == "refuted")
     corrected = against if status == "refuted" else None

@@ -32,7 +32,7 @@ intervals at 95 % suffice: chance seldom makes all agree.
 
 By majority: supported if more setups support than half and none contradicts; refuted the other way round; inconclusive otherwise.
 A claim of two parts is supported if both are, refuted if one is. At a reduced size (any scale but paper) a verdict says so, and what
-would refute is called contradicted: networks other than the paper's settle nothing about its statement.
+would refute is called contradicted: networks other than the paper's settle nothing about its statement, which the ledger leaves open.
 """
 
 from collections.abc import Callable, Iterator, Sequence
