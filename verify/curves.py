@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 from verify.report import Figure
 from verify.store import Stored
 
-BLUE, RED, GRAY = "#0072B2", "#D55E00", "#666666"  # distinguishable without colour vision (Okabe and Ito)
+COLORS = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+)  # distinguishable without colour vision (Okabe and Ito)
+BLUE, RED, GRAY = *COLORS[:2], "#666666"
 RANGE, QUARTILES = 0.2, 0.45  # how opaque the bands are
 
 

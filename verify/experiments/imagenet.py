@@ -27,7 +27,7 @@ from scipy import stats
 
 from theory.claims import Claim
 from verify.efficientnet_scales import SCALES as NETWORKS
-from verify.jobs import Job, StoredOutcome
+from verify.jobs import Job, StoredOutcome, device_of
 from verify.realdata import UNAVAILABLE, NotAvailable, available, weights_file
 from verify.realdata import load as load_images
 from verify.realdata.files import roots
@@ -336,12 +336,7 @@ def subjects(scale: str, device: str | None = None) -> dict[str, list[Subject]]:
 
     device: at scale paper, by default a GPU if this machine has one; the other scales run on the CPU.
     """
-    if scale != "paper":
-        device = "cpu"
-    elif device is None:
-        import torch
-
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = device_of(scale, device)
     if scale == "smoke":
         return {"noise": [Subject("efficientnet-lite0", "noise", NOISE[0])]}
     found: dict[str, list[Subject]] = {}
@@ -649,10 +644,9 @@ def _figure(found: Sequence[Found], scale: str, provenance: dict[str, str]) -> F
     return Figure(FIGURE, f"Curvature block by block, {LABEL[found[0].subject.data]}", canvas, notes, provenance)
 
 
-COLORS = ("#0072B2", "#D55E00", "#009E73")  # distinguishable without colour vision (Okabe and Ito)
-
-
 def _draw(canvas: "Canvas", found: Sequence[Found]) -> None:
+    from verify.curves import COLORS, GRAY
+
     upper, lower = canvas.subplots(2, 1, sharex=True)
     longest = max(found, key=lambda f: len(f.blocks))
     spots = {name: i for i, name in enumerate(longest.blocks)}
@@ -669,7 +663,7 @@ def _draw(canvas: "Canvas", found: Sequence[Found]) -> None:
             lower.errorbar([spots[name] + shift], [trace.mean], bar(*trace), label=label, **style)
     upper.set(yscale="symlog", ylabel="λ_max of the block")
     lower.set(ylabel="trace of the block", yscale="symlog")
-    lower.axhline(0, color="#666666", linewidth=0.8)
+    lower.axhline(0, color=GRAY, linewidth=0.8)
     lower.set_xticks(list(spots.values()), [name.replace("blocks.", "") for name in spots], rotation=60)
     lower.set_xlabel("block")
     canvas.legend(*lower.get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False, fontsize=8)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from verify.deep import ImageData, Method, Net, Stop, Training
-from verify.jobs import Job
+from verify.jobs import Job, device_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -269,14 +269,7 @@ GRIDS = {
 
 def grid_of(scale: str, device: str | None = None) -> Grid:
     """The grid of a scale; at 'paper' on the given device, by default a GPU if this machine has one."""
-    g = GRIDS[scale]
-    if scale != "paper":
-        return g
-    if device is None:
-        import torch
-
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return replace(g, device=device)
+    return replace(GRIDS[scale], device=device_of(scale, device))
 
 
 def grid(scale: str, seeds: int, device: str | None = None) -> list[Final]:
@@ -302,34 +295,27 @@ def image_data(g: Grid, images: Images) -> ImageData:
 
 def vgg_run(g: Grid, images: Images, network: str, batch: int, lr: float, rho: float, seed: int) -> Final:
     """One training of a VGG."""
-    net = Net(
-        f"{NETWORKS}:vgg",
-        {"channels": images.channels, "side": images.side, "narrow": g.narrow, "normalized": network == NORMALIZED},
-    )
-    training = Training(
-        image_data(g, images),
-        net,
-        Method(lr=lr, rho=rho),
-        Stop(g.epochs[batch], accuracy=ACCURACY),
-        batch_size=batch,
-        seed=seed,
-        measure_every=g.every,
-        device=g.device,
-    )
-    return Final(training, images, network, 0.0, g.tolerance, g.between if network == NORMALIZED else ())
+    settings = {"channels": images.channels, "side": images.side, "narrow": g.narrow, "normalized": network == NORMALIZED}
+    one = training(g, images, Net(f"{NETWORKS}:vgg", settings), Method(lr=lr, rho=rho), g.epochs[batch], batch, seed)
+    return Final(one, images, network, 0.0, g.tolerance, g.between if network == NORMALIZED else ())
 
 
 def dense_run(g: Grid, images: Images, batch: int, lr: float, p: float, seed: int) -> Final:
     """One training of the fully connected network."""
-    inputs = images.channels * images.side**2
-    training = Training(
+    settings = {"inputs": images.channels * images.side**2, "width": g.width, "depth": 2, "batch_norm": False, "dropout": p}
+    net = Net("verify.models:fully_connected", settings)
+    return Final(training(g, images, net, Method(lr=lr), g.dense_epochs, batch, seed), images, DENSE, p, g.tolerance)
+
+
+def training(g: Grid, images: Images, net: Net, method: Method, epochs: int, batch: int, seed: int) -> Training:
+    """Until 99 % training accuracy or so many epochs."""
+    return Training(
         image_data(g, images),
-        Net("verify.models:fully_connected", {"inputs": inputs, "width": g.width, "depth": 2, "batch_norm": False, "dropout": p}),
-        Method(lr=lr),
-        Stop(g.dense_epochs, accuracy=ACCURACY),
+        net,
+        method,
+        Stop(epochs, accuracy=ACCURACY),
         batch_size=batch,
         seed=seed,
         measure_every=g.every,
         device=g.device,
     )
-    return Final(training, images, DENSE, p, g.tolerance)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FixedLocator
 
-from verify.curves import label_ticks
+from verify.curves import COLORS, GRAY, label_ticks
 from verify.experiments.kaur2023 import rules
 from verify.experiments.kaur2023.runs import ACCURACY, DENSE, EXAMPLES, GRIDS, RHO, Final
 from verify.jobs import StoredOutcome
@@ -282,15 +282,6 @@ def _shown(row: dict[str, Any]) -> dict[str, str]:
 
 # ----------------------------------------------------------------------------------------------------------------------- figures
 
-COLORS = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#56B4E9",
-)  # distinguishable without colour vision (Okabe and Ito)
-GRAY = "#666666"
 RATE = "learning rate"
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from verify.curves import BLUE, RED, label_ticks
+from verify.curves import BLUE, GRAY, RED, label_ticks
 from verify.deep.settings import Training
 from verify.experiments.keskar2017.plan import NETWORKS
 from verify.experiments.keskar2017.results import FLOOR, Results, detailed, known, path
@@ -103,8 +103,8 @@ def path_figure(r: Results, name: str, along: str) -> Figure | None:
             bottom.set(xlabel="alpha (0: SB, 1: LB)", ylabel="accuracy, %")
             for axes in (top, bottom):
                 axes.legend(frameon=False, fontsize=7)
-                axes.axvline(0, color="#666666", linewidth=0.6, linestyle=":")
-                axes.axvline(1, color="#666666", linewidth=0.6, linestyle=":")
+                axes.axvline(0, color=GRAY, linewidth=0.6, linestyle=":")
+                axes.axvline(1, color=GRAY, linewidth=0.6, linestyle=":")
 
     formula = "alpha x_LB + (1 - alpha) x_SB" if along == "linear" else "sin(alpha pi/2) x_LB + cos(alpha pi/2) x_SB"
     note = (
@@ -162,7 +162,7 @@ def figure_5(r: Results) -> Figure | None:
                 flat = known(r.phi(r.trainings(of, network)))
                 for axes, values in ((top, level), (bottom, flat)):
                     if values:
-                        axes.axhline(float(np.mean(values)), color="#666666", linestyle=style, linewidth=0.8, label=label)
+                        axes.axhline(float(np.mean(values)), color=GRAY, linestyle=style, linewidth=0.8, label=label)
             top.set(xscale="log", ylabel="test accuracy, %")
             bottom.set(xscale="log", yscale="log", xlabel="epochs of SB before LB", ylabel="sharpness, epsilon 1e-3, %")
             top.legend(frameon=False, fontsize=7)

@@ -14,6 +14,7 @@ from typing import Any
 
 from verify.deep.settings import ImageData, Method, Net, Stop, Training
 from verify.experiments.keskar2017.published import DATA
+from verify.jobs import device_of
 
 NETWORKS = tuple(DATA)
 DETAILED = ("F1", "F2", "C1")  # figures 4 to 6: the paper's F2 and C1, and F1, which it does not show there
@@ -165,11 +166,4 @@ PLANS = {
 
 def plan_of(scale: str, device: str | None = None) -> Plan:
     """The plan of a scale; at 'paper' on the given device, by default a GPU if this machine has one."""
-    plan = PLANS[scale]
-    if scale != "paper":
-        return plan
-    if device is None:
-        import torch
-
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return replace(plan, device=device)
+    return replace(PLANS[scale], device=device_of(scale, device))
