@@ -1,12 +1,22 @@
-"""Checks certificates of flatness, in whole numbers and with Python's standard library alone:  python check_certificate.py FILE...
+"""Checks certificates of flatness, in whole numbers and with Python's standard library alone:
+
+    python check_certificate.py [--data POINTS.csv] FILE...
 
 A file claims, for inputs x_i in Q^d and labels y_i, i < n, that every two-layer ReLU network of the architecture that interpolates
-them has trace of the Hessian of (1/n) sum_i (f(x_i) - y_i)^2 at least `lower`, and that `neurons` come to `upper`. Read x_i as (x_i, 1)
-unless the architecture is "no-bias", and write <u, v>_D for the sum of u_i v_i over i in D.
+them has trace of the Hessian of (1/n) sum_i (f(x_i) - y_i)^2 at least `lower`, and that `neurons` come to `upper`. It may say more:
+what every network that is nearly as flat predicts at other points. Read x_i as (x_i, 1) unless the architecture is "no-bias", and
+write <u, v>_D for the sum of u_i v_i over i in D, |v|_D for the length.
 
-Cost of a neuron. A neuron is a sign s and a vector v (the first-layer weights times the size of the second-layer one); it adds
-s max(x_i.v, 0) to f(x_i). With D = {i : x_i.v > 0} its share of the trace at interpolation is at least c_D |Xv|_D, and comes to it
-after rescaling (for "sim-bn" in the limit of large first-layer weights), where
+Trace. The Hessian is (2/n) sum_i (g_i g_i' + (f(x_i) - y_i) f''(x_i)), g_i the gradient of f(x_i) in all parameters; at interpolation
+its trace is (2/n) sum_i |g_i|^2, a sum over neurons.
+
+Cost of a neuron. A neuron a max(w.x, 0), D = {i : x_i.w > 0}, has the derivatives max(w.x_i, 0) in a and a x_i in w, for i in D. Its
+share of the trace is (2/n) (|Xw|_D^2 + a^2 sum_{i in D} |x_i|^2), by the inequality of the two means at least
+(4/n) |a| |Xw|_D sqrt(sum_{i in D} |x_i|^2); equality is reached by scaling w by t and a by 1/t. With v = |a| w and s the sign of a it
+adds s max(x_i.v, 0) to f(x_i) and costs c_D |Xv|_D. For "sim-bn" the neuron is a g max(w.x, 0) / r with r^2 = (1/n) |Xw|_D^2 and
+parameters a, g and w. The squares of the derivatives in a sum to g^2 |Xw|_D^2 / r^2 = n g^2, in g to n a^2, and those in w are not
+negative, though they vanish as w grows; so the share is at least 2 (a^2 + g^2) >= 4 |a g|, which is approached for |a| = |g|. With
+v = |a g| w / r it adds s max(x_i.v, 0), and |Xv|_D = |a g| sqrt(n). Altogether
 
     c_D^2 = 16 sum_{i in D} |x_i|^2 / n^2  ("no-bias", "bias"),    c_D^2 = 16 / n  ("sim-bn").
 
@@ -24,28 +34,54 @@ multiply by any v as above: <Xu, Xv>_D - s <dual, Xv>_D = sum_i mu_i |x_i.v| >= 
 Every D that can occur. The hyperplanes x_i.w = 0 cut space into cells ("differentiable": no input x_i != 0 may lie on a kink) or,
 if that is allowed ("relu'(0)=0"), into faces of every dimension. Each listed w shows one sign vector (x_i.w)_i to occur; their number
 must be the number there is. Cells: adding a hyperplane H to others adds as many cells as these cut H into (Zaslavsky 1975). Faces:
-the cells of the restriction to every intersection of hyperplanes. Both are counted here, without looking at the list.
+the cells of the restriction to every intersection of hyperplanes. Both are counted here, without looking at the list, and the count
+stops as soon as it exceeds the list.
 
 Upper bound. The listed neurons interpolate exactly, and each has a rational cost q with q^2 >= c_D^2 |Xv|_D^2; `upper` sums them.
+
+Predictions. Let U = (1 + within) upper: the statements are about every interpolating network of trace at most U, which all networks
+within that of the flattest are among. At a point q, read like x_i, a "high" end has a `dual` and a tau >= 0 such that for every D, both
+signs s, and v as above
+
+    s max(q.v, 0) - s <dual, Xv>_D <= tau c_D |Xv|_D;                                                                      (**)
+
+summed over neurons, f(q) <= dual.y + tau trace <= dual.y + tau U, the `bound`. A "low" end bounds -f(q) in the same way, with -s for the
+first s. (**) is proved on {q.v >= 0} and on {q.v <= 0} in turn, for the end e = 1 or -1, by a u, mu >= 0 and nu >= 0 with |Xu|_D <= tau c_D
+
+    sum_{i in D} (x_i.u + s dual_i) x_i - [q.v >= 0] e s q = sum_{i in D} mu_i x_i - sum_{i not in D} mu_i x_i +- nu q,
+
+or by Cauchy-Schwarz: `cone` writes q = sum_i beta_i x_i with beta >= 0, so that max(q.v, 0) <= <beta, Xv>_D, and the left-hand side is at
+most |max(e s beta - s dual, 0)|_D |Xv|_D where q.v >= 0 and e s = 1, at most |max(-s dual, 0)|_D |Xv|_D elsewhere.
+
+A "ray" says q = c x_i with c >= 0: f(q) = c y_i for every network whose bias is read as above. A "direction" w has w.q > 0 and
+w.x_i <= 0 for all i: a neuron along w changes f(q) and, moved off the kinks by next to nothing, costs next to nothing on the data, as
+do two barely active neurons that cancel there for "sim-bn". So for every within > 0 predictions at q are unbounded. A "witness" is a
+network that interpolates exactly at a cost of at most (1 + within) lower, within that of the flattest whatever the flattest is, and
+its prediction. A decision counts: "all" if every prediction is proved to have its label's sign, "not all" if a witness has it not or
+predictions are unbounded at some point.
 """
 
+import csv
+import hashlib
 import json
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
-from functools import cache
-from math import gcd, lcm
+from math import gcd, inf, lcm
 from operator import mul
 from typing import Any, NamedTuple
 
-FORMAT = "flatproof-certificate-1"
+FORMAT, EARLIER = "flatproof-certificate-2", "flatproof-certificate-1"  # the earlier one has no digest and no predictions
 ARCHITECTURES = {"no-bias": "network without bias", "bias": "network with bias", "sim-bn": "network with simplified BatchNorm"}
 KINKS = {"differentiable": "with no input on a kink", "relu'(0)=0": "with relu'(0) = 0"}
 FIELDS = ("format", "statement", "architecture", "kinks", "x", "y", "dual", "lower", "upper", "patterns", "neurons")
+ADDED = ("data_sha256", "within", "predictions", "decision")
+HALVES = ((1, 1), (1, -1), (-1, 1), (-1, -1))  # output sign, side of q: the order of proofs
 NUMBER = re.compile("-?[0-9]+(/0*[1-9][0-9]*)?")
 Line = tuple[int, ...]
+MORE = "patterns has too few entries: there are more cells or faces"
 
 
 class Invalid(ValueError):
@@ -58,6 +94,8 @@ class Verdict(NamedTuple):
     statement: str
     lower: Fraction
     upper: Fraction
+    predictions: tuple[str, ...] = ()
+    decision: str | None = None
 
     @property
     def relative_gap(self) -> Fraction:
@@ -117,6 +155,12 @@ def whole(values: Sequence[Fraction]) -> list[int]:
     return [int(v * factor) for v in values]
 
 
+def common(values: Sequence[Fraction]) -> tuple[list[int], int]:
+    """Numbers in units of 1 / denominator, and that denominator."""
+    denominator = lcm(*(value.denominator for value in values))
+    return [value.numerator * (denominator // value.denominator) for value in values], denominator
+
+
 def line(normal: Sequence[int]) -> Line:
     """The same for all multiples of a vector: no common divisor, first entry other than 0 positive; () for the zero vector."""
     divisor = gcd(*normal) if next(filter(None, normal), 1) > 0 else -gcd(*normal)
@@ -129,23 +173,31 @@ def restrict(p: Line, normal: Line) -> Line:
     return line([normal[j] * a - p[j] * b for k, (a, b) in enumerate(zip(p, normal, strict=True)) if k != j])
 
 
-@cache
-def count_cells(lines: frozenset[Line]) -> int:
-    """One, and for each hyperplane as many cells as those before it cut it into."""
-    order = sorted(lines)
-    if order and len(order[0]) == 2:
-        return 2 * len(order)
-    return 1 + sum(count_cells(frozenset(restrict(p, h) for p in order[:k]) - {()}) for k, h in enumerate(order))
+def count_cells(lines: frozenset[Line], most: float = inf, known: dict[frozenset[Line], int] | None = None) -> int:
+    """One, and for each hyperplane as many cells as those before it cut it into. Stops with Invalid above `most`."""
+    known = {} if known is None else known
+    if lines not in known:
+        order, total = sorted(lines), 1
+        if order and len(order[0]) == 2:
+            total, order = 2 * len(order), []
+        for k, h in enumerate(order):
+            need(total <= most, MORE)
+            total += count_cells(frozenset(restrict(p, h) for p in order[:k]) - {()}, most - total, known)
+        known[lines] = total
+    need(known[lines] <= most, MORE)
+    return known[lines]
 
 
-def count_faces(lines: frozenset[Line]) -> int:
+def count_faces(lines: frozenset[Line], most: float = inf) -> int:
     """The cells of the restrictions to all intersections of hyperplanes, the whole space and the smallest included."""
+    known = dict[frozenset[Line], int]()
     total, flats = 0, {frozenset[Line](): {p: p for p in lines}}  # by the lines that vanish on it: the others, restricted to it
     while flats:
-        below = {}
+        below = dict[frozenset[Line], dict[Line, Line]]()
         for gone, rest in flats.items():
-            total += count_cells(frozenset(rest.values()))
+            total += count_cells(frozenset(rest.values()), most - total, known)
             for h in set(rest.values()):
+                need(len(below) <= most, MORE)
                 cut = {p: restrict(q, h) for p, q in rest.items()}
                 below[gone.union(p for p in cut if not cut[p])] = {p: q for p, q in cut.items() if q}
         flats = below
@@ -155,98 +207,288 @@ def count_faces(lines: frozenset[Line]) -> int:
 # --- the check ----------------------------------------------------------------------------------------------------------
 
 
-def check(certificate: Any) -> Verdict:
-    """What the certificate, as read from JSON, proves. Raises Invalid, naming the culprit, if it does not prove what it says."""
-    need(isinstance(certificate, dict) and certificate.get("format") == FORMAT, f'the field "format" is not "{FORMAT}"')
-    data = fields(certificate, "the certificate", FIELDS)
-    architecture, kinks = data["architecture"], data["kinks"]
-    need(isinstance(architecture, str) and architecture in ARCHITECTURES, f"architecture is none of {', '.join(ARCHITECTURES)}")
-    need(isinstance(kinks, str) and kinks in KINKS, f"kinks is none of {', '.join(KINKS)}")
-    rows = items(data["x"], "x")
-    n, d = len(rows), len(items(rows[0], "x[0]")) if rows else 0
-    need(n > 0 and d > 0, "x is empty")
-    one = [Fraction(1)] * (architecture != "no-bias")
-    x = [vector(row, d, f"x[{i}]") + one for i, row in enumerate(rows)]
-    y, dual = vector(data["y"], n, "y"), vector(data["dual"], n, "dual")
-    squares, directions = [dot(row, row) for row in x], [whole(row) for row in x]
+class Data:
+    """Inputs and labels of a certificate, with the constant 1 appended where there is a bias."""
 
-    def signs(v: Sequence[Fraction], name: str) -> tuple[int, ...]:
+    def __init__(self, data: dict[str, Any]) -> None:
+        self.architecture, self.kinks = data["architecture"], data["kinks"]
+        need(
+            isinstance(self.architecture, str) and self.architecture in ARCHITECTURES,
+            f"architecture is none of {', '.join(ARCHITECTURES)}",
+        )
+        need(isinstance(self.kinks, str) and self.kinks in KINKS, f"kinks is none of {', '.join(KINKS)}")
+        rows = items(data["x"], "x")
+        self.n, self.d = len(rows), len(items(rows[0], "x[0]")) if rows else 0
+        need(self.n > 0 and self.d > 0, "x is empty")
+        self.x = [self.point(row, f"x[{i}]") for i, row in enumerate(rows)]
+        self.y = vector(data["y"], self.n, "y")
+        self.p = len(self.x[0])
+        self.scale = lcm(*(c.denominator for row in self.x for c in row))
+        self.whole = [[int(c * self.scale) for c in row] for row in self.x]
+        self.squares, self.directions = [dot(row, row) for row in self.x], [whole(row) for row in self.x]
+
+    def point(self, value: Any, name: str) -> list[Fraction]:
+        """An input, the constant 1 appended."""
+        return vector(value, self.d, name) + [Fraction(1)] * (self.architecture != "no-bias")
+
+    def signs(self, v: Sequence[Fraction], name: str) -> tuple[int, ...]:
+        """The sign vector of a neuron, which must not have inputs on its kink unless that is allowed."""
         w = whole(v)
-        found = tuple((z > 0) - (z < 0) for z in (dot(row, w) for row in directions))
-        on_kink = [i for i in range(n) if found[i] == 0 and any(x[i])]
-        need(not on_kink or kinks != "differentiable", f"{name} has x{on_kink[:1]} on its kink")
+        found = tuple((z > 0) - (z < 0) for z in (dot(row, w) for row in self.directions))
+        on_kink = [i for i in range(self.n) if found[i] == 0 and any(self.x[i])]
+        need(not on_kink or self.kinks != "differentiable", f"{name} has x{on_kink[:1]} on its kink")
         return found
 
-    def price(on: Sequence[int]) -> Fraction:
-        return Fraction(16, n) if architecture == "sim-bn" else 16 * sum((squares[i] for i in on), Fraction(0)) / n**2
+    def price(self, on: Iterable[int]) -> Fraction:
+        """c_D^2."""
+        if self.architecture == "sim-bn":
+            return Fraction(16, self.n)
+        return 16 * sum((self.squares[i] for i in on), Fraction(0)) / self.n**2
 
-    def check_proof(proof: Any, on: Sequence[int], s: int, name: str) -> None:
-        parts = fields(proof, name, ("v", "mu"))
-        u = vector(parts["v"], len(x[0]), f"{name}.v")
-        need(isinstance(parts["mu"], dict), f"{name}.mu is no object")
-        left = {i: dot(x[i], u) for i in on}
-        need(dot(left.values(), left.values()) <= price(on), f"{name}: the activations of v are longer than the price")
-        weight = {i: z - s * dual[i] for i, z in left.items()}
-        for index, value in parts["mu"].items():
-            need(
-                index.isdecimal() and index == str(int(index)) and int(index) < n,
-                f"{name}.mu names no input: {json.dumps(index)[:60]}",
-            )
-            i, m = int(index), rational(value, f"{name}.mu[{index}]")
-            need(m >= 0, f"{name}.mu[{i}] is negative")
-            weight[i] = weight.get(i, Fraction(0)) - (m if i in left else -m)
-        gradient = [dot(weight.values(), (x[i][k] for i in weight)) for k in range(len(x[0]))]
-        need(not any(gradient), f"{name}: v and mu do not satisfy the identity")
+    def index(self, text: str, name: str) -> int:
+        """The number of an input, a key of an object."""
+        fine = text.isdecimal() and text == str(int(text)) and int(text) < self.n
+        need(fine, f"{name} names no input: {json.dumps(text)[:60]}")
+        return int(text)
+
+    def weights(self, value: Any, name: str) -> dict[int, Fraction]:
+        """Numbers >= 0 for some inputs."""
+        need(isinstance(value, dict), f"{name} is no object")
+        out = {}
+        for text, entry in value.items():
+            i = self.index(text, name)
+            out[i] = rational(entry, f"{name}[{text}]")
+            need(out[i] >= 0, f"{name}[{i}] is negative")
+        return out
+
+    def network(self, value: Any, name: str, y: Sequence[Fraction]) -> tuple[Fraction, list[tuple[list[Fraction], int]]]:
+        """The cost of neurons that interpolate, and these with their output signs."""
+        total, output, neurons = Fraction(0), [Fraction(0)] * self.n, []
+        for k, entry in enumerate(items(value, name)):
+            at = f"{name}[{k}]"
+            neuron = fields(entry, at, ("v", "sign", "cost"))
+            v, q = vector(neuron["v"], self.p, f"{at}.v"), rational(neuron["cost"], f"{at}.cost")
+            need(type(neuron["sign"]) is int and neuron["sign"] in (1, -1), f"{at}.sign is not 1 or -1")
+            activation = {i: dot(self.x[i], v) for i, sign in enumerate(self.signs(v, f"{at}.v")) if sign > 0}
+            need(bool(activation) or self.architecture != "sim-bn", f"{at} is silent: its statistics have length 0")
+            cost = self.price(activation) * dot(activation.values(), activation.values())
+            need(q >= 0 and q**2 >= cost, f"{at}.cost is too small")
+            total += q
+            neurons.append((v, neuron["sign"]))
+            for i, z in activation.items():
+                output[i] += neuron["sign"] * z
+        for i in range(self.n):
+            need(output[i] == y[i], f"the {name} do not interpolate y[{i}]")
+        return total, neurons
+
+
+def check_proof(data: Data, proof: Any, on: Sequence[int], target: Sequence[Fraction], most: Fraction, name: str, q: Any) -> None:
+    """sum_{i in D} (x_i.u) x_i = target + sum_{i in D} mu_i x_i - sum_{i not in D} mu_i x_i + nu q, and |Xu|_D^2 <= most.
+
+    Args: target: (p,). q: None, or a point (p,) that the half space where the inequality is wanted is on the positive side of.
+    """
+    parts = fields(proof, name, ("v", "mu") + (("nu",) if q is not None else ()))
+    u, unit = common(vector(parts["v"], data.p, f"{name}.v"))
+    left = {i: dot(data.whole[i], u) for i in on}  # x_i.u, in units of 1 / (data.scale unit)
+    unit *= data.scale
+    need(dot(left.values(), left.values()) <= most * unit**2, f"{name}: the activations of v are longer than the price")
+    weights = {i: Fraction(z, unit) for i, z in left.items()}
+    for i, m in data.weights(parts["mu"], f"{name}.mu").items():
+        weights[i] = weights.get(i, Fraction(0)) + (-m if i in left else m)
+    shares, unit = common(list(weights.values()))
+    total = [Fraction(dot(shares, (data.whole[i][k] for i in weights)), unit * data.scale) for k in range(data.p)]
+    if q is not None:
+        nu = rational(parts["nu"], f"{name}.nu")
+        need(nu >= 0, f"{name}.nu is negative")
+        target = [a + nu * b for a, b in zip(target, q, strict=True)]
+    need(total == list(target), f"{name}: v and mu do not satisfy the identity")
+
+
+def check(certificate: Any) -> Verdict:
+    """What the certificate, as read from JSON, proves. Raises Invalid, naming the culprit, if it does not prove what it says."""
+    need(isinstance(certificate, dict), "the certificate is no object")
+    network_file = "format" not in certificate and {"architecture", "w1", "w2"} <= certificate.keys()
+    need(not network_file, "this is a network, not a certificate; its certificate is the file that was written beside it")
+    version = certificate.get("format")
+    need(version in (FORMAT, EARLIER), f'the field "format" is not "{FORMAT}"')
+    added = [field for field in ADDED if version == FORMAT and (field in certificate or field == "data_sha256")]
+    data = fields(certificate, "the certificate", (*FIELDS, *added))
+    inputs = Data(data)
+    if version == FORMAT:
+        need(data["data_sha256"] == digest(data["x"], data["y"]), "data_sha256 is not the digest of x and y")
+    n, dual = inputs.n, vector(data["dual"], inputs.n, "dual")
 
     seen, active, proved = dict[tuple[int, ...], int](), list[tuple[int, ...]](), set[tuple[tuple[int, ...], int]]()
-    if kinks != "differentiable":
+    if inputs.kinks != "differentiable":
         seen[(0,) * n] = -1  # the origin is a face; it needs no witness
     for k, entry in enumerate(items(data["patterns"], "patterns")):
         name = f"patterns[{k}]"
         pattern = fields(entry, name, ("w", "plus", "minus"))
-        shown = signs(vector(pattern["w"], len(x[0]), f"{name}.w"), f"{name}.w")
+        shown = inputs.signs(vector(pattern["w"], inputs.p, f"{name}.w"), f"{name}.w")
         need(shown not in seen, f"{name}.w lies in the same cell or face as patterns[{seen.get(shown)}].w")
         seen[shown] = k
         active.append(tuple(i for i in range(n) if shown[i] > 0))
         for s, side in ((1, "plus"), (-1, "minus")):
             if pattern[side] is not None:
-                check_proof(pattern[side], active[k], s, f"{name}.{side}")
-                proved.add((active[k], s))  # faces with the same active inputs share it
+                target = [sum((s * dual[i] * inputs.x[i][k] for i in active[-1]), Fraction(0)) for k in range(inputs.p)]
+                check_proof(inputs, pattern[side], active[-1], target, inputs.price(active[-1]), f"{name}.{side}", None)
+                proved.add((active[-1], s))  # faces with the same active inputs share it
     for k, on in enumerate(active):
         for s, side in ((1, "plus"), (-1, "minus")):
-            short = (on, s) in proved or sum(max(s * dual[i], Fraction(0)) ** 2 for i in on) <= price(on)
+            short = (on, s) in proved or sum(max(s * dual[i], Fraction(0)) ** 2 for i in on) <= inputs.price(on)
             need(short, f"patterns[{k}].{side} has no proof and needs one")
-    lines = frozenset(map(line, directions)) - {()}
-    count = count_cells(lines) if kinks == "differentiable" else count_faces(lines)
+    lines = frozenset(map(line, inputs.directions)) - {()}
+    count = count_cells(lines, len(seen)) if inputs.kinks == "differentiable" else count_faces(lines, len(seen))
     need(len(seen) == count, f"patterns has {len(active)} entries, but there are {count - len(seen) + len(active)}")
 
-    lower, upper, output = dot(dual, y), Fraction(0), [Fraction(0)] * n
-    for k, entry in enumerate(items(data["neurons"], "neurons")):
-        name = f"neurons[{k}]"
-        neuron = fields(entry, name, ("v", "sign", "cost"))
-        v, q = vector(neuron["v"], len(x[0]), f"{name}.v"), rational(neuron["cost"], f"{name}.cost")
-        need(type(neuron["sign"]) is int and neuron["sign"] in (1, -1), f"{name}.sign is not 1 or -1")
-        activation = {i: dot(x[i], v) for i, sign in enumerate(signs(v, f"{name}.v")) if sign > 0}
-        need(q >= 0 and q**2 >= price([*activation]) * dot(activation.values(), activation.values()), f"{name}.cost is too small")
-        upper += q
-        for i, z in activation.items():
-            output[i] += neuron["sign"] * z
-    for i in range(n):
-        need(output[i] == y[i], f"the neurons do not interpolate y[{i}]")
+    lower = dot(dual, inputs.y)
+    upper, _ = inputs.network(data["neurons"], "neurons", inputs.y)
     need(rational(data["lower"], "lower") == lower, f"lower is not dual . y = {lower}")
     need(rational(data["upper"], "upper") == upper, f"upper is not the sum of the neurons' costs, {upper}")
     need(lower <= upper, "lower exceeds upper")
-    verdict = Verdict(statement(architecture, kinks, n, d, lower, upper), lower, upper)
-    need(data["statement"] == verdict.statement, f'statement is not "{verdict.statement}"')
-    return verdict
+    told = statement(inputs.architecture, inputs.kinks, n, inputs.d, lower, upper)
+    need(data["statement"] == told, f'statement is not "{told}"')
+    if "predictions" not in data:
+        need("within" not in data and "decision" not in data, "within and decision belong to predictions, and there are none")
+        return Verdict(told, lower, upper)
+    need("within" in data, 'the certificate lacks the field "within"')
+    within = rational(data["within"], "within")
+    need(within >= 0, "within is negative")
+    cases = [
+        Prediction(inputs, entry, f"predictions[{k}]", sorted(set(active)), within, lower, upper)
+        for k, entry in enumerate(items(data["predictions"], "predictions"))
+    ]
+    for case, entry in zip(cases, data["predictions"], strict=True):
+        need(entry["statement"] == case.statement, f'{case.name}.statement is not "{case.statement}"')
+    decision = check_decision(data["decision"], cases, within) if "decision" in data else None
+    return Verdict(told, lower, upper, tuple(case.statement for case in cases), decision)
+
+
+class Prediction:
+    """What is proved of f(q) for every interpolating network of trace at most (1 + within) upper, q one point."""
+
+    def __init__(
+        self,
+        data: Data,
+        entry: Any,
+        name: str,
+        active: Sequence[tuple[int, ...]],
+        within: Fraction,
+        lower: Fraction,
+        upper: Fraction,
+    ) -> None:
+        need(isinstance(entry, dict), f"{name} is no object")
+        self.data, self.name, self.active = data, name, active
+        optional = [f for f in ("ray", "direction", "cone", "low", "high", "witness") if f in entry]
+        parts = fields(entry, name, ("x", "statement", *optional))
+        self.q = data.point(parts["x"], f"{name}.x")
+        self.low: Fraction | None = None
+        self.high: Fraction | None = None
+        self.reached: Fraction | None = None
+        self.unbounded = "direction" in parts
+        if "ray" in parts:
+            ray = fields(parts["ray"], f"{name}.ray", ("of", "times"))
+            i, c = data.index(str(ray["of"]), f"{name}.ray.of"), rational(ray["times"], f"{name}.ray.times")
+            need(c >= 0 and self.q == [c * value for value in data.x[i]], f"{name}.x is not that multiple of x[{i}]")
+            self.low = self.high = c * data.y[i]
+        if self.unbounded:
+            w = vector(parts["direction"], data.p, f"{name}.direction")
+            need(within > 0 and lower > 0, f"{name}.direction needs within > 0 and lower > 0")
+            need(dot(w, self.q) > 0, f"{name}.direction is not positive at x")
+            need(all(dot(w, row) <= 0 for row in data.x), f"{name}.direction is positive at an input")
+        if "low" in parts or "high" in parts:
+            need("cone" in parts, f'{name} lacks the field "cone"')
+            self.beta = data.weights(parts["cone"], f"{name}.cone")
+            sums = [sum((b * data.x[i][k] for i, b in self.beta.items()), Fraction(0)) for k in range(data.p)]
+            need(sums == self.q, f"{name}.cone does not sum to x")
+        most = (1 + within) * upper
+        if "low" in parts:
+            self.low = -self.end(parts["low"], -1, f"{name}.low", most)
+        if "high" in parts:
+            self.high = self.end(parts["high"], 1, f"{name}.high", most)
+        if "witness" in parts:
+            cost, neurons = data.network(parts["witness"], f"{name}.witness", data.y)
+            need(cost <= (1 + within) * lower, f"{name}.witness costs {cost}, more than (1 + within) lower")
+            self.reached = sum((s * max(dot(self.q, v), Fraction(0)) for v, s in neurons), Fraction(0))
+        self.statement = self.told(within)
+
+    def end(self, value: Any, e: int, name: str, most: Fraction) -> Fraction:
+        """The bound on e f(q) that is proved."""
+        data = self.data
+        parts = fields(value, name, ("bound", "dual", "tau", "proofs"))
+        dual, tau = vector(parts["dual"], data.n, f"{name}.dual"), rational(parts["tau"], f"{name}.tau")
+        need(tau >= 0, f"{name}.tau is negative")
+        need(isinstance(parts["proofs"], dict), f"{name}.proofs is no object")
+        proofs = {key: items(entry, f"{name}.proofs", 4) for key, entry in parts["proofs"].items()}
+        shares, unit = common(dual)
+        products = [[share * c for c in row] for share, row in zip(shares, data.whole, strict=True)]
+        for on in self.active:
+            key = ",".join(map(str, on))
+            sums = [Fraction(sum(products[i][k] for i in on), unit * data.scale) for k in range(data.p)]
+            given = proofs.pop(key, (None,) * 4)
+            price = tau**2 * data.price(on)
+            for proof, (s, side) in zip(given, HALVES, strict=True):
+                gain = e * s if side > 0 else 0  # of max(q.v, 0)
+                if proof is None:
+                    terms = [(self.beta.get(i, Fraction(0)) if gain > 0 else 0) - s * dual[i] for i in on]
+                    short = sum((t * t for t in terms if t > 0), Fraction(0)) <= price
+                    need(short, f"{name} has no proof for the inputs {key or 'none'} and needs one")
+                else:
+                    target = [gain * a - s * b for a, b in zip(self.q, sums, strict=True)]
+                    half = self.q if side > 0 else [-a for a in self.q]
+                    check_proof(data, proof, on, target, price, f"{name}.proofs[{key}]", half)
+        need(not proofs, f"{name}.proofs has sets of inputs that no pattern has: {[*proofs][:1]}")
+        bound = dot(dual, data.y) + tau * most
+        need(rational(parts["bound"], f"{name}.bound") == bound, f"{name}.bound is not dual . y + tau U = {bound}")
+        return bound
+
+    def told(self, within: Fraction) -> str:
+        """The statement, in a sentence; decimals are rounded outwards."""
+        at = "(" + ", ".join(str(decimal(c, ROUND_HALF_EVEN, 17)) for c in self.q[: self.data.d]) + ")"
+        near = f"within {decimal(within, ROUND_FLOOR)} of the flattest"
+        facts = []
+        if self.low is not None:
+            facts.append(f"every network {near} has f >= {decimal(self.low, ROUND_FLOOR)}")
+        if self.high is not None:
+            facts.append(f"every network {near} has f <= {decimal(self.high, ROUND_CEILING)}")
+        if self.unbounded:
+            facts.append(f"networks {near} take values without bound")
+        if self.reached is not None:
+            facts.append(f"a network {near} has f = {decimal(self.reached, ROUND_HALF_EVEN)}")
+        return f"at {at}: " + ("; ".join(facts) or "nothing is proved")
+
+
+def check_decision(value: Any, cases: Sequence[Prediction], within: Fraction) -> str:
+    """Whether all networks within that of the flattest have the labels' signs at all points, as far as the predictions prove it."""
+    parts = fields(value, "decision", ("labels", "answer"))
+    labels = vector(parts["labels"], len(cases), "decision.labels")
+    need(all(labels), "a label of the decision is 0, which is no sign")
+    right, wrong = [], []
+    for label, case in zip(labels, cases, strict=True):
+        end = case.low if label > 0 else None if case.high is None else -case.high
+        right.append(end is not None and end > 0)
+        wrong.append(case.unbounded or (case.reached is not None and case.reached * label <= 0))
+        if case.low is not None and case.low == case.high:  # a single value
+            wrong[-1] = wrong[-1] or case.low * label <= 0
+    answer = "all" if all(right) else "not all" if any(wrong) else "undecided"
+    need(parts["answer"] == answer, f'decision.answer is not "{answer}"')
+    near = f"networks within {decimal(within, ROUND_FLOOR)} of the flattest have the labels' signs at {len(cases)} points"
+    return f"{answer}: not decided whether all {near}" if answer == "undecided" else f"{answer} {near}"
+
+
+def digest(x: Any, y: Any) -> str:
+    """SHA-256 of inputs and labels: their numbers in lowest terms, a line a point, the label last."""
+    lines = [",".join(str(rational(c, "x or y")) for c in [*row, label]) for row, label in zip(x, y, strict=True)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def decimal(value: Fraction, rounding: str, digits: int = 15) -> Decimal:
+    """A short decimal number, rounded as told."""
+    return Context(digits, rounding).divide(Decimal(value.numerator), Decimal(value.denominator)).normalize()
 
 
 def statement(architecture: str, kinks: str, n: int, d: int, lower: Fraction, upper: Fraction) -> str:
     """What is proved, in a sentence; decimals are rounded away from each other."""
-
-    def decimal(value: Fraction, rounding: str, digits: int = 15) -> Decimal:
-        return Context(digits, rounding).divide(Decimal(value.numerator), Decimal(value.denominator)).normalize()
-
     reaches = "reaches {}" if architecture != "sim-bn" else "has as infimum, over growing first-layer weights, at most {}"
     gap = decimal(Verdict("", lower, upper).relative_gap, ROUND_CEILING, 2)
     return (
@@ -270,18 +512,42 @@ def read(path: str) -> Any:
         return json.load(file, object_pairs_hook=pairs, parse_float=refuse, parse_constant=refuse)
 
 
-def main(paths: Sequence[str]) -> int:
-    """One line a file; 0 if all are valid, 1 if one is not, 2 if none is named."""
-    if not paths:
-        print("usage: python check_certificate.py FILE...")
+def compare(data: Any, path: str) -> None:
+    """Raise Invalid unless the CSV file (a row a point, the label last, a header allowed) has the inputs and labels of a certificate."""
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        rows = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
+    numbers = list[list[Fraction]]()
+    for k, row in enumerate(rows):
+        try:
+            numbers.append([Fraction(repr(float(cell))) for cell in row])  # as it is read where certificates are made
+        except ValueError:
+            need(k == 0, f"{path}: row {k + 1} is not made of numbers")
+    stated = [[rational(c, "x or y") for c in [*row, label]] for row, label in zip(data["x"], data["y"], strict=True)]
+    need(len(numbers) == len(stated), f"{path} has {len(numbers)} points, the certificate {len(stated)}")
+    for k, (a, b) in enumerate(zip(numbers, stated, strict=True)):
+        need(a == b, f"{path}: point {k} is not that of the certificate")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """What each file proves, a line a statement; 0 if all are valid, 1 if one is not, 2 for a wrong call."""
+    paths, points = list(arguments), None
+    if paths[:1] == ["--data"] and len(paths) > 1:
+        points, paths = paths[1], paths[2:]
+    if not paths or any(path.startswith("--") for path in paths):
+        print("usage: python check_certificate.py [--data POINTS.csv] FILE...")
         return 2
     invalid = 0
     for path in paths:
         try:
-            line = f"valid: {check(read(path)).statement}"
+            certificate = read(path)
+            verdict = check(certificate)
+            if points is not None:
+                compare(certificate, points)
+            told = [f"valid: {verdict.statement}", *verdict.predictions, *([verdict.decision] if verdict.decision else [])]
         except (ValueError, OSError, RecursionError) as error:
-            invalid, line = 1, f"INVALID: {error}"
-        print(f"{path}: {line}" if len(paths) > 1 else line)
+            invalid, told = 1, [f"INVALID: {error}"]
+        for text in told:
+            print(f"{path}: {text}" if len(paths) > 1 else text)
     return invalid
 
 

@@ -1,23 +1,32 @@
 """Owns Question 1 of wen2023 for one data set: do all flattest networks that fit the training set classify the population correctly?
 
-A point is settled right if the smallest and largest prediction of all flattest networks have the sign of its label, and settled
-wrong if neither end has it. Predictions within 1e-5 of 0, relative to the largest label, count as 0, which is no sign: symmetric
-data make exact zeros. For a point that is not settled right there is a witness: an interpolating network, as flat as the flattest
-(as nearly as one likes, where the minimum is not attained), with the wrong sign there.
+The question is asked of all interpolating networks of trace at most (1 + within) times the flattest, and answered as far as proofs
+in rational numbers carry: "all" where every prediction has its label's sign by a proved bound, "not all" where a network is at hand
+whose trace, interpolation and wrong prediction are exact, or predictions are unbounded, "undecided" otherwise. A prediction of 0 is no
+sign.
 """
 
-from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.architectures import Array, Network, forward
-from theory.flattest import Flattest, flattest
-from theory.prediction import ZERO
-from theory.primal import SIM_BN_SCALE, realize
+from theory.architectures import Array, Network
+from theory.columns import NotRealized
+from theory.exact import ZERO, dot, number
+from theory.exact_prediction import Neuron
+from theory.flattest import Flattest, flattest, null_space
+from theory.patterns import decimal
+from theory.prediction import WITHIN, Case
+from theory.primal import on_flat
 
-Answer = Literal["all", "not all", "none"]
+Answer = Literal["all", "not all", "undecided"]
+LITTLE = 1e-6  # output weight of a neuron that no sample sees, per square root of its product: large weights come first
+TRIED = 5  # points of either kind at which a witness is looked for
+NOT_POSITIVE = 1e-9  # of label times prediction, relative to the largest label: a witness may come out at 0 or below
+GROWN = 1e6  # s_j in a Sim-BN network, in sizes of the inputs
 
 
 class Population(Protocol):
@@ -43,125 +52,177 @@ class Decision:
     """The answer for one data set.
 
     Attributes:
-        answer: "all" flattest networks classify the population correctly, "not all" do, or "none" does: some point is settled wrong.
+        answer: "all" networks within `within` of the flattest classify the population correctly, "not all" do, or "undecided".
         solution: the flattest networks.
         x, y: the population, (N, d) and (N,).
-        low, high: the range of predictions at each point, (N,).
-        right, wrong: which points are settled, (N,) each.
-        worst: index of the point where predictions stray furthest from the label's sign; None if all are right.
+        within: how near the flattest, relative.
+        cases: what is known at each point.
+        low, high: the range of predictions at each point, (N,); NaN where an end was not needed.
+        certified: points at which both ends are proved, (N,).
+        right: points at which all networks are proved to have the label's sign, (N,).
+        wrong: points at which none has it, proved, (N,).
+        worst: index of the point with a witness, or else where predictions may stray furthest from the label's sign; None if all
+            are right.
     """
 
     answer: Answer
     solution: Flattest
     x: Array
     y: Array
+    within: float
+    cases: tuple[Case, ...]
     low: Array
     high: Array
+    certified: NDArray[np.bool_]
     right: NDArray[np.bool_]
     wrong: NDArray[np.bool_]
     worst: int | None
 
     def witness(self) -> Network | None:
-        """An interpolating, flattest (or nearly so) network with the wrong sign at the worst point; None if there is none.
+        """The witness of "not all": an interpolating network within `within` of the flattest with the wrong sign at the worst point.
 
-        Errors: NotRealized if double precision cannot hold one.
+        It is the exact one of `cases[worst].witness`, rounded; None if there is none. Errors: NotRealized as `rounded`.
         """
-        if self.worst is None:
-            return None
-        return witness(self.solution, self.x[self.worst], -1 if self.y[self.worst] > 0 else 1)
+        exact = None if self.worst is None else self.cases[self.worst].witness
+        return None if exact is None else rounded(self.solution, exact[0])
+
+    def certificate(self) -> dict[str, Any]:
+        """The flattest network's certificate, with every proved prediction and the decision; see theory.check_certificate.
+
+        Errors: as Flattest.certificate.
+        """
+        found, predictions = self.solution.certificate(), self.solution.predictions
+        entries = []
+        for case in self.cases:
+            draft = predictions.entry(case, self.within, None)
+            entries.append(draft | {"statement": predictions.check(case, self.within)})
+        answer = {"labels": [number(decimal(value)) for value in self.y.tolist()], "answer": self.answer}
+        return found | {"within": number(decimal(self.within)), "predictions": entries, "decision": answer}
 
 
 def decide(
-    data: Population, architecture: str = "no-bias", kinks: str = "differentiable", solution: Flattest | None = None
+    data: Population,
+    architecture: str = "no-bias",
+    kinks: str = "differentiable",
+    solution: Flattest | None = None,
+    within: float = WITHIN,
+    ranges: bool = True,
 ) -> Decision:
-    """Whether all flattest networks of the architecture classify the population of `data` correctly.
+    """Whether all networks nearly as flat as the flattest classify the population of `data` correctly.
 
-    Args: data: with x, y and enumerate(), as synth.Data; labels must not be 0. solution: of `flattest` for data.x, data.y, if known.
-    Errors: as `flattest`; ValueError for a label 0 in the population.
+    Args:
+        data: with x, y and enumerate(), as synth.Data; labels must not be 0.
+        architecture, kinks: as `flattest` takes them.
+        solution: of `flattest` for data.x, data.y, if known.
+        within: how near the flattest, relative.
+        ranges: whether both ends are wanted at every point; otherwise only what the answer needs.
+
+    Errors: as `flattest`; ValueError for a label 0 in the population or within not above 0.
     """
+    if not 0 < within < np.inf:
+        raise ValueError(f"within must be a number above 0, got {within}")
     solution = flattest(data.x, data.y, architecture, kinks) if solution is None else solution
     x, y = data.enumerate()
     if (y == 0).any():
         raise ValueError(f"label {int(np.flatnonzero(y == 0)[0])} of the population is 0: its class is no sign")
-    low, high = solution.prediction_range(x)
-    zero = ZERO * float(np.abs(solution.y).max())
+    predictions, signs = solution.predictions, np.where(y > 0, 1, -1)
+    cases = [predictions.case(point, within, (-1, 1) if ranges else ()) for point in x]
+    worst = _first_witness(solution, cases, signs, within)
+    if worst is None and not ranges:
+        for sign, case in zip(signs.tolist(), cases, strict=True):
+            if -sign not in case.proved:
+                predictions.prove(case, -sign, within)
+    low, high = (np.array([getattr(case, name) for case in cases], float) for name in ("low", "high"))
     least, most = np.where(y > 0, low, -high), np.where(y > 0, high, -low)  # of label times prediction
-    right, wrong = least > zero, most <= zero
-    answer: Answer = "all" if right.all() else "none" if wrong.any() else "not all"
-    return Decision(answer, solution, x, y, low, high, right, wrong, None if right.all() else int(np.argmin(least)))
+    against, for_label = (
+        np.array([side * sign in case.proved for sign, case in zip(signs.tolist(), cases, strict=True)], bool) for side in (-1, 1)
+    )
+    right, wrong = against & (least > 0), for_label & (most <= 0)
+    unbounded = bool((against & np.isneginf(least)).any())
+    answer: Answer = "all" if right.all() else "not all" if worst is not None or wrong.any() or unbounded else "undecided"
+    if worst is None and not right.all():
+        worst = int(np.argmin(np.where(right | np.isnan(least), np.inf, least)))
+    certified = np.array([case.proved == {-1, 1} for case in cases], bool)
+    return Decision(answer, solution, x, y, within, tuple(cases), low, high, certified, right, wrong, worst)
 
 
-def witness(solution: Flattest, x: Array, end: Literal[-1, 1]) -> Network:
-    """A network that interpolates, with a trace within 1e-6 of the flattest, whose prediction at x (d,) is extreme in direction `end`.
+def _first_witness(solution: Flattest, cases: Sequence[Case], signs: NDArray[np.int_], within: float) -> int | None:
+    """The first point with a witness against its label's sign, from unbounded predictions on; it is put into its case."""
+    free, inside = list[int](), list[tuple[float, int]]()
+    for i, (sign, case) in enumerate(zip(signs.tolist(), cases, strict=True)):
+        if case.place is None:
+            continue
+        if case.place.ray is not None or case.place.direction is not None:
+            if not (case.low > 0 if sign > 0 else case.high < 0):
+                free.append(i)
+            continue
+        try:
+            attained = sign * solution.predictions.attain(case, -sign, within)
+        except ArithmeticError:
+            continue
+        if attained <= NOT_POSITIVE * float(np.abs(solution.y).max()):
+            inside.append((attained, i))
+    for i in [*free[:TRIED], *(i for _, i in sorted(inside)[:TRIED])]:
+        if _witness(solution, cases[i], int(signs[i]), within):
+            return i
+    return None
 
-    Where the range is infinite, it goes past 0 by the size of the largest label.
+
+def _witness(solution: Flattest, case: Case, sign: int, within: float) -> bool:
+    """Whether there is a witness against the sign at a point; it is put into the case."""
+    found = solution.predictions.find_witness(case, -sign, within)
+    if found is None or found[1] * sign > 0:
+        return False
+    case.witness = found
+    return True
+
+
+def witness(solution: Flattest, x: Array, end: Literal[-1, 1], within: float = WITHIN) -> Network | None:
+    """A network that interpolates, of trace at most (1 + within) times the flattest, whose prediction at x (d,) is extreme in
+    direction `end`; where the range is infinite, past 0 by the size of the largest label. None where none was found.
+
+    Its trace, interpolation and prediction were verified in rational numbers before it was rounded.
     """
     predictions = solution.predictions
-    free = predictions.outside(x)
-    if free is not None:
-        return _with_free_neuron(solution, x, end, free)
-    extreme = predictions.extreme(x, end)
-    return realize(
-        solution.architecture,
-        solution.coordinates,
-        solution.y,
-        extreme.neurons,
-        extreme.alpha,
-        solution.rays,
-        solution.flats,
-        as_given=True,
+    found = predictions.find_witness(predictions.case(x, within, ()), end, within)
+    return None if found is None else rounded(solution, found[0])
+
+
+def rounded(solution: Flattest, neurons: list[Neuron]) -> Network:
+    """A network of rational neurons in floating point, each split between the layers so that it is flattest.
+
+    Errors: NotRealized if double precision cannot keep the samples on the kinks that they are on.
+    """
+    predictions = solution.predictions
+    kind, rows = solution.architecture, predictions.rows
+    points = np.array([[float(c) for c in row] for row in rows])
+    w1, w2, gamma = [], [], []
+    for v, sign, _ in neurons:
+        activation = [max(dot(row, v), ZERO) for row in rows]
+        square = float(sum(h * h for h in activation))
+        if kind == "sim-bn":  # v = |a g| w / r, r^2 = square of w's activations / n
+            product = float(np.sqrt(square / len(rows)))  # |a g|
+            scale = GROWN * float(np.abs(points).max()) * max(1.0, product**0.5) / product
+            w2.append(sign * product**0.5)
+            gamma.append(product**0.5)
+        else:
+            t = float(sum(dot(row, row) for row, h in zip(rows, activation, strict=True) if h))
+            a = (square / t) ** 0.25 if t else LITTLE * float(max(map(abs, v))) ** 0.5
+            scale = 1 / a
+        w = np.array([float(c) for c in v]) * scale
+        kinks = [any(row) and not dot(row, v) for row in rows]
+        if any(kinks):
+            w = on_flat(null_space(points[kinks]), w, points)
+        w1.append(w)
+        if kind != "sim-bn":
+            w2.append(sign * float(max(map(abs, v))) / np.abs(w).max())
+        if (points @ w > 0).tolist() != [h > 0 for h in activation] and any(activation):
+            raise NotRealized("double precision cannot keep samples on the witness' kinks: expected points in few decimals")
+    first = np.array(w1)
+    return Network(
+        w1=first if kind == "no-bias" else first[:, :-1],
+        w2=np.array(w2),
+        b1=None if kind == "no-bias" else first[:, -1],
+        gamma=np.array(gamma) if kind == "sim-bn" else None,
+        architecture=kind,
     )
-
-
-def _with_free_neuron(solution: Flattest, x: Array, end: int, w: Array) -> Network:
-    """The flattest network and a neuron along w, w . x' = 1 and w . x'_i <= 0, that brings f(x) to end * (largest label)."""
-    network, top = solution.network, float(np.abs(solution.y).max()) or 1.0
-    now = float(forward(network, x[None], train_x=solution.x)[0])
-    need = end * top - now
-    if need == 0:
-        return network
-    if solution.architecture == "sim-bn":
-        return _with_barely_active_pair(solution, x, w, need)
-    # little weight on the output and much on the input: should rounding leave w . x'_i above 0, it costs next to nothing
-    a = 1e-6 * np.sqrt(abs(need))
-    w1, b1 = _split(network, w[None] * abs(need) / a)
-    return replace(
-        network,
-        w1=np.vstack([network.w1, w1]),
-        w2=np.append(network.w2, np.sign(need) * a),
-        b1=None if network.b1 is None else np.concatenate([network.b1, b1]),
-    )
-
-
-def _with_barely_active_pair(solution: Flattest, x: Array, w: Array, need: float) -> Network:
-    """Two neurons that see the training points where w . x' is largest, with the same normalized activations and opposite weights."""
-    network, points = solution.network, solution.coordinates.points
-    before, gamma = network.b1, network.gamma
-    assert before is not None, "a Sim-BN network has a bias"
-    assert gamma is not None
-    z = points @ w
-    level = float(z.max())  # the training points that w sees first, and how far below the others are
-    near = 1e-12 * float(np.abs(z).max() + np.abs(w[-1]))
-    at = z >= level - near
-    below = float((level - z[~at]).min(initial=1.0))
-    share, rise = float(np.sqrt(at.mean())), float(w @ np.append(x, 1.0)) - level
-    # activations eps and 2 eps at those points, f(x) gains kappa (1/eps - 1/(2 eps)) rise / share
-    kappa = 1e-7 * (solution.trace or abs(need))
-    eps = min(max(kappa * rise / (2 * share * abs(need)), 1e4 * near), below / 4)
-    kappa = 2 * share * eps * abs(need) / rise
-    w1, b1 = _split(network, np.array([w, w]))
-    b1 = b1 - level + eps * np.array([1.0, 2.0])
-    scale = SIM_BN_SCALE * np.abs(points).max() * max(1.0, np.sqrt(kappa)) / eps
-    root = np.sqrt(kappa)
-    return replace(
-        network,
-        w1=np.vstack([network.w1, scale * w1]),
-        b1=np.concatenate([before, scale * b1]),
-        w2=np.append(network.w2, np.sign(need) * root * np.array([1.0, -1.0])),
-        gamma=np.append(gamma, [root, root]),
-    )
-
-
-def _split(network: Network, w: Array) -> tuple[Array, Array]:
-    """Weights with the bias folded in, (k, p), taken apart; nothing to take if there is none."""
-    return (w, np.zeros(len(w))) if network.b1 is None else (w[:, :-1], w[:, -1])

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, count
 from math import frexp, isqrt, lcm
+from operator import mul
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import qr
 
 from theory.architectures import check_architecture, check_points
-from theory.check_certificate import FORMAT, KINKS, Verdict, check, statement
+from theory.check_certificate import FORMAT, KINKS, Verdict, check, digest, statement
 from theory.patterns import Patterns, decimal
 
 __all__ = ["Verdict", "certificate", "check", "save", "text"]
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 Rationals = list[Fraction]
 Whole = list[list[int]]
 BITS = 48  # significant bits kept of the dual point's entries and of multipliers
@@ -47,7 +48,7 @@ ZERO, ONE = Fraction(0), Fraction(1)
 
 
 @dataclass(frozen=True)
-class _Proof:
+class Proof:
     """v (None: Cauchy-Schwarz alone) and multipliers for one on-set and sign, and the square of the length that c_D must cover."""
 
     square: Fraction
@@ -65,6 +66,7 @@ def certificate(
     neurons: ArrayLike,
     coefficients: ArrayLike,
     multipliers: ArrayLike | None = None,
+    network: list[tuple[Rationals, int, Fraction]] | None = None,
 ) -> dict[str, Any]:
     """A certificate, ready for JSON, that the flattest interpolating network has trace dual . y up to rounding.
 
@@ -77,6 +79,7 @@ def certificate(
             neurons of the patterns' witnesses added as far as it takes, until it holds exactly.
         multipliers: mu of the projections of dual and -dual onto each pattern, (2, M, n), as theory.projection gives them; found
             in exact arithmetic, slowly, where they are missing or nan. Rows are not read where the projection is not needed.
+        network: the neurons in rational numbers if they are known already, in place of those made from `neurons`.
 
     Errors: ValueError for unknown names, wrong shapes and nan, labels that no network fits, and, for "differentiable", neurons
     with a point on their kink. Whether the patterns are complete, and their signs and witnesses right, is for `check` to find.
@@ -85,8 +88,8 @@ def certificate(
     kind = check_architecture(architecture)
     if kind == "sim-ln" or kinks not in KINKS:
         raise ValueError(f"there are no certificates for {architecture!r} and {kinks!r}")
-    rows = [[decimal(c) for c in row] + [ONE] * (kind != "no-bias") for row in points.tolist()]
-    problem = _Problem(kind == "sim-bn", rows)
+    rows = decimal_rows(kind, points)
+    problem = Problem(kind == "sim-bn", rows)
     n, p = len(rows), len(rows[0])
     signs, witnesses = np.asarray(patterns.signs), np.asarray(patterns.witnesses)
     weights, alpha, start = (np.asarray(a, dtype=np.float64) for a in (neurons, coefficients, dual))
@@ -104,24 +107,30 @@ def certificate(
     for w, row in zip(shown, (signs > 0).tolist(), strict=True):
         on = tuple(i for i in range(n) if row[i])
         sides = [problem.written(proofs.pop((on, s), None), theta) for s in (1, -1)]  # of faces with one on-set the first has it
-        entries.append({"w": _texts(w), "plus": sides[0], "minus": sides[1]})
+        entries.append({"w": numbers(w), "plus": sides[0], "minus": sides[1]})
     exact = [decimal(value) for value in labels.tolist()]
-    network = problem.network(weights, alpha, shown, exact, kinks == "differentiable")
+    network = network or problem.network(weights, alpha, shown, exact, kinks == "differentiable")
     lower = sum((a * b for a, b in zip(point, exact, strict=True)), ZERO)
-    upper = _total(network)
+    upper, inputs = total(network), [numbers(row[: points.shape[1]]) for row in rows]
     return {
         "format": FORMAT,
         "statement": statement(kind, kinks, n, points.shape[1], lower, upper),
         "architecture": kind,
         "kinks": kinks,
-        "x": [_texts(row[: points.shape[1]]) for row in rows],
-        "y": _texts(exact),
-        "dual": _texts(point),
-        "lower": _text(lower),
-        "upper": _text(upper),
-        "neurons": [{"v": _texts(v), "sign": sign, "cost": _text(cost)} for v, sign, cost in network],
+        "data_sha256": digest(inputs, numbers(exact)),
+        "x": inputs,
+        "y": numbers(exact),
+        "dual": numbers(point),
+        "lower": number(lower),
+        "upper": number(upper),
+        "neurons": neurons_written(network),
         "patterns": entries,
     }
+
+
+def decimal_rows(architecture: str, points: NDArray[np.floating]) -> list[Rationals]:
+    """Points (n, d) as the decimal fractions that they print as, the constant 1 appended where there is a bias."""
+    return [[decimal(c) for c in row] + [ONE] * (architecture != "no-bias") for row in points.tolist()]
 
 
 def text(certificate: dict[str, Any]) -> str:
@@ -146,11 +155,11 @@ def save(certificate: dict[str, Any], path: str | os.PathLike[str]) -> None:
         draft.unlink(missing_ok=True)
 
 
-class _Problem:
+class Problem:
     """The points in whole numbers, x_i = points_i / scale, and what follows from them alone."""
 
-    def __init__(self, one_price: bool, rows: list[Rationals]) -> None:
-        self.scale = lcm(*(c.denominator for row in rows for c in row))
+    def __init__(self, one_price: bool, rows: list[Rationals], also: Sequence[Fraction] = ()) -> None:
+        self.scale = lcm(*(c.denominator for row in rows for c in row), *(c.denominator for c in also))
         self.points: Whole = [[int(c * self.scale) for c in row] for row in rows]
         self.n, self.p, self.one_price = len(rows), len(rows[0]), one_price
         self.squares = [sum((c * c for c in row), ZERO) for row in rows]
@@ -161,13 +170,13 @@ class _Problem:
         """c_D^2."""
         return Fraction(16, self.n) if self.one_price else 16 * sum((self.squares[i] for i in on), ZERO) / self.n**2
 
-    def excess(self, on: Sequence[int], proof: _Proof) -> Fraction:
+    def excess(self, on: Sequence[int], proof: Proof) -> Fraction:
         """By how much the square of lambda must shrink for the proof to hold: at most 1 if it holds as it is."""
         return proof.square / self.price(on) if on else ZERO
 
     def proofs(
         self, dual: Rationals, active: NDArray[np.bool_], multipliers: Array | None
-    ) -> dict[tuple[tuple[int, ...], int], _Proof]:
+    ) -> dict[tuple[tuple[int, ...], int], Proof]:
         """A proof for each on-set and sign; the worst ones are improved until the worst cannot be."""
         found = {}
         products = [[value * c for c in row] for value, row in zip(dual, self.points, strict=True)]
@@ -177,7 +186,7 @@ class _Problem:
             for side, s in enumerate((1, -1)):
                 if (on, s) in found:
                     continue
-                proof = _Proof(sum((dual[i] ** 2 for i in on if s * dual[i] > 0), ZERO))
+                proof = Proof(sum((dual[i] ** 2 for i in on if s * dual[i] > 0), ZERO))
                 if self.excess(on, proof) > 1 + ROUNDING:
                     targets[on, s] = target = [s * sum((products[i][k] for i in on), ZERO) for k in range(self.p)]
                     if multipliers is not None and (better := self.rounded(on, target, multipliers[side, index])):
@@ -195,43 +204,53 @@ class _Problem:
                 break
         return found
 
-    def rounded(self, on: Sequence[int], target: Rationals, mu: Array) -> _Proof | None:
-        """The proof with multipliers near those given; None if there is none with those that are positive."""
-        sizes = {i: value * self.lengths[i] for i, value in enumerate(mu.tolist()) if value > 0 and self.lengths[i] > 0}
+    def rounded(self, on: Sequence[int], target: Rationals, mu: Array, extra: Sequence[list[int]] = ()) -> Proof | None:
+        """The proof with multipliers near those given; None if there is none with those that are positive.
+
+        Args: on: D. target: scale times the linear term, (p,). mu: (n,), or (n + 1,) with that of `extra`, one more row that v is on
+        the positive side of.
+        """
+        lengths = [*self.lengths, *(float(sum(c * c for c in row)) ** 0.5 / self.scale for row in extra)]
+        sizes = {i: value * lengths[i] for i, value in enumerate(mu.tolist()) if value > 0 and lengths[i] > 0}
         support = sorted(sizes, key=sizes.__getitem__, reverse=True)
+        cone = self.cone(on, extra)
         free = [ZERO] * self.p + [_short(float(mu[i])) for i in support]
-        solution = _solve(self.system(on, support), target, free)
+        solution = _solve(self.system(on, [cone[i] for i in support]), target, free)
         if solution is None or min(solution[self.p :], default=ZERO) < 0:
             return None
         return self.proof(on, solution[: self.p], dict(zip(support, solution[self.p :], strict=True)))
 
-    def projected(self, on: Sequence[int], target: Rationals) -> _Proof | None:
+    def projected(self, on: Sequence[int], target: Rationals, extra: Sequence[list[int]] = ()) -> Proof | None:
         """The shortest proof: the projection, in exact arithmetic."""
-        cone = [row if i in on else [-c for c in row] for i, row in enumerate(self.points)]
-        found = _project(self.system(on, []), target, cone)
+        found = nearest(self.system(on, []), target, self.cone(on, extra))
         return None if found is None else self.proof(on, *found)
 
-    def system(self, on: Sequence[int], support: Sequence[int]) -> Whole:
-        """The matrix of G v - sum_i S_i mu_i x_i, mu in the support."""
+    def cone(self, on: Sequence[int], extra: Sequence[list[int]]) -> Whole:
+        """Rows that v is on the positive side of: S_i x_i, and more."""
+        members = set(on)
+        return [row if i in members else [-c for c in row] for i, row in enumerate(self.points)] + list(extra)
+
+    def system(self, on: Sequence[int], columns: Whole) -> Whole:
+        """The matrix of G v - sum_k mu_k column_k."""
         active = [self.points[i] for i in on]
-        columns = [[-c for c in self.points[i]] if i in on else self.points[i] for i in support]
-        return [[sum(row[j] * row[k] for row in active) for k in range(self.p)] + [c[j] for c in columns] for j in range(self.p)]
+        return [[sum(row[j] * row[k] for row in active) for k in range(self.p)] + [-c[j] for c in columns] for j in range(self.p)]
 
-    def proof(self, on: Sequence[int], v: Rationals, mu: dict[int, Fraction]) -> _Proof:
+    def proof(self, on: Sequence[int], v: Rationals, mu: dict[int, Fraction]) -> Proof:
         """A proof with its length."""
-        return _Proof(sum((_dot(self.points[i], v) ** 2 for i in on), ZERO), v, mu)
+        (entries,), denominator = common(v)
+        return Proof(Fraction(sum(sum(map(mul, self.points[i], entries)) ** 2 for i in on), denominator**2), v, mu)
 
-    def written(self, proof: _Proof | None, theta: Fraction) -> dict[str, Any] | None:
+    def written(self, proof: Proof | None, theta: Fraction) -> dict[str, Any] | None:
         """The proof of theta lambda, for JSON."""
         if proof is None or proof.v is None or proof.mu is None:
             return None
-        mu = {str(i): _text(theta * value) for i, value in sorted(proof.mu.items()) if value}
-        return {"v": _texts([theta * self.scale * value for value in proof.v]), "mu": mu}
+        mu = {str(i): number(theta * value) for i, value in sorted(proof.mu.items()) if value}
+        return {"v": numbers([theta * self.scale * value for value in proof.v]), "mu": mu}
 
     def short_witnesses(self, signs: NDArray[Any], witnesses: NDArray[Any]) -> Whole:
         """Whole numbers, as few digits as possible, on the same side of every hyperplane."""
         thin = [any(value != value for value in row) for row in witnesses.tolist()]
-        rows = [self.inside(s) if t else _whole(w) for s, w, t in zip(signs.tolist(), witnesses.tolist(), thin, strict=True)]
+        rows = [self.inside(s) if t else as_whole(w) for s, w, t in zip(signs.tolist(), witnesses.tolist(), thin, strict=True)]
         exact = np.array(rows, dtype=object).reshape(-1, self.p)
         points = np.array(self.points, dtype=object)
         sides = np.sign(exact @ points.T)
@@ -250,10 +269,10 @@ class _Problem:
         """
         cone = [[-s * c for c in row] + [-1] for s, row in zip(signs, self.points, strict=True) if any(row)]
         identity = [[int(j == k) for k in range(self.p + 1)] for j in range(self.p + 1)]
-        found = _project(identity, [ZERO] * self.p + [ONE], cone)
+        found = nearest(identity, [ZERO] * self.p + [ONE], cone)
         if found is None or found[0][-1] <= 0:
             raise ValueError("a pattern without witness is no cell")
-        return _whole([-c for c in found[0][:-1]])
+        return as_whole([-c for c in found[0][:-1]])
 
     def settled(self, w: Array) -> list[int]:
         """Whole weights that have on their kink, exactly, the points that w has there to rounding: they cost least so."""
@@ -262,7 +281,7 @@ class _Problem:
         on_kink = z <= ON_KINK * z.max()
         kink = [row for row, zero in zip(self.points, on_kink, strict=True) if zero]
         free = [Fraction(value) for value in unit.tolist()]
-        return _whole(_solve(kink, [ZERO] * len(kink), free) or free)
+        return as_whole(_solve(kink, [ZERO] * len(kink), free) or free)
 
     def network(
         self, weights: Array, alpha: Array, spare: Whole, y: Rationals, differentiable: bool
@@ -271,7 +290,7 @@ class _Problem:
 
         Neurons with whole weights `spare` (K, p) are added as far as they are needed for that.
         """
-        given = [_whole(row) if differentiable else self.settled(row) for row in weights]
+        given = [as_whole(row) if differentiable else self.settled(row) for row in weights]
         start = [
             _short(a) * Fraction(float(np.abs(row).max())) / max(map(abs, w)) if any(w) else ZERO
             for a, row, w in zip(alpha.tolist(), weights, given, strict=True)
@@ -293,13 +312,13 @@ class _Problem:
                 solution = _solve(matrix, right, [start[j] for j in some])
                 if solution is None:
                     continue
-                aim = aim or _total(self.priced(whole, active, dict(enumerate(start[: len(given)])))) * (1 + ROUNDING * 2**15)
+                aim = aim or total(self.priced(whole, active, dict(enumerate(start[: len(given)])))) * (1 + ROUNDING * 2**15)
                 found.append(self.priced(whole, active, dict(zip(some, solution, strict=True))))
-                if _total(found[-1]) <= aim:  # else the columns were nearly dependent, and small corrections took large weights
+                if total(found[-1]) <= aim:  # else the columns were nearly dependent, and small corrections took large weights
                     return found[-1]
         if not found:
             raise ValueError("no network fits the labels exactly")
-        return min(found, key=_total)
+        return min(found, key=total)
 
     def outputs(self, weights: Whole) -> Whole:
         """w . x_i, a row for each w."""
@@ -320,13 +339,18 @@ class _Problem:
             if value:
                 square = value**2 * sum(h**2 for h in active[j]) / self.scale**2
                 on = [i for i, h in enumerate(active[j]) if h]
-                network.append(([abs(value) * c for c in whole[j]], 1 if value > 0 else -1, _root(square * self.price(on))))
+                network.append(([abs(value) * c for c in whole[j]], 1 if value > 0 else -1, root(square * self.price(on))))
         return network
 
 
-def _total(network: list[tuple[Rationals, int, Fraction]]) -> Fraction:
+def total(network: list[tuple[Rationals, int, Fraction]]) -> Fraction:
     """The bound on the network's cost."""
     return sum((cost for _, _, cost in network), ZERO)
+
+
+def neurons_written(network: list[tuple[Rationals, int, Fraction]]) -> list[dict[str, Any]]:
+    """The network, for JSON."""
+    return [{"v": numbers(v), "sign": sign, "cost": number(cost)} for v, sign, cost in network]
 
 
 def _well_conditioned(active: Whole, start: Rationals) -> list[int]:
@@ -340,7 +364,7 @@ def _well_conditioned(active: Whole, start: Rationals) -> list[int]:
     return [int(j) for j in qr(unit.T, mode="economic", pivoting=True)[2]]
 
 
-def _project(gram: Whole, target: Rationals, cone: Whole) -> tuple[Rationals, dict[int, Fraction]] | None:
+def nearest(gram: Whole, target: Rationals, cone: Whole) -> tuple[Rationals, dict[int, Fraction]] | None:
     """v in {v : cone v >= 0} minimizing v' gram v / 2 - target . v, and multipliers mu: gram v - target = sum_i mu_i cone_i.
 
     The active-set method with Bland's rule in exact arithmetic, from 0; None if it cycles.
@@ -350,15 +374,15 @@ def _project(gram: Whole, target: Rationals, cone: Whole) -> tuple[Rationals, di
     for _ in range(50 * len(cone)):
         matrix = [row + [-cone[i][k] for i in working] for k, row in enumerate(gram)]
         matrix += [cone[i] + [0] * len(working) for i in working]
-        right = [t - _dot(row, v) for t, row in zip(target, gram, strict=True)] + [ZERO] * len(working)
+        right = [t - dot(row, v) for t, row in zip(target, gram, strict=True)] + [ZERO] * len(working)
         solution = _solve(matrix, right, [ZERO] * (p + len(working)))
         if solution is None:
             return None
         step, mu = solution[:p], dict(zip(working, solution[p:], strict=True))
         length, blocking = ONE, -1
         for i, row in enumerate(cone):
-            slope = _dot(row, step)
-            if i not in mu and slope < 0 and (reach := _dot(row, v) / -slope) < length:
+            slope = dot(row, step)
+            if i not in mu and slope < 0 and (reach := dot(row, v) / -slope) < length:
                 length, blocking = reach, i
         v = [a + length * b for a, b in zip(v, step, strict=True)]
         if blocking >= 0:
@@ -375,9 +399,8 @@ def _solve(matrix: Whole, right: Rationals, free: Rationals) -> Rationals | None
 
     Gauss-Jordan elimination in whole numbers (Bareiss 1968): every entry is a minor of the matrix, so that divisions leave nothing.
     """
-    values = [b - _dot(row, free) for row, b in zip(matrix, right, strict=True)]
-    denominator = lcm(*(value.denominator for value in values))
-    rows = [[*row, int(value * denominator)] for row, value in zip(matrix, values, strict=True)]
+    (given, start), denominator = common(right, free)
+    rows = [[*row, b - sum(map(mul, row, start))] for row, b in zip(matrix, given, strict=True)]
     pivots, last = list[int](), 1
     for j in range(len(free)):
         k = len(pivots)
@@ -415,14 +438,20 @@ def _short(value: float) -> Fraction:
     return Fraction(int(mantissa * 2**BITS)) * Fraction(2) ** (exponent - BITS)
 
 
-def _whole(row: Sequence[float | Fraction]) -> list[int]:
+def common(*rows: Sequence[Fraction | int]) -> tuple[list[list[int]], int]:
+    """Numbers as whole multiples of one unit fraction 1 / denominator, and that denominator."""
+    denominator = lcm(*(value.denominator for row in rows for value in row))
+    return [[value.numerator * (denominator // value.denominator) for value in row] for row in rows], denominator
+
+
+def as_whole(row: Sequence[float | Fraction]) -> list[int]:
     """A positive multiple of numbers, exactly, in whole numbers."""
     exact = [Fraction(value) for value in row]
     factor = lcm(*(value.denominator for value in exact))
     return [int(value * factor) for value in exact]
 
 
-def _root(square: Fraction) -> Fraction:
+def root(square: Fraction) -> Fraction:
     """A short number whose square is at least the one given, closely."""
     if not square:
         return ZERO
@@ -430,14 +459,14 @@ def _root(square: Fraction) -> Fraction:
     return Fraction(isqrt(int(square * 4**bits)) + 1, 2**bits)
 
 
-def _dot(u: Sequence[Any], v: Sequence[Fraction]) -> Fraction:
+def dot(u: Sequence[Any], v: Sequence[Fraction]) -> Fraction:
     return sum((a * b for a, b in zip(u, v, strict=True)), ZERO)
 
 
-def _text(value: Fraction | int) -> int | str:
+def number(value: Fraction | int) -> int | str:
     """A whole number where it is one that any reader of JSON keeps, "a/b" otherwise."""
     return value.numerator if value.denominator == 1 and abs(value.numerator) < 2**53 else str(value)
 
 
-def _texts(values: Sequence[Fraction] | Sequence[int]) -> list[int | str]:
-    return [_text(value) for value in values]
+def numbers(values: Sequence[Fraction] | Sequence[int]) -> list[int | str]:
+    return [number(value) for value in values]

@@ -25,13 +25,13 @@ from numpy.typing import ArrayLike, NDArray
 from sympy import QQ
 from sympy.polys.matrices import DomainMatrix
 
-from theory.architectures import Architecture, Network, check_architecture, check_points, normalizer, trace_of_hessian
+from theory.architectures import Architecture, Network, check_architecture, check_points, trace_of_hessian
 from theory.columns import Array, Columns, Coordinates
 from theory.exact import certificate
 from theory.feasibility import check_feasible
 from theory.generation import Program
 from theory.patterns import Patterns, cells, faces
-from theory.prediction import Predictions
+from theory.prediction import WITHIN, Predictions, Ranges
 from theory.primal import deep_enough, deepest, network_of, vertex
 from theory.projection import project
 
@@ -96,9 +96,17 @@ class Flattest:
         top = float(np.abs(self.y).max())
         return vertex(inside.outputs(u), inside.prices, self.y / top, tolerance=1e-8) is not None
 
-    def prediction_range(self, x_new: ArrayLike) -> tuple[Array, Array]:
-        """Smallest and largest prediction at each new point over all flattest networks, (k,) each; see theory.prediction."""
-        return self.predictions.range(x_new)
+    def prediction_range(self, x_new: ArrayLike, within: float = WITHIN) -> Ranges:
+        """Smallest and largest prediction at each new point over all networks of trace at most (1 + within) times the flattest.
+
+        Args:
+            x_new: points, (k, d).
+            within: how near the flattest, relative; 0 for the limit, bounded from outside.
+
+        Returns: `low` and `high`, (k,) each, which it iterates over, and which of them are certified; see theory.prediction.
+        Errors: ValueError for NaN, a wrong number of columns, within < 0.
+        """
+        return self.predictions.range(x_new, within)
 
     def certificate(self) -> dict[str, Any]:
         """The proof in rational numbers that no interpolating network is flatter than (nearly) `lower_bound`; see theory.exact.
@@ -116,14 +124,15 @@ class Flattest:
         targets = np.broadcast_to(self.dual, signs.shape)
         multipliers = np.array([project(self.coordinates.u, signs, side * targets)[1] for side in (1, -1)])
         weights, coefficients = self.network.weights, self.network.w2
-        if self.network.gamma is not None:
-            coefficients = coefficients * self.network.gamma / np.maximum(normalizer(self.network, self.x), np.finfo(float).tiny)
-        return certificate(self.architecture, self.kinks, self.x, self.y, self.dual, patterns, weights, coefficients, multipliers)
+        exact = self.predictions.flattest
+        return certificate(
+            self.architecture, self.kinks, self.x, self.y, self.dual, patterns, weights, coefficients, multipliers, exact
+        )
 
     @cached_property
     def predictions(self) -> Predictions:
         """What flattest networks do elsewhere."""
-        return Predictions(self.architecture, self.coordinates, self.y, self.binding)
+        return Predictions(self)
 
 
 def flattest(

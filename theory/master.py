@@ -61,9 +61,9 @@ def solve_master(u: Array, y: Array, signs: NDArray[np.int8], sides: Array, pric
     slack, identity = 2 * n, sp.identity(n)
     blocks: Any = [
         [sp.csc_matrix(output), None, sp.hstack([identity, -identity])],
-        [-_block_diagonal(inside), None, None],
+        [-block_diagonal(inside), None, None],
         [None, sp.csc_matrix((slack, k)), -sp.identity(slack)],
-        [sp.csr_matrix(_block_diagonal(cones))[kept], sp.csr_matrix(lengths)[kept], None],
+        [sp.csr_matrix(block_diagonal(cones))[kept], sp.csr_matrix(lengths)[kept], None],
     ]
     rows = sp.bmat(blocks, format="csc")
     right = np.zeros(rows.shape[0])
@@ -85,7 +85,7 @@ def solve_master(u: Array, y: Array, signs: NDArray[np.int8], sides: Array, pric
     return Master(-np.array(solution.z[:n]), v, x[k * r : k * r + k] / prices, float(np.abs(x[-slack:]).max()))
 
 
-def _block_diagonal(blocks: Array) -> sp.csc_matrix:
+def block_diagonal(blocks: Array) -> sp.csc_matrix:
     """(K, a, r) -> (K a, K r)."""
     k, a, r = blocks.shape
     rows = np.repeat(np.arange(k * a), r)

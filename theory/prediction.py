@@ -1,172 +1,348 @@
-"""Owns what flattest networks do away from the training points: the range of their predictions, and Question 1 of wen2023.
+"""Owns what networks nearly as flat as the flattest predict away from the training points, with proofs in rational numbers.
 
-By complementary slackness every flattest network is made of binding neurons (theory/flattest.py), and on the training points each
-binding pattern and sign has one direction only, because norms are strictly convex along activations. So flattest networks are the
-points of a polyhedron: weights alpha >= 0 with sum_k alpha_k side_k D_k U v_k = y, and for patterns whose active points do not
-span, v_k + z with D_k U z = 0 and still inactive elsewhere. The prediction at a new point is extremized over it by one linear
-program an end. Limits of flattest networks count as flattest (a minimum over differentiable parameters need not be attained).
+`Predictions.case` looks at one point q. On the ray of a sample the prediction is determined. Outside the cone of the samples (of
+x' = (x, 1): outside their convex hull) it is free: some w is positive at q and nowhere positive on the samples, so a neuron along w
+changes f(q) at no cost, for Sim-BN two barely active ones that cancel (the ledger, theorem-3.2). Inside it the range over all
+interpolating networks of trace at most (1 + within) times the flattest is a convex program (theory/range_program.py), whose dual
+point is turned into a proof (theory/exact_prediction.py) that theory/check_certificate.py checks here and in files.
 
-A new point x outside the cone of the training points (of x' = (x, 1): outside their convex hull) has no range: some w is positive
-on x and nowhere positive on the training points, so a neuron along w changes f(x) at no cost. For Sim-BN, whose dead neurons are
-silent, two barely active neurons that cancel on the training set do the same at a vanishing cost (see the ledger, theorem-3.2).
+The range over exactly flattest networks is ill-posed in floating point: two points 1e-3 apart can move an end from 0.5 to 0.9998 within
+a trace of 1e-6. `within` = 0 stands for that limit: the ends then bound it from outside, closely where the limit is stable.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
-from scipy.linalg import block_diag
-from scipy.optimize import linprog, nnls
+from numpy.typing import ArrayLike, NDArray
 
-from theory.architectures import Architecture, check_points, with_ones
-from theory.columns import Array, Columns, Coordinates
-from theory.primal import EXACTLY
+from theory.architectures import Network, check_points, normalizer, with_ones
+from theory.check_certificate import Data, Invalid, Prediction
+from theory.columns import Array, Columns, NotRealized
+from theory.exact import ONE, Problem, as_whole, decimal_rows, neurons_written, number, numbers, total
+from theory.exact_prediction import End, ExactPoint, Neuron, Place
+from theory.generation import Program
+from theory.patterns import decimal
+from theory.primal import realize
+from theory.projection import project_linear
+from theory.range_program import Extreme, RangeProgram
 
-OUTSIDE = 1e-8  # a point is outside the cone of the training points if it is this far from it, relative to its length
-NEAR = 1e-6  # activations this small, relative to a neuron's largest, are on the kink
-ZERO = 1e-5  # predictions closer than this to 0, relative to the largest label, are neither sign
+if TYPE_CHECKING:
+    from theory.flattest import Flattest
+
+WITHIN = 1e-6  # networks whose trace is this near the flattest, relative, unless told otherwise
+TIGHT = 1e-7  # dual points of larger limits are tried where a bound is further from what networks attain, relative
+WIDER = (10.0, 100.0, 1000.0)  # such limits, in units of the one asked for
+LEAST = 1e-8  # the smallest limit that the cone program is solved for
 
 
 @dataclass(frozen=True)
-class Extreme:
-    """One end of the range at one point in the cone of the training points: the value, and neurons and weights that attain it."""
+class Ranges:
+    """Smallest and largest predictions at some points; iterates over `low` and `high`.
 
-    value: float
-    neurons: Columns
-    alpha: Array
+    Attributes:
+        low, high: (k,), rounded outwards, infinite where predictions are unbounded.
+        certified: whether both ends are proved in rational numbers, (k,); where not, they are what floating point came to.
+        within: the statement is about all networks of trace at most (1 + within) times the flattest; 0: about the flattest.
+    """
+
+    low: Array
+    high: Array
+    certified: NDArray[np.bool_]
+    within: float
+
+    def __iter__(self) -> Iterator[Array]:
+        return iter((self.low, self.high))
+
+
+@dataclass
+class Case:
+    """What is known of the predictions at one point.
+
+    Attributes:
+        x: the point (d,).
+        place: where it lies.
+        low, high: bounds, floats rounded outwards; NaN where not asked for.
+        proved: the ends (-1 and 1) with a proof.
+        ends: proofs of the ends in the cone of the samples.
+        extremes: their programs' solutions.
+        witness: an interpolating network within `within` of the flattest, and its prediction, in rational numbers.
+    """
+
+    x: Array
+    place: Place | None
+    low: float = np.nan
+    high: float = np.nan
+    proved: set[int] = field(default_factory=set)
+    ends: dict[int, End] = field(default_factory=dict)
+    extremes: dict[int, Extreme] = field(default_factory=dict)
+    witness: tuple[list[Neuron], Fraction] | None = None
 
 
 class Predictions:
-    """The flattest networks of one data set as a polyhedron."""
+    """The nearly flattest networks of one data set, as far as their predictions go."""
 
-    def __init__(self, architecture: Architecture, coordinates: Coordinates, y: Array, binding: Columns):
-        self.architecture, self.coordinates, self.binding = architecture, coordinates, binding
-        self.top = float(np.abs(y).max()) or 1.0
-        self.y = y / self.top
-        points = coordinates.points
-        self.columns = np.maximum(np.abs(points).max(axis=0), np.finfo(float).tiny)
-        lengths = np.linalg.norm(points / self.columns, axis=1)
-        self.cone = (points / self.columns)[lengths > 0].T / lengths[lengths > 0]
-        self.outputs = binding.outputs(coordinates.u)
-        self.free = [_null_space((signs > 0)[:, None] * coordinates.u) for signs in binding.signs]
-        live = coordinates.u.any(axis=1)
-        self.off = [coordinates.u[(signs <= 0) & live] for signs in binding.signs]
-        self.off = [off / np.linalg.norm(off, axis=1, keepdims=True) for off in self.off]
-        self.v = [_inactive(v, off, free) for v, off, free in zip(binding.v, self.off, self.free, strict=True)]
+    def __init__(self, solution: "Flattest") -> None:
+        self.solution, self.architecture, self.coordinates = solution, solution.architecture, solution.coordinates
+        active = (solution.patterns.signs > 0).any(axis=1)
+        self.signs = np.where(solution.patterns.signs[active] > 0, 1, -1).astype(np.int8)
+        self.rows, self.y = decimal_rows(solution.architecture, solution.x), [decimal(c) for c in solution.y.tolist()]
 
-    def range(self, x_new: ArrayLike) -> tuple[Array, Array]:
-        """Smallest and largest prediction at each new point, (k,) each, infinite where train-inactive neurons are free.
+    @cached_property
+    def program(self) -> Program:
+        """The cone program of the flattest network, for its scales and factors."""
+        return Program(self.architecture, self.coordinates, self.solution.y, self.signs)
 
-        Args: x_new, (k, d). Errors: ValueError for NaN or a wrong number of columns.
+    @cached_property
+    def flattest(self) -> list[Neuron]:
+        """The network of the solution in rational numbers. Errors: ValueError where none interpolates exactly."""
+        return self.exact(self.solution.network)
+
+    @cached_property
+    def upper(self) -> Fraction:
+        """Its trace; what floating point says where no network interpolates exactly (then nothing is proved)."""
+        try:
+            return total(self.flattest)
+        except ValueError:
+            return Fraction(self.solution.trace)
+
+    def exact(self, network: Network) -> list[Neuron]:
+        """A network that interpolates up to rounding, made to do so exactly. Errors: ValueError."""
+        coefficients = network.w2
+        if network.gamma is not None:
+            coefficients = coefficients * network.gamma / np.maximum(normalizer(network, self.solution.x), np.finfo(float).tiny)
+        problem, spare = self._spares
+        return problem.network(network.weights, coefficients, spare, self.y, self.solution.kinks == "differentiable")
+
+    @cached_property
+    def _spares(self) -> tuple[Problem, list[list[int]]]:
+        patterns = self.solution.patterns
+        problem = Problem(self.architecture == "sim-bn", self.rows)
+        return problem, problem.short_witnesses(patterns.signs, patterns.witnesses)
+
+    @cached_property
+    def data(self) -> Data:
+        """The data as the checker has them."""
+        return Data(
+            {
+                "architecture": self.architecture,
+                "kinks": self.solution.kinks,
+                "x": [numbers(row[: self.solution.x.shape[1]]) for row in self.rows],
+                "y": numbers(self.y),
+            }
+        )
+
+    @cached_property
+    def active(self) -> list[tuple[int, ...]]:
+        """Every on-set, the empty one included where it occurs."""
+        return sorted({tuple(np.flatnonzero(row > 0).tolist()) for row in self.solution.patterns.signs})
+
+    def range(self, x_new: ArrayLike, within: float = WITHIN) -> Ranges:
+        """The ranges at points (k, d). Errors: ValueError for NaN, a wrong number of columns, within < 0."""
+        points = check_points(x_new, d=self.solution.x.shape[1])[0]
+        cases = [self.case(x, within) for x in points]
+        low, high = (np.array([getattr(case, name) for case in cases], float) for name in ("low", "high"))
+        return Ranges(low, high, np.array([case.proved == {-1, 1} for case in cases], bool), within)
+
+    def case(self, x: Array, within: float = WITHIN, ends: Sequence[int] = (-1, 1)) -> Case:
+        """What can be said of the given ends at one point (d,)."""
+        if not (0 <= within < np.inf):
+            raise ValueError(f"within must be a number >= 0, got {within}")
+        try:
+            place = self._point(x).place
+        except ArithmeticError:
+            return Case(x, None, -np.inf, np.inf)
+        if place.ray is not None:
+            value = float(place.ray[1] * self.y[place.ray[0]])
+            rounded = float(decimal(value)) == value and Fraction(value) == place.ray[1] * self.y[place.ray[0]]
+            low, high = (value, value) if rounded else (np.nextafter(value, -np.inf), np.nextafter(value, np.inf))
+            return Case(x, place, low, high, {-1, 1})
+        if place.direction is not None:
+            return Case(x, place, -np.inf, np.inf, {-1, 1} if self.solution.lower_bound > 0 and within > 0 else set())
+        case = Case(x, place)
+        for end in ends:
+            self.prove(case, end, within)
+        return case
+
+    def _point(self, x: Array) -> ExactPoint:
+        q = decimal_rows(self.architecture, x[None])[0]
+        return ExactPoint(self.architecture == "sim-bn", self.rows, self.y, q)
+
+    def attain(self, case: Case, end: int, within: float) -> float:
+        """What networks attain in one direction at a point in the cone of the samples, in floating point.
+
+        Errors: ArithmeticError if the cone program is not solved.
         """
-        points = check_points(x_new, d=self.coordinates.points.shape[1] - (self.architecture != "no-bias"))[0]
-        low, high = np.full(len(points), -np.inf), np.full(len(points), np.inf)
-        for i, x in enumerate(points):
-            if self.outside(x) is None:
-                low[i], high[i] = self.extreme(x, -1).value, self.extreme(x, 1).value
-        return low, high
+        solver, length = self._solver(case)
+        if end in case.extremes:
+            return end * case.extremes[end].value * length * self.program.top
+        size = self.program.size * self.program.top
+        case.extremes[end] = self._extreme(solver, end, float(self.upper) / size, within, float(self._most(within)) / size)
+        return end * case.extremes[end].value * length * self.program.top
 
-    def outside(self, x: Array) -> Array | None:
-        """w (p,) with w . x' = 1 and w . x'_i <= 0 on the training points, up to rounding; None if x is in their cone."""
-        point = with_ones(self.architecture, x[None])[0] / self.columns
-        length = np.linalg.norm(point)
-        if length == 0:
+    def prove(self, case: Case, end: int, within: float) -> None:
+        """The bound on one end at a point in the cone of the samples, with its proof if there is one."""
+        try:
+            if end not in case.extremes:
+                self.attain(case, end, within)
+        except ArithmeticError:
+            return self._set(case, end, np.inf)
+        extreme, (_, length) = case.extremes[end], self._solver(case)
+        self._set(case, end, extreme.bound * length * self.program.top)
+        if self.solution.thin or "flattest" not in self.__dict__:
             return None
-        rest = point / length - self.cone @ nnls(self.cone, point / length)[0]  # Moreau: rest is polar to the cone
-        if np.linalg.norm(rest) <= OUTSIDE:
-            return None
-        return rest / self.columns / (rest @ point)
-
-    def extreme(self, x: Array, end: Literal[-1, 1]) -> Extreme:
-        """The largest (end = 1) or smallest (end = -1) prediction at one point x, (d,), in the cone of the training points."""
-        x = (with_ones(self.architecture, x[None]) @ self.coordinates.basis)[0]
-        size = float(np.linalg.norm(x)) or 1.0  # the linear programs' tolerances are absolute
-        pieces = [piece for k in range(len(self.free)) for piece in self._pieces(k, x / size)]
-        value, solution = _maximize(pieces, [end * piece.value for piece in pieces], self.outputs, self.y)
-        value *= size
-        used = [(piece, z) for piece, z in zip(pieces, solution, strict=True) if z[0] > 1e-11]
-        neurons = self.binding.take(np.array([piece.neuron for piece, _ in used], int))
-        v = np.array([piece.span @ z / z[0] for piece, z in used]).reshape(neurons.v.shape)
-        alpha = np.array([z[0] for _, z in used])
-        return Extreme(end * value * self.top, replace(neurons, v=v), self.top * alpha)
-
-    def _pieces(self, k: int, x: Array) -> Iterator["_Piece"]:
-        """Binding neuron k, split by its sign at the point x (r,): neurons alpha v_k + N z inactive on the rest of the samples."""
-        side, span = self.binding.sides[k], np.hstack([self.v[k][:, None], self.free[k]])
-        at = _rounded(x @ span)
-        if span.shape[1] == 1:
-            yield _Piece(k, span, side * np.maximum(at, 0), np.zeros((0, 1)))
-            return
-        off = _rounded(self.off[k] @ span)
-        off[:, 0] = np.minimum(off[:, 0], 0)  # on the wrong side of a kink by rounding v would be ruled out
-        yield _Piece(k, span, side * at, np.vstack([off, -at]))
-        yield _Piece(k, span, np.zeros_like(at), np.vstack([off, at]))
-
-
-@dataclass(frozen=True)
-class _Piece:
-    """Neurons span @ (alpha, z), alpha >= 0, rows @ (alpha, z) <= 0, which add value @ (alpha, z) to a prediction."""
-
-    neuron: int
-    span: Array
-    value: Array
-    rows: Array
-
-
-def _maximize(pieces: Sequence[_Piece], values: Sequence[Array], outputs: Array, y: Array) -> tuple[float, list[Array]]:
-    """max of the sum of values over pieces that interpolate y, and the (alpha, z) of each piece."""
-    if not pieces:  # all labels are 0 and so is every network, on the cone of the training points
-        return 0.0, []
-    sizes = [len(value) for value in values]
-    starts = np.cumsum([0, *sizes])[:-1]
-    equal = np.zeros((len(y), sum(sizes)))
-    equal[:, starts] = _rounded(outputs[:, [piece.neuron for piece in pieces]])
-    upper = block_diag(*[piece.rows for piece in pieces])
-    bounds = [(0 if first else None, None) for size in sizes for first in [True] + [False] * (size - 1)]
-    cost = -np.concatenate(values)
-    for tolerance in (0.0, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5):
-        if tolerance == 0:
-            found = linprog(
-                cost, A_ub=upper, b_ub=np.zeros(len(upper)), A_eq=equal, b_eq=y, bounds=bounds, method="highs", options=EXACTLY
+        try:
+            case.ends[end] = self._point(case.x).end(
+                end,
+                self._most(within),
+                extreme.dual * length,
+                extreme.tau * length / self.program.size,
+                self.signs > 0,
+                extreme.multipliers * np.append(np.full(len(self.y), length), 1.0),
             )
+            self.check(case, within)
+        except (ArithmeticError, Invalid):
+            case.ends.pop(end, None)
+            return None
+        self._set(case, end, float(case.ends[end].bound))
+        case.proved.add(end)
+        return None
+
+    def _set(self, case: Case, end: int, bound: float) -> None:
+        if end > 0:
+            case.high = float(np.nextafter(bound, np.inf))
         else:
-            right = np.concatenate([np.zeros(len(upper)), y + tolerance, tolerance - y])
-            found = linprog(
-                cost, A_ub=np.vstack([upper, equal, -equal]), b_ub=right, bounds=bounds, method="highs", options=EXACTLY
-            )
-        if found.x is not None and found.fun is not None:
-            return -float(found.fun), [found.x[start : start + size] for start, size in zip(starts, sizes, strict=True)]
-    raise ArithmeticError(f"the linear program of a prediction was not solved: {found.message}")
+            case.low = float(np.nextafter(-bound, -np.inf))
 
+    def _most(self, within: float) -> Fraction:
+        return (ONE + decimal(within)) * self.upper
 
-def _rounded(products: Array) -> Array:
-    """Products of unit vectors with what rounding left of 0 removed: linear programs would divide by it."""
-    return np.where(np.abs(products) < 1e-11, 0.0, products)
+    def _solver(self, case: Case) -> tuple[RangeProgram, float]:
+        """The program of a point, scaled to length 1, and its length."""
+        q = (with_ones(self.architecture, case.x[None]) @ self.coordinates.basis)[0]
+        length = float(np.linalg.norm(q))
+        return RangeProgram(self.program, self.solution.dual / self.program.size, q / length), length
 
+    def _extreme(self, solver: RangeProgram, end: int, upper: float, within: float, most: float) -> Extreme:
+        """The best bound for the limit `most` that the dual points of this limit and of larger ones give."""
+        if not self.solution.y.any():
+            dual = np.zeros(len(self.y))
+            multipliers, lengths = solver.lengths(dual, end)
+            return solver.at(dual, multipliers, lengths, most)
+        step, best = max(within, LEAST), None
+        for factor in (1.0, *WIDER):
+            other = solver.extreme(end, upper * (1 + step * factor))
+            other = solver.at(other.dual, other.multipliers, other.lengths, most, other)
+            if best is None or other.bound < best.bound:
+                best = other if best is None else solver.at(other.dual, other.multipliers, other.lengths, most, best)
+            if best.bound - best.value <= TIGHT * max(1.0, abs(best.bound)):
+                break
+        assert best is not None
+        return best
 
-def _inactive(v: Array, off: Array, free: Array) -> Array:
-    """v moved along free directions, as little as does it, until it is inactive where it should be: solvers leave it slightly not.
+    # ------------------------------------------------------------------------------------------------- what goes into a file
 
-    It also goes onto the kinks of inactive points that it is on up to the solver's accuracy. Args: off, rows of length 1; free
-    (r, k), orthonormal. Least distance programming (Lawson & Hanson 1974, chapter 23).
-    """
-    z = off @ v
-    moved = np.linalg.norm(off @ free, axis=1) > NEAR  # rounding is no way to the kinks that free directions run along
-    tight = off[moved & (np.abs(z) < NEAR * np.abs(z).max(initial=0.0))]
-    if len(tight):
-        v = v - free @ np.linalg.lstsq(tight @ free, tight @ v, rcond=NEAR)[0]
-    rows, excess = _rounded(off @ free), _rounded(off @ v)
-    if not (excess[moved] > 0).any():
-        return v
-    program = np.vstack([-rows[moved].T, excess[moved]])  # the shortest w with rows @ w <= -excess
-    goal = np.append(np.zeros(free.shape[1]), 1.0)
-    rest = program @ nnls(program, goal)[0] - goal
-    return v - free @ rest[:-1] / rest[-1] if rest[-1] < -NEAR else v
+    def check(self, case: Case, within: float) -> str:
+        """The statement that an entry proves, by the independent checker. Errors: Invalid."""
+        return Prediction(
+            self.data,
+            self.entry(case, within, statement=None),
+            "the prediction",
+            self.active,
+            decimal(within),
+            Fraction(self.solution.lower_bound),
+            self.upper,
+        ).statement
 
+    def entry(self, case: Case, within: float, statement: str | None) -> dict[str, Any]:
+        """A prediction's entry in a certificate, ready for JSON; without statement it is a draft."""
+        place = case.place
+        q = decimal_rows(self.architecture, case.x[None])[0][: len(case.x)]
+        out: dict[str, Any] = {"x": numbers(q), "statement": statement}
+        if place is not None and place.ray is not None:
+            out["ray"] = {"of": place.ray[0], "times": number(place.ray[1])}
+        elif place is not None and place.direction is not None and -1 in case.proved:
+            out["direction"] = numbers(place.direction)
+        elif case.ends and place is not None and place.beta is not None:
+            out["cone"] = {str(i): number(b) for i, b in sorted(place.beta.items())}
+            for end, name in ((-1, "low"), (1, "high")):
+                if end in case.ends:
+                    out[name] = case.ends[end].written()
+        if case.witness is not None:
+            out["witness"] = neurons_written(case.witness[0])
+        return out
 
-def _null_space(rows: Array) -> Array:
-    """An orthonormal basis of {v : rows v = 0}, (r, k)."""
-    _, s, vt = np.linalg.svd(rows)
-    return vt[int(np.sum(s > 1e-9)) :].T
+    # ------------------------------------------------------------------------------------------------------------ witnesses
+
+    def find_witness(self, case: Case, end: int, within: float) -> tuple[list[Neuron], Fraction] | None:
+        """An interpolating network of trace at most (1 + within) times the flattest whose prediction is extreme in direction `end`.
+
+        In rational numbers, with its prediction; None where none was found. Where predictions are unbounded, it goes past 0 by the
+        size of the largest label.
+        """
+        limit = (ONE + decimal(within)) * Fraction(self.solution.lower_bound)
+        try:
+            exact = self._point(case.x)
+            network = self._witness(case, exact, end, within, limit)
+        except (ArithmeticError, ValueError):
+            return None
+        if network is None or total(network) > limit:
+            return None
+        return network, exact.reached(network)
+
+    def _witness(self, case: Case, exact: ExactPoint, end: int, within: float, limit: Fraction) -> list[Neuron] | None:
+        if case.place is None or case.place.ray is not None:
+            return self.flattest
+        if case.place.direction is not None:
+            top = max(map(abs, self.y)) or ONE
+            return exact.free(self.flattest, end * top, limit - self.upper, self._inside, self.architecture != "no-bias")
+        half = float(self.upper) * (1 + within / 2) / (self.program.size * self.program.top)
+        return self.exact(self.realized(self._solver(case)[0].extreme(end, half)))
+
+    @cached_property
+    def _inside(self) -> list[Fraction] | None:
+        """z with x_i . z < 0 for all samples but zero points, None if there is none."""
+        patterns = self.solution.patterns
+        live = self.solution.x.any(axis=1) if self.architecture == "no-bias" else np.ones(len(self.y), bool)
+        for signs, witness in zip(patterns.signs, patterns.witnesses, strict=True):
+            if (signs[live] < 0).all() and not any(c != c for c in witness.tolist()):
+                return [Fraction(c) for c in as_whole(witness.tolist())]
+        return None
+
+    def realized(self, extreme: Extreme) -> Network:
+        """The network of a program's solution, moved off the kinks. Errors: NotRealized."""
+        u, program, pieces = self.coordinates.u, self.program, extreme.pieces
+        signs = self.signs[pieces.pattern]
+        v = self._inside_cells(extreme.v, pieces.pattern)
+        lengths = np.linalg.norm((signs > 0) * (v @ u.T), axis=1)
+        used = lengths > 1e-9 * lengths.max(initial=0.0)
+        if not used.any():
+            raise NotRealized("no neuron is in use")
+        columns = Columns(
+            signs[used],
+            pieces.sides[used],
+            v[used] / lengths[used, None],
+            program.prices[pieces.pattern[used]] * program.size,
+        )
+        solution = self.solution
+        return realize(
+            self.architecture,
+            self.coordinates,
+            solution.y,
+            columns,
+            lengths[used] * program.top,
+            solution.rays,
+            solution.flats,
+            as_given=True,
+        )
+
+    def _inside_cells(self, v: Array, pattern: NDArray[np.intp]) -> Array:
+        """Neurons (K, r) moved to the nearest in the closures of their cells: the solver leaves them slightly outside."""
+        u, signs = self.coordinates.u, self.signs[pattern]
+        outside: NDArray[np.bool_] = np.any(signs * (v @ u.T) < 0, axis=1)
+        identity = np.tile(np.eye(u.shape[1]), (len(v), 1, 1))
+        moved = project_linear(u, signs, v, identity, ~outside)[0]
+        return np.where(outside[:, None], moved, v)

@@ -256,7 +256,7 @@ def _network(
     w = w * scale[:, None]
     for k, signs in enumerate(columns.signs):
         if (flat := flats.get(signs.tobytes())) is not None:
-            w[k] = _on_flat(flat, w[k], points)
+            w[k] = on_flat(flat, w[k], points)
     sides = columns.sides
     if flats and architecture != "sim-bn":  # make up for the rounding of the first layer
         active = np.maximum(points @ w.T, 0)
@@ -269,7 +269,7 @@ def _network(
     return Network(w1=w, w2=sides * a)
 
 
-def _on_flat(flat: Array, w: Array, points: Array) -> Array:
+def on_flat(flat: Array, w: Array, points: Array) -> Array:
     """w moved onto the flat, in few enough bits that its products with the points that vanish there are exactly 0 (if they can be)."""
     z = np.linalg.lstsq(flat, w, rcond=None)[0]
     bits = 50 - _bits(flat) - _bits(points) - int(np.ceil(np.log2(flat.size)))

@@ -124,12 +124,59 @@ def _nnls(b, target, mu, passive, q, r, z):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
+def _shortest(x, signs, f, g, mu, v, work):  # type: ignore[no-untyped-def]
+    """The length of the projection for one pattern with the linear term g (p,); overwrites mu (n,) and v (p,)."""
+    n, p = x.shape
+    passive, q, r, z, b, scale, target = work
+    for k in range(p):
+        s = 0.0
+        for j in range(p):
+            s += f[k, j] * g[j]
+        target[k] = s
+    for i in range(n):
+        norm = 0.0
+        for k in range(p):
+            s = 0.0
+            for j in range(p):
+                s += f[k, j] * x[i, j]
+            b[k, i] = s * signs[i]
+            norm += s * s
+        norm = np.sqrt(norm)
+        scale[i] = norm if norm > 0.0 and signs[i] != 0 else 1.0
+        for k in range(p):
+            b[k, i] /= scale[i]
+    residual = _nnls(b, target, mu, passive, q, r, z)
+    length = 0.0
+    for k in range(p):
+        length += residual[k] ** 2
+    for j in range(p):
+        s = 0.0
+        for k in range(p):
+            s += f[k, j] * residual[k]
+        v[j] = s
+    for i in range(n):
+        mu[i] /= scale[i]
+    return np.sqrt(length)
+
+
+@numba.njit(cache=True, nogil=True)
+def _workspace(n, p):  # type: ignore[no-untyped-def]
+    return (
+        np.zeros(n + 1, np.int64),
+        np.zeros((p, p + 1)),
+        np.zeros((p + 1, p + 1)),
+        np.zeros(n + 1),
+        np.zeros((p, n)),
+        np.zeros(n),
+        np.zeros(p),
+    )
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
 def _project(x, signs, factors, targets, enough, v, mu, length):  # type: ignore[no-untyped-def]
     patterns, n = signs.shape
     p = x.shape[1]
-    passive = np.zeros(n + 1, np.int64)
-    q, r, z = np.zeros((p, p + 1)), np.zeros((p + 1, p + 1)), np.zeros(n + 1)
-    b, scale, g, target = np.zeros((p, n)), np.zeros(n), np.zeros(p), np.zeros(p)
+    g, work = np.zeros(p), _workspace(n, p)
     for m in range(patterns):
         most = 0.0
         for i in range(n):
@@ -138,41 +185,21 @@ def _project(x, signs, factors, targets, enough, v, mu, length):  # type: ignore
         if enough[m] >= 0.0 and most <= enough[m] ** 2:  # u >= 0 on D: the positive part of the target bounds the length
             length[m] = np.sqrt(most)
             continue
-        f = factors[m]
         g[:] = 0.0
         for i in range(n):
             if signs[m, i] > 0:
                 for k in range(p):
                     g[k] += targets[m, i] * x[i, k]
-        for k in range(p):
-            s = 0.0
-            for j in range(p):
-                s += f[k, j] * g[j]
-            target[k] = s
-        for i in range(n):
-            norm = 0.0
-            for k in range(p):
-                s = 0.0
-                for j in range(p):
-                    s += f[k, j] * x[i, j]
-                b[k, i] = s * signs[m, i]
-                norm += s * s
-            norm = np.sqrt(norm)
-            scale[i] = norm if norm > 0.0 and signs[m, i] != 0 else 1.0
-            for k in range(p):
-                b[k, i] /= scale[i]
-        residual = _nnls(b, target, mu[m], passive, q, r, z)
-        s = 0.0
-        for k in range(p):
-            s += residual[k] ** 2
-        length[m] = np.sqrt(s)
-        for j in range(p):
-            s = 0.0
-            for k in range(p):
-                s += f[k, j] * residual[k]
-            v[m, j] = s
-        for i in range(n):
-            mu[m, i] /= scale[i]
+        length[m] = _shortest(x, signs[m], factors[m], g, mu[m], v[m], work)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _project_linear(x, signs, factors, gradients, skipped, v, mu, length):  # type: ignore[no-untyped-def]
+    patterns, n = signs.shape
+    work = _workspace(n, x.shape[1])
+    for m in range(patterns):
+        if not skipped[m]:
+            length[m] = _shortest(x, signs[m], factors[m], gradients[m], mu[m], v[m], work)
 
 
 def factors(x: Array, signs: NDArray[np.int8]) -> Array:
@@ -203,4 +230,29 @@ def project(
     factor = factors(x, signs) if factor is None else factor
     enough = np.full(patterns, -1.0) if enough is None else enough
     _project(np.ascontiguousarray(x), np.ascontiguousarray(signs), factor, np.ascontiguousarray(targets), enough, v, mu, length)
+    return v, mu, length
+
+
+def project_linear(
+    x: Array, signs: NDArray[np.int8], gradients: Array, factor: Array, skipped: NDArray[np.bool_]
+) -> tuple[Array, Array, Array]:
+    """The largest value of g . v over {v : S_i x_i . v >= 0, ||D X v|| <= 1} for each pattern, by the same projection.
+
+    With rows of x that constrain without being on D (their squares are left out of `factor`), signs may cut a cell in two.
+
+    Args:
+        x: rows of constraints, (n, p).
+        signs: their signs, (M, n).
+        gradients: g, (M, p).
+        factor: `factors` of the on-sets D, (M, p, p).
+        skipped: patterns to leave alone, (M,).
+
+    Returns: v (M, p) with D X v the projection, multipliers mu (M, n) with X' D X v = g + sum_i S_i mu_i x_i, lengths (M,), which
+    are the largest values; 0 where skipped.
+    """
+    patterns, n = signs.shape
+    v, mu, length = np.zeros((patterns, x.shape[1])), np.zeros((patterns, n)), np.zeros(patterns)
+    _project_linear(
+        np.ascontiguousarray(x), np.ascontiguousarray(signs), factor, np.ascontiguousarray(gradients), skipped, v, mu, length
+    )
     return v, mu, length

@@ -11,7 +11,9 @@ import synth
 import theory
 from theory.architectures import PARAMETERS
 from theory.check_certificate import Verdict
+from theory.columns import NotRealized
 from theory.exact import check, save
+from theory.prediction import WITHIN
 
 SUFFIXES = {"network": "network.json", "certificate": "certificate.json", "witness": "witness.json"}
 
@@ -44,36 +46,50 @@ class Certified:
         if self.decision is not None:
             out["decision"] = {
                 "answer": self.decision.answer,
+                "within": self.decision.within,
+                "certified": int(self.decision.certified.sum()),
                 "right": int(self.decision.right.sum()),
                 "wrong": int(self.decision.wrong.sum()),
                 "points": len(self.decision.y),
                 "low": [_finite(value) for value in self.decision.low.tolist()],
                 "high": [_finite(value) for value in self.decision.high.tolist()],
+                "certified_ranges": self.decision.certified.tolist(),
             }
         return out
 
 
-def certify(data: synth.Data, architecture: str, kinks: str, limit: int, folder: Path, name: str, test: bool) -> Certified:
-    """Solve, write NAME.network.json and NAME.certificate.json to the folder, check what was written, decide on the test points.
+def certify(
+    data: synth.Data, architecture: str, kinks: str, limit: int, folder: Path, name: str, test: bool, within: float = WITHIN
+) -> Certified:
+    """Solve, decide on the test points if there are any, write NAME.network.json and NAME.certificate.json, check what was written.
+
+    Args:
+        data: points, labels and, for `test`, a population.
+        architecture, kinks, limit: as theory.flattest takes them.
+        folder, name: where the files go.
+        test: whether to decide on the population.
+        within: how near the flattest the networks are that the decision is about, relative.
 
     Errors: as theory.flattest; ArithmeticError where double precision does not suffice.
     """
     solution = theory.flattest(data.x, data.y, architecture, kinks, limit)
-    certificate = solution.certificate()
+    decision = theory.decide(data, architecture, kinks, solution, within) if test else None
+    certificate = solution.certificate() if decision is None else decision.certificate()
     verdict = check(certificate)
-    decision = theory.decide(data, architecture, kinks, solution) if test else None
     files = {kind: folder / f"{name}.{suffix}" for kind, suffix in SUFFIXES.items()}
     folder.mkdir(parents=True, exist_ok=True)
     save(certificate, files["certificate"])
     _write(files["network"], solution.network, trace=solution.trace)
-    witness = decision.witness() if decision is not None else None
+    try:
+        witness = decision.witness() if decision is not None else None
+    except NotRealized:  # it stays in the certificate, in rational numbers
+        witness = None
     if decision is None or decision.worst is None or witness is None:
         files.pop("witness")
     else:
         trace = theory.trace_of_hessian(witness, data.x)
-        _write(
-            files["witness"], witness, trace=trace, point=decision.x[decision.worst].tolist(), label=decision.y[decision.worst]
-        )
+        point, label = decision.x[decision.worst].tolist(), decision.y[decision.worst]
+        _write(files["witness"], witness, trace=trace, point=point, label=label)
     return Certified(solution, verdict, decision, files)
 
 

@@ -319,6 +319,9 @@ def certify(
         str, typer.Option(help="differentiable, or relu'(0)=0: whether samples may sit on kinks.")
     ] = "differentiable",
     test: Annotated[Path | None, typer.Option(help="CSV of test points alike: do all flattest networks get them right?")] = None,
+    within: Annotated[
+        float, typer.Option(help="With --test: speak of all networks whose trace is this near the flattest, relative.")
+    ] = 1e-6,
     limit: Annotated[int, typer.Option(help="The most activation patterns to list.")] = 200_000,
     bracket: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="Search so long instead of listing patterns: bounds from both sides.")
@@ -334,6 +337,8 @@ def certify(
     with refusing_bad_input():
         if limit < 1:
             raise ValueError(f"--limit must be a whole number of at least 1, got {limit}")
+        if not 0 < within < float("inf"):
+            raise ValueError(f"--within must be a number above 0, got {within}")
         if bracket is not None and not 0 < bracket < float("inf"):
             raise ValueError(f"--bracket must be a number of seconds above 0, got {bracket}")
         if bracket is not None and test is not None:
@@ -345,7 +350,7 @@ def certify(
             if bracket is not None:
                 _show_bracket(search(points, architecture, kinks, bracket, out, name), as_json)
                 return
-            found = carry_out(points, architecture, kinks, limit, out, name, test is not None)
+            found = carry_out(points, architecture, kinks, limit, out, name, test is not None, within)
     except ArithmeticError as error:
         raise UserError(f"{file}: {error}") from error
     summary = found.summary()
@@ -387,19 +392,22 @@ def _show_bracket(found: "Bracketed", as_json: bool) -> None:
 
 
 def _show_decision(decision: "Decision") -> None:
-    """The answer, and the range of predictions at each test point (at most 20 rows)."""
+    """The answer, and the range of predictions at each test point (at most 20 rows), each with what it rests on."""
     k, total = int(decision.right.sum()), len(decision.y)
+    near = f"within {decision.within:g} of the flattest trace"
     answer = {
-        "all": "all flattest networks classify every test point correctly",
-        "not all": f"not all flattest networks do: {total - k} of {total} test points are not settled",
-        "none": f"no flattest network classifies every test point correctly: {int(decision.wrong.sum())} of {total} are settled wrong",
+        "all": f"all flattest networks classify every test point correctly: certified for all networks {near}",
+        "not all": f"not all networks {near} classify every test point correctly: certified; {k} of {total} points are certified right",
+        "undecided": f"undecided for networks {near}: {k} of {total} test points are certified right, and no network at hand errs",
     }[decision.answer]
     console.print(f"decision     {answer}", highlight=False, soft_wrap=True)
-    grid = Grid("point", "label", "smallest", "largest", "settled")
+    console.print(f"ranges       over all networks {near}", highlight=False, soft_wrap=True)
+    grid = Grid("point", "label", "smallest", "largest", "settled", "range")
     for i in range(min(total, 20)):
         settled = "right" if decision.right[i] else "wrong" if decision.wrong[i] else "no"
         where = ", ".join(f"{c:g}" for c in decision.x[i][:6]) + (", …" if decision.x.shape[1] > 6 else "")
-        grid.add_row(where, f"{decision.y[i]:g}", f"{decision.low[i]:.6g}", f"{decision.high[i]:.6g}", settled)
+        proof = "certified" if decision.certified[i] else "not certified"
+        grid.add_row(where, f"{decision.y[i]:g}", f"{decision.low[i]:.6g}", f"{decision.high[i]:.6g}", settled, proof)
     console.print(grid)
     if total > 20:
         console.print(f"{total - 20} more test points: --json lists all")

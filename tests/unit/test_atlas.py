@@ -12,7 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import synth
+import theory
 from theory.boolean import members, moved, orbits, symmetries
+from theory.exact import check
 from verify.experiments import atlas
 from verify.experiments.atlas import DIFFERENTIABLE, NOTIONS, TARGETS, ZERO_AT_KINKS, Decisions, Part, by_theorem, decide_subset
 from verify.jobs import Outcome
@@ -112,7 +115,7 @@ def test_notions_at_kinks_differ() -> None:
 
 def test_an_answer_against_the_theorem_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert [by_theorem(s, 2) for s in (1, 14, 15)] == ["not all", "not all", "all"]
-    row = {"answer": "none", "zero": 0.0, "clear": None, "gap": 0.0}
+    row = {"answer": "all", "margin": None}
     monkeypatch.setattr(atlas, "decide_subset", lambda *_: row)
     job = Decisions("parity", 2, "bias", DIFFERENTIABLE, (3,))
     with Store(tmp_path / "s.sqlite") as store, pytest.raises(SweepError, match="where the theorem says 'not all'"):
@@ -122,7 +125,7 @@ def test_an_answer_against_the_theorem_fails(monkeypatch: pytest.MonkeyPatch, tm
 def test_what_cannot_be_solved_is_a_category(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """After other members of the orbit; one that can be solved answers for all."""
 
-    def gives_up(*_: Any) -> None:
+    def gives_up(*_: Any, **__: Any) -> None:
         raise ArithmeticError
 
     monkeypatch.setattr(atlas, "decide", gives_up)
@@ -130,35 +133,35 @@ def test_what_cannot_be_solved_is_a_category(monkeypatch: pytest.MonkeyPatch, tm
     with Store(tmp_path / "s.sqlite") as store:
         sweep(part.jobs(), store)
         found = atlas.collect(part, store)
-    assert found.counted()["unsolved"] == (15, 5)
+    assert found.counted()["undecided"] == (15, 5)
     assert found.values("tried") == [4, 4, 2, 4, 1]
-    assert "0 decided orbits" in atlas.margins([found])
-    assert "5 orbits are unsolved" in atlas.margins([found])
+    assert "0 orbits are forced" in atlas.margins([found])
+    assert "5 orbits are undecided" in atlas.margins([found])
     assert atlas.thresholds(found) == (None, None)
-    row = {"zero": 0.0, "clear": 1.0, "gap": 0.0}
-    monkeypatch.setattr(atlas, "decide_subset", lambda *a: row | {"answer": "unsolved" if a[-1] == 1 else "not all"})
+    row = {"margin": 1.0}
+    monkeypatch.setattr(atlas, "decide_subset", lambda *a: row | {"answer": "undecided" if a[-1] == 1 else "not all"})
     assert Decisions("parity", 2, "no-bias", DIFFERENTIABLE, (1,)).carry_out() == {
         "answer": ["not all"],
-        "zero": [0.0],
-        "clear": [1.0],
-        "gap": [0.0],
+        "margin": [1.0],
         "tried": [2],
     }
 
 
-@pytest.mark.parametrize(
-    ("bound", "gap", "answer"),
-    [(1e-9, 1e-9, "all"), (5e-8, 1e-9, "unsolved"), (5e-4, 1e-9, "unsolved"), (2e-3, 1e-9, "all"), (2e-3, 1e-5, "unsolved")],
-)
-def test_what_hangs_on_rounding_decides_nothing(monkeypatch: pytest.MonkeyPatch, bound: float, gap: float, answer: str) -> None:
-    class Found:
-        answer, low, high = "all", np.array([bound, -np.inf]), np.array([0.5, np.inf])
-        solution = type("Solution", (), {"gap": gap})
-
-    monkeypatch.setattr(atlas, "decide", lambda *_: Found)
-    row = decide_subset("parity", 2, "no-bias", DIFFERENTIABLE, 7)
-    assert row["answer"] == answer
-    assert (row["zero"], row["clear"]) == ((bound, 0.5) if bound < 1e-6 else (0.0, min(bound, 0.5)))
+def test_answers_rest_on_proofs() -> None:
+    """Forced: every label by a bound above 0; not forced: a network that the checker of certificates accepts, or free predictions."""
+    x, y = atlas.cube(4), atlas.labels("parity", 4)
+    answers = set()
+    for subset in (0b0110110101111101, 0b0111011001011101, 0b0000011101011101):
+        inside = members(subset, 16)
+        decision = theory.decide(synth.given(x[inside], y[inside], x[~inside], y[~inside]), ranges=False)
+        row = decide_subset("parity", 4, "no-bias", DIFFERENTIABLE, subset)
+        assert row["answer"] == decision.answer
+        verdict = check(decision.certificate())
+        assert verdict.decision is not None
+        assert verdict.decision.startswith(f"{decision.answer} networks within")
+        assert row["margin"] is None or (row["margin"] > 0) == (row["answer"] == "all")
+        answers.add(decision.answer)
+    assert answers == {"all", "not all"}
 
 
 def test_jobs_cover_every_orbit_once() -> None:

@@ -189,12 +189,9 @@ def test_witnesses_interpolate_are_flattest_and_have_the_wrong_sign(architecture
         solution, worst = decision.solution, decision.worst
         assert worst is not None
         np.testing.assert_allclose(theory.forward(network, solution.x), solution.y, atol=1e-8)
-        assert theory.trace_of_hessian(network, solution.x) <= solution.lower_bound * (1 + 1e-5)
+        assert theory.trace_of_hessian(network, solution.x) <= solution.lower_bound * (1 + 1.001e-6)
         prediction = theory.forward(network, CUBE[worst : worst + 1], train_x=solution.x)[0]
-        assert prediction * PARITY[worst] <= 1e-6
-        ends = (decision.low[worst], decision.high[worst])
-        if np.isfinite(ends[0]):
-            assert min(abs(prediction - end) for end in ends) < 1e-6
+        assert prediction * PARITY[worst] <= 1e-9
     assert "not all" in answers
 
 

@@ -8,13 +8,14 @@ four: parity, one coordinate, and, constant). S *forces* the function on an arch
     No bias.   Every orbit is decided by the convex program, for both notions at kinks. A cube vertex outside the cone of S is free (see
                theory/prediction.py), so S forces only if each vertex outside S is in its cone. Functions of two coordinates are always
                feasible: the odd part of any of them is linear, and the even part is no constraint (theory/feasibility.py).
-    Bias, simplified BatchNorm.  Theorem: S forces if and only if S is the whole cube, and no vertex is ever settled wrong. Each vertex x is
-               an extreme point of the cube, hence outside the convex hull of S unless in S, where a neuron inactive on S moves f(x) at
-               no cost (theory/prediction.py; for Sim-BN two barely active neurons). The program checks it on every orbit for d <= 3, and on
-               the whole cube and a seeded sample of orbits for d = 4; a job that contradicts it fails.
-    Margins.   A prediction's bound within 1e-6 of 0 counts as 0. So that no decision hangs on rounding, an orbit is "unsolved" if a
-               bound lies in the range UNCLEAR around that, if the trace exceeds its lower bound by more than GAP, or if the solver gives
-               up, on each of MEMBERS members of the orbit: numerically they are different problems.
+    Bias, simplified BatchNorm.  Theorem: S forces if and only if S is the whole cube. Each vertex x is an extreme point of the cube, hence
+               outside the convex hull of S unless in S, where a neuron inactive on S moves f(x) at no cost (theory/prediction.py; for
+               Sim-BN two barely active neurons). The program checks it on every orbit for d <= 3, and on the whole cube and a seeded
+               sample of orbits for d = 4; a job that contradicts it fails.
+    Proofs.    "all" rests on a bound, in rational numbers, on every prediction of all networks within WITHIN of the flattest trace; "not
+               all" on a network within that of the flattest that errs or predicts 0 on some vertex, in rational numbers, or on a proof
+               that predictions are unbounded there. Where neither is found on MEMBERS members of the orbit (numerically they are
+               different problems), it is undecided.
 """
 
 from collections import Counter
@@ -36,7 +37,7 @@ from theory.boolean import Index, members, moved, orbits, symmetries
 from theory.claims import Claim
 from theory.decision import Population, decide
 from theory.feasibility import Infeasible
-from theory.prediction import ZERO
+from theory.prediction import WITHIN
 from verify.curves import BLUE, GRAY, RED
 from verify.jobs import Job, StoredOutcome
 from verify.report import Artifact, Figure, Table, merged
@@ -47,13 +48,11 @@ DEFAULT_SEEDS = {"smoke": 1, "quick": 1, "paper": 1}  # nothing is random but th
 SUMMARY, BY_SIZE, FRACTION, SMALLEST = f"{ID}/table-1", f"{ID}/table-2", f"{ID}/figure-1", f"{ID}/figure-2"
 ARTIFACTS = (SUMMARY, BY_SIZE, FRACTION, SMALLEST)
 
-VERSION = 1  # raised when a change here or in theory alters answers
+VERSION = 2  # raised when a change here or in theory alters answers
 TARGETS = ("parity", "coordinate", "and", "constant")
 DIFFERENTIABLE, ZERO_AT_KINKS = "differentiable", "relu'(0)=0"
 FREE = ("bias", "sim-bn")  # the architectures of the theorem
-CATEGORIES = ("all", "not all", "none", "infeasible", "unsolved")
-UNCLEAR = (ZERO / 1000, ZERO * 100)
-GAP = 1e-6
+CATEGORIES = ("all", "not all", "infeasible", "undecided")
 CHUNK = 64  # orbits a job
 MEMBERS = 16  # of an orbit that are tried
 SAMPLE, SAMPLE_SEED = 32, 0  # orbits of d = 4 on which the theorem is checked
@@ -120,15 +119,15 @@ class Decisions(Job):
         }
 
     def carry_out(self) -> dict[str, Any]:
-        """Lists over the subsets: `answer`; `zero` and `clear`, the largest bound that counts as 0 and the smallest that does not, in
-        absolute value (0 and None if there is none); `gap`, of the convex program; `tried`, members of the orbit.
+        """Lists over the subsets: `answer`; `margin`, the smallest bound on label times prediction that is proved for "all", the witness'
+        for "not all" (None where there is none); `tried`, members of the orbit.
 
         Errors: RuntimeError if an answer contradicts the theorem on bias and Sim-BN.
         """
         rows = [self._decide(subset) for subset in self.subsets]
         if self.architecture in FREE:
             for subset, row in zip(self.subsets, rows, strict=True):
-                if row["answer"] not in (by_theorem(subset, self.d), "unsolved"):
+                if row["answer"] not in (by_theorem(subset, self.d), "undecided"):
                     raise RuntimeError(
                         f"{self.target}, d = {self.d}, {self.architecture}, subset {subset}: the program answers {row['answer']!r} "
                         f"where the theorem says {by_theorem(subset, self.d)!r}"
@@ -147,34 +146,29 @@ class Decisions(Job):
         images = {int(moved(np.array([subset]), g)[0]) for g in group(self.target, self.d)} - {subset}
         for tried, member in enumerate([subset, *sorted(images)][:MEMBERS], start=1):
             row = decide_subset(self.target, self.d, self.architecture, self.kinks, member)
-            if row["answer"] != "unsolved":
+            if row["answer"] != "undecided":
                 return row | {"tried": tried}
         return row | {"tried": tried}
 
 
 def decide_subset(target: str, d: int, architecture: str, kinks: str, subset: int) -> dict[str, Any]:
-    """The answer for one subset, with its margins; see `Decisions.carry_out`. A trained point is right by interpolation."""
+    """The answer for one subset, with its margin; see `Decisions.carry_out`. A trained point is right by interpolation."""
     x, y = cube(d), labels(target, d)
     inside = members(subset, len(x))
     asked = inside if inside.all() else ~inside
-    nothing = {"zero": 0.0, "clear": None, "gap": 0.0}
     try:
         data = cast(Population, synth.given(x[inside], y[inside], x[asked], y[asked]))
-        found = decide(data, architecture, kinks)
-        low, high = found.low, found.high
+        decision = decide(data, architecture, kinks, within=WITHIN, ranges=False)
     except Infeasible:
-        return {"answer": "infeasible", **nothing}
+        return {"answer": "infeasible", "margin": None}
     except (ArithmeticError, np.linalg.LinAlgError):
-        return {"answer": "unsolved", **nothing}
-    bounds = np.abs(np.concatenate([low, high]))
-    bounds = bounds[np.isfinite(bounds)]
-    unclear = ((bounds > UNCLEAR[0]) & (bounds < UNCLEAR[1])).any()
-    return {
-        "answer": "unsolved" if unclear or found.solution.gap > GAP else found.answer,
-        "zero": float(bounds[bounds <= ZERO].max(initial=0.0)),
-        "clear": float(bounds[bounds > ZERO].min()) if (bounds > ZERO).any() else None,
-        "gap": found.solution.gap,
-    }
+        return {"answer": "undecided", "margin": None}
+    margin: float | None = None
+    if decision.answer == "all":
+        margin = float(np.where(decision.y > 0, decision.low, -decision.high).min())
+    elif decision.worst is not None and (witness := decision.cases[decision.worst].witness) is not None:
+        margin = float(witness[1]) * float(decision.y[decision.worst])
+    return {"answer": decision.answer, "margin": margin}
 
 
 def by_theorem(subset: int, d: int) -> str:
@@ -306,29 +300,29 @@ def thresholds(answers: Answers) -> tuple[int | None, int | None]:
 
 
 def margins(found: Sequence[Answers]) -> str:
-    """How far decisions are from the tolerance, in words."""
-    values = {name: [v for f in found for v in f.values(name)] for name in ("answer", "zero", "clear", "gap", "tried")}
-    decided = [i for i, answer in enumerate(values["answer"]) if answer in CATEGORIES[:3]]
-    zero, gap = (max((values[name][i] for i in decided), default=0.0) for name in ("zero", "gap"))
-    clear = min((values["clear"][i] for i in decided if values["clear"][i] is not None), default=np.inf)
-    unsolved = values["answer"].count("unsolved")
-    again = sum(values["tried"][i] > 1 for i in decided)
+    """What the decisions rest on, in words."""
+    values = {name: [v for f in found for v in f.values(name)] for name in ("answer", "margin", "tried")}
+    proved = [m for a, m in zip(values["answer"], values["margin"], strict=True) if a == "all"]
+    witnesses = [m for a, m in zip(values["answer"], values["margin"], strict=True) if a == "not all"]
+    undecided = values["answer"].count("undecided")
+    again = sum(tried > 1 for a, tried in zip(values["answer"], values["tried"], strict=True) if a != "undecided")
+    at_zero = sum(m == 0 for m in witnesses)
     return (
-        f"Margins, over {len(decided)} decided orbits: a prediction's bound counts as 0 within {ZERO:g}; those that do are at most "
-        f"{zero:.1e}, all others at least {clear:.1e} in absolute value; the largest relative gap between a trace and its lower bound "
-        f"is {gap:.1e}. {unsolved} orbits are unsolved: on each of up to {MEMBERS} members the solver gave up, a bound lay between "
-        f"{UNCLEAR[0]:g} and {UNCLEAR[1]:g}, or that gap exceeded {GAP:g}"
-        + (f"; {again} were decided on another member of the orbit." if again else ".")
+        f"Proofs in rational numbers, over all networks within {WITHIN:g} of the flattest trace: {len(proved)} orbits are forced, where "
+        f"label times prediction is at least {min(proved, default=0.0):.6f}; {len(witnesses)} are not, "
+        f"{sum(m is not None for m in witnesses)} of them by a network at hand ({at_zero} of these predict exactly 0 there) and the others "
+        f"since predictions are unbounded. {undecided} orbits are undecided: neither was found on up to {MEMBERS} members"
+        + (f"; {again} were decided on another member of the orbit than the first." if again else ".")
     )
 
 
 def checked(found: Sequence[Answers]) -> str:
     """On how many subsets the program has confirmed the theorem, in words."""
     free = [f for f in found if f.part.architecture in FREE]
-    agree = {d: Counter(a == "unsolved" for f in free if f.part.d == d for a in f.values("answer")) for d in (2, 3, 4)}
+    agree = {d: Counter(a == "undecided" for f in free if f.part.d == d for a in f.values("answer")) for d in (2, 3, 4)}
     said = "; ".join(
         f"d = {d}: {'every orbit' if d <= 3 else 'whole cube and a seeded sample'}, {c[False]} decided, "
-        f"{c[False]} agree, {c[True]} unsolved"
+        f"{c[False]} agree, {c[True]} undecided"
         for d, c in agree.items()
         if c
     )
@@ -339,10 +333,10 @@ def checked(found: Sequence[Answers]) -> str:
 
 
 ABOUT = (
-    "all: every flattest network that fits the subset classifies the whole cube correctly, the subset forces the target; not all: some "
-    "do not; none: some vertex is misclassified (or exactly 0) by every one of them. Subsets, with orbits under the target's symmetries in "
+    f"all: every network that fits the subset and is within {WITHIN:g} of the flattest classifies the whole cube correctly, the subset "
+    "forces the target; not all: some do not (a prediction of 0 is no class). Subsets, with orbits under the target's symmetries in "
     "brackets. Training subsets are not empty.",
-    "Kinks: 'differentiable' takes the infimum over networks without a training point on a kink, and counts limits of flattest networks; "
+    "Kinks: 'differentiable' takes the infimum over networks without a training point on a kink, and counts networks near it; "
     "relu'(0)=0 counts a point on a kink as inactive, as automatic differentiation has it. With a bias and Sim-BN it makes no difference.",
 )
 
@@ -403,7 +397,7 @@ def summary(found: Sequence[Answers], provenance: dict[str, str]) -> Table:
             scope(provenance["scale"]),
         ),
         provenance=provenance,
-        brief=("d", "target", "architecture", "all", "not all", "none", *LAST),
+        brief=("d", "target", "architecture", "all", "not all", *LAST),
     )
 
 
@@ -491,7 +485,7 @@ def fraction(found: Sequence[Answers], provenance: dict[str, str]) -> Figure:
         title="Parity: the share of training subsets of n points on which every flattest network generalizes",
         canvas=canvas,
         notes=(
-            "Each point: all subsets of n vertices of the cube {-1, 1}^d, counted with multiplicity; unsolved ones count as not forcing.",
+            "Each point: all subsets of n vertices of the cube {-1, 1}^d, counted with multiplicity; undecided ones count as not forcing.",
             margins([f for f in found if f.part.architecture == "no-bias"]),
             scope(provenance["scale"]),
         ),
