@@ -24,7 +24,7 @@ from theory.primal import on_flat
 
 Answer = Literal["all", "not all", "undecided"]
 LITTLE = 1e-6  # output weight of a neuron that no sample sees, per square root of its product: large weights come first
-TRIED = 5  # points of either kind at which a witness is looked for
+TRIED = 5  # points at which a witness is looked for
 NOT_POSITIVE = 1e-9  # of label times prediction, relative to the largest label: a witness may come out at 0 or below
 GROWN = 1e6  # s_j in a Sim-BN network, in sizes of the inputs
 
@@ -148,23 +148,25 @@ def decide(
 
 def _first_witness(solution: Flattest, cases: Sequence[Case], signs: NDArray[np.int_], within: float) -> int | None:
     """The first point with a witness against its label's sign, from unbounded predictions on; it is put into its case."""
-    free, inside = list[int](), list[tuple[float, int]]()
-    for i, (sign, case) in enumerate(zip(signs.tolist(), cases, strict=True)):
-        if case.place is None:
+    tried = 0
+    places = [case.place for case in cases]
+    order = sorted(range(len(cases)), key=lambda i: (place := places[i]) is None or place.beta is not None)
+    for i in order:
+        sign, case, place = int(signs[i]), cases[i], places[i]
+        if place is None:
             continue
-        if case.place.ray is not None or case.place.direction is not None:
-            if not (case.low > 0 if sign > 0 else case.high < 0):
-                free.append(i)
-            continue
-        try:
-            attained = sign * solution.predictions.attain(case, -sign, within)
-        except ArithmeticError:
-            continue
-        if attained <= NOT_POSITIVE * float(np.abs(solution.y).max()):
-            inside.append((attained, i))
-    for i in [*free[:TRIED], *(i for _, i in sorted(inside)[:TRIED])]:
-        if _witness(solution, cases[i], int(signs[i]), within):
-            return i
+        if place.beta is None:
+            doubtful = not (case.low > 0 if sign > 0 else case.high < 0)
+        else:
+            try:
+                attained = sign * solution.predictions.attain(case, -sign, within)
+            except ArithmeticError:
+                continue
+            doubtful = attained <= NOT_POSITIVE * float(np.abs(solution.y).max())
+        if doubtful and tried < TRIED:
+            tried += 1
+            if _witness(solution, case, sign, within):
+                return i
     return None
 
 

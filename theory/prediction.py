@@ -177,27 +177,26 @@ class Predictions:
         Errors: ArithmeticError if the cone program is not solved.
         """
         solver, length = self._solver(case)
-        if end in case.extremes:
-            return end * case.extremes[end].value * length * self.program.top
-        size = self.program.size * self.program.top
-        case.extremes[end] = self._extreme(solver, end, float(self.upper) / size, within, float(self._most(within)) / size)
+        if end not in case.extremes:
+            case.extremes[end] = solver.extreme(end, self._limit(max(within, LEAST)))
         return end * case.extremes[end].value * length * self.program.top
 
     def prove(self, case: Case, end: int, within: float) -> None:
         """The bound on one end at a point in the cone of the samples, with its proof if there is one."""
+        solver, length = self._solver(case)
         try:
-            if end not in case.extremes:
+            if end not in case.extremes and self.solution.y.any():
                 self.attain(case, end, within)
+            extreme = case.extremes[end] = self._tightest(solver, case.extremes.get(end), end, within)
         except ArithmeticError:
             return self._set(case, end, np.inf)
-        extreme, (_, length) = case.extremes[end], self._solver(case)
         self._set(case, end, extreme.bound * length * self.program.top)
         if self.solution.thin or "flattest" not in self.__dict__:
             return None
         try:
             case.ends[end] = self._point(case.x).end(
                 end,
-                self._most(within),
+                (ONE + decimal(within)) * self.upper,
                 extreme.dual * length,
                 extreme.tau * length / self.program.size,
                 self.signs > 0,
@@ -211,37 +210,34 @@ class Predictions:
         case.proved.add(end)
         return None
 
+    def _tightest(self, solver: RangeProgram, extreme: Extreme | None, end: int, within: float) -> Extreme:
+        """The best bound that the dual points for this limit and for larger ones give."""
+        most = self._limit(within)
+        if extreme is None:  # all labels are 0
+            return solver.at(np.zeros(len(self.y)), end, most)
+        best = solver.at(extreme.dual, end, most, extreme)
+        for factor in WIDER:
+            if best.bound - best.value <= TIGHT * max(1.0, abs(best.bound)):
+                break
+            other = solver.at(solver.extreme(end, self._limit(max(within, LEAST) * factor)).dual, end, most, extreme)
+            best = min(best, other, key=lambda each: each.bound)
+        return best
+
     def _set(self, case: Case, end: int, bound: float) -> None:
         if end > 0:
             case.high = float(np.nextafter(bound, np.inf))
         else:
             case.low = float(np.nextafter(-bound, -np.inf))
 
-    def _most(self, within: float) -> Fraction:
-        return (ONE + decimal(within)) * self.upper
+    def _limit(self, within: float) -> float:
+        """(1 + within) times the network's trace, in the program's units."""
+        return float(self.upper) * (1 + within) / (self.program.size * self.program.top)
 
     def _solver(self, case: Case) -> tuple[RangeProgram, float]:
         """The program of a point, scaled to length 1, and its length."""
         q = (with_ones(self.architecture, case.x[None]) @ self.coordinates.basis)[0]
         length = float(np.linalg.norm(q))
         return RangeProgram(self.program, self.solution.dual / self.program.size, q / length), length
-
-    def _extreme(self, solver: RangeProgram, end: int, upper: float, within: float, most: float) -> Extreme:
-        """The best bound for the limit `most` that the dual points of this limit and of larger ones give."""
-        if not self.solution.y.any():
-            dual = np.zeros(len(self.y))
-            multipliers, lengths = solver.lengths(dual, end)
-            return solver.at(dual, multipliers, lengths, most)
-        step, best = max(within, LEAST), None
-        for factor in (1.0, *WIDER):
-            other = solver.extreme(end, upper * (1 + step * factor))
-            other = solver.at(other.dual, other.multipliers, other.lengths, most, other)
-            if best is None or other.bound < best.bound:
-                best = other if best is None else solver.at(other.dual, other.multipliers, other.lengths, most, best)
-            if best.bound - best.value <= TIGHT * max(1.0, abs(best.bound)):
-                break
-        assert best is not None
-        return best
 
     # ------------------------------------------------------------------------------------------------- what goes into a file
 
@@ -299,8 +295,7 @@ class Predictions:
         if case.place.direction is not None:
             top = max(map(abs, self.y)) or ONE
             return exact.free(self.flattest, end * top, limit - self.upper, self._inside, self.architecture != "no-bias")
-        half = float(self.upper) * (1 + within / 2) / (self.program.size * self.program.top)
-        return self.exact(self.realized(self._solver(case)[0].extreme(end, half)))
+        return self.exact(self.realized(self._solver(case)[0].extreme(end, self._limit(within / 2))))
 
     @cached_property
     def _inside(self) -> list[Fraction] | None:

@@ -116,8 +116,9 @@ class RangeProgram:
         assert best is not None
         return Extreme(best.bound, value, best.dual, best.tau, pieces, v, best.multipliers, best.lengths)
 
-    def at(self, dual: Array, multipliers: Array, lengths: Array, most: float, attained: Extreme | None = None) -> Extreme:
-        """The bound that a dual point with known projections proves for another limit; values and neurons as in `attained`."""
+    def at(self, dual: Array, end: int, most: float, attained: Extreme | None = None) -> Extreme:
+        """The bound that a dual point proves for a limit; values and neurons as in `attained`."""
+        multipliers, lengths = self.lengths(dual, end)
         tau = float((lengths / self.program.prices).max())
         bound = float(dual @ self.program.y) + tau * most
         if attained is None:

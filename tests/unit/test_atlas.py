@@ -164,6 +164,15 @@ def test_answers_rest_on_proofs() -> None:
     assert answers == {"all", "not all"}
 
 
+def test_vertices_that_are_left_out_are_images_of_those_asked() -> None:
+    for subset in (0b10110010, 0b11111111 - 1, 0b00001111):
+        inside, asked = members(subset, 8), atlas.representatives("parity", 3, subset)
+        stabilizer = [g for g in atlas.group("parity", 3) if sorted(g[inside]) == np.flatnonzero(inside).tolist()]
+        orbits_outside = {frozenset(int(g[i]) for g in stabilizer) for i in np.flatnonzero(~inside)}
+        assert sorted(len(orbit & set(np.flatnonzero(asked).tolist())) for orbit in orbits_outside) == [1] * len(orbits_outside)
+        assert not (asked & inside).any()
+
+
 def test_jobs_cover_every_orbit_once() -> None:
     for part in atlas.parts(atlas.ARTIFACTS, "paper"):
         subsets = [s for job in part.jobs() for s in job.subsets]

@@ -4,7 +4,8 @@ Question 1 of wen2023, answered exhaustively for d = 2, 3, 4 and every Boolean f
 four: parity, one coordinate, and, constant). S *forces* the function on an architecture if the answer of `theory.decide` is "all".
 
     Symmetry.  A signed permutation g of the coordinates with f(g x) = f(x) for all x, or -f(x) for all x, takes flattest networks on S to
-               those on g S (or their negatives), so that one subset of each orbit is decided (theory/boolean.py). Tables count subsets.
+               those on g S (or their negatives), so that one subset of each orbit is decided (theory/boolean.py), on one vertex of each
+               orbit under the symmetries that keep S. Tables count subsets.
     No bias.   Every orbit is decided by the convex program, for both notions at kinks. A cube vertex outside the cone of S is free (see
                theory/prediction.py), so S forces only if each vertex outside S is in its cone. Functions of two coordinates are always
                feasible: the odd part of any of them is linear, and the even part is no constraint (theory/feasibility.py).
@@ -155,7 +156,7 @@ def decide_subset(target: str, d: int, architecture: str, kinks: str, subset: in
     """The answer for one subset, with its margin; see `Decisions.carry_out`. A trained point is right by interpolation."""
     x, y = cube(d), labels(target, d)
     inside = members(subset, len(x))
-    asked = inside if inside.all() else ~inside
+    asked = inside if inside.all() else representatives(target, d, subset)
     try:
         data = cast(Population, synth.given(x[inside], y[inside], x[asked], y[asked]))
         decision = decide(data, architecture, kinks, within=WITHIN, ranges=False)
@@ -169,6 +170,16 @@ def decide_subset(target: str, d: int, architecture: str, kinks: str, subset: in
     elif decision.worst is not None and (witness := decision.cases[decision.worst].witness) is not None:
         margin = float(witness[1]) * float(decision.y[decision.worst])
     return {"answer": decision.answer, "margin": margin}
+
+
+def representatives(target: str, d: int, subset: int) -> NDArray[np.bool_]:
+    """One vertex outside the subset of each orbit under the symmetries that keep the subset, (2^d,): they settle the others."""
+    symmetric = [g for g in group(target, d) if int(moved(np.array([subset]), g)[0]) == subset]
+    out = ~members(subset, 2**d)
+    for i in range(2**d):
+        if out[i]:
+            out[[int(g[i]) for g in symmetric if g[i] != i]] = False
+    return out
 
 
 def by_theorem(subset: int, d: int) -> str:
