@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 WITHIN = 1e-6  # networks whose trace is this near the flattest, relative, unless told otherwise
 TIGHT = 1e-7  # dual points of larger limits are tried where a bound is further from what networks attain, relative
 WIDER = (10.0, 100.0, 1000.0)  # such limits, in units of the one asked for
+SHARES = (0.5, 0.9, 0.99)  # of the limit on the trace, for which networks at the end are looked for: the rest is for moving them
 LEAST = 1e-8  # the smallest limit that the cone program is solved for
 
 
@@ -274,20 +275,26 @@ class Predictions:
     # ------------------------------------------------------------------------------------------------------------ witnesses
 
     def find_witness(self, case: Case, end: int, within: float) -> tuple[list[Neuron], Fraction] | None:
-        """An interpolating network of trace at most (1 + within) times the flattest whose prediction is extreme in direction `end`.
+        """An interpolating network of trace at most (1 + within) times the flattest whose prediction is extreme in direction `end`:
+        the first beyond 0, or the most extreme found.
 
         In rational numbers, with its prediction; None where none was found. Where predictions are unbounded, it goes past 0 by the
         size of the largest label.
         """
         limit = (ONE + decimal(within)) * Fraction(self.solution.lower_bound)
-        try:
-            exact = self._point(case.x)
-            network = self._witness(case, exact, end, within, limit)
-        except (ArithmeticError, ValueError):
-            return None
-        if network is None or total(network) > limit:
-            return None
-        return network, exact.reached(network)
+        best: tuple[list[Neuron], Fraction] | None = None
+        for share in SHARES:
+            try:
+                exact = self._point(case.x)
+                network = self._witness(case, exact, end, within * share, limit)
+            except (ArithmeticError, ValueError):
+                continue
+            if network is not None and total(network) <= limit:
+                value = exact.reached(network)
+                best = (network, value) if best is None or end * (value - best[1]) > 0 else best
+            if best is not None and (case.place is None or case.place.beta is None or end * best[1] > 0):
+                break
+        return best
 
     def _witness(self, case: Case, exact: ExactPoint, end: int, within: float, limit: Fraction) -> list[Neuron] | None:
         if case.place is None or case.place.ray is not None:
@@ -295,7 +302,7 @@ class Predictions:
         if case.place.direction is not None:
             top = max(map(abs, self.y)) or ONE
             return exact.free(self.flattest, end * top, limit - self.upper, self._inside, self.architecture != "no-bias")
-        return self.exact(self.realized(self._solver(case)[0].extreme(end, self._limit(within / 2))))
+        return self.exact(self.realized(self._solver(case)[0].extreme(end, self._limit(within))))
 
     @cached_property
     def _inside(self) -> list[Fraction] | None:
