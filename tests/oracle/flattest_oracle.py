@@ -96,11 +96,12 @@ def root_above(value: Fraction) -> Fraction:
 class Oracle:
     """All flattest and nearly flattest networks of one data set.
 
-    Args: x (n, d), not all zero; y (n,); architecture "no-bias", "bias" or "sim-bn". Floats are read as the decimals they print as.
+    Args: x (n, d), not all zero; y (n,); architecture "no-bias", "bias" or "sim-bn"; solve False only checks that the labels can be
+    fitted. Floats are read as the decimals they print as.
     Errors: Infeasible; OracleFailed.
     """
 
-    def __init__(self, x: ArrayLike, y: ArrayLike, architecture: str):
+    def __init__(self, x: ArrayLike, y: ArrayLike, architecture: str, solve: bool = True):
         self.architecture = architecture
         self.points = [self.extended(row) for row in np.asarray(x, float).tolist()]
         self.y = [rational(b) for b in np.asarray(y, float).tolist()]
@@ -111,7 +112,8 @@ class Oracle:
         self.geometry = Arrangement.of(self.points)
         self.blocks = blocks_of(self.geometry, self.price, self.n)
         self.units = [column(b, unit) for b in self.blocks for unit in np.eye(len(b.rays))]
-        self.least, self.columns, self.network = self._least()
+        self._check_feasible()
+        self.least, self.columns, self.network = self._least() if solve else ((0.0, inf), [], [])
 
     def extended(self, row: Sequence[float]) -> tuple[Fraction, ...]:
         """A point as the first layer sees it, exactly."""
@@ -191,7 +193,6 @@ class Oracle:
         """T within an interval, the columns that the cheapest networks are made of, and an exact network at its upper end."""
         if not any(self.y):
             return (0.0, 0.0), [], []
-        self._check_feasible()
         found = solve_cone_program(self.blocks, self.labels, 0, 0.0)
         columns = self.units + directions(self.blocks, found.mu)
         lower, multipliers = 0.0, found.multipliers
