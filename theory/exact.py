@@ -367,7 +367,7 @@ def _well_conditioned(active: Whole, start: Rationals) -> list[int]:
 def nearest(gram: Whole, target: Rationals, cone: Whole) -> tuple[Rationals, dict[int, Fraction]] | None:
     """v in {v : cone v >= 0} minimizing v' gram v / 2 - target . v, and multipliers mu: gram v - target = sum_i mu_i cone_i.
 
-    The active-set method with Bland's rule in exact arithmetic, from 0; None if it cycles.
+    The active-set method with Bland's rule in exact arithmetic, from 0; None if it cycles or there is no minimum.
     """
     p = len(gram)
     v, working = [ZERO] * p, list[int]()
@@ -376,14 +376,23 @@ def nearest(gram: Whole, target: Rationals, cone: Whole) -> tuple[Rationals, dic
         matrix += [cone[i] + [0] * len(working) for i in working]
         right = [t - dot(row, v) for t, row in zip(target, gram, strict=True)] + [ZERO] * len(working)
         solution = _solve(matrix, right, [ZERO] * (p + len(working)))
-        if solution is None:
-            return None
-        step, mu = solution[:p], dict(zip(working, solution[p:], strict=True))
-        length, blocking = ONE, -1
+        if (
+            solution is None
+        ):  # gram is singular on the working constraints' intersection: far along a direction that it does not see
+            (whole,), unit = common(target)
+            matrix, right = [*gram, *(cone[i] for i in working), whole], [ZERO] * (p + len(working)) + [Fraction(unit)]
+            step, mu, length = _solve(matrix, right, [ZERO] * p), dict.fromkeys(working, ZERO), None
+            if step is None:
+                return None
+        else:
+            step, mu, length = solution[:p], dict(zip(working, solution[p:], strict=True)), ONE
+        blocking = -1
         for i, row in enumerate(cone):
             slope = dot(row, step)
-            if i not in mu and slope < 0 and (reach := dot(row, v) / -slope) < length:
-                length, blocking = reach, i
+            if i not in mu and slope < 0 and (length is None or dot(row, v) / -slope < length):
+                length, blocking = dot(row, v) / -slope, i
+        if length is None:
+            return None
         v = [a + length * b for a, b in zip(v, step, strict=True)]
         if blocking >= 0:
             working.append(blocking)

@@ -127,6 +127,26 @@ def faces(points: ArrayLike, limit: int | None = None) -> Patterns:
     return _patterns(arrangement, signs[order], witnesses[order])
 
 
+def rays(points: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Both directions of every line that hyperplanes intersect in, and the products of the points with them, in whole numbers.
+
+    In terms of as many columns as the points span: these rays generate the closure of every face.
+
+    Args: points, (n, p). Returns: vectors, (R, p); the products x_i . v times some positive number that is one ray's own, (R, n).
+    """
+    arrangement = _arrangement(points)
+    if not len(arrangement.lines):
+        return np.zeros((0, arrangement.shape[1]), object), np.zeros((0, arrangement.shape[0]), object)
+    levels, _ = _flats(arrangement.lines, None, 0)
+    half = levels[-1].basis[:, :, 0].astype(object)
+    vectors = np.zeros((2 * len(half), arrangement.shape[1]), object)
+    vectors[:, arrangement.columns] = np.concatenate([half, -half])
+    rows = [[decimal(value) for value in row] for row in np.asarray(points).tolist()]
+    scale = lcm(*(value.denominator for row in rows for value in row))
+    whole = np.array([[int(value * scale) for value in row] for row in rows], object)
+    return vectors, vectors @ whole.T
+
+
 def count_cells(points: ArrayLike) -> int:
     """The number of cells, exactly, without listing them."""
     return _flats(_arrangement(points).lines, None, 0)[1]

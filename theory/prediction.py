@@ -69,7 +69,7 @@ class Case:
         low, high: bounds, floats rounded outwards; NaN where not asked for.
         proved: the ends (-1 and 1) with a proof.
         ends: proofs of the ends in the cone of the samples.
-        extremes: their programs' solutions.
+        extremes: their programs' solutions; solver: that solves them.
         witness: an interpolating network within `within` of the flattest, and its prediction, in rational numbers.
     """
 
@@ -80,6 +80,7 @@ class Case:
     proved: set[int] = field(default_factory=set)
     ends: dict[int, End] = field(default_factory=dict)
     extremes: dict[int, Extreme] = field(default_factory=dict)
+    solver: RangeProgram | None = field(default=None, repr=False)
     witness: tuple[list[Neuron], Fraction] | None = None
 
 
@@ -177,31 +178,31 @@ class Predictions:
 
         Errors: ArithmeticError if the cone program is not solved.
         """
-        solver, length = self._solver(case)
+        solver = self._solver(case)
         if end not in case.extremes:
             case.extremes[end] = solver.extreme(end, self._limit(max(within, LEAST)))
-        return end * case.extremes[end].value * length * self.program.top
+        return end * case.extremes[end].value * solver.size * self.program.top
 
     def prove(self, case: Case, end: int, within: float) -> None:
         """The bound on one end at a point in the cone of the samples, with its proof if there is one."""
-        solver, length = self._solver(case)
+        solver = self._solver(case)
         try:
             if end not in case.extremes and self.solution.y.any():
                 self.attain(case, end, within)
             extreme = case.extremes[end] = self._tightest(solver, case.extremes.get(end), end, within)
         except ArithmeticError:
             return self._set(case, end, np.inf)
-        self._set(case, end, extreme.bound * length * self.program.top)
+        self._set(case, end, extreme.bound * solver.size * self.program.top)
         if self.solution.thin or "flattest" not in self.__dict__:
             return None
         try:
             case.ends[end] = self._point(case.x).end(
                 end,
                 (ONE + decimal(within)) * self.upper,
-                extreme.dual * length,
-                extreme.tau * length / self.program.size,
+                extreme.dual * solver.size,
+                extreme.tau * solver.size / self.program.size,
                 self.signs > 0,
-                extreme.multipliers * np.append(np.full(len(self.y), length), 1.0),
+                solver.multipliers(extreme.dual, end) * np.append(np.full(len(self.y), solver.size), 1.0),
             )
             self.check(case, within)
         except (ArithmeticError, Invalid):
@@ -234,11 +235,13 @@ class Predictions:
         """(1 + within) times the network's trace, in the program's units."""
         return float(self.upper) * (1 + within) / (self.program.size * self.program.top)
 
-    def _solver(self, case: Case) -> tuple[RangeProgram, float]:
-        """The program of a point, scaled to length 1, and its length."""
-        q = (with_ones(self.architecture, case.x[None]) @ self.coordinates.basis)[0]
-        length = float(np.linalg.norm(q))
-        return RangeProgram(self.program, self.solution.dual / self.program.size, q / length), length
+    def _solver(self, case: Case) -> RangeProgram:
+        if case.solver is None:
+            q = with_ones(self.architecture, case.x[None])
+            inside = (q @ self.coordinates.basis)[0]
+            dual = self.solution.dual / self.program.size
+            case.solver = RangeProgram(self.program, dual, self.coordinates.points, q[0], inside)
+        return case.solver
 
     # ------------------------------------------------------------------------------------------------- what goes into a file
 
@@ -302,7 +305,7 @@ class Predictions:
         if case.place.direction is not None:
             top = max(map(abs, self.y)) or ONE
             return exact.free(self.flattest, end * top, limit - self.upper, self._inside, self.architecture != "no-bias")
-        return self.exact(self.realized(self._solver(case)[0].extreme(end, self._limit(within))))
+        return self.exact(self.realized(self._solver(case).extreme(end, self._limit(within))))
 
     @cached_property
     def _inside(self) -> list[Fraction] | None:
@@ -316,18 +319,18 @@ class Predictions:
 
     def realized(self, extreme: Extreme) -> Network:
         """The network of a program's solution, moved off the kinks. Errors: NotRealized."""
-        u, program, pieces = self.coordinates.u, self.program, extreme.pieces
-        signs = self.signs[pieces.pattern]
-        v = self._inside_cells(extreme.v, pieces.pattern)
+        u, program, neurons = self.coordinates.u, self.program, extreme.neurons
+        signs = self.signs[neurons.pattern]
+        v = self._inside_cells(neurons.z[:, :-1] @ u, neurons.pattern)
         lengths = np.linalg.norm((signs > 0) * (v @ u.T), axis=1)
         used = lengths > 1e-9 * lengths.max(initial=0.0)
         if not used.any():
             raise NotRealized("no neuron is in use")
         columns = Columns(
             signs[used],
-            pieces.sides[used],
+            neurons.sides[used],
             v[used] / lengths[used, None],
-            program.prices[pieces.pattern[used]] * program.size,
+            program.prices[neurons.pattern[used]] * program.size,
         )
         solution = self.solution
         return realize(

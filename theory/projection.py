@@ -60,7 +60,7 @@ def _least_squares(b, target, passive, count, q, r, z):  # type: ignore[no-untyp
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _nnls(b, target, mu, passive, q, r, z):  # type: ignore[no-untyped-def]
+def nnls(b, target, mu, passive, q, r, z):  # type: ignore[no-untyped-def]
     """mu >= 0 minimizing |b mu + target| for b with columns of length 1 or 0; overwrites mu."""
     rows, columns = b.shape
     residual = target.copy()
@@ -145,7 +145,7 @@ def _shortest(x, signs, f, g, mu, v, work):  # type: ignore[no-untyped-def]
         scale[i] = norm if norm > 0.0 and signs[i] != 0 else 1.0
         for k in range(p):
             b[k, i] /= scale[i]
-    residual = _nnls(b, target, mu, passive, q, r, z)
+    residual = nnls(b, target, mu, passive, q, r, z)
     length = 0.0
     for k in range(p):
         length += residual[k] ** 2
