@@ -7,6 +7,7 @@ it by a relative amount of STEPS, which raises the trace by that order; the weig
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from scipy.optimize import linprog
 
 from theory.architectures import Architecture, Network, forward, trace_of_hessian
 from theory.columns import Array, Columns, Coordinates, NotRealized, Signs
+from theory.projection import project_linear
 
 EXACTLY: Any = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}  # of HiGHS: the least it takes
 GOOD = 1e-7  # a relative gap at which no better network is looked for
@@ -101,9 +103,12 @@ def realize(
         base.append(v if as_given else settled)
         inward.append(inner)
         spares.append(_around(u, neurons.take(np.array([k])), inner if inner.any() else settled, frame))
-    for spare in _spares(u, rays, spares, flats):
+    ways = [(np.array(base), np.array(inward))]
+    if not flats:
+        ways.append(_cautious(u, neurons, rays))
+    for (start, direction), spare in product(ways, _spares(u, rays, spares, flats)):
         for step in STEPS:
-            moved = normalized(u, replace(neurons, v=np.array(base) + step * np.array(inward)))
+            moved = normalized(u, replace(neurons, v=start + step * direction))
             if not flats and not _inside(coordinates, moved):
                 continue
             columns, weights = corrected(u, moved, alpha / top, spare, y / top, fewest=not as_given)
@@ -119,6 +124,18 @@ def realize(
         if flats
         else "double precision cannot leave the kinks that the flattest network lies on: points are too nearly dependent"
     )
+
+
+def _cautious(u: Array, neurons: Columns, rays: Columns) -> tuple[Array, Array]:
+    """Neurons moved to the nearest in the closures of their cells, and the cells' rays as directions inward, (K, r) each.
+
+    For thin cells, where what looks like a kink up to the solver's accuracy is none.
+    """
+    inner = {signs.tobytes(): v for signs, v in zip(rays.signs, rays.v, strict=True)}
+    identity = np.tile(np.eye(u.shape[1]), (len(neurons.v), 1, 1))
+    start = project_linear(u, neurons.signs, neurons.v, identity, np.zeros(len(neurons.v), bool))[0]
+    direction = np.array([inner.get(signs.tobytes(), np.zeros(u.shape[1])) for signs in neurons.signs])
+    return start, direction * np.linalg.norm(start, axis=1, keepdims=True)
 
 
 def _spares(u: Array, rays: Columns, near: Sequence[Columns], flats: Mapping[bytes, Array]) -> Iterator[Columns]:
