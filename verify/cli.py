@@ -358,9 +358,12 @@ def certify(
         print(json.dumps(summary))
         return
     solution = found.solution
-    said = "a flattest network" if solution.attained else "no network attains the minimum; this one comes near"
+    attained = "is attained" if solution.attained else "is approached, not attained"
     console.print(
-        f"trace        {solution.trace:.10g}  ({said}, {solution.network.width} neurons)", highlight=False, soft_wrap=True
+        f"trace        {solution.trace:.10g}  ({solution.network.width} neurons; the minimum {attained}, as floating point has it: "
+        "not certified)",
+        highlight=False,
+        soft_wrap=True,
     )
     console.print(
         f"lower bound  {summary['lower_bound']:.10g}  (proved in rational numbers over {summary['patterns']} patterns)",

@@ -201,8 +201,9 @@ def _table(found: Sequence[tuple[Certify, StoredOutcome]]) -> Table:
         "goes below, proved by a dual point in rational numbers over every activation pattern. Exact network: an upper bound, from a "
         "network that fits the labels exactly in rational numbers (Sim-BN: the infimum as its first layer grows). Both stand in the "
         "certificate; `python theory/check_certificate.py FILE` checks it with the standard library alone.",
-        "Kinks: differentiable, no sample on a neuron's kink (an infimum that need not be attained); relu'(0)=0, samples on kinks "
-        "count as inactive. Per-sample bound: wen2023, equation 3, and for Sim-BN that of `theory.trace_lower_bound`.",
+        "Kinks: differentiable, no sample on a neuron's kink (an infimum that need not be attained; whether it is, is what floating "
+        "point says, without proof); relu'(0)=0, samples on kinks count as inactive. Per-sample bound: wen2023, equation 3, and for "
+        "Sim-BN that of `theory.trace_lower_bound`.",
         f"Do all generalize? Whether all networks within {WITHIN:g} of the flattest trace classify the whole cube as parity of the first "
         "two coordinates: all, not all, or undecided; the proof stands in the certificate, too. Labels: that parity; for the normal "
         "points, normal numbers, both rounded to two decimals.",
