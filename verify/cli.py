@@ -226,7 +226,7 @@ def claims(
     elif not ids:
         everything = table("all/claims", listed)
         _show([everything])
-        console.print(everything.notes[1], highlight=False, soft_wrap=True)
+        console.print(everything.notes[0], highlight=False, soft_wrap=True)
 
 
 @app.command()
