@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -229,6 +230,12 @@ def test_the_headline_counts_by_severity(ledger: dict[str, Claim]) -> None:
     assert f"{len(refuted)} fail as printed: 3 in substance, 6 in a constant or a sign, 7 at a boundary" in said
     assert "2 are printed with a construction that fails and 3 with a step" in said
     assert "2 of the proved rest on a cited theorem" in said
+
+
+def test_the_readme_counts_as_the_headline_does(ledger: dict[str, Claim]) -> None:
+    said = headline([ledger[id] for id in statements()])
+    readme = " ".join((Path(__file__).parents[2] / "README.md").read_text().split())
+    assert said.split(" The others")[0] in readme
 
 
 def test_the_graph_places_every_statement_apart(ledger: dict[str, Claim]) -> None:
