@@ -367,6 +367,13 @@ def test_unknown_ids_are_named() -> None:
     assert "wen2023/lemma-4.1" in statements()
 
 
+def test_statements_stand_in_the_papers_order() -> None:
+    ids = [id.removeprefix("wen2023/") for id in statements()]
+    wanted = """zero-one-loss condition-1 condition-2 equation-2 equation-15 lemma-3.1 theorem-3.2 definition-4.1 lemma-4.1 theorem-5.1
+    lemma-A.1 proposition-A.2 lemma-A.9 lemma-A.10 lemma-A.27"""
+    assert [id for id in ids if id in wanted.split()] == wanted.split()
+
+
 def test_the_table_holds_every_statement(ledger: dict[str, Claim]) -> None:
     made = table("wen2023/claims", list(ledger.values()))
     assert list(made.shown["id"]) == list(ledger)

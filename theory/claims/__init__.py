@@ -190,14 +190,24 @@ def require(holds: object, failure: str) -> None:
         raise EvidenceFailed(failure)
 
 
+def _in_order(id: str) -> tuple[str, int, int, int, str]:
+    """Sorts by paper, then what has no section number (condition-1), then 3.1, .., 5.2, A.1, .., A.27."""
+    paper, name = id.split("/")
+    kind, _, number = name.rpartition("-")
+    section, dot, index = number.rpartition(".")
+    if not index.isdigit():
+        return paper, 0, 0, 0, name
+    return paper, 0 if not dot else 1 if section.isdigit() else 2, int(section) if section.isdigit() else 0, int(index), kind
+
+
 def statements() -> dict[str, Statement]:
-    """Every registered statement by id. A module added to a paper's folder is found here; nothing else needs to name it."""
+    """Every registered statement by id, in the paper's order. A module added to a paper's folder is found here; nothing else needs to
+    name it."""
     for paper in PAPERS:
         package = import_module(f"theory.claims.{paper}")
-        names = (m.name for m in iter_modules(package.__path__))
-        for module in sorted(names, key=lambda name: (name.startswith("appendix"), name)):
-            import_module(f"theory.claims.{paper}.{module}")
-    return dict(_statements)
+        for module in iter_modules(package.__path__):
+            import_module(f"theory.claims.{paper}.{module.name}")
+    return {id: _statements[id] for id in sorted(_statements, key=_in_order)}
 
 
 def ledger(ids: Iterable[str] = ()) -> Iterator[Claim]:
