@@ -123,9 +123,8 @@ def floor() -> Evidence:
         "normalized exponential variables",
         "d = 2, R = 1, y = 2 + sin t; every flattest network of width n, for all large n with probability at least 1/3",
         "A flattest network's active neurons cover one sample, two neighbours or all, so at least half of the arcs hold no dead neuron; "
-        f"there f is piecewise concave at the scale of the arc and misses y: E (f - y)² >= {float(least):.0e} for every n (far "
-        "from tight). "
-        "O(delta²) would fall with n.",
+        "there f is piecewise concave at the scale of the arc and misses y. E (f - y)² stays above a constant for every n (the proof gives "
+        f"{float(least):.0e}, far from tight; the best found is E y²/2205), O(delta²) would fall with n.",
         corrected="At width 3n a flattest model has error at most (4 pi²/3) L² delta² + any small number, for n >= 1 + (4/delta) "
         "log(1/delta); at width n the error keeps a floor (on even spacing E y²/2205 is reached). Between the two widths it is open.",
         target="statement",

@@ -80,23 +80,23 @@ def equation_4() -> Iterator[Evidence]:
         "Under it each active neuron adds 2 h_j² to ||grad f||² and h_j²/r to f, so the bound is reached (and y >= 0). Necessary and "
         "sufficient: W2 * 1[W1'x'_i > 0] = sign(y_i) relu(W1'x'_i) / ||x'_i||, both sides 0 for y_i = 0.",
     )
-    x, y = (Fraction(3, 4),), Fraction(-5, 4)
-    network = ExactNetwork((Neuron((Fraction(0), Fraction(5, 4)), Fraction(-1), sp.Integer(1)),))
-    require(network.output(x) == y, "the counterexample does not interpolate")
-    reached = network.squared_gradient_norm(x)
-    bound = 2 * sp.sqrt(rational(square((*x, Fraction(1))))) * rational(abs(y))
-    require(reached == bound == sp.Rational(25, 8), "the counterexample does not attain the bound")
-    h_over_r = rational(network.neurons[0].activation((*x, Fraction(1)))) / sp.Rational(5, 4)
-    require(h_over_r == 1, "relu / ||x'|| is not 1")
-    memorized = memorizing([x], [Fraction(5, 9)])
-    side = memorized.neurons[0].activation((*x, Fraction(1))) ** 2 * Fraction(1) / Fraction(25, 16)
-    require(sp.simplify(rational(side) * memorized.neurons[0].scale - sp.Rational(4, 9)) == 0, "(relu/||x'||)² is not |y|/||x'||")
+    x, length = (Fraction(3, 4),), Fraction(5, 4)
+    for y, sides in ((Fraction(-5, 4), (-1, 1)), (Fraction(5, 9), (sp.Rational(2, 3), sp.Rational(2, 3)))):
+        network = memorizing([x], [y])
+        (neuron,) = network.neurons
+        require(network.output(x) == y, "the memorizing network does not interpolate")
+        bound = 2 * rational(length * abs(y))
+        require(sp.simplify(network.squared_gradient_norm(x) - bound) == 0, "it does not attain the bound")
+        weight = rational(neuron.weight) / sp.sqrt(neuron.scale)
+        other = sp.sqrt(neuron.scale) * rational(neuron.activation((*x, Fraction(1))) / length)
+        require((sp.nsimplify(weight), sp.nsimplify(other)) == sides, f"the sides are {weight} and {other} for y = {y}")
     yield Evidence(
         "refuted",
         "counterexample, exact",
-        "one neuron, x = 3/4 (||x'|| = 5/4): y = -5/4, w = 0, b = 5/4, W2 = -1 is theorem-4.1's network; and y = 5/9",
-        "For y = -5/4 that network reaches the bound, f = -5/4 and ||grad f||² = 25/8, yet W2 = -1 is not relu/||x'|| = 1: for y < 0 the "
-        "construction does not satisfy the printed condition. For y = 5/9 both sides are 2/3, the root of the printed 4/9.",
+        "theorem-4.1's network for the one sample x = 3/4 (||x'|| = 5/4), y = -5/4 and y = 5/9",
+        "For y = -5/4 it reaches the bound, ||grad f||² = 25/8, but W2 = -1 and relu/||x'|| = 1: for y < 0 the construction does "
+        "not satisfy "
+        "the printed condition. For y = 5/9 both sides are 2/3, the root of the printed 4/9.",
         corrected="The construction satisfies W2 * 1[W1'x'_i > 0] = sign(y_i) relu(W1'x'_i) / ||x'_i||, with both sides sign(y_i) "
         "(|y_i| / ||x'_i||)^(1/2) e_i.",
         target="construction",
