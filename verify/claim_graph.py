@@ -133,8 +133,10 @@ def graph(id: str, claims: Sequence[Claim]) -> Figure:
         canvas=canvas,
         notes=(
             "An arrow goes from a statement to one whose proof in the ledger uses it. No proof rests on an open statement or on a "
-            "refuted one as "
-            "printed (theory/claims/graph.py; tests/unit/test_claims.py). Below: statements that no other proof uses and that use none.",
+            "refuted one "
+            "as printed (theory/claims/graph.py checks it); the printed table 1 does, and fails with it. Below: statements that "
+            "no other proof "
+            "uses and that use none.",
         ),
         provenance=provenance(),
     )

@@ -193,6 +193,16 @@ def linear(statement: Formula, case: Case) -> None:
     assert complexity <= statement(float(np.max(np.linalg.norm(x, axis=1))), len(x)) + 1e-12
 
 
+def uniform_deviation(statement: Formula, case: Case) -> None:
+    """lemma-A.23's first step on P_xor, d = 2: E sup_w (P - P_n)(w.x > 0) <= `statement(E R_S)`, over all samples and signs."""
+    n, cube = case[0], hypercube(2)
+    sets = np.unique((cube @ np.array(list(product(range(-2, 3), repeat=2))).T > 0).T, axis=0).astype(float)
+    signs = np.array(list(product((1, -1), repeat=n)))
+    chosen = [sets[:, list(points)] for points in product(range(4), repeat=n)]
+    gap = np.mean([np.max(sets.mean(axis=1) - seen.mean(axis=1)) for seen in chosen])
+    assert gap <= statement(np.mean([np.mean(np.max(seen @ signs.T, axis=0)) / n for seen in chosen])) + 1e-12
+
+
 drawn_family = st.tuples(st.integers(1, 4), unit)
 drawn_sample = st.tuples(st.integers(1, 8), seed)
 PROPERTIES = {
@@ -323,6 +333,7 @@ PROPERTIES = {
         lambda d: d,
         {"d + 1": lambda d: d + 1, "d - 1": lambda d: d - 1},
     ),
+    "lemma-A.23": Property(uniform_deviation, st.tuples(st.integers(1, 4)), lambda r: 2 * r, {"not twice": lambda r: r}),
     "lemma-A.24": Property(
         two_layers,
         drawn_sample,

@@ -131,12 +131,12 @@ def vacuous_on_the_cube() -> Evidence:
     +-(|p+t| + |p-t| - |q+t| - |q-t|)/8 = +-(max(p, |t|) - max(q, |t|))/4, at most (p - q)/4 = min(|u_1|, |u_2|)/2 <= 1/(2 sqrt2) for
     ||u|| = 1; equality needs |u_1| = |u_2| = 1/sqrt2, where u.x = 0 on two heads. So a differentiable interpolating model has 1 = E y f <
     sum |a_j| ||w_j||/(2 sqrt2), and its trace ||W1||_F^2 + d ||W2||^2 (each pair x, -x activates a neuron once) is at least 2 sqrt(d) sum
-    |a_j| ||w_j|| > 4 sqrt2 sqrt(d), which the balanced witness reaches as eps -> 0. With relu'(0) = 0 the least trace is 4
-    sqrt(d), equation
-    3's bound, attained at eps = 0, where each neuron sees its own head.
+    |a_j| ||w_j|| > 4 sqrt2 sqrt(d), which the balanced witness reaches as eps -> 0. With relu'(0) = 0 the least trace is 4 sqrt(d),
+    equation 3's bound, attained at eps = 0, where each neuron sees its own head.
     """
-    one, two = sp.symbols("one two", positive=True)
-    require(sp.expand(one**2 + two**2 - 2 * one * two - (one - two) ** 2) == 0, "min(u1, u2) <= 1/sqrt2 fails")
+    p, q, t = sp.symbols("p q t", positive=True)  # max(p, t) - max(q, t) <= p - q for p >= q, by the place of t
+    for larger, smaller, gap in ((p, q, 0), (p, t, t - q), (t, t, p - q)):  # t <= q; q <= t <= p; p <= t
+        require(sp.expand((p - q) - (larger - smaller) - gap) == 0, "max(p, t) - max(q, t) exceeds p - q")
     for dim in (2, 3, 4):
         cube, attained = hypercube(dim), 0
         y = cube[:, 0] * cube[:, 1]
