@@ -207,7 +207,7 @@ def claims(
     as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects.")] = False,
     store: StorePath = STORE,
 ) -> None:
-    """Examine the printed statements now: what is proved, certified, tested, refuted (with the correction) or open."""
+    """Examine the printed statements now: what is proved, cited, certified, tested, open, or refuted, in what, and what holds instead."""
     from verify.claims import in_full, table
     from verify.experiments import examine
     from verify.store import Store
@@ -226,7 +226,7 @@ def claims(
     elif not ids:
         everything = table("all/claims", listed)
         _show([everything])
-        console.print(everything.notes[1], highlight=False, soft_wrap=True)
+        console.print(everything.notes[0], highlight=False, soft_wrap=True)
 
 
 @app.command()

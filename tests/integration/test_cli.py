@@ -333,11 +333,16 @@ def test_claims_in_full_and_as_json(tmp_path: Path) -> None:
     done = flatproof("claims", "wen2023/proposition-4.2", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "status     refuted" in done.stdout
-    assert "corrected  The same with r = (d+1)^(1/4)" in done.stdout
+    assert "fails in   statement: boundary" in done.stdout
+    assert "corrected  For every n >= 3" in done.stdout
+    assert "The same with r = (d+1)^(1/4)" in done.stdout
+    assert "rests on   wen2023/equation-3, as printed" in done.stdout
     as_json = flatproof("claims", "--json", "wen2023/proposition-4.2", "wen2023/lemma-4.1", "wen2023/figure-5a", cwd=tmp_path)
     said = json.loads(as_json.stdout)
     assert [c["id"] for c in said] == ["wen2023/proposition-4.2", "wen2023/lemma-4.1", "wen2023/figure-5a"]
-    assert {"id", "status", "printed", "corrected", "evidence"} <= set(said[0])
+    assert {"id", "status", "target", "severity", "reading", "printed", "corrected", "evidence", "depends_on"} <= set(said[0])
+    assert (said[0]["target"], said[0]["severity"]) == ("statement", "boundary")
+    assert {"id": "wen2023/equation-3", "form": "printed"} in said[0]["depends_on"]
     assert [c["status"] for c in said] == ["refuted", "proved", "open"]
     assert said[1]["corrected"] is None
     assert list(tmp_path.iterdir()) == []

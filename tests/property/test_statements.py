@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import Phase, given, settings, target
 from hypothesis import strategies as st
+from hypothesis import target
 
 import theory
+from tests.mutants import Case, Property, mutants
 from tests.networks import random_network, random_points
 from theory import DeepNetwork, Network
 from theory.constructions import generalizing_network, memorizing_network
 from verify.networks import TwoLayer
 
-Case = tuple[Any, ...]
 number = st.floats(-10, 10).map(lambda v: round(v, 3))
 huge = st.sampled_from([0.0, 1e-6, 1.0, 1e6])
 seed = st.integers(0, 10**6)
@@ -76,7 +76,7 @@ def bound_two_layers(statement: Callable[..., np.ndarray], case: Case) -> None:
 
 
 def equality_case(statement: Callable[..., np.ndarray], case: Case) -> None:
-    """equation-4, corrected: at equality the active second-layer weights are `statement(h, ||x'||, y)`."""
+    """equation-4: at equality the active second-layer weights are `statement(h, ||x'||, y)`, for labels of both signs."""
     _, d, _, number, scale = case
     d += 1
     x, y = random_points(d, 4, number)
@@ -178,6 +178,7 @@ def batch_norm_floor(statement: Callable[[float], float], case: Case) -> None:
 # --- elementary ---------------------------------------------------------------------------------------------------------
 
 four = st.tuples(number, number, number, number)
+whole = st.tuples(*[st.integers(-2, 2)] * 3, number)  # few enough that most of them are drawn
 
 
 def relu(v: float) -> float:
@@ -244,9 +245,8 @@ def pieces(u: float, c: float, linear: float = 4, constant: float = 2) -> float:
     return -(u**2) + linear * c * u - constant * c**2 if u <= 2 * c else 2 * c**2
 
 
-# name: (property, cases, the statement, wrong variants)
-PROPERTIES: dict[str, tuple[Callable[..., None], Any, Callable[..., Any], dict[str, Callable[..., Any]]]] = {
-    "equation-2": (
+PROPERTIES = {
+    "equation-2": Property(
         gradient_norm,
         two_layers,
         lambda a, r, h, on: (on @ a**2) * r**2 + np.sum(h**2, axis=1),
@@ -258,7 +258,7 @@ PROPERTIES: dict[str, tuple[Callable[..., None], Any, Callable[..., Any], dict[s
             "sign swapped": lambda a, r, h, on: (on @ a**2) * r**2 - np.sum(h**2, axis=1),
         },
     ),
-    "equation-3": (
+    "equation-3": Property(
         bound_two_layers,
         two_layers,
         lambda r, y: 2 * r * np.abs(y),
@@ -269,17 +269,17 @@ PROPERTIES: dict[str, tuple[Callable[..., None], Any, Callable[..., Any], dict[s
             "y squared": lambda r, y: 2 * r * y**2,
         },
     ),
-    "equation-4": (
+    "equation-4": Property(
         equality_case,
         two_layers,
         lambda h, r, y: np.sign(y) * h / r,
         {
-            "as printed, without the sign": lambda h, r, y: h / r,
+            "as printed of the construction, without the sign": lambda h, r, y: h / r,
             "||x'||²": lambda h, r, y: np.sign(y) * h / r**2,
             "not divided": lambda h, r, y: np.sign(y) * h,
         },
     ),
-    "theorem-4.1, split": (
+    "theorem-4.1, split": Property(
         split_of_memory,
         two_layers,
         lambda x: np.sqrt(x @ x + 1),
@@ -289,7 +289,7 @@ PROPERTIES: dict[str, tuple[Callable[..., None], Any, Callable[..., Any], dict[s
             "1": lambda x: 1.0,
         },
     ),
-    "proposition-4.2": (
+    "proposition-4.2": Property(
         generalizing_radius,
         two_layers,
         lambda d: (d + 1) ** 0.25,
@@ -299,7 +299,7 @@ PROPERTIES: dict[str, tuple[Callable[..., None], Any, Callable[..., Any], dict[s
             "d": lambda d: d**0.25,
         },
     ),
-    "theorem-4.1, depth": (
+    "theorem-4.1, depth": Property(
         bound_deep,
         deep,
         lambda D, y, r: D * y ** (2 * (D - 1) / D) * r ** (2 / D),
@@ -310,7 +310,7 @@ PROPERTIES: dict[str, tuple[Callable[..., None], Any, Callable[..., Any], dict[s
             "two-layer form": lambda D, y, r: 2 * y * r,
         },
     ),
-    "lemma-A.12": (
+    "lemma-A.12": Property(
         bound_layer_norm,
         deep,
         lambda t: min(1, 2 * t),
@@ -321,34 +321,37 @@ PROPERTIES: dict[str, tuple[Callable[..., None], Any, Callable[..., Any], dict[s
             "case boundary as printed": lambda t: 2 * t if t <= 1 else 1,
         },
     ),
-    "lemma-A.3": (
+    "lemma-A.3": Property(
         batch_norm_floor,
         deep,
         lambda s: 2 * s,
         {"as printed": lambda s: s, "factor 4": lambda s: 4 * s},
     ),
-    "lemma-A.26": (
+    "lemma-A.26": Property(
         lipschitz_square,
         four,
         lambda x, y: (abs(x) + abs(y)) * abs(x - y),
         {"squared difference": lambda x, y: (x - y) ** 2, "half": lambda x, y: (abs(x) + abs(y)) * abs(x - y) / 2},
+        cheap=True,
     ),
-    "lemma-A.27": (
+    "lemma-A.27": Property(
         parity_pairs,
-        four,
+        whole,
         lambda a, b, c, d: relu(a) ** 2 + relu(b) ** 2 + relu(c) ** 2 + relu(d) ** 2,
         {
             "a term dropped": lambda a, b, c, d: relu(a) ** 2 + relu(b) ** 2 + relu(d) ** 2,
             "half": lambda a, b, c, d: (relu(a) ** 2 + relu(b) ** 2 + relu(c) ** 2 + relu(d) ** 2) / 2,
         },
+        cheap=True,
     ),
-    "lemma-A.27, equality": (
+    "lemma-A.27, equality": Property(
         parity_equality,
-        four,
+        whole,
         lambda positive: positive <= 1,
         {"two positive": lambda positive: positive <= 2, "none positive": lambda positive: positive == 0},
+        cheap=True,
     ),
-    "equation-15": (
+    "equation-15": Property(
         truncated_square,
         four,
         pieces,
@@ -356,42 +359,31 @@ PROPERTIES: dict[str, tuple[Callable[..., None], Any, Callable[..., Any], dict[s
             "3c|u|": lambda u, c: pieces(u, c, linear=3),
             "- c²": lambda u, c: pieces(u, c, constant=1),
         },
+        cheap=True,
     ),
-    "theorem-A.2": (
+    "theorem-A.2": Property(
         smoothed_minimizer,
         four,
         lambda p: np.log(p / (1 - p)),
         {"as printed": lambda p: np.log((1 - p) / p), "ln p": np.log},
+        cheap=True,
     ),
-    "lemma-A.13": (
+    "lemma-A.13": Property(
         smoothed_curvature,
         four,
         lambda p: p * (1 - p),
         {"as printed": lambda p: 1 / (p * (1 - p)), "p²": lambda p: p * p},
+        cheap=True,
     ),
 }
 
 
-def check(name: str, statement: Callable[..., Any]) -> None:
-    """Without shrinking: a failure is wanted, or shown as it is. Elementary properties are cheap and get more cases."""
-    property_, cases, _, _ = PROPERTIES[name]
-
-    examples = max(300 if cases is four else 0, settings().max_examples)
-
-    @given(cases)
-    @settings(phases=(Phase.generate, Phase.target), database=None, max_examples=examples)
-    def run(case: Case) -> None:
-        property_(statement, case)
-
-    run()
-
-
 @pytest.mark.parametrize("name", PROPERTIES)
 def test_the_statement_holds(name: str) -> None:
-    check(name, PROPERTIES[name][2])
+    PROPERTIES[name].run(PROPERTIES[name].statement)
 
 
-@pytest.mark.parametrize(("name", "mutant"), [(name, m) for name, (_, _, _, wrong) in PROPERTIES.items() for m in wrong])
-def test_a_wrong_variant_is_caught(name: str, mutant: str) -> None:
+@pytest.mark.parametrize(("name", "variant"), mutants(PROPERTIES))
+def test_a_wrong_variant_is_caught(name: str, variant: str) -> None:
     with pytest.raises(AssertionError):
-        check(name, PROPERTIES[name][3][mutant])
+        PROPERTIES[name].run(PROPERTIES[name].wrong[variant])

@@ -285,10 +285,10 @@ def test_table_2_has_a_line_for_every_figure(tmp_path: Path) -> None:
 
 
 def test_what_was_not_run_is_said_to_be_so(tmp_path: Path) -> None:
-    """An empty store gives every table, no figure, and no number."""
+    """An empty store gives every table, no figure but the ledger's graph, and no number."""
     with Store(tmp_path / "s.sqlite") as store:
         made = {one.id: one for one in wen2023.build(wen2023.ARTIFACTS, "paper", 20, store)}
-    assert set(made) == {wen2023.TABLE_1, verdicts.TABLE_2, wen2023.FIGURE_2B, wen2023.CLAIMS}
+    assert set(made) == {wen2023.TABLE_1, verdicts.TABLE_2, wen2023.FIGURE_2B, wen2023.CLAIMS, wen2023.CLAIMS_GRAPH}
     assert set(made[wen2023.TABLE_1].shown["verdict"]) == {"not yet run"}
     assert list(made[wen2023.FIGURE_2B].shown["seed"]) == ["as printed", "not yet run"]
 

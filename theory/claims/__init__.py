@@ -2,19 +2,27 @@
 
 A statement is one function in a module of its paper's folder:
 
-    @claim("wen2023/lemma-4.1", printed="...", uses=("wen2023/equation-2",))
+    @claim("wen2023/lemma-4.1", printed="...", depends_on=("wen2023/equation-2", corrected("wen2023/lemma-A.5")))
     def lemma_4_1() -> Iterator[Evidence]:
         \"\"\"The statement in mathematics, with its source.\"\"\"
         require(sp.simplify(left - right) == 0, "what did not hold")
         yield Evidence("proved", "symbolic", "all parameter values", "what was simplified to what")
 
-It yields evidence; its status is the strongest that the evidence supports:
-    refuted     a counterexample, checked by the code, that a reader can check by hand; `corrected` says what holds instead
-    proved      a symbolic or exact argument for all parameter values; cited facts are named
+It yields evidence; its status is what the evidence supports, the first of these:
+    refuted     the statement itself fails; `corrected` says what holds instead
+    proved      a symbolic or exact argument for all parameter values; classical facts that it cites are named
+    cited       a published theorem that this ledger names but does not prove
     certified   exact arithmetic or exhaustive enumeration on named finite instances
     tested      property-based or statistical, with counts and the confidence reached
     open        none of these
     definition  a definition, condition or setting that other statements use
+A refutation is a counterexample, checked by the code, that a reader can check by hand. It has a target: the statement, a
+construction that is printed with it, or a step of its printed proof; only the first makes a statement refuted. It has a severity:
+    substance         no change of a constant, a sign or an edge case mends it
+    constant or sign  it holds with another constant, exponent, index or sign
+    boundary          it fails in an edge case alone, which the correction excludes
+Where a statement depends on a reading, `reading` names the one that its status is for; evidence for another one says so.
+`depends_on` lists what the proof in the ledger rests on, each as printed or as corrected (theory.claims.graph).
 A check that fails raises `EvidenceFailed`: the ledger then shows the statement as open, with the failure.
 """
 
@@ -24,8 +32,14 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Literal, get_args
 
-Status = Literal["refuted", "proved", "certified", "tested", "open", "definition"]
+Status = Literal["refuted", "proved", "cited", "certified", "tested", "open", "definition"]
+Target = Literal["statement", "construction", "proof step"]
+Severity = Literal["substance", "constant or sign", "boundary"]
+Reading = Literal["differentiable parameters", "relu'(0) = 0", "distinct samples", "repeated samples"]
+Form = Literal["printed", "corrected"]
 STATUSES: tuple[Status, ...] = get_args(Status)
+TARGETS: tuple[Target, ...] = get_args(Target)
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 PAPERS = ("wen2023",)
 
 
@@ -38,7 +52,8 @@ class Evidence:
     """One piece of evidence.
 
     supports: the status it establishes. method: how it was produced. scope: for which parameter values, instances or samples.
-    finding: what came out. corrected: for a refutation, the statement that holds instead.
+    finding: what came out. corrected: for a refutation, what holds instead. target, severity: of a refutation, which needs both.
+    reading: the reading that it is for, None for all. Errors: ValueError where a refutation has no target or severity.
     """
 
     supports: Status
@@ -46,11 +61,39 @@ class Evidence:
     scope: str
     finding: str
     corrected: str | None = None
+    target: Target | None = None
+    severity: Severity | None = None
+    reading: Reading | None = None
+
+    def __post_init__(self) -> None:
+        refutes = self.supports == "refuted"
+        if (self.target is not None, self.severity is not None) != (refutes, refutes):
+            raise ValueError(
+                f"a refutation, and nothing else, has a target and a severity; got {self.supports!r}, {self.target!r}, "
+                f"{self.severity!r} in {self.finding!r}"
+            )
+
+
+@dataclass(frozen=True)
+class Dependency:
+    """What a proof rests on: a statement as printed or as corrected."""
+
+    id: str
+    form: Form = "printed"
+
+
+def corrected(id: str) -> Dependency:
+    """The corrected form of a statement."""
+    return Dependency(id, "corrected")
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A printed statement with what the ledger found. `corrected` is None where nothing needed correcting."""
+    """A printed statement with what the ledger found.
+
+    `corrected` is None where nothing needed correcting. target, severity: of the gravest refutation, None where nothing is refuted;
+    a target other than "statement" leaves the statement standing. reading: the one that the status is for, None for all.
+    """
 
     id: str
     title: str
@@ -58,7 +101,10 @@ class Claim:
     status: Status
     corrected: str | None
     evidence: tuple[Evidence, ...]
-    uses: tuple[str, ...]
+    depends_on: tuple[Dependency, ...]
+    target: Target | None = None
+    severity: Severity | None = None
+    reading: Reading | None = None
 
 
 @dataclass(frozen=True)
@@ -67,9 +113,10 @@ class Statement:
 
     id: str
     printed: str
-    uses: tuple[str, ...]
+    depends_on: tuple[Dependency, ...]
     title: str
     examine: Callable[[], Iterable[Evidence]]
+    reading: Reading | None = None
 
     def claim(self) -> Claim:
         """Examine the statement now."""
@@ -77,27 +124,55 @@ class Statement:
         try:
             found += self.examine()
         except EvidenceFailed as failure:
-            found = [replace(e, supports="open") for e in found] + [Evidence("open", "failed check", "-", str(failure))]
-        supported = {e.supports for e in found}
-        status: Status = next((s for s in STATUSES if s in supported), "open")
-        corrections = [e.corrected for e in found if e.corrected]
-        corrected = " ".join(corrections) if status == "refuted" and corrections else None
-        return Claim(self.id, self.title, self.printed, status, corrected, tuple(found), self.uses)
+            found = [replace(e, supports="open", target=None, severity=None, corrected=None) for e in found]
+            found.append(Evidence("open", "failed check", "-", str(failure)))
+        return judged(self.id, self.title, self.printed, found, self.depends_on, self.reading)
+
+
+def judged(
+    id: str,
+    title: str,
+    printed: str,
+    evidence: Iterable[Evidence],
+    depends_on: tuple[Dependency, ...] = (),
+    reading: Reading | None = None,
+) -> Claim:
+    """The claim that evidence makes of a statement: what counts is the evidence for its reading or for all of them."""
+    everything = tuple(evidence)
+    counted = [e for e in everything if e.reading in (None, reading)]
+    refutations = [e for e in counted if e.target and e.severity]
+    supported = {e.supports for e in counted if e.target in (None, "statement")}
+    status: Status = next((s for s in STATUSES if s in supported), "open")
+    gravest = min(
+        refutations,
+        key=lambda e: (TARGETS.index(e.target), SEVERITIES.index(e.severity)),
+        default=None,
+    )
+    corrections = " ".join(dict.fromkeys(e.corrected for e in counted if e.corrected)) or None
+    target, severity = (gravest.target, gravest.severity) if gravest else (None, None)
+    return Claim(id, title, printed, status, corrections, everything, depends_on, target, severity, reading)
+
+
+def gravity(status: Status) -> tuple[Target | None, Severity | None]:
+    """Target and severity of what training runs say: where they refute a statement, they refute it in substance."""
+    return ("statement", "substance") if status == "refuted" else (None, None)
 
 
 _statements: dict[str, Statement] = {}
 
 
 def claim(
-    id: str, printed: str, uses: tuple[str, ...] = ()
+    id: str, printed: str, depends_on: tuple[str | Dependency, ...] = (), reading: Reading | None = None
 ) -> Callable[[Callable[[], Iterable[Evidence]]], Callable[[], Iterable[Evidence]]]:
-    """Register a statement; the first line of the function's docstring is its title."""
+    """Register a statement; the first line of the function's docstring is its title. A dependency is on the printed form unless
+    it is `corrected(id)`."""
 
     def register(examine: Callable[[], Iterable[Evidence]]) -> Callable[[], Iterable[Evidence]]:
         if id in _statements:
             raise ValueError(f"statement {id} is registered twice")
         title = (examine.__doc__ or id).strip().splitlines()[0].rstrip(".")
-        _statements[id] = Statement(id, " ".join(printed.split()), uses, title, examine)
+        edges = tuple(Dependency(edge) if isinstance(edge, str) else edge for edge in depends_on)
+        _statements[id] = Statement(id, " ".join(printed.split()), edges, title, examine, reading)
         return examine
 
     return register
@@ -115,14 +190,24 @@ def require(holds: object, failure: str) -> None:
         raise EvidenceFailed(failure)
 
 
+def _in_order(id: str) -> tuple[str, int, int, int, str]:
+    """Sorts by paper, then what has no section number (condition-1), then 3.1, .., 5.2, A.1, .., A.27."""
+    paper, name = id.split("/")
+    kind, _, number = name.rpartition("-")
+    section, dot, index = number.rpartition(".")
+    if not index.isdigit():
+        return paper, 0, 0, 0, name
+    return paper, 0 if not dot else 1 if section.isdigit() else 2, int(section) if section.isdigit() else 0, int(index), kind
+
+
 def statements() -> dict[str, Statement]:
-    """Every registered statement by id. A module added to a paper's folder is found here; nothing else needs to name it."""
+    """Every registered statement by id, in the paper's order. A module added to a paper's folder is found here; nothing else needs to
+    name it."""
     for paper in PAPERS:
         package = import_module(f"theory.claims.{paper}")
-        names = (m.name for m in iter_modules(package.__path__))
-        for module in sorted(names, key=lambda name: (name.startswith("appendix"), name)):
-            import_module(f"theory.claims.{paper}.{module}")
-    return dict(_statements)
+        for module in iter_modules(package.__path__):
+            import_module(f"theory.claims.{paper}.{module.name}")
+    return {id: _statements[id] for id in sorted(_statements, key=_in_order)}
 
 
 def ledger(ids: Iterable[str] = ()) -> Iterator[Claim]:

@@ -1,4 +1,4 @@
-"""Owns wen2023/lemma-A.5, A.6, A.8 and A.10: half-space sums over a sample, uniformly over directions.
+"""Owns wen2023/lemma-A.5 to A.8 and A.10: half-space sums over a sample, uniformly over directions.
 
 Throughout x is symmetric, sigma-subgaussian, with covariance I_d (so sigma >= 1), delta <= 1/2 and L = ln(d/delta) >= ln 2.
 Cited: Pr(sup |P_n - P| > eta) <= 8 S(n) exp(-n eta^2/32) over a class of growth S (Vapnik and Chervonenkis; Devroye, Gyorfi and
@@ -75,7 +75,7 @@ def _failures(failed: int, trials: int) -> str:
 @claim(
     "wen2023/lemma-A.5",
     printed="For n = Omega(d log(d/delta)), for all w: C2 d >= (1/n) sum ||x_i||^2 1[w.x_i > 0] >= C1 d.",
-    uses=("wen2023/lemma-A.17", "wen2023/lemma-A.19", "wen2023/lemma-A.21", "wen2023/lemma-A.22"),
+    depends_on=("wen2023/condition-2", "wen2023/lemma-A.17", "wen2023/lemma-A.19", "wen2023/lemma-A.21", "wen2023/lemma-A.22"),
 )
 def lemma_a_5() -> Iterator[Evidence]:
     """Half-space sums of the squared norm.
@@ -106,6 +106,8 @@ def lemma_a_5() -> Iterator[Evidence]:
         "For n >= K d log(d/delta), delta <= 1/2, with probability 1 - delta: the upper bound for all w, and the lower bound "
         "for all w with w.x_i != 0 at every sample x_i != 0 (those at which a neuron is differentiable); on P_xor for all w != "
         "0, with C1 = 1/8, C2 = 1.",
+        target="statement",
+        severity="boundary",
     )
     t = sp.Symbol("t", positive=True)
     require(sp.integrate(sp.exp(t / 2) * sp.exp(-t), (t, 0, sp.oo)) == 2, "E exp(Y/2) of an exponential Y is not 2")
@@ -113,7 +115,6 @@ def lemma_a_5() -> Iterator[Evidence]:
     k_xor, eta = vc_factor(Fraction(1, 8)), sp.Symbol("eta", positive=True)
     zeta = Fraction(1, 7)
     require((zeta - 3 * zeta / 6) / 2 == zeta / 4, "eta = zeta/6 does not leave zeta/4")
-    require(Fraction(1, 4) - Fraction(1, 8) == Fraction(1, 8), "1/4 - eta is not 1/8")
     plus, share = sp.symbols("P_plus zeta")
     solved = sp.solve(sp.Eq(plus, share - eta - plus - 2 * eta), plus)[0]
     require(sp.simplify(solved - (share - 3 * eta) / 2) == 0, "the symmetric argument does not give (zeta - 3 eta)/2")
@@ -151,7 +152,7 @@ def lemma_a_5() -> Iterator[Evidence]:
 @claim(
     "wen2023/lemma-A.6",
     printed="For n = Omega(d log(d/delta)), for unit w: C2 >= (1/n) sum |w.x_i|^2 1[w.x_i > 0] >= C1.",
-    uses=("wen2023/lemma-A.10", "wen2023/lemma-A.21", "wen2023/lemma-A.22"),
+    depends_on=("wen2023/lemma-A.10", "wen2023/lemma-A.21", "wen2023/lemma-A.22"),
 )
 def lemma_a_6() -> Iterator[Evidence]:
     """Half-space sums of the squared projection.
@@ -197,17 +198,55 @@ def lemma_a_6() -> Iterator[Evidence]:
 
 
 @claim(
+    "wen2023/lemma-A.7",
+    printed="Under condition 2, for unit w and n >= C log(2/delta), with probability >= 1-delta: 3/2 >= (1/n) sum |w.x_i|^2 >= 1/2.",
+    depends_on=("wen2023/condition-2", "wen2023/lemma-A.14", "wen2023/lemma-A.16"),
+)
+def lemma_a_7() -> Iterator[Evidence]:
+    """The full sum for one direction.
+
+    Z = w.x is sigma-subgaussian with E Z^2 = 1, so Z^2 is (4 sqrt2 sigma^2, 4 sigma^2)-subexponential (lemma A.14) and lemma A.16 at
+    t = 1/2, for Z^2 and for -Z^2, gives Pr(|mean Z^2 - 1| >= 1/2) <= 2 exp(-n/(256 sigma^4)). (wen2023, Lemma A.7)
+    """
+    s, t = sp.Symbol("sigma", positive=True), sp.Rational(1, 2)
+    nu, b = 4 * sp.sqrt(2) * s**2, 4 * s**2
+    quadratic, linear = t**2 / (2 * nu**2), t / (2 * b)
+    require(sp.simplify(quadratic - 1 / (256 * s**4)) == 0, "the exponent is not 1/(256 sigma^4)")
+    require(sp.simplify(linear / quadratic) == 16 * s**2, "t = 1/2 is not in the Gaussian range for sigma >= 1/4")
+    yield Evidence(
+        "proved",
+        "symbolic exponents, from lemmas A.14 and A.16",
+        "sigma-subgaussian x with covariance I_d (so sigma >= 1), any unit w, all delta; C = 256 sigma^4",
+        "Pr(|mean - 1| >= 1/2) <= 2 exp(-n/(256 sigma^4)) <= delta for n >= 256 sigma^4 log(2/delta).",
+    )
+    share = max(sum(both_tails(n)) * np.exp(n / 256) / 2 for n in range(1, 400))
+    require(share <= 1, "an exact tail exceeds its bound")
+    yield Evidence(
+        "tested",
+        "falsification search, exact binomial tails",
+        "P_xor, w = (1, 1)/sqrt2, n = 1..399",
+        f"no violation; largest share of 2 exp(-n/256): {share:.3f}.",
+    )
+
+
+def both_tails(n: int) -> tuple[float, float]:
+    """Pr(mean Z^2 <= 1/2) and Pr(mean Z^2 >= 3/2) on P_xor for w = (1, 1)/sqrt2, where Z^2 is 2 or 0 with probability 1/2."""
+    return float(stats.binom.cdf(np.floor(n / 4), n, 0.5)), float(stats.binom.sf(np.ceil(3 * n / 4) - 1, n, 0.5))
+
+
+@claim(
     "wen2023/lemma-A.8",
     printed="""Pointwise: 3/2 >= (1/n) sum |w.x_i|^2 1[w.x_i > 0] >= 1/8 for n >= C log(4/delta), where the upper bound is that of the
     full sum.""",
-    uses=("wen2023/lemma-A.14",),
+    depends_on=("wen2023/lemma-A.14",),
 )
 def lemma_a_8() -> Iterator[Evidence]:
     """Half-space sums for one direction.
 
     Z = w.x, E Z^2 = 1, E Z^2 1[Z > 0] = 1/2 and E Z^4 1[Z > 0] <= 8 sigma^4 by symmetry. Upper: lemma A.14 and Chernoff give
     Pr(mean Z^2 >= 3/2) <= exp(-n/(256 sigma^4)). Lower: Y = Z^2 1[Z > 0] >= 0, so E exp(-lY) <= exp(-l EY + l^2 EY^2/2) and
-    Pr(mean Y <= 1/8) <= exp(-n (3/8)^2/(16 sigma^4)). (wen2023, Lemma A.8)
+    Pr(mean Y <= 1/8) <= exp(-n (3/8)^2/(16 sigma^4)). The printed proof conditions on n/4 signs in {0, 1}, which it calls Rademacher
+    variables; that is not needed. (wen2023, Lemma A.8)
     """
     s = sp.Symbol("sigma", positive=True)
     lam = sp.Symbol("lambda", positive=True)
@@ -244,7 +283,7 @@ def lemma_a_8() -> Iterator[Evidence]:
 @claim(
     "wen2023/lemma-A.10",
     printed="For unit w: 2 >= (1/n) sum |w.x_i|^2 >= 1/4, uniformly in w.",
-    uses=("wen2023/lemma-A.9", "wen2023/lemma-A.14"),
+    depends_on=("wen2023/lemma-A.9", "wen2023/lemma-A.14"),
 )
 def lemma_a_10() -> Iterator[Evidence]:
     """The empirical covariance.

@@ -1,4 +1,4 @@
-"""Owns wen2023/lemma-A.9: covering the unit sphere."""
+"""Owns wen2023/definition-A.1 and lemma-A.9: covering the unit sphere."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -7,13 +7,20 @@ from math import asin, ceil, pi
 import numpy as np
 import sympy as sp
 
-from theory.claims import Evidence, claim, require
+from theory.claims import Evidence, claim, definition, require
+
+definition(
+    "wen2023/definition-A.1",
+    "Covering",
+    "S is an eps-covering of S' when every s' in S' has an s in S with ||s - s'|| <= eps.",
+)
 
 
 @claim(
     "wen2023/lemma-A.9",
     printed="""The unit sphere has an eps-covering with at most (2/eps + 1)^d points; used with eps = 1/16 as N <= 64^d and with
     eps = 1/64 as N <= 128^d.""",
+    depends_on=("wen2023/definition-A.1",),
 )
 def lemma_a_9() -> Iterator[Evidence]:
     """Covering number of the sphere.
@@ -36,8 +43,9 @@ def lemma_a_9() -> Iterator[Evidence]:
         "the second printed use, as a step from the lemma's bound, for every d; neither the covering lemma nor the use of eps "
         "= 1/16",
         "2/eps + 1 = 129 at eps = 1/64 (d = 1: 129 > 128), so the lemma gives N <= 129^d; N <= 128^d does not follow from it.",
-        "An eps-covering with at most (2/eps + 1)^d points exists (as printed); eps = 1/16 gives 33^d <= 64^d, eps = 1/64 "
-        "gives 129^d.",
+        "eps = 1/64 gives 129^d; N <= 128^d is true for another reason (below).",
+        target="proof step",
+        severity="constant or sign",
     )
     eps = sp.Symbol("epsilon", positive=True)
     require(sp.simplify((1 + eps / 2) / (eps / 2) - (2 / eps + 1)) == 0, "the ratio of radii is not 2/eps + 1")
@@ -61,7 +69,7 @@ def lemma_a_9() -> Iterator[Evidence]:
     require(growth >= Fraction(d0 + 1, d0) ** 2, "the bound does not keep growing faster than d^2")
     yield Evidence(
         "proved",
-        f"exact integers for d <= {shell} (shell), random caps with symbolic constants for d >= {d0}",
+        f"exact integers for d <= {shell} (shell), a probabilistic covering by caps, symbolic constants, for d >= {d0}",
         "the bare inequality N <= 128^d for the smallest 1/64-covering: all d >= 1",
         f"129^d - 127^d <= 128^d exactly for d <= {shell}; beyond, 1 + d ln(513) sqrt(2 pi d) sin(psi)^(1-d) <= 128^d. So only "
         "the printed derivation is at fault: constants built on 128^d later stand.",

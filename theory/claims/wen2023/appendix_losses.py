@@ -6,7 +6,7 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from theory.claims import Evidence, claim, require
+from theory.claims import Evidence, claim, corrected, require
 from theory.claims.search import try_to_break
 
 a, p = sp.symbols("a p", real=True)
@@ -21,7 +21,7 @@ def smoothed(b: int) -> sp.Expr:
     "wen2023/theorem-A.2",
     printed="""With gamma_p = ln((1-p)/p), the minimizers of that loss on {(x_i, y_i)}, y_i in {0,1}, are those of the MSE on
     {(x_i, gamma_p(2y_i - 1))} whenever the latter's minimum is 0.""",
-    uses=("wen2023/definition-A.2",),
+    depends_on=("wen2023/definition-A.2",),
 )
 def theorem_a2() -> Iterator[Evidence]:
     """Label-smoothed logistic loss as regression.
@@ -37,6 +37,8 @@ def theorem_a2() -> Iterator[Evidence]:
         "one sample, y = 1, p = 1/5 (the paper's value)",
         "The printed target is gamma_p = ln 4, where the loss has slope 4/5 - 1/5 = 3/5; it is minimal at -ln 4.",
         corrected="The targets are ln(p/(1-p)) (2 y_i - 1), that is -gamma_p (2 y_i - 1).",
+        target="statement",
+        severity="constant or sign",
     )
     for b, q in ((1, p), (0, 1 - p)):
         derivative = sp.diff(smoothed(b), a)
@@ -55,7 +57,7 @@ def theorem_a2() -> Iterator[Evidence]:
 @claim(
     "wen2023/lemma-A.13",
     printed="At such a minimizer Tr Hess L = (1/(p(1-p))) (1/n) sum_i ||grad f(x_i)||².",
-    uses=("wen2023/theorem-A.2",),
+    depends_on=(corrected("wen2023/theorem-A.2"), "wen2023/definition-A.2"),
 )
 def lemma_a13() -> Iterator[Evidence]:
     """Trace of the Hessian of the label-smoothed loss.
@@ -71,6 +73,8 @@ def lemma_a13() -> Iterator[Evidence]:
         "f(theta) = theta, one sample, p = 1/2",
         "The minimizer is theta = 0, where L'' = 1/4; the printed right side is 4.",
         corrected="Tr Hess L = p(1-p) (1/n) sum_i ||grad f(x_i)||².",
+        target="statement",
+        severity="constant or sign",
     )
     for b, q in ((1, p), (0, 1 - p)):
         value = sp.simplify(sp.diff(smoothed(b), a, 2).subs(a, sp.log(q / (1 - q))))
@@ -110,9 +114,11 @@ def lemma_a26() -> Iterator[Evidence]:
     Both positive: |x² - y²| = (x+y)|x-y|. One positive: x² <= (x + |y|)(x + |y|). None: 0. (wen2023, Lemma A.26)
     """
     x, y = sp.symbols("x y", positive=True)
-    require(sp.factor(x**2 - y**2) == (x - y) * (x + y), "both positive")
-    excess = sp.Poly(sp.expand((x + y) * (x + y) - x**2), x, y)  # x > 0 >= -y
-    require(all(c > 0 for c in excess.coeffs()), "opposite signs")
+    require(sp.expand((x + y) * (x - y) - (x**2 - y**2)) == 0, "both positive")
+    for first, second in ((x, -y), (-x, y)):  # one positive: |first - second| = x + y
+        positive = first if first.is_positive else second
+        slack = sp.expand((x + y) ** 2 - positive**2)
+        require(slack == 2 * x * y + (x + y - positive) ** 2, "opposite signs")
     yield Evidence(
         "proved",
         "symbolic, by the signs of x and y",

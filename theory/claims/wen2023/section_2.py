@@ -37,9 +37,17 @@ def zero_one_loss() -> Iterator[Evidence]:
     right = sum((x[0] * x[1]) * (x[0] * x[1]) > 0 for x in cube(2))
     require(right == 4, "f = y does not have y f > 0 on all four points")
     yield Evidence(
+        "proved",
+        "definition of an error",
+        "the corrected form, |y| = 1",
+        "sign(f) differs from y exactly where y f <= 0, f = 0 counted as an error.",
+    )
+    yield Evidence(
         "refuted",
         "counterexample",
         "P_xor, d = 2, f(x) = x[1] x[2]",
         "y f(x) = 1 > 0 on all four points, so a network without a single error has the printed loss 1.",
         corrected="The zero-one loss is Pr(y f(x) <= 0).",
+        target="statement",
+        severity="constant or sign",
     )

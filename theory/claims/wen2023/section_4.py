@@ -1,5 +1,6 @@
 """Owns section 4 of wen2023, networks with bias: equations 3 and 4, theorem-4.1, propositions 4.1 and 4.2."""
 
+import operator
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import product
@@ -9,7 +10,7 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from theory.architectures import DeepNetwork, Network, forward, squared_gradient_norms, trace_lower_bound
-from theory.claims import Evidence, claim, require
+from theory.claims import Evidence, claim, corrected, require
 from theory.claims.search import try_to_break
 from theory.constructions import (
     SIGNS,
@@ -29,7 +30,7 @@ from theory.constructions import (
 @claim(
     "wen2023/equation-3",
     printed="||grad f(x_i)||^2 >= 2 ||x'_i|| |y_i| when f(x_i) = y_i (two layers, bias folded in).",
-    uses=("wen2023/equation-2",),
+    depends_on=("wen2023/equation-2",),
 )
 def equation_3() -> Iterator[Evidence]:
     """Lower bound on the gradient norm.
@@ -57,39 +58,62 @@ def equation_3() -> Iterator[Evidence]:
 
 @claim(
     "wen2023/equation-4",
-    printed="Equality in equation-3 holds iff W2 * 1[W1'x'_i > 0] = relu(W1'x'_i) / ||x'_i||.",
-    uses=("wen2023/equation-3",),
+    printed="""The bound of equation-3 is reached when W2 * 1[W1'x'_i > 0] = relu(W1'x'_i) / ||x'_i||; the memorizing
+    construction satisfies it,
+    with both sides |y_i| / ||x'_i|| e_i.""",
+    depends_on=("wen2023/equation-2", "wen2023/equation-3"),
 )
 def equation_4() -> Iterator[Evidence]:
     """Equality case of the gradient bound.
 
-    Equality needs (|a_j| r - h_j)² = 0 for every active neuron and no cancellation in sum_j a_j h_j, hence a_j = sign(y) h_j / r.
-    (wen2023, Equation 4)
+    If a_j = h_j / r on the active neurons, f = sum_j h_j² / r >= 0 and ||grad f||² = 2 sum_j h_j² = 2 r f. Conversely equality needs
+    (|a_j| r - h_j)² = 0 for every active neuron and no cancellation in sum_j a_j h_j, hence a_j = sign(y) h_j / r. (wen2023, Equation 4)
     """
-    x, y = (Fraction(3, 4),), Fraction(-5, 4)
-    network = ExactNetwork((Neuron((Fraction(0), Fraction(5, 4)), Fraction(-1), sp.Integer(1)),))
-    require(network.output(x) == y, "the counterexample does not interpolate")
-    reached = network.squared_gradient_norm(x)
-    bound = 2 * sp.sqrt(rational(square((*x, Fraction(1))))) * rational(abs(y))
-    require(reached == bound == sp.Rational(25, 8), "the counterexample does not attain the bound")
-    h_over_r = rational(network.neurons[0].activation((*x, Fraction(1)))) / sp.Rational(5, 4)
-    require(h_over_r == 1, "relu / ||x'|| is not 1")
-    yield Evidence(
-        "refuted",
-        "counterexample, exact",
-        "one neuron, x = 3/4 (||x'|| = 5/4), y = -5/4, w = 0, b = 5/4, W2 = -1",
-        "f = -5/4 = y and ||grad f||² = 25/16 + 25/16 = 25/8 = 2 (5/4)(5/4), so equality holds, yet W2 = -1 is not relu/||x'|| = 1.",
-        corrected="Equality iff W2 * 1[W1'x'_i > 0] = sign(y_i) relu(W1'x'_i) / ||x'_i|| (both sides 0 when y_i = 0).",
-    )
     a, h, r = sp.symbols("a h r", positive=True)
+    weight = h / r
+    require(sp.simplify(weight**2 * r**2 + h**2 - 2 * r * (weight * h)) == 0, "a = h/r does not reach the bound")
     require(sp.solve(sp.Eq((a * r - h) ** 2, 0), a) == [h / r], "(a r - h)² = 0 is not a = h/r")
     yield Evidence(
         "proved",
         "symbolic",
-        "the corrected statement, all parameters",
-        "The square (|a_j| r - h_j)² vanishes iff |a_j| = h_j / r, and the triangle inequality is tight iff all a_j h_j > 0 share "
-        "the sign of y; for y = 0 no neuron may be active.",
+        "the printed condition, all parameters; the condition that is necessary, too",
+        "Under it each active neuron adds 2 h_j² to ||grad f||² and h_j²/r to f, so the bound is reached (and y >= 0). Necessary and "
+        "sufficient: W2 * 1[W1'x'_i > 0] = sign(y_i) relu(W1'x'_i) / ||x'_i||, both sides 0 for y_i = 0.",
     )
+    x, length = (Fraction(3, 4),), Fraction(5, 4)
+    for y, sides in ((Fraction(-5, 4), (-1, 1)), (Fraction(5, 9), (sp.Rational(2, 3), sp.Rational(2, 3)))):
+        network = memorizing([x], [y])
+        (neuron,) = network.neurons
+        require(network.output(x) == y, "the memorizing network does not interpolate")
+        bound = 2 * rational(length * abs(y))
+        require(sp.simplify(network.squared_gradient_norm(x) - bound) == 0, "it does not attain the bound")
+        weight = rational(neuron.weight) / sp.sqrt(neuron.scale)
+        other = sp.sqrt(neuron.scale) * rational(neuron.activation((*x, Fraction(1))) / length)
+        require((sp.nsimplify(weight), sp.nsimplify(other)) == sides, f"the sides are {weight} and {other} for y = {y}")
+    yield Evidence(
+        "refuted",
+        "counterexample, exact",
+        "theorem-4.1's network for the one sample x = 3/4 (||x'|| = 5/4), y = -5/4 and y = 5/9",
+        "For y = -5/4 it reaches the bound, ||grad f||² = 25/8, but W2 = -1 and relu/||x'|| = 1: for y < 0 the construction does "
+        "not satisfy "
+        "the printed condition. For y = 5/9 both sides are 2/3, the root of the printed 4/9.",
+        corrected="The construction satisfies W2 * 1[W1'x'_i > 0] = sign(y_i) relu(W1'x'_i) / ||x'_i||, with both sides sign(y_i) "
+        "(|y_i| / ||x'_i||)^(1/2) e_i.",
+        target="construction",
+        severity="constant or sign",
+    )
+
+
+REPEATED = Evidence(
+    "refuted",
+    "argument",
+    "two equal samples (P_xor repeats with positive probability)",
+    "What one of them activates the other does, so neither has a neuron of its own: no network memorizes.",
+    corrected="One neuron for each distinct sample.",
+    target="statement",
+    severity="boundary",
+    reading="repeated samples",
+)
 
 
 @claim(
@@ -97,7 +121,8 @@ def equation_4() -> Iterator[Evidence]:
     printed="""If the inputs are extreme points, for every depth D >= 2 there is a width-n memorizing MLP-Bias with minimal sharpness among
     all interpolating models; construction r_i = (||x'_i||/|y_i|)^(1/D), u_i = |y_i| r_i^(D-1) (both 1 if y_i = 0),
     ||grad f(x_i)||^2 >= D |y_i|^(2(D-1)/D) ||x'_i||^(2/D), attained.""",
-    uses=("wen2023/definition-4.1", "wen2023/definition-4.2", "wen2023/lemma-4.1", "wen2023/equation-4"),
+    depends_on=("wen2023/definition-4.1", "wen2023/definition-4.2", "wen2023/lemma-4.1"),
+    reading="distinct samples",
 )
 def theorem_4_1() -> Iterator[Evidence]:
     """A memorizing flattest network of every depth.
@@ -119,6 +144,8 @@ def theorem_4_1() -> Iterator[Evidence]:
         "The zero network interpolates with trace 0. A memorizing one activates a neuron, h > 0, so its trace is at least 2 h² > 0 and "
         "the minimum is not attained by any (the printed choice h = u = 1 has trace 2).",
         corrected="The theorem and its construction hold when every y_i is nonzero; a sample with label 0 must activate no neuron.",
+        target="statement",
+        severity="boundary",
     )
     y, r, depth, level = sp.symbols("y r D l", positive=True)
     length = y * r**depth  # r = (||x'|| / |y|)^(1/D)
@@ -138,6 +165,7 @@ def theorem_4_1() -> Iterator[Evidence]:
         "nonzero labels, every depth D >= 2, every dimension",
         "Output sign(y)|y|; the first layer and each of the D-1 later ones contribute |y|² r² to ||grad f||², in sum the bound.",
     )
+    yield REPEATED
     yield Evidence(
         "certified", "exact construction", _instances(), "interpolates, memorizes and has trace (4/n) sum ||x'_i|| |y_i|"
     )
@@ -204,8 +232,10 @@ def _deep() -> str:
 
 @claim(
     "wen2023/proposition-4.1",
-    printed="""On P_xor a flattest memorizing width-n model exists for every n and its zero-one error is max(1 - n/2^d, 0).""",
-    uses=("wen2023/theorem-4.1", "wen2023/zero-one-loss"),
+    printed="""On P_xor, for every number of samples n, a flattest memorizing width-n model exists and its zero-one error is
+    max(1 - n/2^d, 0).""",
+    depends_on=("wen2023/lemma-4.1", "wen2023/equation-3", "wen2023/equation-4", corrected("wen2023/zero-one-loss")),
+    reading="distinct samples",
 )
 def proposition_4_1() -> Iterator[Evidence]:
     """The memorizing flattest network errs wherever it was not trained.
@@ -223,6 +253,7 @@ def proposition_4_1() -> Iterator[Evidence]:
         "Neuron i has pre-activation 1 - 2k at a point differing in k coordinates: 1 at x_i, at most -1 elsewhere; so f = 0, an error, "
         "at each of the 2^d - n unseen points. All ||x'|| are equal, so the trace is the bound 4 sqrt(d+1).",
     )
+    yield REPEATED
     rng = np.random.default_rng(0)
     sizes = {d: sorted({1, d, min(100, 2 ** (d - 1)), 2**d if d <= 8 else 300}) for d in range(2, 13)}
     for dim, counts in sizes.items():
@@ -243,20 +274,21 @@ def proposition_4_1() -> Iterator[Evidence]:
 
 @claim(
     "wen2023/proposition-4.2",
-    printed="""On P_xor a flattest model that generalizes perfectly exists. Equation (5): for i,j in {0,1}, neuron 2i+j+1 has
-    W1 = r[(-1)^i, (-1)^j, 0, ...], b1 = -r, W2 = (-1)^(i+j)/r, all others zero, with r = (d²+1)^(1/4).""",
-    uses=("wen2023/equation-3", "wen2023/equation-4"),
+    printed="""On P_xor, for every number of samples n, a flattest width-n model that generalizes perfectly exists. Equation (5): for i,j in
+    {0,1}, neuron 2i+j+1 has W1 = r[(-1)^i, (-1)^j, 0, ...], b1 = -r, W2 = (-1)^(i+j)/r, all others zero, with r = (d²+1)^(1/4).""",
+    depends_on=("wen2023/lemma-4.1", "wen2023/equation-3", "wen2023/equation-4"),
 )
 def proposition_4_2() -> Iterator[Evidence]:
     """A flattest network with bias that generalizes.
 
     Each point of the cube activates exactly one neuron, with h = r and a² = 1/r², so ||grad f||² = (d+1)/r² + r², whose minimum
-    2 sqrt(d+1) is at r² = sqrt(d+1). (wen2023, Proposition 4.2 and Equation 5)
+    2 sqrt(d+1) is at r² = sqrt(d+1). That takes four neurons; three do where the sample lacks a head. (wen2023, Proposition 4.2 and
+    Equation 5)
     """
+    yield two_neurons()
     s = sp.symbols("s", positive=True)  # r²
-    zeros = (Fraction(0),) * 0
     printed = ExactNetwork(
-        tuple(Neuron((Fraction(i), Fraction(j), *zeros, Fraction(-1)), Fraction(i * j), sp.sqrt(sp.Integer(5))) for i, j in SIGNS)
+        tuple(Neuron((Fraction(i), Fraction(j), Fraction(-1)), Fraction(i * j), sp.sqrt(sp.Integer(5))) for i, j in SIGNS)
     )
     points = list(cube(2))
     labels = [x[0] * x[1] for x in points]
@@ -271,6 +303,8 @@ def proposition_4_2() -> Iterator[Evidence]:
         f"The printed network interpolates with trace 2 (3/sqrt 5 + sqrt 5) = {float(trace):.4f}; the flattest is 4 sqrt 3 = "
         f"{float(flattest):.4f}.",
         corrected="The same with r = (d+1)^(1/4): r² = ||x'||, not sqrt(d²+1).",
+        target="construction",
+        severity="constant or sign",
     )
     d = sp.symbols("d", positive=True)
     norm = (d + 1) / s + s
@@ -281,11 +315,14 @@ def proposition_4_2() -> Iterator[Evidence]:
     for head in SIGNS:
         active = [i * head[0] + j * head[1] - 1 for i, j in SIGNS]
         require(sorted(active) == [-3, -1, -1, 1], "not exactly one neuron is active")
+    three_neurons()
     yield Evidence(
         "proved",
-        "symbolic in d; four heads by cases",
-        "the corrected statement, every d >= 2 and every training set",
-        "(d+1)/r² + r² has its only minimum 2 sqrt(d+1), equation-3's bound, at r² = sqrt(d+1); the printed r agrees only if d² = d.",
+        "symbolic in d; heads by cases, in exact rationals",
+        "the corrected statement: every d >= 2, every n >= 3 and every training set",
+        "(d+1)/r² + r² has its only minimum 2 sqrt(d+1), equation-3's bound, at r² = sqrt(d+1); the printed r agrees only if d² = d. "
+        "Three samples lack a head: a neuron on the opposite head, one on the other two (1 at both, 11/5 at the missing head) and a third, "
+        "dead on the sample, that outweighs it at the missing head.",
     )
     for dim in range(2, 13):
         network = generalizing(dim)
@@ -293,3 +330,40 @@ def proposition_4_2() -> Iterator[Evidence]:
         corner = (Fraction(1),) * dim
         require(sp.simplify(network.squared_gradient_norm(corner) - 2 * sp.sqrt(sp.Integer(dim + 1))) == 0, f"d = {dim}: norm")
     yield Evidence("certified", "enumeration of the cube in exact rationals", "d = 2..12", "no error, ||grad f||² = 2 sqrt(d+1)")
+
+
+def two_neurons() -> Evidence:
+    """No network of width 1 or 2 has the right sign on all four heads: the printed "every n" fails at n = 1 and 2.
+
+    One sign of W2 gives one sign of f, so a_1 > 0 > a_2, neuron 1 is active at both positive heads and neuron 2 at both negative
+    ones. As z(1,1) + z(-1,-1) = z(1,-1) + z(-1,1) for an affine z and relu(t) >= t, a neuron that is active at two opposite heads
+    has a sum of relu(z) there that the other two heads reach. So sum over heads of y a_j relu(z_j) <= 0 for both, against y f > 0.
+    """
+    alpha, beta, b = sp.symbols("alpha beta b", real=True)
+    z = {head: alpha * head[0] + beta * head[1] + b for head in SIGNS}
+    require(sp.expand(z[1, 1] + z[-1, -1] - z[1, -1] - z[-1, 1]) == 0, "opposite heads have different sums")
+    return Evidence(
+        "refuted",
+        "argument; symbolic: the sums over opposite heads",
+        "n = 1 and n = 2, width n, every d",
+        "One or two neurons cannot classify XOR, flattest or not: a neuron active at two opposite heads is, in sum, at least as active "
+        "at the other two, so sum of y f over the four heads is at most 0.",
+        corrected="For every n >= 3 (at n = 1, 2 no network of width n generalizes perfectly).",
+        target="statement",
+        severity="boundary",
+    )
+
+
+def three_neurons() -> None:
+    """Three neurons, flattest on every sample without the head (1, 1)'s opposite, right on all heads; by symmetry for any missing head.
+
+    Flattest where its head is seen: one active neuron of pre-activation r times |W2|. Swapping coordinates' signs moves the heads.
+    """
+    third = Fraction(3, 5)
+    rows = (((1, 1, -1), 1), ((-third, -third, 1), -1), ((-1, -1, -1), 10))  # direction with bias, and W2 in units where r = 1
+    seen = {head: [max(Fraction(0), sum(map(operator.mul, w, (*head, 1)), Fraction(0))) for w, _ in rows] for head in SIGNS}
+    require(seen[1, 1] == [1, 0, 0] and seen[1, -1] == seen[-1, 1] == [0, 1, 0], "not one neuron of value 1 at a seen head")
+    require(seen[-1, -1] == [0, Fraction(11, 5), 1], "values at the missing head")
+    for head, values in seen.items():
+        f = sum(a * v for (_, a), v in zip(rows, values, strict=True))
+        require(f * head[0] * head[1] > 0, f"the wrong sign at {head}")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from theory.architectures import Network, forward, trace_lower_bound, trace_of_hessian
 from theory.claims import Evidence, claim, require
 from theory.claims.search import try_to_break
+from theory.claims.wen2023.section_4 import REPEATED, three_neurons, two_neurons
 from theory.constructions import generalizing_network, memorizing_network
 
 t, eps, norm, label = sp.symbols("t epsilon N y", positive=True)
@@ -26,7 +27,7 @@ def memorized(height: sp.Expr, output_weight: sp.Expr) -> tuple[sp.Expr, sp.Expr
 @claim(
     "wen2023/lemma-A.12",
     printed="Sim-LN: inf Tr Hess L >= (2/n) sum_i min(1, (2/eps) sqrt(||x_i||²+1) |y_i|).",
-    uses=("wen2023/lemma-4.1",),
+    depends_on=("wen2023/lemma-4.1",),
 )
 def lemma_a12() -> Iterator[Evidence]:
     """Lower bound for simplified LayerNorm.
@@ -55,11 +56,13 @@ def lemma_a12() -> Iterator[Evidence]:
 
 @claim(
     "wen2023/theorem-5.1",
-    printed="""For extreme points and small eps, a width-n memorizing Sim-LN model with minimal sharpness exists. W1 = [u_i w_i/delta],
+    printed="""For extreme points and sufficiently small eps, a width-n memorizing Sim-LN model with minimal sharpness exists. W1
+    = [u_i w_i/delta],
     b1 = [u_i(-w_i.x_i + delta)/delta], W2 = [r_i y_i]; (1) r_i = 1, u_i = 2 eps when ||x'_i|| |y_i| > eps; (2) r_i =
     (eps/(||x'_i|| |y_i|))^(1/2), u_i = eps (||x'_i|| |y_i|/eps)^(1/2) when 0 < ||x'_i|| |y_i| <= eps; (3) r_i = 0, u_i = 2 eps when
     y_i = 0.""",
-    uses=("wen2023/lemma-A.12", "wen2023/definition-4.2"),
+    depends_on=("wen2023/lemma-A.12", "wen2023/definition-4.1", "wen2023/definition-4.2", "wen2023/lemma-4.1"),
+    reading="distinct samples",
 )
 def theorem_5_1() -> Iterator[Evidence]:
     """A memorizing flattest network with simplified LayerNorm.
@@ -81,9 +84,13 @@ def theorem_5_1() -> Iterator[Evidence]:
         "refuted",
         "counterexample, symbolic and by theory.trace_of_hessian",
         "n = 1, x = 0 (||x'|| = 1), y = 3/4 eps, any eps",
-        "||x'|| |y| = 3/4 eps <= eps, so case (2) applies: trace 2 (2 · 3/4) = 3, while case (1)'s network interpolates with trace 2.",
+        "||x'|| |y| = 3/4 eps <= eps, so case (2) applies: trace 2 (2 · 3/4) = 3, while case (1)'s network interpolates with trace 2. The "
+        "label depends on eps: for given nonzero labels and eps small enough case (1) alone is used, and the construction is flattest.",
         corrected="Case (1) when ||x'_i|| |y_i| > eps/2, case (2) when 0 < ||x'_i|| |y_i| <= eps/2.",
+        target="construction",
+        severity="constant or sign",
     )
+    yield REPEATED
     yield Evidence(
         "refuted",
         "counterexample",
@@ -91,6 +98,8 @@ def theorem_5_1() -> Iterator[Evidence]:
         "Case (3) activates its neuron with h = 2 eps, so ||df/dW2|| = 1 and the trace is 2; the zero network has trace 0. A memorizing "
         "network must activate a neuron, and h < eps gives 2 h²/eps² > 0: the minimum 0 is not attained by any.",
         corrected="No label may be zero (a sample with label 0 must activate no neuron).",
+        target="statement",
+        severity="boundary",
     )
     require(sp.solve(sp.Eq(2 * t, 1), t) == [sp.Rational(1, 2)], "the cases do not meet at t = 1/2")
     yield Evidence(
@@ -117,7 +126,7 @@ def theorem_5_1() -> Iterator[Evidence]:
     )
 
 
-def _minimal_sharpness() -> Evidence:
+def _minimal_sharpness(scope: str) -> Evidence:
     d = sp.symbols("d", positive=True)
     ratio = sp.symbols("q", positive=True)  # eps = sqrt(d+1)/q, q > 1
     value = sp.simplify((2 / (sp.sqrt(d + 1) / ratio)) * sp.sqrt(d + 1))
@@ -125,7 +134,7 @@ def _minimal_sharpness() -> Evidence:
     return Evidence(
         "proved",
         "symbolic",
-        "every d >= 2 and eps < sqrt(d+1)",
+        f"{scope}; every d >= 2 and eps < sqrt(d+1)",
         "lemma-A.12 gives (2/n) sum_i min(1, 2 sqrt(d+1)/eps) = 2; the network has one active neuron a sample, h = 2 eps > eps and "
         "a = y, so f = y, the W1 gradient a - f vanishes and ||grad f||² = 1.",
     )
@@ -133,9 +142,11 @@ def _minimal_sharpness() -> Evidence:
 
 @claim(
     "wen2023/proposition-5.1",
-    printed="""On P_xor with eps < sqrt(d+1) the minimal Sim-LN sharpness is 2, attained by a memorizing model (W1 = 2 eps x_i/delta,
-    b1 = 2 eps (-d+delta)/delta, W2 = y_i).""",
-    uses=("wen2023/lemma-A.12",),
+    printed="""On P_xor, for every number of samples n and sufficiently small eps (eps < sqrt(d+1)), the minimal Sim-LN sharpness
+    is 2, attained by a memorizing
+    model of width n (W1 = 2 eps x_i/delta, b1 = 2 eps (-d+delta)/delta, W2 = y_i).""",
+    depends_on=("wen2023/lemma-A.12", "wen2023/lemma-4.1", "wen2023/definition-4.2"),
+    reading="distinct samples",
 )
 def proposition_5_1() -> Iterator[Evidence]:
     """Simplified LayerNorm memorizes with sharpness 2.
@@ -146,26 +157,33 @@ def proposition_5_1() -> Iterator[Evidence]:
     d, delta, k = sp.symbols("d delta k", positive=True)
     z = 2 * eps * (d - 2 * k) / delta + 2 * eps * (-d + delta) / delta
     require(sp.simplify(z - 2 * eps * (delta - 2 * k) / delta) == 0, "the pre-activation is not 2 eps (delta - 2k)/delta")
-    yield _minimal_sharpness()
+    yield _minimal_sharpness("every n distinct samples")
+    yield REPEATED
     yield _enumerated(memorize=True)
 
 
 @claim(
     "wen2023/proposition-5.2",
-    printed="""On P_xor with eps < sqrt(d+1) a perfectly generalizing model (W1 = 2 eps [(-1)^i,(-1)^j,0,...], b1 = -2 eps, W2 = (-1)^(i+j))
-    attains the minimal Sim-LN sharpness 2.""",
-    uses=("wen2023/lemma-A.12",),
+    printed="""On P_xor, for every number of samples n and sufficiently small eps (eps < sqrt(d+1)), a perfectly generalizing
+    model of width n
+    (W1 = 2 eps [(-1)^i,(-1)^j,0,...], b1 = -2 eps, W2 = (-1)^(i+j)) attains the minimal Sim-LN sharpness 2.""",
+    depends_on=("wen2023/lemma-A.12", "wen2023/lemma-4.1"),
 )
 def proposition_5_2() -> Iterator[Evidence]:
     """Simplified LayerNorm generalizes with sharpness 2.
 
-    Pre-activations are 2 eps (±1 ±1 - 1): 2 eps for the neuron of the point's own head, at most -2 eps for the other three.
+    Pre-activations are 2 eps (±1 ±1 - 1): 2 eps for the neuron of the point's own head, at most -2 eps for the other three. The
+    normalization does not change the sign of sum_j W2_j h_j, so two neurons cannot classify XOR here either.
     (wen2023, Proposition 5.2)
     """
     for head in product((1, -1), repeat=2):
         z = sorted(i * head[0] + j * head[1] - 1 for i, j in product((1, -1), repeat=2))
         require(z == [-3, -1, -1, 1], f"head {head}: not exactly one active neuron")
-    yield _minimal_sharpness()
+    yield two_neurons()
+    three_neurons()
+    yield _minimal_sharpness(
+        "the corrected statement, every n >= 3 (n = 3: proposition-4.2's three neurons, normalized, keep its signs)"
+    )
     yield _enumerated(memorize=False)
 
 
@@ -183,7 +201,7 @@ def _enumerated(memorize: bool) -> Evidence:
         require(trace_of_hessian(network, cube[train], y[train]) == 2, f"d = {d}: the trace is not exactly 2")
         errors[d] = int(np.sum(forward(network, cube) * y <= 0))
         require(errors[d] == (len(cube) - len(train) if memorize else 0), f"d = {d}: {errors[d]} errors")
-    said = "every unseen point is an error" if memorize else "no error"
+    outcome = "every unseen point is an error" if memorize else "no error"
     return Evidence(
-        "certified", "enumeration of the cube (all numbers are dyadic, so exact)", "d = 2..11, eps = 1/2", f"trace 2; {said}"
+        "certified", "enumeration of the cube (all numbers are dyadic, so exact)", "d = 2..11, eps = 1/2", f"trace 2; {outcome}"
     )

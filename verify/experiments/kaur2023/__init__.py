@@ -5,7 +5,7 @@
 
 from collections.abc import Sequence
 
-from theory.claims import Claim, Evidence, Status
+from theory.claims import Claim, Evidence, Status, gravity
 from verify.experiments.kaur2023 import rules
 from verify.experiments.kaur2023.runs import DENSE, DROPOUTS, NORMALIZED, PLAIN, Final
 from verify.experiments.kaur2023.runs import grid as all_runs
@@ -93,9 +93,10 @@ def _claim(id: str, parts: Sequence[rules.Part], scale: str, runs: int) -> Claim
             f"{runs} runs, scale {scale}",
             f"{rules.in_size(verdict, reduced)}; " + "; ".join(said.values()),
             corrected,
+            *gravity(status),
         ),
     )
-    return Claim(id, name.replace("-", " ").capitalize(), PUBLISHED[name], status, corrected, evidence, ())
+    return Claim(id, name.replace("-", " ").capitalize(), PUBLISHED[name], status, corrected, evidence, (), *gravity(status))
 
 
 def build(only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:

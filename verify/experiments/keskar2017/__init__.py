@@ -6,7 +6,7 @@ and `figures` what is written. Networks whose data are not on this machine have 
 
 from collections.abc import Callable, Sequence
 
-from theory.claims import Claim, Evidence, Status
+from theory.claims import Claim, Evidence, Status, gravity
 from verify.experiments.keskar2017.figures import FIGURES
 from verify.experiments.keskar2017.plan import NETWORKS, REMEDIES, Plan, plan_of
 from verify.experiments.keskar2017.published import CLAIMS
@@ -125,8 +125,10 @@ def _claim(id: str, found: Results | None) -> Claim:
             f"{finding.network}, scale {found.plan.scale}",
             f"{finding.verdict}: {finding.said}",
             finding.said if finding.verdict == REFUTED else None,
+            *gravity(status.get(finding.verdict, "open")),
         )
         for finding in verdict.findings
     ]
     corrected = " ".join(e.corrected for e in evidence if e.corrected) or None
-    return Claim(id, title, CLAIMS[name], status.get(verdict.verdict, "open"), corrected, tuple(evidence), ())
+    whole = status.get(verdict.verdict, "open")
+    return Claim(id, title, CLAIMS[name], whole, corrected, tuple(evidence), (), *gravity(whole))

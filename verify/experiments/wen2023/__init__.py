@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 
 from theory.architectures import Architecture
-from theory.claims import Claim, Evidence, Status, ledger
+from theory.claims import Claim, Dependency, Evidence, Status, gravity, ledger
+from theory.claims.wen2023.section_3_batchnorm import tick
 from theory.losses import MSE
+from verify.claim_graph import graph
 from verify.claims import table as ledger_table
 from verify.curves import Panel, curves
 from verify.experiments.wen2023.neurons import FIGURE_2B, figure_2b
@@ -58,8 +60,8 @@ INTERVALS = (
 )
 
 
-TABLE_1, CLAIMS = f"{ID}/table-1", f"{ID}/claims"
-ARTIFACTS = (TABLE_1, TABLE_2, FIGURE_2B, CLAIMS, *(row.id for row in ROWS))
+TABLE_1, CLAIMS, CLAIMS_GRAPH = f"{ID}/table-1", f"{ID}/claims", f"{ID}/claims-graph"
+ARTIFACTS = (TABLE_1, TABLE_2, FIGURE_2B, CLAIMS, CLAIMS_GRAPH, *(row.id for row in ROWS))
 IN_TABLE_1 = tuple(ROW[figure] for figure in ("1a", "1b", "2a", "4a", "4b", "6a"))
 
 # As printed in the paper's Table 1: do all flattest minimizers generalize, does sharpness minimization (1-SAM).
@@ -70,6 +72,9 @@ PRINTED: dict[Architecture, tuple[str, str]] = {
     "sim-ln": ("no (Thm 5.1)", "yes"),
 }
 
+
+# What the column 'all flattest minimizers generalize' of table 1 rests on, as printed there.
+RESTS_ON = tuple(Dependency(f"{ID}/{name}") for name in ("theorem-3.1", "theorem-4.1", "theorem-3.2", "theorem-5.1"))
 
 STATUS: dict[str, Status] = {"agrees": "tested", "differs": "refuted"}
 
@@ -90,11 +95,15 @@ def _empirical(id: str, store: Store | None) -> Claim:
     if store is not None:
         evidence = _of_table_1(store) if id == TABLE_1 else _of_figure(name.removeprefix("figure-"), store)
     complete = len(evidence) == (len(PRINTED) if id == TABLE_1 else 1)
+    evidence = evidence or [Evidence("open", "training runs", "-", f"{NOT_YET}: flatproof reproduce --scale paper {id} runs it")]
+    if id == TABLE_1:
+        evidence = [*evidence, tick()]
     settled: Status = "tested" if complete and all(e.supports == "tested" for e in evidence) else "open"
     corrected = "; ".join(e.corrected for e in evidence if e.corrected) or None
-    missing = [Evidence("open", "training runs", "-", f"{NOT_YET}: flatproof reproduce --scale paper {id} runs it")]
+    status: Status = "refuted" if corrected else settled
     title = "Table 1" if id == TABLE_1 else name.replace("-", " ").capitalize()
-    return Claim(id, title, REPORTED[name], "refuted" if corrected else settled, corrected, tuple(evidence or missing), ())
+    rests_on = RESTS_ON if id == TABLE_1 else ()
+    return Claim(id, title, REPORTED[name], status, corrected, tuple(evidence), rests_on, *gravity(status))
 
 
 def _of_table_1(store: Store) -> list[Evidence]:
@@ -118,6 +127,7 @@ def _of_figure(figure: str, store: Store) -> list[Evidence]:
             f"figure {figure}, {len(found.runs)} seeds, scale {scale}",
             f"{found.verdict}; {says}",
             says if found.verdict == "differs" else None,
+            *gravity(STATUS.get(found.verdict, "open")),
         )
     ]
 
@@ -132,14 +142,15 @@ def _measured(row: Row, store: Store) -> Evidence | None:
         return None
     judged, tested = judge(row, stored, scale), points(row, scale)
     printed = "no" if row.figure == "4b" else "yes"
-    measured, says = verdict(judged, tested, printed, shortened(row, scale))
+    answer, says = verdict(judged, tested, printed, shortened(row, scale))
     share = _show(share_interval(judged.accuracy, tested), 3) if judged.accuracy else "none"
     return Evidence(
         STATUS.get(says, "open"),
         "training runs, judged by the rule of table-1",
         f"figure {row.figure}, {len(stored)} seeds, scale {scale}",
-        f"generalizes: {measured}, {says}; test accuracy {share}; {judged.diverged} diverged, {judged.off} end off interpolation",
-        f"1-SAM generalizes, {row.architecture}: {measured}" if says == "differs" else None,
+        f"generalizes: {answer}, {says}; test accuracy {share}; {judged.diverged} diverged, {judged.off} end off interpolation",
+        f"1-SAM generalizes, {row.architecture}: {answer}" if says == "differs" else None,
+        *gravity(STATUS.get(says, "open")),
     )
 
 
@@ -176,6 +187,8 @@ def build(only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Art
     out: list[Artifact] = []
     if CLAIMS in only:
         out.append(ledger_table(CLAIMS, [*ledger(), *claims([], store)]))
+    if CLAIMS_GRAPH in only:
+        out.append(graph(CLAIMS_GRAPH, [*ledger(), *claims([TABLE_1], store)]))
     if TABLE_1 in only:
         out.append(table_1(stored, scale, seeds))
     if TABLE_2 in only:

@@ -37,7 +37,8 @@ RULE = (
 
 # What the paper reports of each figure (and of table-1).
 REPORTED = {
-    "table-1": "Sharpness minimization (1-SAM) generalizes without bias, with simplified BatchNorm and LayerNorm, not with bias.",
+    "table-1": "All (near) flattest minimizers provably generalize without bias and with simplified BatchNorm, not with bias or simplified "
+    "LayerNorm; sharpness minimization (1-SAM) generalizes without bias, with simplified BatchNorm and LayerNorm, not with bias.",
     "figure-1a": "No bias, baseline: perfect generalization.",
     "figure-1b": "No bias, 1-SAM: perfect generalization.",
     "figure-2a": "Sim-BN, 1-SAM in two phases: generalizes.",
