@@ -32,8 +32,8 @@ from scipy.optimize import linprog
 from tests.oracle.arrangement import Arrangement, echelon, rational, solve
 from tests.oracle.cone_program import Array, Block, blocks_of, solve_cone_program
 
-ROUNDS, PATIENCE = 80, 20
-SAFETY = 1e-12  # relative to the sizes of the terms: what float64 may have lost in a dual value
+ROUNDS, PATIENCE = 60, 12
+SAFETY = 4e-15  # relative to the sizes of the terms: what float64 may have lost in a sum of at most 12
 Point = tuple[Array, float]  # multipliers of the labels and of the budget
 WAYS = (("highs-ds", True, 1e-10), ("highs-ds", False, 1e-10), ("highs-ipm", True, 1e-10), ("highs-ds", False, 1e-7))
 
@@ -197,9 +197,11 @@ class Oracle:
         if not any(self.y):
             return (0.0, 0.0), [], []
         found = solve_cone_program(self.blocks, self.labels, 0, 0.0)
-        columns = self.units + directions(self.blocks, found.mu)
+        likely = [c for c in self.units if abs(found.multipliers @ c.out) > 0.5 * c.block.price]
+        pivots = qr(np.array([c.out for c in self.units]).T, mode="r", pivoting=True)[1][: self.n]
+        columns = likely + [self.units[k] for k in pivots] + directions(self.blocks, found.mu)
         weights, lower, columns, self.multipliers = self._generate(
-            self.blocks, columns, (found.multipliers, 1.0), 0, (0.0, 0.0), 1e-13
+            self.blocks, columns, (found.multipliers, 1.0), 0, (0.0, 0.0), 1e-11
         )
         if not len(weights):
             raise OracleFailed("the linear program of the least cost was not solved")
@@ -256,20 +258,20 @@ class Oracle:
     def _price(self, blocks: list[Block], multipliers: Array, end: int, threshold: float) -> tuple[float, list[Column]]:
         """The largest price ratio over all blocks and sides, and the columns that exceed the threshold, worst first."""
         at = np.cumsum([0] + [len(b.rays) for b in blocks])
-        seen = multipliers @ np.hstack([b.d for b in blocks])
-        query = np.concatenate([b.at_query for b in blocks]) * end
+        matrix, query = np.hstack([b.d for b in blocks]), np.concatenate([b.at_query for b in blocks]) * end
+        seen, lost = multipliers @ matrix, SAFETY * (np.abs(multipliers) @ matrix + np.abs(query))
         worst, violated = threshold * (1 - 1e-9), []
         for i, b in enumerate(blocks):
             part = slice(at[i], at[i + 1])
             for side in (1, -1):
-                gain = side * (query[part] - seen[part]) if end else side * seen[part]
+                gain = (side * (query[part] - seen[part]) if end else side * seen[part]) + lost[part]
                 value, mu = b.steepest(gain, threshold * b.price * (1 - 1e-9))
                 ratio = value / b.price
                 worst = max(worst, ratio)
-                if mu is not None and ratio > threshold * (1 + 1e-14):
+                if mu is not None and ratio > threshold * (1 + 1e-12):
                     violated.append((ratio, column(b, mu)))
         violated.sort(key=lambda pair: -pair[0])
-        return worst, [c for _, c in violated[: 20 * len(multipliers)]]
+        return worst, [c for _, c in violated[: 6 * len(multipliers)]]
 
     # --- the range ------------------------------------------------------------------------------------------------------------------
 
@@ -334,10 +336,10 @@ class Oracle:
 
 def dual_value(multipliers: Array, price: float, y: Array, end: int, budget: float) -> tuple[float, Point]:
     """The dual value of a point once it violates no cell, and that point: an upper bound of end * f(q), or of -T (end = 0)."""
+    value, lost = float(multipliers @ y), SAFETY * float(np.abs(multipliers * y).sum())
     if end == 0:
-        return -float(multipliers @ y) / price, (multipliers / price, 1.0)
-    terms = float(np.abs(multipliers * y).sum()) + price * budget
-    return float(multipliers @ y) + price * budget + SAFETY * terms, (multipliers, price)
+        return (lost - value) / price, (multipliers / price, 1.0)
+    return value + lost + price * budget * (1 + SAFETY), (multipliers, price)
 
 
 def first(pair: tuple[float, Point]) -> float:
