@@ -3,7 +3,7 @@
     python -m tests.oracle.sweep --seeds 0:2000 --out sweep.jsonl --brackets brackets.jsonl --candidate tests.oracle.candidates:as_printed
 
 Both files are JSON lines and are resumed: a seed that is in them is not done again. Brackets depend on `--within` alone and serve any
-number of candidates. `--named` adds the named inputs, `--summary` only prints what a file holds, `--keep FILE` writes contradictions.
+number of candidates. `--named` adds the named inputs, `--summary` only prints what a file holds, `--keep FILE` writes what breaks.
 
     false      certified, and the oracle's exact network within the budget predicts something outside it by more than --tolerance times
                the largest label: no such range may be printed.
@@ -195,22 +195,24 @@ def summary(records: list[Record]) -> str:
     return "\n".join(out)
 
 
-def kept(records: list[Record], cases: dict[int, Record], limit: int = 60) -> list[Record]:
-    """False or failing rows as cases of their own: kind, x, y, architecture, q, within, bracket; the worst first, every kind in turn."""
-    rows = [(r["seed"], k, row) for r in records for k, row in enumerate(r["rows"]) if row["verdict"] in ("false", "error")]
-    rows.sort(key=lambda item: -item[2].get("false_by", inf))
-    groups: dict[tuple[str, str, str], list[Record]] = {}
-    for seed, k, row in rows:
-        case = cases[seed]
-        if case["brackets"][k] is None or "failed" in case["brackets"][k]:
-            continue
-        entry = {key: case[key] for key in ("seed", "kind", "architecture", "x", "y", "within")}
-        entry.update(
-            query=row["query"], q=case["queries"][k][1], **case["brackets"][k], fault=row["verdict"], error=row.get("error")
-        )
-        groups.setdefault((row["verdict"], case["kind"], case["architecture"]), []).append(entry)
-    turns = [group[i] for i in range(max(map(len, groups.values()), default=0)) for group in groups.values() if i < len(group)]
-    return turns[:limit]
+def kept(records: list[Record], cases: dict[int, Record], limit: int) -> list[Record]:
+    """Rows that are false, loose by more than 1e-2 or fail, as cases of their own: fault, kind and architecture in turn, worst first.
+
+    Each has seed, kind, architecture, x, y, within, the query's kind and q, the oracle's inner and outer range, fault, and what was said.
+    """
+    groups: dict[tuple[str, str, str], list[tuple[float, Record]]] = {}
+    for r in records:
+        case = cases[r["seed"]]
+        for row, (_, q), bracket in zip(r["rows"], case["queries"], case["brackets"], strict=True):
+            fault = "loose" if row["verdict"] == "holds" and row["loose_by"] > 1e-2 else row["verdict"]
+            if fault not in ("false", "loose", "error") or bracket is None or "failed" in bracket:
+                continue
+            entry = {key: case[key] for key in ("seed", "kind", "architecture", "x", "y", "within")}
+            entry.update(query=row["query"], q=q, **bracket, fault=fault, said=row.get("error") or [row["low"], row["high"]])
+            by = row.get("false_by" if fault == "false" else "loose_by", inf)
+            groups.setdefault((fault, case["kind"], case["architecture"]), []).append((by, entry))
+    ordered = [sorted(group, key=lambda pair: -pair[0]) for group in groups.values()]
+    return [group[i][1] for i in range(max(map(len, ordered), default=0)) for group in ordered if i < len(group)][:limit]
 
 
 def spread(function: Any, items: list[Any], processes: int) -> Iterator[Any]:
@@ -233,7 +235,8 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--brackets", type=Path, required=True, help="the oracle's answers, made where missing")
     parser.add_argument("--out", type=Path, help="the candidate's answers; none: brackets only")
-    parser.add_argument("--keep", type=Path, help="write cases that are false or fail")
+    parser.add_argument("--keep", type=Path, help="write cases that are false, loose or fail")
+    parser.add_argument("--keep-most", type=int, default=60)
     parser.add_argument("--summary", action="store_true", help="run nothing")
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -259,8 +262,9 @@ def main() -> None:
     chosen = [done[seed] for seed in seeds if seed in done]
     print(summary(chosen))
     if arguments.keep is not None:
-        listed = ",\n".join(json.dumps(entry) for entry in kept(chosen, cases))
-        arguments.keep.write_text(f"[\n{listed}\n]\n")
+        command = f"python -m tests.oracle.sweep {' '.join(word for word in sys.argv[1:] if word != '--summary')}"
+        listed = ",\n".join(json.dumps(entry) for entry in kept(chosen, cases, arguments.keep_most))
+        arguments.keep.write_text(f'{{"command": {json.dumps(command)},\n"cases": [\n{listed}\n]}}\n')
 
 
 if __name__ == "__main__":
