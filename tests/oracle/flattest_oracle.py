@@ -32,7 +32,7 @@ from scipy.optimize import linprog
 from tests.oracle.arrangement import Arrangement, echelon, rational, solve
 from tests.oracle.cone_program import Array, Block, blocks_of, solve_cone_program
 
-ROUNDS, PATIENCE = 60, 12
+ROUNDS, PATIENCE = 100, 10
 SAFETY = 4e-15  # relative to the sizes of the terms: what float64 may have lost in a sum of at most 12
 Point = tuple[Array, float]  # multipliers of the labels and of the budget
 WAYS = (("highs-ds", True, 1e-10), ("highs-ds", False, 1e-10), ("highs-ipm", True, 1e-10), ("highs-ds", False, 1e-7))
@@ -219,17 +219,18 @@ class Oracle:
         """
         tight, loose = budgets
         weights, value = np.zeros(0), -inf if end else inf
-        dual, best, stalled = start, (inf, start), 0
+        dual, best, stalled, least_gap = start, (inf, start), 0, inf
         for _ in range(ROUNDS):
-            before, added = best[0], 0
+            added = 0
             for share in (1.0, 0.5) if best[0] < inf else (1.0,):
                 (multipliers, tau), (_, held) = dual, best
                 multipliers, tau = share * multipliers + (1 - share) * held[0], share * tau + (1 - share) * held[1]
                 ratio, violated = self._price(blocks, multipliers, end, max(tau, 0.0))
                 columns, added = columns + violated, added + len(violated)
                 best = min(best, dual_value(multipliers, max(tau, ratio) if end else ratio, self.labels, end, loose), key=first)
-            stalled = 0 if best[0] < before - 0.1 * tolerance * max(1.0, abs(before)) else stalled + 1
             gap = best[0] - value if end else best[0] + value
+            stalled = 0 if gap < least_gap - 0.1 * tolerance * max(1.0, abs(value)) else stalled + 1
+            least_gap = min(gap, least_gap)
             if len(weights) and (gap <= tolerance * max(1.0, abs(value)) or stalled > PATIENCE or not added):
                 break
             solution = master(columns, self.labels, end, tight, self.multipliers)

@@ -129,7 +129,7 @@ def verdict(row: Record, bracket: Record | None, top: float, tolerance: float) -
     if bracket is None or "failed" in bracket:
         return {"verdict": "no oracle"}
     (inner_low, inner_high), (outer_low, outer_high) = bracket["inner"], bracket["outer"]
-    if not (row["low"] <= row["high"]):
+    if not row["low"] <= row["high"] + tolerance * top:  # NaN too
         return {"verdict": "error", "error": "not a range"}
     false_by = max(beyond(row["low"], inner_low), beyond(inner_high, row["high"])) / top
     loose_by = max(beyond(outer_low, row["low"]), beyond(row["high"], outer_high)) / top
@@ -237,6 +237,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="the candidate's answers; none: brackets only")
     parser.add_argument("--keep", type=Path, help="write cases that are false, loose or fail")
     parser.add_argument("--keep-most", type=int, default=60)
+    parser.add_argument("--known", action="store_true", help="only seeds that have brackets already")
     parser.add_argument("--summary", action="store_true", help="run nothing")
     arguments = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -244,6 +245,8 @@ def main() -> None:
     start, stop = map(int, arguments.seeds.split(":"))
     seeds = [-1, -2] * arguments.named + list(range(start, stop))
     cases = {r["seed"]: r for r in lines(arguments.brackets) if r["within"] == arguments.within}
+    if arguments.known:
+        seeds = [seed for seed in seeds if seed in cases]
     if not arguments.summary:
         missing = [seed for seed in seeds if seed not in cases]
         with arguments.brackets.open("a") as file:
