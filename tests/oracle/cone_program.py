@@ -129,6 +129,7 @@ def solve_cone_program(blocks: list[Block], y: Array, end: int, budget: float) -
         right[budget_row] = 1.0
     settings = clarabel.DefaultSettings()
     settings.verbose, settings.max_threads = False, 1
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-12  # as far as it gets: nothing rests on it
     found = clarabel.DefaultSolver(coo_matrix((at, at)).tocsc(), np.concatenate(cost), matrix, right, cones, settings).solve()
     x, z = np.array(found.x), np.array(found.z)
     mu, at = [], 0

@@ -17,6 +17,7 @@ Three steps, each of which can fail to be tight but not to be true:
 So [inner_low, inner_high] is contained in the true range, and that in [outer_low, outer_high], up to SAFETY in the outer one.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -31,9 +32,10 @@ from scipy.optimize import linprog
 from tests.oracle.arrangement import Arrangement, echelon, rational, solve
 from tests.oracle.cone_program import Array, Block, blocks_of, solve_cone_program
 
-ROUNDS = 80
-SAFETY = 1e-12  # relative to the sizes of the terms: what float64 may have lost in a dual value
-LP_OPTIONS: Any = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
+ROUNDS, PATIENCE = 100, 10
+SAFETY = 4e-15  # relative to the sizes of the terms: what float64 may have lost in a sum of at most 12
+Point = tuple[Array, float]  # multipliers of the labels and of the budget
+WAYS = (("highs-ds", True, 1e-10), ("highs-ds", False, 1e-10), ("highs-ipm", True, 1e-10), ("highs-ds", False, 1e-7))
 
 
 class Infeasible(ValueError):
@@ -113,6 +115,7 @@ class Oracle:
         self.blocks = blocks_of(self.geometry, self.price, self.n)
         self.units = [column(b, unit) for b in self.blocks for unit in np.eye(len(b.rays))]
         self._check_feasible()
+        self.multipliers = np.zeros(self.n)
         self.least, self.columns, self.network = self._least() if solve else ((0.0, inf), [], [])
 
     def extended(self, row: Sequence[float]) -> tuple[Fraction, ...]:
@@ -194,23 +197,48 @@ class Oracle:
         if not any(self.y):
             return (0.0, 0.0), [], []
         found = solve_cone_program(self.blocks, self.labels, 0, 0.0)
-        columns = self.units + directions(self.blocks, found.mu)
-        lower, multipliers = 0.0, found.multipliers
-        weights = np.zeros(len(columns))
-        for _ in range(ROUNDS):
-            ratio, violated = self._price(self.blocks, multipliers, 0, 1.0)
-            lower = max(lower, float(multipliers @ self.labels) / ratio)
-            columns += violated
-            solution = master(columns, self.labels, None, 0, 0.0)
-            if solution is None:
-                raise OracleFailed("the linear program of the least cost was not solved")
-            weights, multipliers, _, value = solution
-            if value - lower <= 1e-13 * value or not violated:
-                break
+        likely = [c for c in self.units if abs(found.multipliers @ c.out) > 0.5 * c.block.price]
+        pivots = qr(np.array([c.out for c in self.units]).T, mode="r", pivoting=True)[1][: self.n]
+        columns = likely + [self.units[k] for k in pivots] + directions(self.blocks, found.mu)
+        weights, lower, columns, self.multipliers = self._generate(
+            self.blocks, columns, (found.multipliers, 1.0), 0, (0.0, 0.0), 1e-11
+        )
+        if not len(weights):
+            raise OracleFailed("the linear program of the least cost was not solved")
         network = self.exact_network(columns, weights)
         upper = float(self.cost(network)) * (1 + 1e-15)
-        kept = [c for c, w in zip(columns, weights, strict=True) if w != 0]
-        return (lower * float(self.top) * (1 - SAFETY), upper), kept, network
+        kept = [c for c, w in zip(columns, weights, strict=False) if w != 0]
+        return (-lower * float(self.top) * (1 - SAFETY), upper), kept, network
+
+    def _generate(
+        self, blocks: list[Block], columns: list[Column], start: Point, end: int, budgets: tuple[float, float], tolerance: float
+    ) -> tuple[Array, float, list[Column], Array]:
+        """Column generation: weights of the columns, the least dual value (of -T for end 0), all columns, the multipliers behind it.
+
+        Every cell is priced at the linear program's multipliers and half way to the best so far, which keeps them from swinging.
+        """
+        tight, loose = budgets
+        weights, value = np.zeros(0), -inf if end else inf
+        dual, best, stalled, least_gap = start, (inf, start), 0, inf
+        for _ in range(ROUNDS):
+            added = 0
+            for share in (1.0, 0.5) if best[0] < inf else (1.0,):
+                (multipliers, tau), (_, held) = dual, best
+                multipliers, tau = share * multipliers + (1 - share) * held[0], share * tau + (1 - share) * held[1]
+                ratio, violated = self._price(blocks, multipliers, end, max(tau, 0.0))
+                columns, added = columns + violated, added + len(violated)
+                best = min(best, dual_value(multipliers, max(tau, ratio) if end else ratio, self.labels, end, loose), key=first)
+            gap = best[0] - value if end else best[0] + value
+            stalled = 0 if gap < least_gap - 0.1 * tolerance * max(1.0, abs(value)) else stalled + 1
+            least_gap = min(gap, least_gap)
+            if len(weights) and (gap <= tolerance * max(1.0, abs(value)) or stalled > PATIENCE or not added):
+                break
+            solution = master(columns, self.labels, end, tight, self.multipliers)
+            if solution is None:
+                break
+            weights, multipliers, tau, value = solution
+            dual = (multipliers, tau)
+        return weights, best[0], columns, best[1][0]
 
     def _check_feasible(self) -> None:
         """Infeasible unless the labels are in the span of the outputs of single rays, exactly: weights may have both signs."""
@@ -231,20 +259,20 @@ class Oracle:
     def _price(self, blocks: list[Block], multipliers: Array, end: int, threshold: float) -> tuple[float, list[Column]]:
         """The largest price ratio over all blocks and sides, and the columns that exceed the threshold, worst first."""
         at = np.cumsum([0] + [len(b.rays) for b in blocks])
-        seen = multipliers @ np.hstack([b.d for b in blocks])
-        query = np.concatenate([b.at_query for b in blocks]) * end
+        matrix, query = np.hstack([b.d for b in blocks]), np.concatenate([b.at_query for b in blocks]) * end
+        seen, lost = multipliers @ matrix, SAFETY * (np.abs(multipliers) @ matrix + np.abs(query))
         worst, violated = threshold * (1 - 1e-9), []
         for i, b in enumerate(blocks):
             part = slice(at[i], at[i + 1])
             for side in (1, -1):
-                gain = side * (query[part] - seen[part]) if end else side * seen[part]
+                gain = (side * (query[part] - seen[part]) if end else side * seen[part]) + lost[part]
                 value, mu = b.steepest(gain, threshold * b.price * (1 - 1e-9))
                 ratio = value / b.price
                 worst = max(worst, ratio)
-                if mu is not None and ratio > threshold * (1 + 1e-14):
+                if mu is not None and ratio > threshold * (1 + 1e-12):
                     violated.append((ratio, column(b, mu)))
         violated.sort(key=lambda pair: -pair[0])
-        return worst, [c for _, c in violated[: 20 * len(multipliers)]]
+        return worst, [c for _, c in violated[: 6 * len(multipliers)]]
 
     # --- the range ------------------------------------------------------------------------------------------------------------------
 
@@ -277,24 +305,9 @@ class Oracle:
         top = float(self.top)
         tight, loose = self.least[0] * (1 + within) / top, self.least[1] * (1 + within) / top
         found = solve_cone_program(blocks, self.labels, end, loose)
-        columns = [self._seen_from(c, q) for c in self.columns]
-        columns += directions(blocks, found.mu)
-        multipliers, tau, outer = found.multipliers, found.budget_multiplier, inf
-        weights, inner = np.zeros(0), -inf
-        stalled = 0
-        for _ in range(ROUNDS):
-            ratio, violated = self._price(blocks, multipliers, end, max(tau, 0.0))
-            terms = np.abs(multipliers * self.labels).sum() + max(tau, ratio) * loose
-            bound = float(multipliers @ self.labels) + max(tau, ratio, 0.0) * loose + SAFETY * float(terms)
-            stalled = 0 if bound < outer - 0.1 * tolerance else stalled + 1
-            outer = min(outer, bound)
-            if outer - inner <= tolerance or stalled > 8 or (len(weights) and not violated):
-                break
-            columns += violated
-            solution = master(columns, self.labels, np.array([c.at_query for c in columns]), end, tight)
-            if solution is None:
-                break
-            weights, multipliers, tau, inner = solution
+        columns = [self._seen_from(c, q) for c in self.columns] + directions(blocks, found.mu)
+        start = (found.multipliers, found.budget_multiplier)
+        weights, outer, columns, _ = self._generate(blocks, columns, start, end, (tight, loose), tolerance)
         return self._exactly(columns, weights, q, end, within, outer)
 
     def _seen_from(self, c: Column, q: Sequence[float]) -> Column:
@@ -319,7 +332,19 @@ class Oracle:
             parts = [(share, far), (1 - share, self.network)]
             network = [Neuron(a * u.weight, u.v, u.on) for a, part in parts for u in part if a != 0]
         inner = end * self.value(network, q)
-        return float(inner), outer * float(self.top), network
+        return float(inner), float(outer) * float(self.top), network
+
+
+def dual_value(multipliers: Array, price: float, y: Array, end: int, budget: float) -> tuple[float, Point]:
+    """The dual value of a point once it violates no cell, and that point: an upper bound of end * f(q), or of -T (end = 0)."""
+    value, lost = float(multipliers @ y), SAFETY * float(np.abs(multipliers * y).sum())
+    if end == 0:
+        return (lost - value) / price, (multipliers / price, 1.0)
+    return value + lost + price * budget * (1 + SAFETY), (multipliers, price)
+
+
+def first(pair: tuple[float, Point]) -> float:
+    return pair[0]
 
 
 def directions(blocks: list[Block], found: list[tuple[int, Array]]) -> list[Column]:
@@ -331,32 +356,40 @@ def directions(blocks: list[Block], found: list[tuple[int, Array]]) -> list[Colu
 
 
 def master(
-    columns: Sequence[Column], y: Array, at_query: Array | None, end: int, budget: float
+    columns: Sequence[Column], y: Array, end: int, budget: float, reference: Array
 ) -> tuple[Array, Array, float, float] | None:
     """The linear program over given columns: signed weights, multipliers of y and of the budget, value; None if not solved.
 
-    Least cost (end = 0), or the largest end * f(q) with the cost within the budget.
+    Least cost (end = 0), or the largest end * f(q) with the cost within the budget. The budget lies just above the least cost, so its
+    row is written with the reduced costs at a reference, the multipliers of the least cost: sum (c - reference . out) alpha is at most
+    budget - reference . y, all of them small numbers that do not cancel.
     """
-    out = np.array([c.out for c in columns]).T
-    prices = np.array([c.block.price for c in columns])
-    both = np.hstack([out, -out])
-    if end:
-        assert at_query is not None
-        size = float(np.abs(at_query).max()) or 1.0
-        gain = end * at_query / size
-        costs = np.concatenate([prices, prices])[None] / budget
-        found = linprog(-np.concatenate([gain, -gain]), costs, [1.0], both, y, method="highs-ds", options=LP_OPTIONS)
-    else:
+    out, prices = np.array([c.out for c in columns]).T, np.array([c.block.price for c in columns])
+    both, at = np.hstack([out, -out]), np.array([c.at_query for c in columns])
+    if end == 0:
         size = float(prices.max())
-        found = linprog(np.concatenate([prices, prices]) / size, A_eq=both, b_eq=y, method="highs-ds", options=LP_OPTIONS)
-    if found.status != 0:
+        found = _linear_program(np.concatenate([prices, prices]) / size, None, both, y)
+        if found is None:
+            return None
+        return found.x[: len(at)] - found.x[len(at) :], size * found.eqlin.marginals, 0.0, size * float(found.fun)
+    size, excess = float(np.abs(at).max()) or 1.0, budget - float(reference @ y)
+    reduced = np.concatenate([prices, prices]) - reference @ both
+    found = _linear_program(-end * np.concatenate([at, -at]) / size, reduced[None] / excess, both, y)
+    if found is None:
         return None
-    weights = found.x[: len(columns)] - found.x[len(columns) :]
-    if end:
-        return (
-            weights,
-            -size * found.eqlin.marginals,
-            -size * float(found.ineqlin.marginals[0]) / budget,
-            -size * float(found.fun),
-        )
-    return weights, size * found.eqlin.marginals, 0.0, size * float(found.fun)
+    tau = -size * float(found.ineqlin.marginals[0]) / excess
+    multipliers = -size * found.eqlin.marginals - tau * reference
+    return found.x[: len(at)] - found.x[len(at) :], multipliers, tau, -size * float(found.fun)
+
+
+def _linear_program(cost: Array, upper: Array | None, equal: Array, y: Array) -> Any:
+    """min cost . alpha with equal @ alpha = y, upper @ alpha <= 1, alpha >= 0 by the first of HiGHS' ways that succeeds; None if none."""
+    bound = None if upper is None else np.ones(len(upper))
+    for method, presolve, tolerance in WAYS:
+        options: Any = {"presolve": presolve, "primal_feasibility_tolerance": tolerance, "dual_feasibility_tolerance": tolerance}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = linprog(cost, upper, bound, equal, y, method=method, options=options)
+        if found.status == 0:
+            return found
+    return None

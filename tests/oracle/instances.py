@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.oracle.arrangement import rational
 from tests.oracle.flattest_oracle import Infeasible, Oracle
 
 Array = NDArray[np.float64]
@@ -91,20 +93,30 @@ def labels(rng: np.random.Generator, x: Array, architecture: str) -> Array:
 def queries(rng: np.random.Generator, x: Array, kind: str) -> list[tuple[str, list[float]]]:
     """One point in the hull, one of the awkward kinds, one anywhere."""
     n, d = x.shape
-    share = rng.dirichlet(np.full(n, 0.7))
     i, j = rng.choice(n, 2, replace=False)
+    ends = np.zeros(n)
+    ends[[i, j]] = 0.5
+    loose, sixteenths = rng.dirichlet(np.full(n, 0.7)), rng.multinomial(16, rng.dirichlet(np.full(n, 0.7))) / 16
     awkward = {
-        "edge": (x[i] + x[j]) / 2,
-        "near": (x[i] + 1e-3 * rng.standard_normal(d)).round(6),
-        "near hull": (x[i] + 1e-3 * (x.mean(axis=0) - x[i])).round(8),
-        "ray": x[i] * rng.choice([0.5, 2.0, 3.0]),
-        "on": x[i],
-        "opposite": -x[i],
-        "rounded hull": (share @ x).round(2),
+        "edge": combined(x, ends),
+        "near": (x[i] + 1e-3 * rng.standard_normal(d)).round(6).tolist(),
+        "near hull": combined(x, np.full(n, 1 / 1024) + (1 - n / 1024) * np.eye(n)[i]),
+        "ray": combined(x, np.eye(n)[i] * rng.choice([0.5, 2.0, 3.0])),
+        "on": x[i].tolist(),
+        "opposite": (-x[i]).tolist(),
+        "rounded hull": (loose @ x).round(2).tolist(),
     }
     name = str(rng.choice(list(awkward)))
     anywhere = rng.choice([-1.0, 1.0], d) if kind == "cube" else (rng.standard_normal(d) * 0.5).round(3)
-    return [("hull", (share @ x).tolist()), (name, awkward[name].tolist()), ("anywhere", anywhere.tolist())]
+    hull = combined(x, sixteenths) if rng.random() < 0.7 else (loose @ x).tolist()
+    return [("hull", hull), (name, awkward[name]), ("anywhere", anywhere.tolist())]
+
+
+def combined(x: Array, shares: Array) -> list[float]:
+    """shares @ x in exact decimals: of points in short decimals it is what it says, and stays in their span."""
+    return [
+        float(sum(Fraction(a) * rational(b) for a, b in zip(shares.tolist(), column, strict=True))) for column in x.T.tolist()
+    ]
 
 
 def instance(seed: int) -> Instance:

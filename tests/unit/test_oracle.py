@@ -1,6 +1,8 @@
 """The oracle against linear programs over all sign vectors, cvxpy, closed forms, and the inputs that broke ranges."""
 
+import json
 from itertools import product
+from pathlib import Path
 
 import cvxpy as cp
 import numpy as np
@@ -10,6 +12,7 @@ from scipy.optimize import linprog
 from tests.oracle.arrangement import Arrangement, rational
 from tests.oracle.flattest_oracle import Bracket, Infeasible, Oracle
 from tests.oracle.named import NAMED, TOO_NARROW, TOO_WIDE
+from tests.oracle.sweep import decided, verdict
 
 
 def exact(points: np.ndarray) -> list[list]:
@@ -92,12 +95,12 @@ def check(oracle: Oracle, bracket: Bracket, q: list[float], within: float, width
     assert least <= low <= high <= most
     assert low - least <= width
     assert most - high <= width
-    assert 0 <= bracket.least[1] - bracket.least[0] <= 1e-9 * bracket.least[1]
+    assert 0 <= bracket.least[1] - bracket.least[0] <= 1e-8 * bracket.least[1]
     for network, value in zip(bracket.networks, bracket.inner, strict=True):
         residual, cost, at = in_floats(oracle, network, q)
         assert residual <= 1e-9
         assert cost <= (1 + within) * bracket.least[1] * (1 + 1e-12)
-        assert at == pytest.approx(value, abs=1e-9)
+        assert at == pytest.approx(value, rel=1e-9, abs=1e-9)
 
 
 @pytest.mark.parametrize("case", NAMED.values(), ids=NAMED)
@@ -132,3 +135,57 @@ def test_sim_bn_on_the_square_reaches_the_bound() -> None:
     assert oracle.least == pytest.approx((8.0, 8.0))
     assert oracle.bracket([2.0, 0.0]).outer == (-np.inf, np.inf)
     assert np.isfinite(oracle.bracket([1.0, 0.5]).outer).all()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_outside_is_what_a_linear_program_says(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((4, 2)).round(1)
+    oracle = Oracle(x, [1.0, -1.0, 2.0, 1.0], "bias")
+    for q in (rng.standard_normal((6, 2)) * 0.7).round(1).tolist():
+        inside = linprog(np.zeros(4), A_eq=np.vstack([x.T, np.ones(4)]), b_eq=[*q, 1.0], method="highs").status == 0
+        assert np.isfinite(oracle.bracket(q).outer[0]) == inside
+
+
+def test_a_query_beyond_the_hull_by_the_last_digit_is_outside() -> None:
+    oracle = Oracle([[0.0], [1.0], [3.0]], [1.0, -1.0, 2.0], "bias")
+    assert oracle.bracket([3.0]).inner == pytest.approx((2.0, 2.0))
+    assert oracle.bracket([np.nextafter(3.0, 4.0)]).inner == (-np.inf, np.inf)
+
+
+INSTANCES = json.loads(Path(__file__).parents[1].joinpath("oracle", "instances.json").read_text())["cases"]
+
+
+@pytest.mark.parametrize("case", [c for c in INSTANCES if len(c["x"]) <= 5][:12], ids=lambda c: f"{c['seed']}-{c['query']}")
+def test_kept_brackets_are_found_again(case: dict) -> None:
+    oracle = Oracle(case["x"], case["y"], case["architecture"])
+    bracket = oracle.bracket(case["q"], case["within"])
+    if np.isfinite(case["inner"][0]):
+        check(oracle, bracket, case["q"], case["within"], 1e-3 * max(map(abs, [*case["y"], *case["outer"]])))
+    for kept, found in ((case["inner"], bracket.outer), (bracket.inner, case["outer"])):  # each inner in the other's outer
+        assert found[0] <= kept[0] <= kept[1] <= found[1]
+
+
+def test_the_sweep_calls_a_range_that_leaves_out_an_exact_network_false() -> None:
+    bracket = {"inner": [0.0, 1.0], "outer": [-1e-9, 1.0 + 1e-9]}
+    rows = {
+        "holds": {"low": -1e-8, "high": 1.1, "certified": True},
+        "false": {"low": 0.5, "high": 1.1, "certified": True},
+        "uncertified": {"low": 0.5, "high": 1.1, "certified": False},
+        "error": {"error": "ArithmeticError"},
+    }
+    assert {name: verdict(row, bracket, 1.0, 1e-6)["verdict"] for name, row in rows.items()} == {name: name for name in rows}
+    outside = {"inner": [-np.inf, np.inf], "outer": [-np.inf, np.inf]}
+    assert verdict(rows["holds"], outside, 1.0, 1e-6)["verdict"] == "false"
+
+
+@pytest.mark.parametrize(("answer", "false"), [("all", True), ("not all", False), ("none", True), ("undecided", False)])
+def test_the_sweep_calls_a_decision_false_that_exact_networks_contradict(answer: str, false: bool) -> None:
+    spans = ([-0.5, 1.0], [0.5, 1.0])  # one query at which networks differ, one at which all are right
+    record = {
+        "seed": 1,
+        "queries": [("hull", [0.0]), ("hull", [1.0])],
+        "brackets": [{"inner": span, "outer": span} for span in spans],
+        **dict.fromkeys(("x", "y", "architecture", "within")),
+    }
+    assert (decided(record, lambda *_: answer, 1e-6)["verdict"] == "false") == false
