@@ -25,9 +25,9 @@ def solution(x: Rows, y: tuple[float, ...], architecture: str) -> theory.Flattes
 def as_printed(
     x: list[list[float]], y: list[float], architecture: str, q: list[float], within: float
 ) -> tuple[float, float, bool]:
-    """`prediction_range` without a tolerance, read as if it were certified."""
-    low, high = solution(tuple(map(tuple, x)), tuple(y), architecture).prediction_range([q])
-    return float(low[0]), float(high[0]), True
+    """`prediction_range` and what it says of its proof."""
+    ranges = solution(tuple(map(tuple, x)), tuple(y), architecture).prediction_range([q], within)
+    return float(ranges.low[0]), float(ranges.high[0]), bool(ranges.certified[0])
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,8 @@ class Population:
 def decide_as_printed(
     x: list[list[float]], y: list[float], architecture: str, points: list[list[float]], labels: list[float], within: float
 ) -> str:
-    """`theory.decide`, read as if its answers were certified."""
+    """`theory.decide`."""
     population = Population(*(np.array(a) for a in (x, y, points, labels)))
-    return theory.decide(population, architecture, solution=solution(tuple(map(tuple, x)), tuple(y), architecture)).answer
+    return theory.decide(
+        population, architecture, solution=solution(tuple(map(tuple, x)), tuple(y), architecture), within=within
+    ).answer

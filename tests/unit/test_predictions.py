@@ -110,6 +110,23 @@ def test_networks_at_hand_lie_in_the_ranges_and_reach_their_ends(architecture: s
             assert abs(float(value) - (case.high if end > 0 else case.low)) <= 0.02 * np.abs(y).max()
 
 
+KEPT = json.loads((Path(__file__).parents[1] / "oracle/instances.json").read_text())["cases"]
+
+
+@pytest.mark.parametrize("case", KEPT[::3], ids=lambda case: f"{case['seed']}-{case['query']}")
+def test_inputs_that_broke_ranges_are_bracketed(case: dict[str, Any]) -> None:
+    """The independent oracle's network lies in the range, and its bound is not far inside it."""
+    x, y = np.array(case["x"]), np.array(case["y"])
+    ranges = theory.flattest(x, y, case["architecture"]).prediction_range([case["q"]], case["within"])
+    low, high, slack = float(ranges.low[0]), float(ranges.high[0]), 1e-6 * np.abs(y).max()
+    assert ranges.certified.all()
+    inner, outer = np.array(case["inner"], float), np.array(case["outer"], float)
+    assert low <= inner[0] + slack
+    assert high >= inner[1] - slack
+    if np.isfinite(outer).all():
+        assert max(outer[0] - low, high - outer[1]) <= 0.02 * max(np.abs(y).max(), np.abs(outer).max())
+
+
 def test_ranges_widen_with_the_trace_allowed_and_contain_the_limit() -> None:
     rng = np.random.default_rng(8)
     x, y = rng.standard_normal((6, 2)), rng.standard_normal(6)
