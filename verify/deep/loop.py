@@ -21,7 +21,7 @@ from verify.deep import files
 from verify.deep.augmentation import augmented
 from verify.deep.data import Samples, picked, samples
 from verify.deep.linear import onednn_linear
-from verify.deep.methods import Step, make_optimizer, make_step
+from verify.deep.methods import Step, make_optimizer, make_step, repeatable
 from verify.deep.settings import Net, Stop, Training
 
 CURVE = ("epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "step_loss")
@@ -310,13 +310,13 @@ def since_improvement(losses: list[float], improvement: float) -> int:
 
 @torch.no_grad()
 def loss_and_accuracy(model: nn.Module, x: Tensor, y: Tensor) -> tuple[float, float]:
-    """Mean cross-entropy and share of right answers in eval mode, summed in float64; the model's mode is put back."""
+    """Mean cross-entropy and share of right answers in eval mode, summed in float64; mode, buffers and random state stay."""
     mode = model.training
     model.eval()
     total = torch.zeros((), dtype=torch.float64, device=x.device)
     right = torch.zeros((), dtype=torch.int64, device=x.device)
     at_once = MEASURED_AT_ONCE[x.device.type]
-    with onednn_linear(model, min(len(y), at_once)):
+    with onednn_linear(model, min(len(y), at_once)), repeatable(model, x.device) as again, again():
         for images, labels in zip(torch.split(x, at_once), torch.split(y, at_once), strict=True):
             logits = model(images)
             total += F.cross_entropy(logits, labels, reduction="sum").double()
