@@ -72,6 +72,13 @@ Board = Annotated[
         "--tensorboard", metavar="FOLDER", help="Also write the training curves of networks on images there.", show_default=False
     ),
 ]
+LabelsOption = Annotated[
+    str,
+    typer.Option(
+        help="classes: the label takes two values, the smaller becomes -1 and the larger 1; real: numbers, without an accuracy; "
+        "auto: -1 and 1 are classes, other codes of classes are refused, all else is real."
+    ),
+]
 STORE, OUT = Path(".flatproof/runs.sqlite"), Path("paper_results")
 
 
@@ -254,7 +261,8 @@ def train(
     d: Annotated[int, typer.Option("--d", help="Dimension of the parity data.")] = 30,
     n: Annotated[int, typer.Option("--n", help="Training points of the parity data.")] = 100,
     data: Annotated[Path | None, typer.Option(help="CSV of your own points: a row a point, the label last.")] = None,
-    test: Annotated[Path | None, typer.Option(help="CSV of test points alike.")] = None,
+    test: Annotated[Path | None, typer.Option(help="CSV of test points alike; test error is measured on them alone.")] = None,
+    labels: LabelsOption = "auto",
     engine: Annotated[str, typer.Option(help="fused or reference.")] = "fused",
     dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
     as_json: Annotated[bool, typer.Option("--json", help="Print the curve and outcome as JSON.")] = False,
@@ -262,7 +270,6 @@ def train(
     """Train one network on parity data or your own points, and print what is measured along the way."""
     from theory.losses import MSE, Loss
     from verify.runs import DataSpec, Phase, Run
-    from verify.training import CURVE
     from verify.training import train as carry_out
 
     with refusing_bad_input():
@@ -283,11 +290,13 @@ def train(
         )
         if data is None and test is not None:
             raise ValueError("--test needs --data; expected both or neither")
-        points = spec.build() if data is None else _own_points(data, test)
+        if data is None and labels != "auto":
+            raise ValueError("--labels says what the labels of --data are; expected both or neither")
+        points = spec.build() if data is None else _own_points(data, test, labels)
 
     def show(epoch: int, values: dict[str, float]) -> None:
         if not as_json:
-            said = "  ".join(f"{name} {values[name]:.4g}" for name in CURVE[1:])
+            said = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
             console.print(f"epoch {epoch:>8,}  {said}", highlight=False, soft_wrap=True)
 
     with refusing_bad_input():
@@ -298,7 +307,7 @@ def train(
             outcome["lower_bound"] = None
         settings = run.settings()
         if data is not None:
-            settings["data"] = {"file": str(data), "test": test and str(test), **points.settings}
+            settings["data"] = {"file": str(data), "test": test and str(test), "labels": points.labels, **points.settings}
         print(json.dumps(outcome | {"settings": settings}))
         return
     if result.status == "diverged":
@@ -319,6 +328,7 @@ def certify(
         str, typer.Option(help="differentiable, or relu'(0)=0: whether samples may sit on kinks.")
     ] = "differentiable",
     test: Annotated[Path | None, typer.Option(help="CSV of test points alike: do all flattest networks get them right?")] = None,
+    labels: LabelsOption = "auto",
     limit: Annotated[int, typer.Option(help="The most activation patterns to list.")] = 200_000,
     bracket: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="Search so long instead of listing patterns: bounds from both sides.")
@@ -338,7 +348,9 @@ def certify(
             raise ValueError(f"--bracket must be a number of seconds above 0, got {bracket}")
         if bracket is not None and test is not None:
             raise ValueError("--test needs the list of patterns; expected --test or --bracket, not both")
-        points = _own_points(file, test)
+        points = _own_points(file, test, labels)
+        if test is not None and points.labels != "signs":
+            raise ValueError(f"--test asks whether points are classified; expected labels -1 and 1 in {file}, got real numbers")
         _check_writable(out)
     try:
         with refusing_bad_input():
@@ -405,14 +417,12 @@ def _show_decision(decision: "Decision") -> None:
         console.print(f"{total - 20} more test points: --json lists all")
 
 
-def _own_points(path: Path, test: Path | None) -> "synth.Data":
+def _own_points(path: Path, test: Path | None, labels: str) -> "synth.Data":
     import synth
 
     x, y = read_points(path)
-    if test is None:
-        return synth.given(x, y)
-    test_x, test_y = read_points(test)
-    return synth.given(x, y, test_x, test_y)
+    test_x, test_y = (None, None) if test is None else read_points(test)
+    return synth.given(x, y, test_x, test_y, labels)  # type: ignore[arg-type]
 
 
 def read_points(path: Path) -> tuple[Any, Any]:
