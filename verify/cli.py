@@ -58,6 +58,7 @@ Ids = Annotated[
 Only = Annotated[list[str] | None, typer.Option("--only", metavar="ID", help="The same as naming the ids.")]
 Scale = Annotated[str, typer.Option(help="smoke (seconds), quick (minutes) or paper (the paper's own settings throughout).")]
 Seeds = Annotated[int | None, typer.Option(help="Seeds 1 to N for every row; default: 2, 5, 20 by scale.", show_default=False)]
+Force = Annotated[bool, typer.Option("--force", help="Replace results, too, that more runs stand behind.")]
 StorePath = Annotated[Path, typer.Option("--store", help="Where every run is kept.")]
 Out = Annotated[Path, typer.Option("--out", help="Where tables, figures and index.html go.")]
 DataRoot = Annotated[
@@ -93,10 +94,12 @@ def reproduce(
     out: Out = OUT,
     tensorboard: Board = None,
     data_root: DataRoot = None,
+    force: Force = False,
 ) -> None:
     """Train what is missing and write the tables, figures and page. Kill it at any moment: it goes on where it was."""
     _look_for_data_in(data_root)
-    _reproduce([*(only or []), *(ids or [])], scale, seeds, _cores() if workers is None else workers, store, out, tensorboard)
+    processes = _cores() if workers is None else workers
+    _reproduce([*(only or []), *(ids or [])], scale, seeds, processes, store, out, tensorboard, force)
 
 
 @app.command()
@@ -109,10 +112,11 @@ def report(
     out: Out = OUT,
     tensorboard: Board = None,
     data_root: DataRoot = None,
+    force: Force = False,
 ) -> None:
     """Rebuild tables, figures and page from the store alone; what was not run is marked so."""
     _look_for_data_in(data_root)
-    _reproduce([*(only or []), *(ids or [])], scale, seeds, None, store, out, tensorboard)
+    _reproduce([*(only or []), *(ids or [])], scale, seeds, None, store, out, tensorboard, force)
 
 
 def _look_for_data_in(root: Path | None) -> None:
@@ -125,12 +129,12 @@ def _look_for_data_in(root: Path | None) -> None:
 
 
 def _reproduce(
-    ids: list[str], scale: str, seeds: int | None, workers: int | None, path: Path, out: Path, board: Path | None
+    ids: list[str], scale: str, seeds: int | None, workers: int | None, path: Path, out: Path, board: Path | None, force: bool
 ) -> None:
     """Run what is missing with that many workers (None: run nothing), then write the artifacts, and curves for TensorBoard."""
     from verify.display import Display
-    from verify.experiments import EXPERIMENTS, check_scale, select
-    from verify.report import write
+    from verify.experiments import EXPERIMENTS, build, check_scale, select
+    from verify.report import poorer, write
     from verify.store import Store
     from verify.sweep import sweep
 
@@ -167,9 +171,10 @@ def _reproduce(
             ["flatproof", "reproduce", *(["--only", *ids] if ids else []), "--scale", scale]
             + (["--seeds", str(seeds)] if seeds else [])
         )
-        artifacts = [a for e, names in chosen.items() for a in e.build(names, scale, count[e], db)]
+        artifacts = [a for e, names in chosen.items() for a in build(e, names, scale, count[e], db)]
+        kept = {} if force else poorer(artifacts, out)
         with refusing_bad_input():
-            files = write(artifacts, out, command)
+            files = write([a for a in artifacts if a.id not in kept], out, command)
             if board is not None:
                 from verify.deep.tensorboard import export
 
@@ -178,6 +183,13 @@ def _reproduce(
     _show(artifacts)
     if absent := sorted({name for names in chosen.values() for name in names} - {artifact.id for artifact in artifacts}):
         console.print(f"\nnot yet run: {', '.join(absent)}", highlight=False, soft_wrap=True)
+    if kept:
+        first, lost = next(iter(kept.items()))
+        console.print(
+            f"\nkept, since more runs stand behind them than behind these: {', '.join(kept)} ({first}, {lost}); --force replaces them",
+            highlight=False,
+            soft_wrap=True,
+        )
     console.print(f"\n{len(files)} files written; see {files[-1]}", highlight=False, soft_wrap=True)
 
 
