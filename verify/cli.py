@@ -327,8 +327,10 @@ def train(
         return
     bound = result.lower_bound
     console.print(
-        f"trace {result.final('trace'):.6g}, lower bound {'–' if bound != bound else f'{bound:.6g}'}, {result.seconds:.1f} s",
+        f"trace {result.final('trace'):.6g} at training loss {result.final('train_loss'):.3g}, "
+        f"lower bound {'–' if bound != bound else f'{bound:.6g}'} for networks that interpolate, {result.seconds:.1f} s",
         highlight=False,
+        soft_wrap=True,
     )
 
 

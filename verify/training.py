@@ -42,9 +42,9 @@ class Result:
 
     status: "finished" or "diverged". curve: for each name of `measured` a list over checkpoints; what was not measured has none.
     `trace` is that of the Hessian of the training loss, residual term included, evaluated in float64. lower_bound: what the trace
-    of no interpolating network goes below, NaN where no bound is known. network: the final one, None when diverged. earlier: those
-    after all phases but the last, where the run keeps them. diverged_at and diverged_step: epoch and step, counted from 0 over all
-    phases, in which the loss stopped being finite.
+    of no interpolating network goes below, NaN where no bound is known or no network interpolates (`contradictory`). network: the
+    final one, None when diverged. earlier: those after all phases but the last, where the run keeps them. diverged_at and
+    diverged_step: epoch and step, counted from 0 over all phases, in which the loss stopped being finite.
     """
 
     status: str
@@ -120,6 +120,13 @@ def enumerated(data: synth.Data, run: Run) -> bool:
     return data.size is not None and (data.size <= run.test_points or data.name == "given")
 
 
+def contradictory(architecture: str, data: synth.Data) -> bool:
+    """Whether no network can interpolate: one point has two labels, or without bias 0 has a label other than 0."""
+    known = {np.zeros(data.x.shape[1]).tobytes(): 0.0} if architecture == "no-bias" else {}
+    pairs = zip(data.x + 0.0, data.y, strict=True)  # -0 becomes 0
+    return any(known.setdefault(point.tobytes(), label) != label for point, label in pairs)
+
+
 def measure(network: Network, data: synth.Data, test: Points | None, loss: Loss = MSE) -> Measurement:
     """What `measured` names but the epoch, in float64: training loss, share of test points with y f(x) > 0 (test accuracy for labels
     that are classes, sign agreement for real ones), test loss and trace of the Hessian.
@@ -167,6 +174,8 @@ def train(
     curve: dict[str, list[float]] = {name: [] for name in measured(data)}
     with np.errstate(over="ignore", invalid="ignore"):
         bound = theory.trace_lower_bound(run.architecture, data.x, data.y, run.epsilon, run.loss, run.activation, run.depth)
+    if contradictory(run.architecture, data):
+        bound = np.nan
     advance = _engine(run)  # imports, before the thread pools are limited
     epoch = steps = 0
     earlier: list[Network] = []

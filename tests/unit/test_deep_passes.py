@@ -1,12 +1,15 @@
 """SAM's and adversarial training's passes are of one function: same random numbers, same buffers, which move once a step."""
 
+import math
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from verify.deep import Method
-from verify.deep.loop import loss_and_accuracy
+from verify.deep.loop import check_outputs, loss_and_accuracy
 from verify.deep.methods import make_optimizer, make_step
 
 
@@ -137,3 +140,27 @@ def test_measuring_leaves_the_network_alone(kind: str) -> None:
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert torch.equal(torch.get_rng_state(), state)
     assert model.training
+
+
+def test_outputs_that_are_no_numbers_have_no_accuracy() -> None:
+    """argmax of NaN is a class; a quarter of the images would have been right."""
+    model = nn.Linear(2, 4)
+    nn.init.constant_(model.bias, math.nan)
+    loss, accuracy = loss_and_accuracy(model, torch.randn(8, 2), torch.arange(8) % 4)
+    assert math.isnan(loss)
+    assert math.isnan(accuracy)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (nn.Linear(2, 1), r"must give \(2, 3\) scores for 2 images of mine, got \(2, 1\)"),
+        (nn.Sequential(nn.Linear(2, 3), nn.Flatten(0)), r"got \(6,\)"),
+        (nn.LSTM(2, 3), "got tuple"),
+    ],
+)
+def test_a_network_without_a_score_for_every_class_is_refused(model: nn.Module, words: str) -> None:
+    data = SimpleNamespace(train_x=torch.randn(5, 2), classes=3, edition="mine")
+    with pytest.raises(ValueError, match=words):
+        check_outputs(model, data)  # type: ignore[arg-type]
+    check_outputs(nn.Linear(2, 4), data)  # type: ignore[arg-type]

@@ -326,6 +326,19 @@ def test_what_was_not_measured_is_absent() -> None:
     assert (alone.network.w1 == both.network.w1).all()
 
 
+@pytest.mark.parametrize("architecture", ["no-bias", "bias", "sim-bn", "sim-ln"])
+def test_where_no_network_interpolates_there_is_no_bound(architecture: str) -> None:
+    """One point with two labels, -0 and 0 being one number; without bias the point 0 with a label, too."""
+    for x, y, none in (
+        ([[1, 2], [0.0, 3], [-0.0, 3]], [1, 1, -1], True),
+        ([[1, 2], [0.0, 3], [-0.0, 3]], [1, -1, -1], False),
+        ([[0, 0], [1, 2]], [1, -1], architecture == "no-bias"),
+        ([[0, 0], [1, 2]], [0, 1.5], False),
+    ):
+        result = train(small(architecture=architecture), synth.given(np.array(x, float), np.array(y, float)))
+        assert np.isnan(result.lower_bound) == none
+
+
 def test_test_error_of_given_points_is_on_all_of_them() -> None:
     x, y = own_points(n=300)
     result = train(small(test_points=10), synth.given(x, y, x, y))
