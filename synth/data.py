@@ -85,7 +85,8 @@ def given(
     """A user's own points (n, d) and labels (n,), with test points (k, d), (k,) as the population; without them none is known.
 
     labels: "auto" takes -c and c as two classes and refuses what looks like other codes of classes (`kind_of_labels`), all else is
-    real numbers; "classes": two values, of which the smaller becomes -1 and the larger 1; "real": numbers, whatever they are.
+    real numbers; "classes": two values, of which the smaller becomes -1 and the larger 1 (`settings` keeps both); "real": numbers,
+    whatever they are.
     Errors: ValueError naming the array for NaN, empty arrays, wrong shapes, and labels that are none of the kind.
     """
     if labels not in ("auto", "classes", "real"):
@@ -97,18 +98,19 @@ def given(
     if tests is not None and tests[0].shape[1] != points.shape[1]:
         raise ValueError(f"test_x must have {points.shape[1]} columns like x, got {tests[0].shape[1]}")
     kind: Labels = "real"
+    settings: dict[str, int | float] = {"n": len(y), "d": points.shape[1]}
     if labels == "classes":
         kind = "signs"
         values = np.unique(y if tests is None else np.append(y, tests[1]))
         if len(values) != 2:
             raise ValueError(f"labels 'classes' are two values, one for each class; y has {_listed(values)}")
+        settings |= {"negative": float(values[0]), "positive": float(values[1])}
         y = np.where(y == values[1], 1.0, -1.0)
         tests = tests and (tests[0], np.where(tests[1] == values[1], 1.0, -1.0))
     elif labels == "auto":
         kind = kind_of_labels("y", y)
         if tests is not None:
             _check_alike(kind, y, tests[1])
-    settings: dict[str, int | float] = {"n": len(y), "d": points.shape[1]}
     if tests is None:
         return Data("given", points, y, settings, None, labels=kind)
     test = tests

@@ -89,6 +89,7 @@ def test_classes_become_signs() -> None:
     assert data.labels == "signs"
     assert data.y.tolist() == [1, -1, 1]
     assert data.enumerate()[1].tolist() == [-1, -1]
+    assert (data.settings["negative"], data.settings["positive"]) == (2, 4)
     assert labelled(1, 1, test=(0, 1), labels="classes").y.tolist() == [1, 1]
 
 
