@@ -125,22 +125,19 @@ def given(
 def kind_of_labels(name: str, y: Array) -> Labels:
     """What labels (n,) are: "signs" for -c and c (1 alone, too), "real" for numbers.
 
-    Errors: ValueError for what looks like the codes of classes: 0 and 1; two whole numbers that repeat, other than -c and c; three or
-    more consecutive ones from -1, 0 or 1 on, each twice on average.
+    Errors: ValueError for what looks like the codes of classes: 0 and 1; two values that repeat, other than -c and c; three or more
+    consecutive whole numbers from -1, 0 or 1 on, each twice on average.
     """
     values = np.unique(y)
     k = len(values)
     if (np.abs(values) == 1).all() or (k == 2 and values[0] == -values[1]):
         return "signs"
-    whole = k > 1 and bool((values == np.round(values)).all())
-    two = k == 2 and (len(y) > 2 or values.tolist() == [0, 1])
-    more = k > 2 and values[0] in (-1, 0, 1) and values[-1] - values[0] == k - 1 and len(y) >= 2 * k
-    if whole and two:
+    if k == 2 and (len(y) > 2 or values.tolist() == [0, 1]):
         raise ValueError(
             f"{name} holds {_listed(values)}, which look like codes of classes; expected -1 and 1; labels 'classes' takes "
             f"{values[0]:g} as -1 and {values[1]:g} as 1, labels 'real' fits them as numbers, which have no accuracy"
         )
-    if whole and more:
+    if k > 2 and len(y) >= 2 * k and values[0] in (-1, 0, 1) and (np.diff(values) == 1).all():
         raise ValueError(
             f"{name} holds {_listed(values)}, which look like codes of {k} classes; these networks have one output and tell two "
             "apart; expected -1 and 1; labels 'real' fits them as numbers, which have no accuracy"
