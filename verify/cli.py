@@ -182,7 +182,7 @@ def _reproduce(
                 console.print(f"{exported} training curves written below {board}", highlight=False, soft_wrap=True)
     _show(artifacts)
     if absent := sorted({name for names in chosen.values() for name in names} - {artifact.id for artifact in artifacts}):
-        console.print(f"\nnot yet run: {', '.join(absent)}", highlight=False, soft_wrap=True)
+        console.print(f"\nno stored runs of: {', '.join(absent)}", highlight=False, soft_wrap=True)
     if kept:
         first, lost = next(iter(kept.items()))
         console.print(
