@@ -324,6 +324,21 @@ def test_table_2_has_a_line_for_every_figure(tmp_path: Path) -> None:
         assert found.evidence[0].finding.startswith("agrees; test accuracy at least 0.99: 5 of 5 seeds")
 
 
+def test_one_long_run_does_not_take_the_place_of_five_shortened_ones(tmp_path: Path) -> None:
+    """The ledger judges at the scale of which most seeds are stored, the paper's own if they are as many."""
+    with Store(tmp_path / "s.sqlite") as store:
+        for scale, seeds, expected in (
+            ("quick", 5, "5 seeds, scale quick"),
+            ("paper", 1, "5 seeds, scale quick"),
+            ("paper", 5, "paper"),
+        ):
+            for seed, run in enumerate(wen2023.runs(ROW["8b"], scale, seeds), start=1):
+                store.put(run, ended(1.0, row="8b", seed=seed, scale=scale).result, {})
+            (found,) = wen2023.claims(["wen2023/figure-8b"], store)
+            assert expected in found.evidence[0].scope
+            assert found.status == "tested"
+
+
 def test_what_was_not_run_is_said_to_be_so(tmp_path: Path) -> None:
     """An empty store gives every table, no figure, and no number."""
     with Store(tmp_path / "s.sqlite") as store:

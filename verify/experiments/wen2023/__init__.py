@@ -114,13 +114,14 @@ def _of_table_1(store: Store) -> list[Evidence]:
 
 
 def _of_figure(figure: str, store: Store) -> list[Evidence]:
-    """What the stored runs say of one figure, at the largest scale of which any are stored."""
-    for scale in ("paper", "quick"):
-        needed = {"2a" if figure == "2b" else figure, *(one.than for one in STATEMENTS[figure] if one.than)}
-        found = examine(figure, observed(_stored(needed, scale, DEFAULT_SEEDS["paper"], store), scale), scale)
-        if found.runs:
-            break
-    else:
+    """What the stored runs say of one figure, at the scale of which most seeds are stored, the paper's own if they are as many."""
+    needed = {"2a" if figure == "2b" else figure, *(one.than for one in STATEMENTS[figure] if one.than)}
+    at = {
+        scale: examine(figure, observed(_stored(needed, scale, DEFAULT_SEEDS["paper"], store), scale), scale)
+        for scale in ("paper", "quick")
+    }
+    scale, found = max(at.items(), key=lambda one: len(one[1].runs))  # the first of equals
+    if not found.runs:
         return []
     says = "; ".join(f"{f.text}: {f.shown} of {f.total} seeds" for f in found.findings)
     return [
@@ -145,12 +146,10 @@ def _behind_the_claims(store: Store) -> dict[str, int]:
 
 
 def _measured(row: Row, store: Store) -> Evidence | None:
-    """What the stored runs say of one row, at the largest scale of which any are stored; None if none are."""
-    for scale in ("paper", "quick"):
-        stored = [s for run in runs(row, scale, DEFAULT_SEEDS["paper"]) if (s := store.get(run))]
-        if stored:
-            break
-    else:
+    """What the stored runs say of one row, at the scale that `_of_figure` takes; None if none are stored."""
+    at = {scale: [s for run in runs(row, scale, DEFAULT_SEEDS["paper"]) if (s := store.get(run))] for scale in ("paper", "quick")}
+    scale, stored = max(at.items(), key=lambda one: len(one[1]))
+    if not stored:
         return None
     judged, tested = judge(row, stored, scale), points(row, scale)
     measured, says = generalization(row, seen(row, stored, scale), scale, PRINTED[row.architecture][1])
