@@ -6,6 +6,6 @@ training set and stream 1 for `Data.sample`, so the two never overlap and every 
 
 from synth.continuous import uniform_ball, unit_circle
 from synth.cube import complete_parity, parity
-from synth.data import Data, given
+from synth.data import Data, Labels, given
 
-__all__ = ["Data", "complete_parity", "given", "parity", "uniform_ball", "unit_circle"]
+__all__ = ["Data", "Labels", "complete_parity", "given", "parity", "uniform_ball", "unit_circle"]

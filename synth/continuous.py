@@ -32,7 +32,7 @@ def uniform_ball(d: int = 10, n: int = 100, seed: int = 0, radius: float | None 
         return x, np.abs(x[:, 0]) - np.abs(x[:, 1])
 
     x, y = draw(n, generator(seed, TRAIN))
-    return Data("uniform_ball", x, y, {"d": d, "n": n, "seed": int(seed), "radius": r}, draw)
+    return Data("uniform_ball", x, y, {"d": d, "n": n, "seed": int(seed), "radius": r}, draw, labels="real")
 
 
 def unit_circle(
@@ -68,4 +68,4 @@ def unit_circle(
         return np.hstack([circle, rest]), y
 
     x, y = draw(n, generator(seed, TRAIN))
-    return Data("unit_circle", x, y, {"d": d, "n": n, "seed": int(seed), "radius": r}, draw)
+    return Data("unit_circle", x, y, {"d": d, "n": n, "seed": int(seed), "radius": r}, draw, labels="real")

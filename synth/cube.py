@@ -32,8 +32,8 @@ def _population(name: str, x: Array, k: int, settings: dict[str, int | float]) -
         return cube(d), _label(cube(d), k)
 
     if d > LARGEST_LIST:
-        return Data(name, x, _label(x, k), settings, draw)
-    return Data(name, x, _label(x, k), settings, draw, 2**d, support)
+        return Data(name, x, _label(x, k), settings, draw, labels="signs")
+    return Data(name, x, _label(x, k), settings, draw, 2**d, support, "signs")
 
 
 def parity(d: int = 30, n: int = 100, seed: int = 0, k: int = 2) -> Data:

@@ -58,6 +58,7 @@ Ids = Annotated[
 Only = Annotated[list[str] | None, typer.Option("--only", metavar="ID", help="The same as naming the ids.")]
 Scale = Annotated[str, typer.Option(help="smoke (seconds), quick (minutes) or paper (the paper's own settings throughout).")]
 Seeds = Annotated[int | None, typer.Option(help="Seeds 1 to N for every row; default: 2, 5, 20 by scale.", show_default=False)]
+Force = Annotated[bool, typer.Option("--force", help="Replace results, too, that more runs stand behind.")]
 StorePath = Annotated[Path, typer.Option("--store", help="Where every run is kept.")]
 Out = Annotated[Path, typer.Option("--out", help="Where tables, figures and index.html go.")]
 DataRoot = Annotated[
@@ -70,6 +71,13 @@ Board = Annotated[
     Path | None,
     typer.Option(
         "--tensorboard", metavar="FOLDER", help="Also write the training curves of networks on images there.", show_default=False
+    ),
+]
+LabelsOption = Annotated[
+    str,
+    typer.Option(
+        help="classes: the label takes two values, the smaller becomes -1 and the larger 1; real: numbers, without an accuracy; "
+        "auto: -1 and 1 are classes, other codes of classes are refused, all else is real."
     ),
 ]
 STORE, OUT = Path(".flatproof/runs.sqlite"), Path("paper_results")
@@ -86,10 +94,12 @@ def reproduce(
     out: Out = OUT,
     tensorboard: Board = None,
     data_root: DataRoot = None,
+    force: Force = False,
 ) -> None:
     """Train what is missing and write the tables, figures and page. Kill it at any moment: it goes on where it was."""
     _look_for_data_in(data_root)
-    _reproduce([*(only or []), *(ids or [])], scale, seeds, _cores() if workers is None else workers, store, out, tensorboard)
+    processes = _cores() if workers is None else workers
+    _reproduce([*(only or []), *(ids or [])], scale, seeds, processes, store, out, tensorboard, force)
 
 
 @app.command()
@@ -102,10 +112,11 @@ def report(
     out: Out = OUT,
     tensorboard: Board = None,
     data_root: DataRoot = None,
+    force: Force = False,
 ) -> None:
     """Rebuild tables, figures and page from the store alone; what was not run is marked so."""
     _look_for_data_in(data_root)
-    _reproduce([*(only or []), *(ids or [])], scale, seeds, None, store, out, tensorboard)
+    _reproduce([*(only or []), *(ids or [])], scale, seeds, None, store, out, tensorboard, force)
 
 
 def _look_for_data_in(root: Path | None) -> None:
@@ -118,12 +129,12 @@ def _look_for_data_in(root: Path | None) -> None:
 
 
 def _reproduce(
-    ids: list[str], scale: str, seeds: int | None, workers: int | None, path: Path, out: Path, board: Path | None
+    ids: list[str], scale: str, seeds: int | None, workers: int | None, path: Path, out: Path, board: Path | None, force: bool
 ) -> None:
     """Run what is missing with that many workers (None: run nothing), then write the artifacts, and curves for TensorBoard."""
     from verify.display import Display
-    from verify.experiments import EXPERIMENTS, check_scale, select
-    from verify.report import write
+    from verify.experiments import EXPERIMENTS, build, check_scale, select
+    from verify.report import poorer, write
     from verify.store import Store
     from verify.sweep import sweep
 
@@ -160,9 +171,10 @@ def _reproduce(
             ["flatproof", "reproduce", *(["--only", *ids] if ids else []), "--scale", scale]
             + (["--seeds", str(seeds)] if seeds else [])
         )
-        artifacts = [a for e, names in chosen.items() for a in e.build(names, scale, count[e], db)]
+        artifacts = [a for e, names in chosen.items() for a in build(e, names, scale, count[e], db)]
+        kept = {} if force else poorer(artifacts, out)
         with refusing_bad_input():
-            files = write(artifacts, out, command)
+            files = write([a for a in artifacts if a.id not in kept], out, command)
             if board is not None:
                 from verify.deep.tensorboard import export
 
@@ -170,7 +182,14 @@ def _reproduce(
                 console.print(f"{exported} training curves written below {board}", highlight=False, soft_wrap=True)
     _show(artifacts)
     if absent := sorted({name for names in chosen.values() for name in names} - {artifact.id for artifact in artifacts}):
-        console.print(f"\nnot yet run: {', '.join(absent)}", highlight=False, soft_wrap=True)
+        console.print(f"\nno stored runs of: {', '.join(absent)}", highlight=False, soft_wrap=True)
+    if kept:
+        first, lost = next(iter(kept.items()))
+        console.print(
+            f"\nkept, since more runs stand behind them than behind these: {', '.join(kept)} ({first}, {lost}); --force replaces them",
+            highlight=False,
+            soft_wrap=True,
+        )
     console.print(f"\n{len(files)} files written; see {files[-1]}", highlight=False, soft_wrap=True)
 
 
@@ -254,7 +273,8 @@ def train(
     d: Annotated[int, typer.Option("--d", help="Dimension of the parity data.")] = 30,
     n: Annotated[int, typer.Option("--n", help="Training points of the parity data.")] = 100,
     data: Annotated[Path | None, typer.Option(help="CSV of your own points: a row a point, the label last.")] = None,
-    test: Annotated[Path | None, typer.Option(help="CSV of test points alike.")] = None,
+    test: Annotated[Path | None, typer.Option(help="CSV of test points alike; test error is measured on them alone.")] = None,
+    labels: LabelsOption = "auto",
     engine: Annotated[str, typer.Option(help="fused or reference.")] = "fused",
     dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
     as_json: Annotated[bool, typer.Option("--json", help="Print the curve and outcome as JSON.")] = False,
@@ -262,7 +282,6 @@ def train(
     """Train one network on parity data or your own points, and print what is measured along the way."""
     from theory.losses import MSE, Loss
     from verify.runs import DataSpec, Phase, Run
-    from verify.training import CURVE
     from verify.training import train as carry_out
 
     with refusing_bad_input():
@@ -283,11 +302,13 @@ def train(
         )
         if data is None and test is not None:
             raise ValueError("--test needs --data; expected both or neither")
-        points = spec.build() if data is None else _own_points(data, test)
+        if data is None and labels != "auto":
+            raise ValueError("--labels says what the labels of --data are; expected both or neither")
+        points = spec.build() if data is None else _own_points(data, test, labels)
 
     def show(epoch: int, values: dict[str, float]) -> None:
         if not as_json:
-            said = "  ".join(f"{name} {values[name]:.4g}" for name in CURVE[1:])
+            said = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
             console.print(f"epoch {epoch:>8,}  {said}", highlight=False, soft_wrap=True)
 
     with refusing_bad_input():
@@ -298,7 +319,7 @@ def train(
             outcome["lower_bound"] = None
         settings = run.settings()
         if data is not None:
-            settings["data"] = {"file": str(data), "test": test and str(test), **points.settings}
+            settings["data"] = {"file": str(data), "test": test and str(test), "labels": points.labels, **points.settings}
         print(json.dumps(outcome | {"settings": settings}))
         return
     if result.status == "diverged":
@@ -306,8 +327,10 @@ def train(
         return
     bound = result.lower_bound
     console.print(
-        f"trace {result.final('trace'):.6g}, lower bound {'–' if bound != bound else f'{bound:.6g}'}, {result.seconds:.1f} s",
+        f"trace {result.final('trace'):.6g} at training loss {result.final('train_loss'):.3g}, "
+        f"lower bound {'–' if bound != bound else f'{bound:.6g}'} for networks that interpolate, {result.seconds:.1f} s",
         highlight=False,
+        soft_wrap=True,
     )
 
 
@@ -322,6 +345,7 @@ def certify(
     within: Annotated[
         float, typer.Option(help="With --test: speak of all networks whose trace is this near the flattest, relative.")
     ] = 1e-6,
+    labels: LabelsOption = "auto",
     limit: Annotated[int, typer.Option(help="The most activation patterns to list.")] = 200_000,
     bracket: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="Search so long instead of listing patterns: bounds from both sides.")
@@ -343,7 +367,9 @@ def certify(
             raise ValueError(f"--bracket must be a number of seconds above 0, got {bracket}")
         if bracket is not None and test is not None:
             raise ValueError("--test needs the list of patterns; expected --test or --bracket, not both")
-        points = _own_points(file, test)
+        points = _own_points(file, test, labels)
+        if test is not None and points.labels != "signs":
+            raise ValueError(f"--test asks whether points are classified; expected labels -1 and 1 in {file}, got real numbers")
         _check_writable(out)
     try:
         with refusing_bad_input():
@@ -416,14 +442,12 @@ def _show_decision(decision: "Decision") -> None:
         console.print(f"{total - 20} more test points: --json lists all")
 
 
-def _own_points(path: Path, test: Path | None) -> "synth.Data":
+def _own_points(path: Path, test: Path | None, labels: str) -> "synth.Data":
     import synth
 
     x, y = read_points(path)
-    if test is None:
-        return synth.given(x, y)
-    test_x, test_y = read_points(test)
-    return synth.given(x, y, test_x, test_y)
+    test_x, test_y = (None, None) if test is None else read_points(test)
+    return synth.given(x, y, test_x, test_y, labels)  # type: ignore[arg-type]
 
 
 def read_points(path: Path) -> tuple[Any, Any]:

@@ -70,7 +70,7 @@ class Display:
         for name, ended in sorted(self.outcomes.items()):
             trained = [d.result for d in ended if isinstance(d.result, Result)]
             results = [result for result in trained if result.status == "finished"]
-            accuracy = [r.final("test_accuracy") for r in results]
+            accuracy = [r.final("test_accuracy") for r in results if "test_accuracy" in r.curve]
             trace = [r.final("trace") for r in results]
             table.add_row(
                 name,
@@ -89,8 +89,9 @@ def _said(done: Done) -> str:
         assert isinstance(result, Outcome)
         return run.says(result.values)
     assert isinstance(result, Result)
-    if result.status == "finished":
-        said = f"test accuracy {result.final('test_accuracy'):.3f}, trace {result.final('trace'):.4g}"
-    else:
-        said = f"diverged in step {result.diverged_step:,}"
-    return f"seed {run.seed}: {said}"
+    if result.status != "finished":
+        return f"seed {run.seed}: diverged in step {result.diverged_step:,}"
+    shown = {"test_accuracy": "test accuracy {:.3f}", "trace": "trace {:.4g}"}
+    if run.data.labels == "real":
+        shown = {"test_loss": "test loss {:.4g}", "trace": "trace {:.4g}"}
+    return f"seed {run.seed}: " + ", ".join(text.format(result.final(name)) for name, text in shown.items())

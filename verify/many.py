@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,7 @@ import theory
 from verify.fused.gpu.layout import missing
 from verify.initialization import initial_network
 from verify.runs import Phase, Run
-from verify.training import CURVE, NOISE, ORDER, TOO_LARGE, Result, enumerated, segments, test_set
+from verify.training import CURVE, NOISE, ORDER, TOO_LARGE, Result, enumerated, measured, segments, test_set
 
 if TYPE_CHECKING:
     from verify.fused.gpu.stack import Points
@@ -65,8 +65,8 @@ def train_many(runs: Sequence[Run]) -> list[Result]:
             if not good:
                 seed.diverged_at, seed.diverged_step = epoch - 1, epoch * n - 1
                 continue
-            for name, value in zip(CURVE, (epoch, *row), strict=True):
-                seed.curve[name].append(float(value))
+            for values_so_far, value in zip(seed.curve.values(), (epoch, *row), strict=True):  # in the order of CURVE
+                values_so_far.append(float(value))
         if not finite.all():
             keep(finite)
 
@@ -108,7 +108,7 @@ class _Seed:
     bound: float
     order: np.random.Generator
     noise: np.random.Generator
-    curve: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in CURVE})
+    curve: dict[str, list[float]]
     network: theory.Network | None = None
     earlier: tuple[theory.Network, ...] = ()
     diverged_at: int | None = None
@@ -179,9 +179,9 @@ def _start(runs: Sequence[Run]) -> tuple[list[_Seed], "Points", "Points"]:
         if not np.isfinite(bound):
             raise ValueError(TOO_LARGE)
         order, noise = (np.random.default_rng(np.random.SeedSequence([run.seed, s])) for s in (ORDER, NOISE))
-        seeds.append(_Seed(run, one, bound, order, noise))
+        seeds.append(_Seed(run, one, bound, order, noise, {name: [] for name in measured(one)}))
     architecture = theory.architectures.check_architecture(runs[0].architecture)
     train = data[:1] if shared else data
     same_test = shared and enumerated(data[0], runs[0])
-    tests = [test_set(one, run) for one, run in list(zip(data, runs, strict=True))[: 1 if same_test else None]]
+    tests = [test_set(one, run) or (one.x, one.y) for one, run in list(zip(data, runs, strict=True))[: 1 if same_test else None]]
     return seeds, Points.of(architecture, [(one.x, one.y) for one in train]), Points.of(architecture, tests)

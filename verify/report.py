@@ -1,7 +1,8 @@
 """Owns what is written: tables (Markdown, LaTeX, CSV), figures (PDF, PNG) and the page that shows them together.
 
-Each artifact leaves, beside its files, a JSON descriptor with its title, notes and provenance; the page is made from the
-descriptors found in the output folder, so artifacts made by different commands stand on one page.
+Each artifact leaves, beside its files, a JSON descriptor with its title, notes, provenance and coverage; the page is made from the
+descriptors found in the output folder, so artifacts made by different commands stand on one page. Each scale has a folder of its own,
+and `poorer` names the artifacts that would replace fuller ones.
 """
 
 import json
@@ -23,7 +24,8 @@ from verify.store import Stored
 @dataclass(frozen=True)
 class Table:
     """A table: `shown` holds text for people, `raw` the numbers behind it (for the CSV), `brief` names the columns that
-    a terminal shows, `files` (by name) go beside it in a folder of the table's name. id is "paper/table-N"."""
+    a terminal shows, `files` (by name) go beside it in a folder of the table's name. id is "paper/table-N". `coverage`: how many
+    stored outcomes of each row of the grid stand behind it."""
 
     id: str
     title: str
@@ -33,17 +35,19 @@ class Table:
     provenance: dict[str, str]
     brief: tuple[str, ...]
     files: Mapping[str, bytes] = field(default_factory=dict)
+    coverage: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure. id is "paper/figure-N"."""
+    """A figure. id is "paper/figure-N"; coverage as a table's."""
 
     id: str
     title: str
     canvas: Canvas
     notes: tuple[str, ...]
     provenance: dict[str, str]
+    coverage: Mapping[str, int] = field(default_factory=dict)
 
 
 Artifact = Table | Figure
@@ -99,14 +103,47 @@ def write(artifacts: Sequence[Artifact], out: Path, command: str) -> list[Path]:
     return [*files, write_page(out)]
 
 
+FOLDERS = {"paper": "paper_scale", "smoke": "smoke_scale"}  # of the scales but quick, in the paper's folder
+
+
 def stem(out: Path, id: str, provenance: Mapping[str, str]) -> Path:
     """Where an artifact's files go, without extension: paper/table-1 -> out/paper/table_1.
 
-    At scale 'paper' out/paper/paper_scale/table_1, so that the quicker runs of the same rows do not replace it.
+    At scale 'paper' out/paper/paper_scale/table_1, at 'smoke' out/paper/smoke_scale/table_1, so that no scale replaces another.
     """
     paper, name = id.split("/")
-    folder = out / paper / "paper_scale" if provenance.get("scale") == "paper" else out / paper
-    return folder / name.replace("-", "_")
+    return out / paper / FOLDERS.get(provenance.get("scale", ""), "") / name.replace("-", "_")
+
+
+def poorer(artifacts: Sequence[Artifact], out: Path) -> dict[str, str]:
+    """The artifacts that would replace fuller ones below `out`, by id, each with what would be lost.
+
+    An artifact is fuller than another where some row of its grid has more outcomes. What was written before descriptors told that is
+    compared by the runs of its provenance and by its cells that were not yet run.
+    """
+    found = {}
+    for artifact in artifacts:
+        path = stem(out, artifact.id, artifact.provenance).with_suffix(".json")
+        entry = _descriptor(path, out) if path.exists() else None
+        if entry and (lost := _lost(artifact, entry)):
+            found[artifact.id] = lost
+    return found
+
+
+def _lost(new: Artifact, old: Mapping[str, Any]) -> str | None:
+    if before := old.get("coverage"):
+        rows = ((row, count, new.coverage.get(row, 0)) for row, count in before.items())
+        return next((f"{row}: {count} there, {now} here" for row, count, now in rows if now < count), None)
+    there, here = (int(p.get("runs") or p.get("jobs") or 0) for p in (old["provenance"], new.provenance))
+    if here < there:
+        return f"{there} runs there, {here} here"
+    if not isinstance(new, Table) or old["kind"] != "table":
+        return None
+    here, there = (
+        sum(NOT_YET in str(cell) for row in rows for cell in row)
+        for rows in (new.shown.to_numpy().tolist(), old["table"]["rows"])
+    )
+    return f"{there} cells {NOT_YET} there, {here} here" if here > there else None
 
 
 def _replace(path: Path, content: bytes) -> Path:
@@ -123,6 +160,7 @@ def _describe(artifact: Artifact, path: Path, provenance: dict[str, str], **more
         "title": artifact.title,
         "notes": list(artifact.notes),
         "provenance": provenance,
+        **({"coverage": dict(artifact.coverage)} if artifact.coverage else {}),
         **more,
     }
     return _replace(path.with_suffix(".json"), (json.dumps(entry, indent=1, ensure_ascii=False) + "\n").encode())
@@ -214,15 +252,20 @@ def _descriptor(path: Path, out: Path) -> dict[str, Any] | None:
     return entry if ours and stem(out, entry["id"], entry["provenance"]).with_suffix(".json") == path else None
 
 
+AT = {"paper_scale": " at the paper's own scale", "smoke_scale": " at scale smoke"}
+
+
 def write_page(out: Path) -> Path:
-    """out/index.html from the descriptors found in out/*/ and out/*/paper_scale/."""
-    paths = sorted([*out.glob("*/*.json"), *out.glob("*/paper_scale/*.json")])
+    """out/index.html from the descriptors found in out/*/ and the scales' folders there; those at scale smoke come last."""
+    paths = sorted([*out.glob("*/*.json"), *(path for folder in FOLDERS.values() for path in out.glob(f"*/{folder}/*.json"))])
     entries = [entry for path in paths if (entry := _descriptor(path, out))]
     for entry in entries:
         path = stem(Path(), entry["id"], entry["provenance"])
         entry["path"], entry["anchor"] = path.as_posix(), "-".join(path.parts).replace("_", "-")
-        entry["at"] = " at the paper's own scale" if "paper_scale" in path.parts else ""
-    entries.sort(key=lambda e: (e["id"].split("/")[0], e["kind"] != "table", "/table" not in e["id"], e["id"]))
+        entry["at"] = AT.get(path.parent.name, "")
+    entries.sort(
+        key=lambda e: ("smoke" in e["at"], e["id"].split("/")[0], e["kind"] != "table", "/table" not in e["id"], e["id"])
+    )
     environment = jinja2.Environment(loader=jinja2.PackageLoader("verify"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = environment.get_template("index.html.j2").render(entries=entries, verdicts=VERDICTS)
     return _replace(out / "index.html", page.encode())

@@ -22,6 +22,7 @@ GENERATORS: dict[str, Callable[..., synth.Data]] = {
     "uniform_ball": synth.uniform_ball,
     "unit_circle": synth.unit_circle,
 }
+REAL_LABELS = ("uniform_ball", "unit_circle")  # the generators whose labels are real numbers; those of the others are -1 and 1
 DTYPES = ("float32", "float64")
 ENGINES = ("fused", "reference")
 # Marks a setting that came after runs had been stored: at its default it is no part of the address, so that theirs stay.
@@ -42,6 +43,11 @@ class DataSpec:
         if not isinstance(self.settings, dict):
             raise ValueError(f"data settings must be a dictionary, got {self.settings!r}")
         replace_fields(self, settings={k: v.item() if isinstance(v, np.generic) else v for k, v in self.settings.items()})
+
+    @property
+    def labels(self) -> synth.Labels:
+        """What the labels are: two classes, or real numbers, for which there is no accuracy."""
+        return "real" if self.name in REAL_LABELS else "signs"
 
     def build(self) -> synth.Data:
         """The data set; ValueError when the generator refuses its settings."""

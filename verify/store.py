@@ -15,7 +15,7 @@ from theory.architectures import PARAMETERS, Network
 from verify.errors import UserError
 from verify.jobs import Job, Outcome, StoredOutcome
 from verify.runs import Run
-from verify.training import Result
+from verify.training import AGREEMENT, Result
 
 FORMAT = 1  # raised when the tables below change
 APPLICATION = 0x464C5052  # "FLPR", marks the file as ours
@@ -123,7 +123,7 @@ class Store:
     def put(self, run: Run, result: Result, provenance: dict[str, str]) -> None:
         """Store a finished or diverged run, at once and durably."""
         outcome = {
-            "curve": result.curve,
+            "curve": {_AS_STORED.get(name, name): values for name, values in result.curve.items()},
             "lower_bound": result.lower_bound,
             "diverged_at": result.diverged_at,
             "diverged_step": result.diverged_step,
@@ -160,7 +160,7 @@ class Store:
             values, kept = json.loads(outcome), _unpack(network if with_network else None, run)
             result = Result(
                 status,
-                values["curve"],
+                _named(values["curve"], run),
                 values["lower_bound"],
                 kept.pop("last", None),
                 values["diverged_at"],
@@ -190,6 +190,15 @@ class Store:
     def missing(self, work: Iterable[Work]) -> list[Work]:
         """Those of the runs and jobs that are not stored, each once, in their order."""
         return [one for one in {one.key: one for one in work}.values() if one not in self]
+
+
+# Runs on real labels were stored when their sign agreement went by the name of an accuracy; files keep that name, and their bytes.
+_AS_STORED = {name: stored for stored, name in AGREEMENT.items()}
+
+
+def _named(curve: dict[str, list[float]], run: Run) -> dict[str, list[float]]:
+    """A stored curve under the names that its quantities deserve."""
+    return curve if run.data.labels == "signs" else {AGREEMENT.get(name, name): values for name, values in curve.items()}
 
 
 def _pack(result: Result) -> bytes | None:

@@ -4,7 +4,6 @@ import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,19 +23,28 @@ LARGEST_CHUNK = 2_000_000  # samples visited in one kernel call: bounds the memo
 ORDER, NOISE = 3, 4  # streams of the run's seed, beside synth's 0, 1 and the initialization's 2
 TOO_LARGE = "x, y and first_layer_scale must give the initial network a finite loss and trace; they are too large"
 CURVE = ("epoch", "train_loss", "test_accuracy", "test_loss", "trace")
+# where labels are real numbers: the share of test points at which the output has the label's sign
+AGREEMENT = {"test_accuracy": "sign_agreement"}
+
+WHY_NOT = {
+    "test_loss": ": it needs a test set",
+    "test_accuracy": ": it needs a test set, and labels that are two classes, -c and c",
+    "sign_agreement": ": it needs a test set, and labels that are real numbers",
+}
 
 Measurement = dict[str, float]
+Points = tuple[NDArray[np.floating], NDArray[np.floating]]
 
 
 @dataclass(frozen=True)
 class Result:
     """What a run left behind.
 
-    status: "finished" or "diverged". curve: for each name in CURVE a list over checkpoints; `trace` is that of the Hessian of
-    the training loss, residual term included, evaluated in float64. lower_bound: what the trace of no interpolating network
-    goes below, NaN where no bound is known. network: the final one, None when diverged. earlier: those after all phases but the
-    last, where the run keeps them. diverged_at and diverged_step: epoch
-    and step, counted from 0 over all phases, in which the loss stopped being finite.
+    status: "finished" or "diverged". curve: for each name of `measured` a list over checkpoints; what was not measured has none.
+    `trace` is that of the Hessian of the training loss, residual term included, evaluated in float64. lower_bound: what the trace
+    of no interpolating network goes below, NaN where no bound is known or no network interpolates (`contradictory`). network: the
+    final one, None when diverged. earlier: those after all phases but the last, where the run keeps them. diverged_at and
+    diverged_step: epoch and step, counted from 0 over all phases, in which the loss stopped being finite.
     """
 
     status: str
@@ -49,7 +57,14 @@ class Result:
     earlier: tuple[Network, ...] = ()
 
     def final(self, name: str) -> float:
-        """The last measurement of a curve."""
+        """The last measurement of a curve. Errors: ValueError where there is none, for what was not measured or a diverged run."""
+        if name not in self.curve:
+            known = ", ".join(self.curve)
+            raise ValueError(f"{name!r} was not measured{WHY_NOT.get(name, '')}; expected one of {known}")
+        if self.status == "diverged":
+            raise ValueError(
+                f"the run diverged in step {self.diverged_step:,}: it has no final {name}; `curve` holds what was measured before"
+            )
         return self.curve[name][-1]
 
 
@@ -84,29 +99,47 @@ def segments(run: Run, longest: int) -> list[tuple[int, int, bool]]:
     return out
 
 
-def test_set(data: synth.Data, run: Run) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """The points on which test error is measured: the whole population where it is small enough, else fresh samples."""
+def measured(data: synth.Data) -> tuple[str, ...]:
+    """The names of the curves that a run on these data has, in order: CURVE; no accuracy for labels that are real numbers, and
+    nothing of a test set where none is given."""
+    if data.draw is None:
+        return tuple(name for name in CURVE if not name.startswith("test"))
+    return CURVE if data.labels == "signs" else tuple(AGREEMENT.get(name, name) for name in CURVE)
+
+
+def test_set(data: synth.Data, run: Run) -> Points | None:
+    """The points on which test error is measured: the whole population where it is small enough or given by the user, else fresh
+    samples; None where nothing but the training set is known."""
+    if data.draw is None:
+        return None
     return data.enumerate() if enumerated(data, run) else data.sample(run.test_points, run.seed)
 
 
 def enumerated(data: synth.Data, run: Run) -> bool:
     """Whether test error is measured on the whole population, so that no counting error is left."""
-    return data.size is not None and data.size <= run.test_points
+    return data.size is not None and (data.size <= run.test_points or data.name == "given")
 
 
-def measure(network: Network, data: synth.Data, test: tuple[NDArray[Any], NDArray[Any]], loss: Loss = MSE) -> Measurement:
-    """Training loss, test accuracy (share of y f(x) > 0), test loss and trace of the Hessian, in float64.
+def contradictory(architecture: str, data: synth.Data) -> bool:
+    """Whether no network can interpolate: one point has two labels, or without bias 0 has a label other than 0."""
+    known = {np.zeros(data.x.shape[1]).tobytes(): 0.0} if architecture == "no-bias" else {}
+    pairs = zip(data.x + 0.0, data.y, strict=True)  # -0 becomes 0
+    return any(known.setdefault(point.tobytes(), label) != label for point, label in pairs)
+
+
+def measure(network: Network, data: synth.Data, test: Points | None, loss: Loss = MSE) -> Measurement:
+    """What `measured` names but the epoch, in float64: training loss, share of test points with y f(x) > 0 (test accuracy for labels
+    that are classes, sign agreement for real ones), test loss and trace of the Hessian.
 
     The logistic loss is in excess of its smallest value, so that 0 is a perfect fit.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        f = theory.forward(network, test[0], train_x=data.x)
-        return {
-            "train_loss": theory.loss(network, data.x, data.y, loss),
-            "test_accuracy": float(np.mean(f * test[1] > 0)),
-            "test_loss": float(np.mean(loss.value(f, test[1]))),
-            "trace": theory.trace_of_hessian(network, data.x, data.y, loss),
-        }
+        values = {"train_loss": theory.loss(network, data.x, data.y, loss)}
+        if test is not None:
+            f = theory.forward(network, test[0], train_x=data.x)
+            values["test_accuracy" if data.labels == "signs" else "sign_agreement"] = float(np.mean(f * test[1] > 0))
+            values["test_loss"] = float(np.mean(loss.value(f, test[1])))
+        return values | {"trace": theory.trace_of_hessian(network, data.x, data.y, loss)}
 
 
 def train(
@@ -117,8 +150,8 @@ def train(
     """Carry out a run. The result depends on the settings alone, not on other runs, workers or the cutting into chunks.
 
     Args: data, to train on in place of `run.data` (`synth.given` makes one of plain arrays); `on_checkpoint(epoch,
-    measurement)`, called at each checkpoint. Errors: ValueError when the data refuse their settings, the loss refuses the
-    labels, or the data are so large that the loss of the initial network is not finite.
+    measurement)`, called at each checkpoint with what `measured` names. Errors: ValueError when the data refuse their settings, the
+    loss refuses the labels, or the data are so large that the loss of the initial network is not finite.
     """
     began = time.perf_counter()
     data = run.data.build() if data is None else data
@@ -136,16 +169,20 @@ def train(
     network = start.astype(run.dtype)
     order, noise = (np.random.default_rng(np.random.SeedSequence([run.seed, s])) for s in (ORDER, NOISE))
     n, test = len(data.y), test_set(data, run)
-    curve: dict[str, list[float]] = {name: [] for name in CURVE}
+    if test is not None:
+        run.loss.check_labels(test[1])
+    curve: dict[str, list[float]] = {name: [] for name in measured(data)}
     with np.errstate(over="ignore", invalid="ignore"):
         bound = theory.trace_lower_bound(run.architecture, data.x, data.y, run.epsilon, run.loss, run.activation, run.depth)
+    if contradictory(run.architecture, data):
+        bound = np.nan
     advance = _engine(run)  # imports, before the thread pools are limited
     epoch = steps = 0
     earlier: list[Network] = []
 
     def record(values: Measurement) -> None:
-        for name in CURVE:
-            curve[name].append(float(epoch) if name == "epoch" else values[name])
+        for name, values_so_far in curve.items():
+            values_so_far.append(float(epoch) if name == "epoch" else values[name])
         if on_checkpoint:
             on_checkpoint(epoch, values)
 

@@ -90,6 +90,15 @@ def write_csv(path: Path, text: str) -> Path:
         (["train", "--architecture", "bias", "--data", "absent.csv"], "absent.csv"),
         (["train", "--architecture", "bias", "--data", "good.csv", "--test", "wide.csv"], "test_x must have 2 columns"),
         (["train", "--architecture", "bias", "--test", "good.csv"], "--test needs --data"),
+        (["train", "--architecture", "bias", "--labels", "classes"], "--labels says what the labels of --data are"),
+        (["train", "--architecture", "bias", "--data", "codes.csv"], "y holds 0 and 1, which look like codes of classes"),
+        (["train", "--architecture", "bias", "--data", "codes.csv", "--labels", "sign"], "labels must be auto, classes or real"),
+        (
+            ["train", "--architecture", "bias", "--data", "signs.csv", "--test", "codes.csv"],
+            "test_y must hold nothing but -1 and 1",
+        ),
+        (["certify", "codes.csv"], "y holds 0 and 1, which look like codes of classes; expected -1 and 1"),
+        (["certify", "codes.csv", "--labels", "real", "--test", "codes.csv"], "expected labels -1 and 1 in codes.csv, got real"),
         (
             ["claims", "wen2023/lemma-9.9"],
             "unknown statement 'wen2023/lemma-9.9'; expected an id of the ledger, such as wen2023/",
@@ -116,6 +125,8 @@ def test_bad_input_is_one_line(tmp_path: Path, arguments: list[str], words: str)
     (tmp_path / "packed.gz").write_bytes(b"\x1f\x8b\x08\x00garb")
     write_csv(tmp_path / "good.csv", "a,b,y\n1,2,3\n2,1,-1\n")
     write_csv(tmp_path / "wide.csv", "1,2,3,1\n")
+    write_csv(tmp_path / "codes.csv", "1,2,0\n3,1,1\n2,2,0\n")
+    write_csv(tmp_path / "signs.csv", "1,2,-1\n3,1,1\n2,2,-1\n")
     write_csv(tmp_path / "conflict.csv", "1,2,1\n3,1,0\n1,2,2\n")
     write_csv(tmp_path / "ray.csv", "1,2,1\n2,4,1\n3,6,1\n")
     with sqlite3.connect(tmp_path / "newer.sqlite") as connection:
@@ -150,6 +161,18 @@ def test_train_on_own_points(tmp_path: Path) -> None:
     said = json.loads(done.stdout)
     assert said["status"] == "finished"
     assert said["curve"]["test_accuracy"][-1] > 0.9
+    alone = flatproof("train", "--architecture", "bias", "--data", "mine.csv", "--epochs", "5", cwd=tmp_path)
+    assert alone.returncode == 0, alone.stderr
+    assert "test" not in alone.stdout  # no test set, no test error
+    frame["label"] = (frame["label"] + 1) / 2
+    frame.to_csv(tmp_path / "codes.csv", index=False)
+    arguments = ["--data", "codes.csv", "--test", "codes.csv", "--epochs", "200", "--json"]
+    for labels, curve in (("classes", said["curve"]), ("real", None)):
+        made = flatproof("train", "--architecture", "bias", *arguments, "--labels", labels, cwd=tmp_path)
+        assert made.returncode == 0, made.stderr
+        found = json.loads(made.stdout)
+        assert ("test_accuracy" in found["curve"]) == (curve is not None)
+        assert curve in (None, found["curve"])
     text = flatproof("train", "--architecture", "sim-ln", "--d", "4", "--n", "8", "--width", "8", "--epochs", "5", cwd=tmp_path)
     assert "lower bound" in text.stdout
     soft = ("train", "--architecture", "bias", "--activation", "softplus", "--smoothing", "0.2", "--d", "4", "--epochs", "2")
@@ -206,9 +229,9 @@ def test_a_killed_sweep_goes_on_and_gives_the_same_bytes(tmp_path: Path) -> None
     assert rebuilt.returncode == 0, rebuilt.stderr
     assert results(killed / "again") == results(whole / "out")
     names = set(results(whole / "out"))
-    assert {"index.html", "wen2023/table_1.md", "wen2023/table_1.tex", "wen2023/table_1.csv"} <= names
-    assert {f"wen2023/figure_{f}.{e}" for f in ("1a", "1b", "2a", "4a", "4b", "6a") for e in ("png", "pdf")} <= names
-    raw = pd.read_csv(whole / "out/wen2023/table_1.csv", comment="#")
+    assert {"index.html", *(f"wen2023/smoke_scale/table_1.{suffix}" for suffix in ("md", "tex", "csv"))} <= names
+    assert {f"wen2023/smoke_scale/figure_{f}.{e}" for f in ("1a", "1b", "2a", "4a", "4b", "6a") for e in ("png", "pdf")} <= names
+    raw = pd.read_csv(whole / "out/wen2023/smoke_scale/table_1.csv", comment="#")
     assert list(raw["architecture"]) == ["no-bias", "bias", "sim-bn", "sim-ln"]
 
 
@@ -237,7 +260,7 @@ def test_networks_on_images_without_any_data(tmp_path: Path) -> None:
     again = flatproof("reproduce", *arguments, "--workers", "2", "--out", "again", cwd=tmp_path, env=environment)
     assert ", 0 to do" in again.stdout
     assert results(tmp_path / "again") == results(tmp_path / "paper_results")
-    folder = tmp_path / "paper_results/keskar2017"
+    folder = tmp_path / "paper_results/keskar2017/smoke_scale"
     tables = {*(f"table_{i}" for i in range(1, 5)), "eigenvalues", "distances", "remedies", "claims", "trainings"}
     assert {p.stem for p in folder.iterdir()} == {*tables, *(f"figure_{i}" for i in range(2, 8))}
     said = (folder / "table_2.md").read_text().splitlines()
@@ -322,11 +345,36 @@ def test_a_figure_alone_writes_its_own_files(tmp_path: Path) -> None:
     other.write_text('{"name": 1}')
     done = flatproof("reproduce", "wen2023/figure-6a", "--scale", "smoke", "--seeds", "1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert sorted(p.name for p in (tmp_path / "paper_results/wen2023").iterdir()) == [
+    assert sorted(p.name for p in (tmp_path / "paper_results/wen2023/smoke_scale").iterdir()) == [
         "figure_6a.json",
         "figure_6a.pdf",
         "figure_6a.png",
     ]
+
+
+def test_a_report_replaces_no_fuller_result(tmp_path: Path) -> None:
+    """Two seeds stay where one would take their place; --force replaces them; the page shows what lies there."""
+    (tmp_path / "paper_results/wen2023").mkdir(parents=True)
+    committed = tmp_path / "paper_results/wen2023/figure_6a.png"
+    committed.write_bytes(b"committed")
+    arguments = ["wen2023/figure-6a", "--scale", "smoke"]
+    done = flatproof("reproduce", *arguments, "--seeds", "2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    before = results(tmp_path / "paper_results")
+    again = flatproof("report", *arguments, "--seeds", "2", cwd=tmp_path)
+    assert "kept" not in again.stdout
+    fewer = flatproof("report", *arguments, "--seeds", "1", cwd=tmp_path)
+    assert fewer.returncode == 0, fewer.stderr
+    (line,) = (line for line in fewer.stdout.splitlines() if line.startswith("kept"))
+    assert "wen2023/figure-6a, 6a sim-ln, 1-SAM: 2 there, 1 here" in line
+    assert "--force" in line
+    after = results(tmp_path / "paper_results")
+    assert {name for name in after if after[name] != before[name]} <= {"index.html"}
+    assert "2 seeds" in (tmp_path / "paper_results/index.html").read_text()
+    forced = flatproof("report", *arguments, "--seeds", "1", "--force", cwd=tmp_path)
+    assert "kept" not in forced.stdout
+    assert "1 of 1 seeds" in (tmp_path / "paper_results/index.html").read_text()
+    assert committed.read_bytes() == b"committed"
 
 
 def test_claims_in_full_and_as_json(tmp_path: Path) -> None:
@@ -413,7 +461,7 @@ def test_an_experiment_at_scale_smoke_needs_no_data(
     done = flatproof(*arguments, cwd=tmp_path, env=empty)
     assert done.returncode == 0, done.stderr
     assert f"{runs} runs at scale smoke: 0 stored in s.sqlite, {runs} to do" in done.stdout
-    written = {p.name for p in (tmp_path / "out" / experiment).iterdir()}
+    written = {p.name for p in (tmp_path / "out" / experiment / "smoke_scale").iterdir()}
     for suffix in ("md", "tex", "csv", "json"):
         assert {f"table_{i}.{suffix}" for i in range(1, tables + 1)} <= written
     assert {f"figure_{i}.{suffix}" for i in range(1, figures + 1) for suffix in ("pdf", "png")} <= written

@@ -1,6 +1,7 @@
 """Invariants of the distributions, over random settings."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,3 +55,31 @@ def test_unit_circle(d: int, n: int, seed: int, radius: float) -> None:
     assert np.allclose(np.linalg.norm(data.x[:, :2], axis=1), 1)
     assert np.allclose(np.linalg.norm(data.x, axis=1), radius if d > 2 else 1)
     assert np.allclose(data.y, 2 * data.x[:, 0] * data.x[:, 1])
+
+
+labels_of = st.floats(-1e6, 1e6).filter(lambda value: abs(value) > 1e-6 or value == 0)
+
+
+@given(st.lists(labels_of, min_size=2, max_size=2, unique=True), st.lists(st.booleans(), min_size=3, max_size=20))
+def test_two_repeated_values_are_signs_or_refused_and_map_when_asked(values: list[float], upper: list[bool]) -> None:
+    """Whatever stands for the two classes, they are never taken for real numbers without a word."""
+    low, high = sorted(values)
+    upper = [*upper, True, False]
+    y, x = np.where(upper, high, low), np.arange(len(upper), dtype=float)[:, None]
+    if low == -high:
+        assert synth.given(x, y).labels == "signs"
+    else:
+        with pytest.raises(ValueError, match="look like codes of classes"):
+            synth.given(x, y)
+    mapped = synth.given(x, y, labels="classes")
+    assert mapped.labels == "signs"
+    assert mapped.y.tolist() == [1.0 if one else -1.0 for one in upper]
+    assert synth.given(x, y, labels="real").labels == "real"
+
+
+@given(st.lists(labels_of, min_size=1, max_size=12, unique=True))
+def test_values_that_do_not_repeat_are_numbers_unless_they_are_signs(values: list[float]) -> None:
+    if set(values) != {0.0, 1.0}:
+        signs = set(values) <= {1.0, -1.0} or (len(values) == 2 and values[0] == -values[1])
+        x = np.arange(len(values), dtype=float)[:, None]
+        assert synth.given(x, np.array(values)).labels == ("signs" if signs else "real")

@@ -232,14 +232,14 @@ def test_the_command_makes_the_atlas(tmp_path: Path) -> None:
             [sys.executable, "-m", "verify.cli", *arguments], cwd=folder, capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, done.stderr
-        return {p.name: p.read_bytes() for p in (folder / "paper_results" / "atlas").iterdir()}
+        return {p.name: p.read_bytes() for p in (folder / "paper_results" / "atlas" / "smoke_scale").iterdir()}
 
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     two.mkdir()
     files = run(one, 1)
     assert set(files) >= {"table_1.md", "table_1.tex", "table_2.csv", "figure_1.png", "figure_2.pdf"}
-    table = pd.read_csv(one / "paper_results/atlas/table_2.csv", comment="#")
+    table = pd.read_csv(one / "paper_results/atlas/smoke_scale/table_2.csv", comment="#")
     assert table["all, subsets"].sum() == 12
     assert table.filter(like="subsets").to_numpy().sum() == 12 * 15
     assert "parity" in json.loads(files["table_1.json"])["table"]["rows"][0]

@@ -1,3 +1,4 @@
+import json
 import sqlite3
 from pathlib import Path
 
@@ -5,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.unit.test_training import small
-from verify import Phase, Store, train
+from verify import DataSpec, Phase, Store, train
 from verify.store import FORMAT, StoreError
 
 
@@ -33,6 +34,23 @@ def test_what_is_put_comes_back(tmp_path: Path, architecture: str) -> None:
     assert brief is not None
     assert brief.result.network is None
     assert brief.result.curve == result.curve
+
+
+def test_runs_on_real_labels_keep_their_bytes_and_get_their_name(tmp_path: Path) -> None:
+    """What such runs were stored with went by the name of an accuracy; in memory it is what it is."""
+    run = small(data=DataSpec("uniform_ball", 0, {"d": 4, "n": 20}))
+    result = train(run)
+    with Store(tmp_path / "s.sqlite") as store:
+        store.put(run, result, {})
+        stored = store.get(run)
+    with sqlite3.connect(tmp_path / "s.sqlite") as connection:
+        (outcome,) = connection.execute("SELECT outcome FROM runs").fetchone()
+    assert list(json.loads(outcome)["curve"]) == ["epoch", "train_loss", "test_accuracy", "test_loss", "trace"]
+    assert stored is not None
+    assert stored.result.curve == result.curve
+    assert json.loads(outcome)["curve"]["test_accuracy"] == result.curve["sign_agreement"]
+    with pytest.raises(ValueError, match="'test_accuracy' was not measured"):
+        stored.result.final("test_accuracy")
 
 
 def test_networks_of_earlier_phases_come_back(tmp_path: Path) -> None:

@@ -292,11 +292,84 @@ def test_equal_runs_have_equal_addresses() -> None:
     assert hash(one) == hash(other)
 
 
+def own_points(labels: str = "signs", n: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    x = np.random.default_rng(n).standard_normal((n, 4))
+    return x, np.sign(x[:, 0]) if labels == "signs" else np.abs(x[:, 1]) - np.abs(x[:, 2])
+
+
 def test_users_own_points() -> None:
     x, y = np.random.default_rng(0).standard_normal((12, 4)), np.ones(12)
-    result = train(small(), synth.given(x, y))
+    result = train(small(), synth.given(x, y, x, y))
     assert result.status == "finished"
     assert result.final("test_accuracy") == 1
+
+
+def test_what_was_not_measured_is_absent() -> None:
+    """Without a test set there is no test error, and for real labels no accuracy; `final` says which and why."""
+    seen: list[dict[str, float]] = []
+    alone = train(small(), synth.given(*own_points()), lambda _, values: seen.append(values))
+    assert list(alone.curve) == ["epoch", "train_loss", "trace"]
+    assert {tuple(values) for values in seen} == {("train_loss", "trace")}
+    for name in ("test_accuracy", "test_loss"):
+        with pytest.raises(ValueError, match=f"'{name}' was not measured: it needs a test set"):
+            alone.final(name)
+    real = train(small(), synth.given(*own_points("real"), *own_points("real", 30)))
+    assert list(real.curve) == ["epoch", "train_loss", "sign_agreement", "test_loss", "trace"]
+    with pytest.raises(ValueError, match="labels that are two classes"):
+        real.final("test_accuracy")
+    with pytest.raises(ValueError, match="'accuracy' was not measured; expected one of epoch, train_loss"):
+        real.final("accuracy")
+    both = train(small(), synth.given(*own_points(), *own_points(n=30)))
+    assert list(both.curve) == list(CURVE)
+    assert alone.network is not None
+    assert both.network is not None
+    assert (alone.network.w1 == both.network.w1).all()
+
+
+@pytest.mark.parametrize("architecture", ["no-bias", "bias", "sim-bn", "sim-ln"])
+def test_where_no_network_interpolates_there_is_no_bound(architecture: str) -> None:
+    """One point with two labels, -0 and 0 being one number; without bias the point 0 with a label, too."""
+    for x, y, none in (
+        ([[1, 2], [0.0, 3], [-0.0, 3]], [1, 1, -1], True),
+        ([[1, 2], [0.0, 3], [-0.0, 3]], [1, -1, -1], False),
+        ([[0, 0], [1, 2]], [1, -1], architecture == "no-bias"),
+        ([[0, 0], [1, 2]], [0, 1.5], False),
+    ):
+        result = train(small(architecture=architecture), synth.given(np.array(x, float), np.array(y, float)))
+        assert np.isnan(result.lower_bound) == none
+
+
+def test_test_error_of_given_points_is_on_all_of_them() -> None:
+    x, y = own_points(n=300)
+    result = train(small(test_points=10), synth.given(x, y, x, y))
+    assert result.network is not None
+    f = theory.forward(result.network.astype("float64"), x)
+    assert result.final("test_accuracy") == np.mean(f * y > 0)
+
+
+def test_codes_of_two_classes_train_as_classes_when_asked() -> None:
+    """The network of labels 0 and 1 is that of -1 and 1, and its accuracy counts classes; unasked, they are refused."""
+    x, y = own_points()
+    codes = (y + 1) / 2
+    with pytest.raises(ValueError, match="y holds 0 and 1, which look like codes of classes"):
+        synth.given(x, codes, x, codes)
+    asked, plain = (train(small(), data) for data in (synth.given(x, codes, x, codes, "classes"), synth.given(x, y, x, y)))
+    assert asked.curve == plain.curve
+
+
+def test_a_diverged_run_has_no_final_measurements() -> None:
+    result = train(small(phases=(Phase(10.0, 30),)))
+    assert result.status == "diverged"
+    for name in ("train_loss", "test_accuracy", "trace", "epoch"):
+        with pytest.raises(ValueError, match=f"diverged in step .*: it has no final {name}"):
+            result.final(name)
+
+
+def test_test_labels_must_be_those_of_the_loss() -> None:
+    x, y = own_points()
+    data = synth.given(x, y, x, 2 * y, "real")
+    with pytest.raises(ValueError, match="nothing but -1 and 1 for the loss 'logistic'"):
+        train(small(loss=LOGISTIC), data)
 
 
 @pytest.mark.parametrize(

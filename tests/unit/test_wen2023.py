@@ -10,9 +10,9 @@ import pytest
 import theory
 from tests.networks import random_network
 from verify.experiments import EXPERIMENTS, ON_REAL_DATA, check_scale, select, wen2023
-from verify.experiments.wen2023 import ROWS, judge, neurons, observed, table_1, verdict, verdicts
+from verify.experiments.wen2023 import ROWS, judge, neurons, observed, table_1, verdicts
 from verify.store import Store, Stored
-from verify.training import Result
+from verify.training import Result, train
 
 ROW = {row.figure: row for row in ROWS}
 
@@ -58,20 +58,56 @@ def test_a_run_is_judged_where_it_last_interpolated() -> None:
 @pytest.mark.parametrize(
     ("accuracies", "printed", "shortened", "expected"),
     [
-        ([1.0, 1.0, 1.0], "yes", False, ("yes", "agrees")),
-        ([1.0, 1.0, 1.0], "no", False, ("yes", "differs")),
-        ([0.6, 0.62, 0.61], "no", False, ("no", "agrees")),
-        ([0.6, 0.62, 0.61], "yes", False, ("no", "differs")),
-        ([0.6, 0.62, 0.61], "yes", True, ("no", "inconclusive")),
-        ([1.0, 1.0, 1.0], "no", True, ("yes", "inconclusive")),
-        ([1.0, 1.0, 1.0], "yes", True, ("yes", "agrees")),
-        ([1.0, 0.6, 0.9], "yes", False, ("inconclusive", "inconclusive")),
-        ([1.0, 1.0], "yes", False, ("inconclusive", "inconclusive")),
+        ([1.0] * 5, "yes", False, ("yes", "agrees")),
+        ([1.0] * 5, "no", False, ("yes", "differs")),
+        ([0.6] * 5, "no", False, ("no", "agrees")),
+        ([0.6] * 5, "yes", False, ("no", "differs")),
+        ([0.6] * 5, "yes", True, ("no", "inconclusive")),
+        ([1.0] * 5, "no", True, ("yes", "inconclusive")),
+        ([1.0] * 5, "yes", True, ("yes", "agrees")),
+        ([1.0] * 4, "yes", False, ("inconclusive", "inconclusive")),
+        ([1.0] * 4 + [0.891], "yes", True, ("inconclusive", "inconclusive")),
+        ([1.0] * 15 + [0.5] * 5, "yes", False, ("yes", "agrees")),
     ],
 )
 def test_verdicts(accuracies: list[float], printed: str, shortened: bool, expected: tuple[str, str]) -> None:
-    judged = judge(ROW["1b"], [ended(a, row="1b") for a in accuracies], "paper")
-    assert verdict(judged, 10_000, printed, shortened) == expected
+    runs = verdicts.seen(ROW["2a"], [ended(a, seed=seed) for seed, a in enumerate(accuracies)], "paper")
+    assert verdicts.generalization(ROW["2a"], runs, "quick" if shortened else "paper", printed) == expected
+
+
+@pytest.mark.parametrize("scale", ["quick", "paper"])
+@pytest.mark.parametrize("loss", [0.0, 1.0], ids=["fits", "leaves interpolation"])
+@pytest.mark.parametrize("accuracies", [[1.0] * 5, [1.0] * 4, [0.5] * 5, [1.0] * 3 + [0.5] * 2, [None] * 5, [1.0] * 4 + [None]])
+def test_the_tables_judge_the_same_runs_alike(accuracies: list[float | None], loss: float, scale: str) -> None:
+    """Table-1's line of Sim-BN and table-2's of figure 2a have one statement: their verdicts are the same, whatever the runs do."""
+    runs = [
+        ended(a or 0.0, loss, seed=seed, status="finished" if a else "diverged", scale=scale) for seed, a in enumerate(accuracies)
+    ]
+    stored = {row.figure: [] for row in ROWS} | {"2a": runs}
+    first = table_1(stored, scale, 5).shown.set_index("architecture").loc["sim-bn", "verdict"]
+    second = verdicts.table_2(observed(stored, scale), scale, stored, 5).shown.set_index("figure").loc["2a", "verdict"]
+    assert first == second
+    if all(accuracies) and loss:
+        assert first == "inconclusive"
+
+
+def test_a_trace_off_interpolation_is_not_set_against_the_bound() -> None:
+    never = judge(ROW["2a"], [ended(0.7, loss=1.0, first_loss=1.0)] * 2 + [ended(0.9, trace=30)], "paper")
+    assert (len(never.trace), never.excess) == (3, [3.0])
+    stored = {row.figure: [] for row in ROWS} | {"2a": [ended(0.7, loss=1.0, first_loss=1.0, seed=s) for s in (1, 2)]}
+    assert table_1(stored, "paper", 5).shown.set_index("architecture").loc["sim-bn", "1-SAM: trace / lower bound"] == "–"
+
+
+def test_uniform_ball_has_no_accuracy() -> None:
+    """Its labels are real numbers; what was stored of it is shown by its test loss alone."""
+    run = wen2023.runs(ROW["7a"], "smoke", 1)[0]
+    stored = {"7a": [Stored({"seed": s}, train(replace(run, seed=s)), {"commit": "c"}) for s in (1, 2)]}
+    line = verdicts.table_2(observed(stored, "smoke"), "smoke", stored, 2)
+    shown = line.shown.set_index("figure").loc["7a"]
+    assert shown["test accuracy"] == "–"
+    assert " / " in shown["test loss"]
+    assert np.isnan(line.raw.set_index("figure").loc["7a", "test accuracy, median"])
+    assert judge(ROW["7a"], stored["7a"], "smoke").accuracy == []
 
 
 def test_what_fluctuates_is_judged_by_its_median() -> None:
@@ -89,23 +125,27 @@ def test_what_fluctuates_is_judged_by_its_median() -> None:
     assert (found.trace, found.off) == (5.0, False)
 
 
-def test_a_diverged_run_makes_the_verdict_inconclusive() -> None:
-    runs = [ended(1.0, row="1b")] * 4 + [ended(1.0, row="1b", status="diverged")]
-    assert verdict(judge(ROW["1b"], runs, "paper"), 10_000, "yes", False) == ("inconclusive", "inconclusive")
+def test_a_diverged_run_shows_neither() -> None:
+    runs = [ended(1.0, row="1b", seed=s) for s in range(4)] + [ended(1.0, row="1b", status="diverged", seed=4)]
+    found = verdicts.seen(ROW["1b"], runs, "paper")
+    assert verdicts.generalization(ROW["1b"], found, "paper", "yes") == ("inconclusive", "inconclusive")
+    gone = dict.fromkeys(range(5))
+    assert verdicts.generalization(ROW["4b"], gone, "paper", "no") == ("inconclusive", "differs")
 
 
 def test_table_shows_what_was_not_run_and_what_diverged() -> None:
     stored = {row.figure: [] for row in ROWS} | {
-        "1b": [ended(1.0, row="1b", seed=s) for s in (1, 2, 3)],
+        "1b": [ended(1.0, row="1b", seed=s) for s in (1, 2, 3, 4, 5)],
         "6a": [ended(0, status="diverged", row="6a")],
     }
     table = table_1(stored, "paper", 20)
     by = table.shown.set_index("architecture")
     assert by.loc["no-bias", "verdict"] == "agrees"
     assert by.loc["bias", "verdict"] == "not yet run"
-    assert by.loc["no-bias", "seeds"] == "weight decay: 0 of 20; 1-SAM: 3 of 20"
+    assert by.loc["no-bias", "seeds"] == "weight decay: 0 of 20; 1-SAM: 5 of 20"
     assert by.loc["sim-ln", "remarks"] == "1 diverged (seed 1 in step 17)"
-    assert by.loc["sim-ln", "verdict"] == "all diverged"
+    assert by.loc["sim-ln", "measured"] == "all diverged"
+    assert by.loc["sim-ln", "verdict"] == "inconclusive"
     assert by.loc["sim-bn", "weight decay: test accuracy"] == "–"
     assert isinstance(table.raw, pd.DataFrame)
     stored["1b"] = [ended(1.0, row="1b", scale="smoke")] * 3
@@ -282,6 +322,21 @@ def test_table_2_has_a_line_for_every_figure(tmp_path: Path) -> None:
         (found,) = wen2023.claims(["wen2023/figure-1b"], store)
         assert found.status == "tested"
         assert found.evidence[0].finding.startswith("agrees; test accuracy at least 0.99: 5 of 5 seeds")
+
+
+def test_one_long_run_does_not_take_the_place_of_five_shortened_ones(tmp_path: Path) -> None:
+    """The ledger judges at the scale of which most seeds are stored, the paper's own if they are as many."""
+    with Store(tmp_path / "s.sqlite") as store:
+        for scale, seeds, expected in (
+            ("quick", 5, "5 seeds, scale quick"),
+            ("paper", 1, "5 seeds, scale quick"),
+            ("paper", 5, "paper"),
+        ):
+            for seed, run in enumerate(wen2023.runs(ROW["8b"], scale, seeds), start=1):
+                store.put(run, ended(1.0, row="8b", seed=seed, scale=scale).result, {})
+            (found,) = wen2023.claims(["wen2023/figure-8b"], store)
+            assert expected in found.evidence[0].scope
+            assert found.status == "tested"
 
 
 def test_what_was_not_run_is_said_to_be_so(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from verify.deep import files
 from verify.deep.augmentation import augmented
 from verify.deep.data import Samples, picked, samples
 from verify.deep.linear import onednn_linear
-from verify.deep.methods import Step, make_optimizer, make_step
+from verify.deep.methods import Step, make_optimizer, make_step, repeatable
 from verify.deep.settings import Net, Stop, Training
 
 CURVE = ("epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "step_loss")
@@ -47,8 +47,8 @@ def trained(job: Training, epoch: int | None = None) -> tuple[nn.Module, dict[st
     epoch: one that the training keeps, for the weights after it (0: the initial ones) in place of the final ones.
     Outcome: status "finished", "diverged" or, where there is nothing to start from, "ended"; diverged_at, the step (from 0) whose loss
     was not finite; stopped, the rule that ended it; epochs, steps; curve, a list over measurements for each name in CURVE (train_* and
-    test_* in eval mode over whole splits, step_loss the mean over the steps since the last measurement); parameters; device, edition,
-    checksums.
+    test_* in eval mode over whole splits, step_loss the mean over the steps since the last measurement, at epoch 0, before any step,
+    train_loss); parameters; device, edition, checksums.
     A diverged training's network is that of its last finite measurement. "ended": the training to start from diverged or ended before
     `start_epoch`; only `stopped` says more, and the network is at its random start.
     Errors: NotAvailable and Damaged for the data, ValueError for settings, UserError for a damaged file.
@@ -159,6 +159,20 @@ def check_fit(net: Net, data: Samples) -> None:
             raise ValueError(f"{data.edition} has {value} {name}, expected {expected} as the network {net.build} is set to")
 
 
+@torch.no_grad()
+def check_outputs(model: nn.Module, data: Samples) -> None:
+    """ValueError unless the network gives a row of scores an image, one for each class at least."""
+    mode = model.training
+    model.eval()
+    with repeatable(model, data.train_x.device) as again, again():
+        out = model(data.train_x[:2])
+    model.train(mode)
+    found, n = getattr(out, "shape", None), len(data.train_x[:2])
+    if found is None or len(found) != 2 or len(out) != n or found[1] < data.classes:
+        shape = type(out).__name__ if found is None else tuple(found)
+        raise ValueError(f"the network must give ({n}, {data.classes}) scores for {n} images of {data.edition}, got {shape}")
+
+
 class _Loop:
     """One training in progress: the model and its optimizer, the epochs done, what was measured."""
 
@@ -169,6 +183,7 @@ class _Loop:
         if start is not None:
             model.load_state_dict(start)
         self.model = placed(model, job.device)
+        check_outputs(self.model, self.data)
         self.optimizer = make_optimizer(job.method, [p for p in self.model.parameters() if p.requires_grad])
         self.step = make_step(job.method, self.model, self.optimizer)
         self.epoch = self.steps = 0
@@ -310,16 +325,20 @@ def since_improvement(losses: list[float], improvement: float) -> int:
 
 @torch.no_grad()
 def loss_and_accuracy(model: nn.Module, x: Tensor, y: Tensor) -> tuple[float, float]:
-    """Mean cross-entropy and share of right answers in eval mode, summed in float64; the model's mode is put back."""
+    """Mean cross-entropy and share of right answers in eval mode, summed in float64; mode, buffers and random state stay.
+
+    Where the loss is not finite there is no accuracy either (NaN): outputs that are no numbers name no class.
+    """
     mode = model.training
     model.eval()
     total = torch.zeros((), dtype=torch.float64, device=x.device)
     right = torch.zeros((), dtype=torch.int64, device=x.device)
     at_once = MEASURED_AT_ONCE[x.device.type]
-    with onednn_linear(model, min(len(y), at_once)):
+    with onednn_linear(model, min(len(y), at_once)), repeatable(model, x.device) as again, again():
         for images, labels in zip(torch.split(x, at_once), torch.split(y, at_once), strict=True):
             logits = model(images)
             total += F.cross_entropy(logits, labels, reduction="sum").double()
             right += (logits.argmax(1) == labels).sum()
     model.train(mode)
-    return float(total) / len(y), int(right) / len(y)
+    loss = float(total) / len(y)
+    return loss, int(right) / len(y) if math.isfinite(loss) else math.nan

@@ -131,7 +131,8 @@ class Method:
 
     optimizer: "sgd", with `momentum`, or "adam" (betas 0.9 and 0.999, epsilon 1e-8).
     lr: step size.
-    rho: radius of SAM's perturbation, 0 for none; batch normalization keeps its running statistics in the first pass only.
+    rho: radius of SAM's perturbation, 0 for none; both passes draw the same masks and start from the same buffers, and what the second
+        writes into buffers (running statistics) is dropped.
     proximal: lambda of conservative training, 0 for none: each batch's step is `inner` optimizer steps on
         loss + lambda/2 ||w - w_k||^2 from w_k (Li et al. 2014, as keskar2017 uses it).
     adversarial: epsilon of adversarial training, 0 for none: half of the loss is at inputs + epsilon sign(gradient in the inputs)

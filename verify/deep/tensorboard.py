@@ -36,6 +36,7 @@ def export(jobs: Iterable[tuple[str, Any]], store: Store, folder: Path) -> int:
         with writer_of(str(folder / run)) as writer:
             for quantity in (key for key in curve if key != "epoch"):
                 for epoch, value in zip(curve["epoch"], curve[quantity], strict=True):
-                    writer.add_scalar(quantity, value, int(epoch))
+                    if epoch or quantity != "step_loss":  # before the first step there is none
+                        writer.add_scalar(quantity, value, int(epoch))
         count += 1
     return count

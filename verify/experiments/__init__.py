@@ -1,6 +1,7 @@
 """The registry of experiments, one module a paper or question, each offering what `Experiment` lists; a new one is named here."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Protocol
 
@@ -68,6 +69,22 @@ def select(ids: Sequence[str]) -> dict[str, list[str]]:
             raise ValueError(f"unknown id {name!r}; expected one of: {', '.join(everything)}")
         chosen.setdefault(paper, []).extend(a for a in found if a not in chosen.get(paper, []))
     return chosen
+
+
+def build(experiment: Experiment, only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
+    """The artifacts `only` of an experiment, from the store alone, each with its scale and with what is stored of its rows.
+
+    An artifact without rows of its own is of no scale, except that at 'smoke' everything is.
+    """
+    out = []
+    for artifact in experiment.build(only, scale, seeds, store):
+        jobs = {job.key: (name, job) for name, job in experiment.grid([artifact.id], scale, seeds)}
+        rows = dict.fromkeys((name for name, _ in jobs.values()), 0)
+        for name, job in jobs.values():
+            rows[name] += job in store
+        own = {"scale": scale} if rows or scale == "smoke" else {}
+        out.append(replace(artifact, provenance=own | artifact.provenance, coverage=artifact.coverage or rows))
+    return out
 
 
 def examine(ids: Sequence[str], store: Store | None) -> Iterator[Claim]:

@@ -216,9 +216,14 @@ def networks(row: Row, result: Result) -> list[tuple[int, Network]]:
     return kept if result.network is None else [*kept, (len(row.phases) - 1, result.network)]
 
 
+def excess(end: Ending, result: Result) -> float | None:
+    """The trace over its lower bound; None for a run that interpolates in no phase, of which the bound says nothing."""
+    return end.values["trace"] / result.lower_bound if end.fits else None
+
+
 @dataclass(frozen=True)
 class Judged:
-    """A row's runs where they are judged."""
+    """A row's finished runs where they are judged; accuracy: of none where labels are real numbers, excess: of those that interpolate."""
 
     accuracy: list[float]
     trace: list[float]
@@ -231,11 +236,11 @@ def judge(row: Row, stored: Sequence[Stored], scale: str) -> Judged:
     """Each finished run where it is judged; how many diverged, and how many end off interpolation."""
     finished = [s.result for s in stored if s.result.status == "finished"]
     ends = [ending(row, result, scale) for result in finished]
-    trace = [end.values["trace"] for end in ends]
+    ratios = [excess(end, result) for end, result in zip(ends, finished, strict=True)]
     return Judged(
-        accuracy=[end.values["test_accuracy"] for end in ends],
-        trace=trace,
-        excess=[value / result.lower_bound for value, result in zip(trace, finished, strict=True)],
+        accuracy=[end.values["test_accuracy"] for end in ends if "test_accuracy" in end.values],
+        trace=[end.values["trace"] for end in ends],
+        excess=[ratio for ratio in ratios if ratio is not None],
         diverged=len(stored) - len(finished),
         off=sum(end.off for end in ends),
     )

@@ -1,4 +1,4 @@
-"""Owns wen2023/table-2: of each figure what the paper reports, what the seeds show, and the verdict.
+"""Owns wen2023/table-2: of each figure what the paper reports, what the seeds show, and the verdict; table-1 is judged by its rule.
 
 The rule and the statements below were written when 1a, 1b, 2a, 4a, 4b and 6a had been run for seeds 1 to 5 (table-1), and before
 all other runs that they judge.
@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from theory.architectures import Network
-from verify.experiments.wen2023.rows import ID, ROW, ROWS, Row, ending, shortened
+from verify.experiments.wen2023.rows import ID, ROW, ROWS, Row, ending, excess, shortened
 from verify.report import NOT_YET, Table, collected, divergences
 from verify.store import Stored
 
@@ -67,8 +67,9 @@ REPORTED = {
 class Seen:
     """One run where it is judged.
 
-    excess: trace over its lower bound, None if it interpolates in no phase. fits, off: as in `Ending`. curve: (epoch, test accuracy)
-    of every checkpoint. network: after the phase at whose end it is judged, None where that is not stored.
+    accuracy: NaN where labels are real numbers. excess: trace over its lower bound, None if it interpolates in no phase. fits, off:
+    as in `Ending`. curve: (epoch, test accuracy) of every checkpoint, empty for real labels. network: after the phase at whose end
+    it is judged, None where that is not stored.
     """
 
     accuracy: float
@@ -91,13 +92,13 @@ def seen(row: Row, stored: Sequence[Stored], scale: str) -> dict[int, Seen | Non
             continue
         end = ending(row, result, scale)
         out[one.settings["seed"]] = Seen(
-            accuracy=end.values["test_accuracy"],
+            accuracy=end.values.get("test_accuracy", np.nan),
             trace=end.values["trace"],
-            excess=end.values["trace"] / result.lower_bound if end.fits else None,
+            excess=excess(end, result),
             test_loss=end.values["test_loss"],
             fits=end.fits,
             off=end.off,
-            curve=tuple(zip(curve["epoch"], curve["test_accuracy"], strict=True)),
+            curve=tuple(zip(curve["epoch"], curve["test_accuracy"], strict=True)) if "test_accuracy" in curve else (),
             network=end.network,
         )
     return out
@@ -115,6 +116,11 @@ class Statement:
 def accuracy_at_least(share: float) -> Statement:
     """Generalization, to some degree."""
     return Statement(f"test accuracy at least {share:g}", lambda one, _: one.accuracy >= share)
+
+
+def accuracy_below(share: float) -> Statement:
+    """No generalization to that degree; a diverged run shows neither."""
+    return Statement(f"test accuracy below {share:g}", lambda one, _: one.accuracy < share)
 
 
 def sharper(than: str) -> Statement:
@@ -240,12 +246,26 @@ def find(statement: Statement, ones: Mapping[int, Seen | None], others: Mapping[
     return Finding(statement.text, count, len(seeds), "agrees" if low > 0.5 else "differs" if high < 0.5 else "inconclusive")
 
 
-def verdict(findings: Sequence[Finding], short: bool) -> str:
-    """Of a figure, by RULE."""
+def verdict(findings: Sequence[Finding], runs: Mapping[int, Seen | None], short: bool, scale: str) -> str:
+    """What follows of the statements about some runs, by RULE. short: they, or what they are compared with, are shortened."""
+    if not runs:
+        return NOT_YET
+    if scale == "smoke":
+        return "not judged"
     each = {finding.verdict for finding in findings}
     if "differs" in each:
         return "inconclusive" if short else "differs"
-    return "agrees" if each == {"agrees"} else "inconclusive"
+    finished = [run for run in runs.values() if run]
+    if each != {"agrees"} or 2 * sum(run.fits and run.off for run in finished) > len(finished):
+        return "inconclusive"
+    return "agrees"
+
+
+def generalization(row: Row, runs: Mapping[int, Seen | None], scale: str, printed: str) -> tuple[str, str]:
+    """Whether a row's runs generalize ('yes', 'no', 'inconclusive') and the verdict on what is printed ('yes' or 'no'), by RULE."""
+    above, below = find(accuracy_at_least(GENERALIZES), runs, {}), find(accuracy_below(GENERALIZES), runs, {})
+    measured = "yes" if above.verdict == "agrees" else "no" if below.verdict == "agrees" else "inconclusive"
+    return measured, verdict([above if printed == "yes" else below], runs, shortened(row, scale), scale)
 
 
 @dataclass(frozen=True)
@@ -265,16 +285,7 @@ def examine(figure: str, runs: Mapping[str, Mapping[int, Seen | None]], scale: s
     findings = tuple(find(one, ones, runs.get(one.than, {}) if one.than else {}) for one in STATEMENTS[figure])
     involved = [_row(figure), *(_row(one.than) for one in STATEMENTS[figure] if one.than)]
     short = any(shortened(row, scale) for row in involved)
-    if not ones:
-        says = NOT_YET
-    elif scale == "smoke":
-        says = "not judged"
-    else:
-        says = verdict(findings, short)
-        finished = [one for one in ones.values() if one]
-        if says == "agrees" and 2 * sum(one.fits and one.off for one in finished) > len(finished):
-            says = "inconclusive"
-    return Figure(figure, ones, findings, short, says)
+    return Figure(figure, ones, findings, short, verdict(findings, ones, short, scale))
 
 
 def _row(figure: str) -> Row:
@@ -365,7 +376,8 @@ def table_2(
             "training loss, and off interpolation the residual term counts, too.",
             "Baseline: weight decay as printed. Logistic loss: label smoothing 0.2, read such that outputs get the labels' sign "
             "(theory/losses.py). Figure 6b: W1 and b1 are scaled together to norm 10 after each step. Test error on the uniform ball is "
-            "squared, as its labels are real numbers. Neither the initialization nor Sim-LN's epsilon is printed; see table-1.",
+            "squared, and there is no accuracy, as its labels are real numbers. Neither the initialization nor Sim-LN's epsilon is "
+            "printed; see table-1.",
             time_needed(stored, seeds),
         ),
         provenance=collected([one for group in stored.values() for one in group], scale),

@@ -11,7 +11,8 @@ TOGETHER = 2**26  # activations in memory at a time, 512 MB each array of them
 
 
 def measure(stack: Stack, train: Points, test: Points) -> dict[str, NDArray[np.float64]]:
-    """Training loss, test accuracy, test loss and trace of the Hessian of each network, (S,) each; points in float64."""
+    """Training loss, test accuracy (sign agreement for real labels), test loss and trace of the Hessian of each network, (S,) each, in
+    this order; points in float64."""
     neurons = stack.a.shape[1]
     together = max(1, TOGETHER // (neurons * max(train.x.shape[1], test.x.shape[1])))
     parts = [
