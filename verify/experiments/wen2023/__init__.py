@@ -277,7 +277,7 @@ def table_1(stored: dict[str, list[Stored]], scale: str, seeds: int) -> Table:
 def _entries(row: Row, stored: Sequence[Stored], scale: str, printed: str) -> tuple[dict[str, str], dict[str, object]]:
     """What one row of runs contributes to table-1's line: text by column, and the numbers behind it."""
     judged, tested = judge(row, stored, scale), points(row, scale)
-    answer, says = generalization(row, seen(row, stored, scale), scale, printed)
+    measured, says = generalization(row, seen(row, stored, scale), scale, printed)
     if not judged.accuracy:
         nothing = "all diverged" if judged.diverged else NOT_YET
         verdicts = {"measured": nothing, "verdict": says, "remarks": divergences(stored) or "–"} if row.method == "1-SAM" else {}
