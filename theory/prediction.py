@@ -21,12 +21,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from theory.architectures import Network, check_points, normalizer, with_ones
 from theory.check_certificate import Data, Invalid, Prediction
-from theory.columns import Array, Columns, NotRealized
+from theory.columns import Array
 from theory.exact import ONE, Problem, as_whole, decimal_rows, neurons_written, number, numbers, total
 from theory.exact_prediction import End, ExactPoint, Neuron, Place
 from theory.generation import Program
 from theory.patterns import decimal
-from theory.primal import realize
 from theory.projection import project_linear
 from theory.range_program import Extreme, RangeProgram
 
@@ -37,6 +36,7 @@ WITHIN = 1e-6  # networks whose trace is this near the flattest, relative, unles
 TIGHT = 1e-7  # dual points of larger limits are tried where a bound is further from what networks attain, relative
 WIDER = (10.0, 100.0, 1000.0)  # such limits, in units of the one asked for
 SHARES = (0.5, 0.9, 0.99)  # of the limit on the trace, for which networks at the end are looked for: the rest is for moving them
+STEPS = tuple(10.0**k for k in range(-13, -4))  # of a neuron off its kinks, relative
 LEAST = 1e-8  # the smallest limit that the cone program is solved for
 
 
@@ -305,7 +305,7 @@ class Predictions:
         if case.place.direction is not None:
             top = max(map(abs, self.y)) or ONE
             return exact.free(self.flattest, end * top, limit - self.upper, self._inside, self.architecture != "no-bias")
-        return self.exact(self.realized(self._solver(case).extreme(end, self._limit(within))))
+        return self.realized(self._solver(case).extreme(end, self._limit(within), vertex=True))
 
     @cached_property
     def _inside(self) -> list[Fraction] | None:
@@ -317,32 +317,44 @@ class Predictions:
                 return [Fraction(c) for c in as_whole(witness.tolist())]
         return None
 
-    def realized(self, extreme: Extreme) -> Network:
-        """The network of a program's solution, moved off the kinks. Errors: NotRealized."""
-        u, program, neurons = self.coordinates.u, self.program, extreme.neurons
+    def realized(self, extreme: Extreme) -> list[Neuron]:
+        """The network of a program's solution in rational numbers, moved off the kinks where that is asked for, by as little as does it.
+
+        Errors: ValueError where none interpolates exactly.
+        """
+        u, basis, neurons = self.coordinates.u, self.coordinates.basis, extreme.neurons
         signs = self.signs[neurons.pattern]
         v = self._inside_cells(neurons.z[:, :-1] @ u, neurons.pattern)
         lengths = np.linalg.norm((signs > 0) * (v @ u.T), axis=1)
-        used = lengths > 1e-9 * lengths.max(initial=0.0)
-        if not used.any():
-            raise NotRealized("no neuron is in use")
-        columns = Columns(
-            signs[used],
-            neurons.sides[used],
-            v[used] / lengths[used, None],
-            program.prices[neurons.pattern[used]] * program.size,
-        )
-        solution = self.solution
-        return realize(
-            self.architecture,
-            self.coordinates,
-            solution.y,
-            columns,
-            lengths[used] * program.top,
-            solution.rays,
-            solution.flats,
-            as_given=True,
-        )
+        used = np.flatnonzero(lengths > 1e-10 * lengths.max(initial=0.0))
+        weights, sizes = v[used] @ basis.T, np.abs(v[used] @ basis.T).max(axis=1)
+        if self.solution.kinks == "differentiable":
+            weights = np.array(
+                [self._off_kinks(w / size, m) for w, size, m in zip(weights, sizes, neurons.pattern[used], strict=True)]
+            )
+        else:
+            weights = weights / sizes[:, None]
+        problem, spare = self._spares
+        coefficients = neurons.sides[used] * sizes * self.program.top
+        return problem.network(weights, coefficients, spare, self.y, self.solution.kinks == "differentiable")
+
+    def _off_kinks(self, w: Array, pattern: int) -> Array:
+        """A neuron (p,) moved towards its cell's witness until every sample is on its side, in exact arithmetic. Errors: ValueError."""
+        signs, inner = self.signs[pattern], self._witnesses[pattern]
+        live = np.any(self.coordinates.points != 0, axis=1)
+        for step in STEPS:
+            moved = w + step * inner
+            sides = np.sign(self._spares[0].outputs([as_whole(moved.tolist())])[0])
+            if (sides == signs)[live].all():
+                return moved
+        raise ValueError("a neuron cannot be moved off its kinks in double precision")
+
+    @cached_property
+    def _witnesses(self) -> Array:
+        """A vector well inside the cell of each pattern of the program, its largest entry 1, (M, p)."""
+        patterns = self.solution.patterns
+        inner = patterns.witnesses[(patterns.signs > 0).any(axis=1)].astype(float)
+        return inner / np.abs(inner).max(axis=1, keepdims=True)
 
     def _inside_cells(self, v: Array, pattern: NDArray[np.intp]) -> Array:
         """Neurons (K, r) moved to the nearest in the closures of their cells: the solver leaves them slightly outside."""

@@ -33,6 +33,7 @@ from theory.projection import project_linear
 
 NEAR, BATCH, ROUNDS = 1e-3, 40, 40  # half cells this near binding come first; at most so many are added at a time
 CLOSE = 1e-8  # the bound is this close to what networks attain, relative to the larger of it and the largest label: stop
+UNSEEN = 1e-9  # share of a neuron's largest pre-activation that its activations must be
 BOX = 1e4  # price of slack on the interpolation
 PATIENCE = 5  # rounds of column generation without progress
 
@@ -95,8 +96,10 @@ class RangeProgram:
         )
         self.prices = np.repeat(program.prices, 2)
 
-    def extreme(self, end: int, most: float) -> Extreme:
+    def extreme(self, end: int, most: float, vertex: bool = False) -> Extreme:
         """The largest prediction (end = 1), or the largest of its negative (end = -1), over networks of cost at most `most`.
+
+        With `vertex`, neurons are those of a linear program, few and exact to rounding.
 
         Errors: ArithmeticError if the cone program is not solved.
         """
@@ -115,7 +118,7 @@ class RangeProgram:
                 best = replace(other, value=value, neurons=neurons)
             best = replace(best, value=value, neurons=neurons)
             if best.bound - value <= CLOSE * max(1.0, abs(best.bound)):
-                return best
+                return self._refined(best, end, most, room) if vertex else best
             wanted = ~chosen & filled & (slopes > tau * (1 + 1e-10))
             if not wanted.any():
                 break
@@ -218,9 +221,9 @@ class RangeProgram:
         return (self.program.signs[neurons.pattern] > 0) * neurons.z[:, :-1]
 
     def _normalized(self, neurons: Neurons) -> Neurons:
-        """At activations of length 1; those of length 0 are left out."""
+        """At activations of length 1; those of next to none, and those that the samples hardly see, are left out."""
         length = np.linalg.norm(self._activations(neurons), axis=1)
-        kept = length > 1e-12 * length.max(initial=0.0)
+        kept = (length > 1e-12 * length.max(initial=0.0)) & (length > UNSEEN * np.abs(neurons.z).max(axis=1, initial=0.0))
         return replace(neurons.take(kept), z=neurons.z[kept] / length[kept, None])
 
     def _linear_program(self, columns: Neurons, end: int, room: float) -> tuple[Array, Array, float, float] | None:
