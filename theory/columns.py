@@ -33,6 +33,8 @@ class Coordinates:
         moved = points @ change
         if architecture != "no-bias":
             moved[:, :-1] = x - x.mean(axis=0)
+            same = np.append((x == x[:1]).all(axis=0), False)  # the mean of equal numbers may differ from them by rounding
+            moved[:, same] = 0
         size = np.abs(moved).max(axis=0)
         size[size == 0] = 1
         u, s, vt = np.linalg.svd(moved / size, full_matrices=False)

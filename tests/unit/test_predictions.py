@@ -279,3 +279,19 @@ def test_the_checker_compares_points_and_knows_a_network(decided: dict[str, dict
     assert run("--data", points).returncode == 2
     with pytest.raises(Invalid, match="data_sha256 is not the digest"):
         check(certificate | {"y": [*certificate["y"][:-1], 17]})
+
+
+def test_a_constant_column_is_no_direction() -> None:
+    """The mean of seven times -0.8 is not -0.8 in floating point."""
+    x = [
+        [0.1, -0.1, -0.8, -0.2],
+        [0.3, -0.7, -0.8, 0.2],
+        [0.4, -1.0, -0.8, 0.4],
+        [-0.1, 0.5, -0.8, -0.6],
+        [-0.4, 1.4, -0.8, -1.2],
+        [0.6, -1.6, -0.8, 0.8],
+        [-0.6, 2.0, -0.8, -1.6],
+    ]
+    solution = theory.flattest(x, [4.4, 3.6, 3.2, 5.2, 6.4, 1.4, 7.2], "bias")
+    assert solution.gap < 1e-6
+    assert np.abs(solution.network.weights).max() < 1e3
