@@ -22,7 +22,9 @@ What is guaranteed, and by what:
   so P(|xi| < t) = (1 - confidence)^(1/b) and the largest of the b bounds holds.
 
 Rounding: all bounds are widened by `slack`, the departure of V'HV from the recurrence's pattern (zero for exact symmetric products)
-plus a multiple of the unit roundoff times the norm of T.
+plus a multiple of the unit roundoff times the norm of T, plus, for an operator that can be compared with a second one, the bound of
+||E|| for the products' own rounding E (`rounding`): eigenvalues of H + E and of H differ by no more (Weyl). Everything is computed for
+2^-e H (`rescaled`), where no length underflows.
 """
 
 import math
@@ -48,6 +50,8 @@ from verify.curvature.estimates import (
     share,
     whole_number,
 )
+from verify.curvature.rescaled import Rescaled
+from verify.curvature.rounding import UNSEEN, rounding_of
 
 Which = Literal["largest", "smallest", "magnitude"]
 Stop = Literal["interval", "residual", "ritz"]
@@ -102,6 +106,7 @@ class Krylov:
         self.T: Floats = np.zeros((0, 0))
         self.coupling: Floats = np.zeros((self.block, self.block))
         self.asymmetry, self.invariant = 0.0, False
+        self.rounding = 0.0  # bound of the norm of the products' own rounding
         self._next = first
 
     @property
@@ -113,7 +118,7 @@ class Krylov:
     def slack(self) -> float:
         """By how much rounding and an asymmetric product may move a Ritz value."""
         norm = float(np.abs(self.T).sum(axis=1).max(initial=0.0))
-        return self.asymmetry + 4 * self.roundoff * (math.sqrt(len(self.T)) + 1) * norm
+        return self.asymmetry + 4 * self.roundoff * (math.sqrt(len(self.T)) + 1) * norm + self.rounding
 
     @property
     def floor(self) -> float:
@@ -126,7 +131,7 @@ class Krylov:
         columns = block.shape[1]
         self._store(block)
         old, new = self.size - columns, self.size
-        product = multiply(self.operator, block)
+        product = self.operator.matmat(block) if isinstance(self.operator, Rescaled) else multiply(self.operator, block)
         coefficients = self._remove(product)
         below = self.coupling if old else np.zeros((0, columns))
         expected = np.zeros((old, columns))
@@ -341,6 +346,7 @@ def eigenvalues(
     lean: bool | None = None,
     seed: int = 0,
     vectors: bool = False,
+    rounding: bool = True,
 ) -> Eigenpairs:
     """The k largest, smallest or largest-in-modulus eigenvalues with bounds (derived at the head of this module).
 
@@ -364,6 +370,8 @@ def eigenvalues(
             backward passes). Outliers are found in fewer products; proving that nothing lies above them takes more, since a start
             that holds much of the top eigenvector says less about its neighbours. None: only if `stop` asks for no proof. Never
             for the smallest.
+        rounding: look at the rounding of the operator's products, once for an operator at its parameters (`rounding_of`); without it
+            the products are taken as right to the unit roundoff, and `rests_on` says so.
     Errors: ValueError for settings out of range, a product that is not finite, k above P.
     """
     size, block = operator.shape[0], min(whole_number("block", block), operator.shape[0])
@@ -382,12 +390,17 @@ def eigenvalues(
         hints = _directions(operator) if start is None and leans and which != "smallest" else []
         for place, hint in enumerate(hints):
             first[:, place % block].add_(hint, alpha=math.sqrt(len(hint)))
-        krylov = Krylov(operator, first)
+        seen = UNSEEN
+        if rounding:
+            with meter.checking():
+                seen = rounding_of(operator)
+        krylov = Krylov(rescaled := Rescaled(operator), first)
         norms = torch.linalg.vector_norm(first.double(), dim=0).cpu().numpy()
-        bounds = _Bounds(krylov, norms, None if start is not None else confidence)
+        bounds = _Bounds(krylov, norms, None if start is not None else seen.left(confidence))
         done = False
         while True:
             krylov.grow()
+            krylov.rounding = seen.norm(confidence, rescaled.exponent)
             if krylov.invariant and not bounds.closed:
                 bounds.closed = len(krylov.T)
             found = _select(krylov, k, which)
@@ -406,26 +419,28 @@ def eigenvalues(
             raise ValueError(f"k must be at most the number of eigenvalues {krylov.size}, got {k}")
         estimates = []
         for place in range(len(found.values)):
-            low, high, sure = found.interval(bounds, place)
+            low, high = found.interval(bounds, place)
             estimates.append(
                 meter.estimate(
-                    float(found.values[place]),
-                    low,
-                    high,
-                    sure,
+                    rescaled.back(found.values[place]),
+                    rescaled.back(low),
+                    rescaled.back(high),
+                    confidence if place == 0 and start is None else None,
                     seed=None if start is not None else seed,
                     gradients=float(len(hints)),
                     method=f"{'block ' if block > 1 else ''}Lanczos, {which}, stop on {stop}",
                     source=SOURCE,
                     rests_on=(
-                        "inner end: Rayleigh quotient, certain; outer end: Gaussian start"
+                        "inner end: Rayleigh quotient; outer end: Gaussian start; "
                         if place == 0
-                        else "some eigenvalue lies in it: residual, certain"
-                    ),
+                        else "some eigenvalue lies in it: residual; "
+                    )
+                    + seen.says(),
                 )
             )
         unit = krylov.combine(found.weights) if vectors else None
-    return Eigenpairs(tuple(estimates), found.residuals, unit, bool(done), krylov.asymmetry)
+    residuals = np.array([rescaled.back(r) for r in found.residuals])
+    return Eigenpairs(tuple(estimates), residuals, unit, bool(done), rescaled.back(krylov.asymmetry))
 
 
 def _directions(operator: Symmetric) -> list[Tensor]:
@@ -464,15 +479,15 @@ class _Selection:
         """Of the end that the first value lies at."""
         return 1.0 if self.which == "largest" or (self.which == "magnitude" and self.values[0] >= 0) else -1.0
 
-    def interval(self, bounds: _Bounds, place: int) -> tuple[float, float, float | None]:
-        """Low, high and the confidence of the interval of that value."""
+    def interval(self, bounds: _Bounds, place: int) -> tuple[float, float]:
+        """Low and high of that value."""
         value, reach = float(self.values[place]), float(self.residuals[place]) + self.slack
         if place:
-            return value - reach, value + reach, None
+            return value - reach, value + reach
         inner = self.sign * value - self.slack  # whatever the start was
         confidence = bounds.confidence
         outer = math.inf if confidence is None else max(bounds.outer(sign, sure) for sign, sure in self.ends(confidence))
-        return (inner, outer, confidence) if self.sign > 0 else (-outer, -inner, confidence)
+        return (inner, outer) if self.sign > 0 else (-outer, -inner)
 
     def met(self, bounds: _Bounds, stop: str, tolerance: float) -> bool:
         """Whether every value is within the tolerance by the stopping rule."""
@@ -484,6 +499,7 @@ class _Selection:
                 if not all(bounds.within(sign, sure, limit) for sign, sure in self.ends(bounds.confidence)):
                     return False
                 continue
+            allowed = max(tolerance * abs(float(value)), 4 * (self.slack - bounds.krylov.rounding))
             gap = float(self.gaps[place])
             error = min(residual, residual**2 / gap) if stop == "ritz" and gap > 0 else residual
             if error > allowed:

@@ -1,0 +1,96 @@
+"""Owns an operator in units of its own size: 2^-e H for a power of two, so that lengths neither underflow nor overflow.
+
+In float32 the square of 1e-23 is 0 and that of 1e20 infinite; a Krylov space of such products would close at once. A power of two changes
+no digit, and e = 0 unless products are outside of what squares can hold: ordinary operators are multiplied as ever.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from verify.curvature.estimates import Symmetric, finite, multiply
+
+# products of 2^-LIMIT to 2^LIMIT times their vector can be squared, and a vector can be made 2^AHEAD larger or smaller
+LIMIT = {torch.float64: 300, torch.float32: 30, torch.bfloat16: 30, torch.float16: 6}
+AHEAD = {torch.float64: 500, torch.float32: 60, torch.bfloat16: 60, torch.float16: 8}
+
+
+class Rescaled:
+    """2^-exponent H, known by its products. `exponent` is None until a product was not zero."""
+
+    def __init__(self, operator: Symmetric) -> None:
+        self.operator = operator
+        self.exponent: int | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(P, P)."""
+        return self.operator.shape
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The operator's."""
+        return self.operator.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """The operator's."""
+        return self.operator.device
+
+    @property
+    def products(self) -> int:
+        """The operator's count."""
+        return self.operator.products
+
+    def back(self, value: float) -> float:
+        """2^exponent times the value: what it is of H itself."""
+        return times(float(value), self.exponent or 0)
+
+    def matvec(self, vector: Tensor, /) -> Tensor:
+        """2^-exponent H v, (P,) -> (P,)."""
+        return self.matmat(vector[:, None])[:, 0]
+
+    def matmat(self, block: Tensor, /) -> Tensor:
+        """2^-exponent H V, (P, k) -> (P, k). Errors: ValueError for a product that is not finite in any units."""
+        if self.exponent is None:
+            return self._first(block)
+        if self.exponent == 0:
+            return multiply(self.operator, block)
+        ahead = -(self.exponent // 2)
+        return multiply(self.operator, block * 2.0**ahead) * 2.0 ** (-self.exponent - ahead)
+
+    def _first(self, block: Tensor) -> Tensor:
+        limit, ahead = LIMIT.get(self.dtype, 30), AHEAD.get(self.dtype, 60)
+        product, shift = _plain(self.operator, block), 0
+        count = self.operator.products
+        given = float(block.abs().max())
+        largest = float(product.abs().max()) / (given or 1.0)
+        if not 2.0**-limit <= largest <= 2.0**limit and given > 0:  # small, zero, large or not finite: look again with room
+            shift = ahead if largest < 1 else -ahead
+            other = _plain(self.operator, block * 2.0**shift)
+            if bool(torch.isfinite(other).all()):
+                product = other
+            else:
+                shift = 0
+        finite(product, count)
+        largest = float(product.abs().max())
+        if largest == 0:
+            return product
+        exponent = math.frexp(largest)[1] - math.frexp(given)[1] - shift
+        self.exponent = exponent if abs(exponent) > limit else 0
+        half = (-self.exponent - shift) // 2  # in two steps: each factor is a number of the products' precision
+        return product * 2.0**half * 2.0 ** (-self.exponent - shift - half)
+
+
+def _plain(operator: Symmetric, block: Tensor) -> Tensor:
+    return operator.matvec(block[:, 0])[:, None] if block.shape[1] == 1 else operator.matmat(block)
+
+
+def times(value: Any, exponent: int) -> float:
+    """value 2^exponent; infinite where no float holds it."""
+    try:
+        return math.ldexp(value, exponent)
+    except OverflowError:
+        return math.copysign(math.inf, value)
