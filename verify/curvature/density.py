@@ -32,7 +32,7 @@ from verify.curvature.estimates import (
     share,
     whole_number,
 )
-from verify.curvature.lanczos import Krylov
+from verify.curvature.krylov import Krylov
 from verify.curvature.rescaled import Rescaled, times
 from verify.curvature.rounding import UNSEEN, rounding_of
 
