@@ -33,7 +33,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from scipy import stats
+from scipy import special
 from scipy.linalg import eigh_tridiagonal
 from torch import Tensor
 
@@ -92,7 +92,7 @@ class Eigenpairs:
 
 def probability_quantile(confidence: float, columns: int = 1) -> float:
     """t with P(every one of `columns` independent |N(0, 1)| < t) = 1 - confidence."""
-    return float(stats.norm.ppf(0.5 + 0.5 * (1 - confidence) ** (1 / columns)))
+    return float(special.ndtri(0.5 + 0.5 * (1 - confidence) ** (1 / columns)))
 
 
 def jacobi(T: Floats, start: Floats, steps: int) -> tuple[Floats, Floats, Floats]:

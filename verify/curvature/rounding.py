@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import stats
+from scipy import special
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -56,7 +56,7 @@ class Rounding:
         """A bound of ||E||_2 and of ||E||_F, failing with a probability of SHARE (1 - confidence), in units of 2^exponent."""
         if not len(self.errors):
             return 0.0
-        t = float(stats.norm.ppf(0.5 + 0.5 * (SHARE * (1 - confidence)) ** (1 / len(self.errors))))
+        t = float(special.ndtri(0.5 + 0.5 * (SHARE * (1 - confidence)) ** (1 / len(self.errors))))
         return times(float(self.errors.max()) / t, self.exponent - (exponent or 0))
 
     def trace(self, confidence: float, exponent: int | None = None) -> float:

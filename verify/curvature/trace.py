@@ -183,7 +183,7 @@ def xtrace(
         coordinates = (Q.T @ W).double().cpu().numpy()
         values = _leave_one_out(T, R, coordinates, size)
         mean = float(values.mean())
-        without = np.array([_without(T, R, coordinates, size, i) for i in range(count)])
+        without = _without_each(T, R, coordinates, size)
         error = float(np.sqrt((count - 1) / count * np.sum((without - without.mean()) ** 2)))
         half = error * float(stats.t.ppf(0.5 + seen.left(confidence) / 2, count - 1))
         return _estimate(
@@ -227,20 +227,23 @@ def _estimate(
 
 
 def _leave_one_out(T: Floats, R: Floats, coordinates: Floats, size: int) -> Floats:
-    """Every probe's estimate (formula: `xtrace`) from T = Q'HQ, R and Q'W, (k, k) each."""
+    """Every probe's estimate (formula: `xtrace`) from T = Q'HQ, R and Q'W, (..., k, k) each."""
+    count = R.shape[-1]
+    S = np.linalg.inv(R).swapaxes(-1, -2)
+    S = S / np.linalg.norm(S, axis=-2, keepdims=True)
+    X = coordinates - S * np.sum(S * coordinates, axis=-2, keepdims=True)
+    quadratic = np.sum(coordinates * R - 2 * R * X + X * (T @ X), axis=-2)
+    scale = (size - count + 1) / (size - np.sum(X**2, axis=-2))
+    return np.asarray(np.trace(T, axis1=-2, axis2=-1)[..., None] - np.sum(S * (T @ S), axis=-2) + scale * quadratic)
+
+
+def _without_each(T: Floats, R: Floats, coordinates: Floats, size: int) -> Floats:
+    """XTrace without each of its probes in turn, (k,), from the same small matrices: no further product."""
     count = R.shape[1]
-    S = np.linalg.inv(R).T
-    S = S / np.linalg.norm(S, axis=0)
-    X = coordinates - S * np.sum(S * coordinates, axis=0)
-    quadratic = np.sum(coordinates * R, axis=0) - 2 * np.sum(R * X, axis=0) + np.sum(X * (T @ X), axis=0)
-    scale = (size - count + 1) / (size - np.sum(X**2, axis=0))
-    return np.asarray(np.trace(T) - np.sum(S * (T @ S), axis=0) + scale * quadratic)
-
-
-def _without(T: Floats, R: Floats, coordinates: Floats, size: int, index: int) -> float:
-    """XTrace without one of its probes, from the same small matrices: no further product."""
-    U, rest = np.linalg.qr(np.delete(R, index, axis=1))
-    return float(_leave_one_out(U.T @ T @ U, rest, U.T @ np.delete(coordinates, index, axis=1), size).mean())
+    others = np.array([np.delete(np.arange(count), i) for i in range(count)])  # (k, k - 1)
+    U, rest = np.linalg.qr(R[:, others].swapaxes(0, 1))
+    left = U.swapaxes(-1, -2)
+    return _leave_one_out(left @ T @ U, rest, left @ coordinates[:, others].swapaxes(0, 1), size).mean(axis=-1)
 
 
 def _draw(operator: Symmetric, columns: int, probes: str, generator: torch.Generator) -> Tensor:
