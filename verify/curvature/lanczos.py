@@ -291,8 +291,7 @@ def eigenvalues(
             estimates.append(
                 meter.estimate(
                     rescaled.back(found.values[place]),
-                    rescaled.back(low),
-                    rescaled.back(high),
+                    *rescaled.ends(low, high),
                     confidence if place == 0 and start is None else None,
                     seed=None if start is not None else seed,
                     gradients=float(len(hints)),

@@ -48,6 +48,15 @@ class Rescaled:
         """2^exponent times the value: what it is of H itself."""
         return times(float(value), self.exponent or 0)
 
+    def ends(self, low: float, high: float) -> tuple[float, float]:
+        """An interval of the operator's own, no narrower where floats end."""
+        exponent = self.exponent or 0
+        below, above = times(low, exponent), times(high, exponent)
+        return (
+            below if times(below, -exponent) <= low else math.nextafter(below, -math.inf),
+            above if times(above, -exponent) >= high else math.nextafter(above, math.inf),
+        )
+
     def matvec(self, vector: Tensor, /) -> Tensor:
         """2^-exponent H v, (P,) -> (P,)."""
         return self.matmat(vector[:, None])[:, 0]

@@ -218,8 +218,7 @@ def _estimate(
     slack = sums + seen.trace(0.95 if confidence is None else confidence, scaled.exponent)
     return meter.estimate(
         scaled.back(value),
-        scaled.back(ends[0] - slack),
-        scaled.back(ends[1] + slack),
+        *scaled.ends(ends[0] - slack, ends[1] + slack),
         confidence,
         rests_on=f"{rests_on}; {seen.says()}",
         **rest,
