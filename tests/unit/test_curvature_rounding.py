@@ -235,6 +235,17 @@ def test_products_that_underflow_altogether_are_not_taken_for_zero() -> None:
     assert "digits are lost" in e.rests_on
 
 
+def test_a_fisher_matrix_of_squares_of_tiny_slopes() -> None:
+    """Slopes of 1e-26, whose squares no float32 holds: its trace is the mean of |g_i|^2."""
+    model, (x, y), _ = sure(30.0, torch.float32)
+    p = torch.exp(-2 * 30 * x[:, 0].double().abs())
+    exact = float((2 * p**2 * x.double().square().sum(1)).mean())
+    assert exact < 1e-50
+    e = trace(FisherOperator(model, F.cross_entropy, (x, y)), "xtrace", products=20)
+    assert e.covers(exact)
+    assert e.value == pytest.approx(exact, rel=1e-4)
+
+
 def test_infinite_products_are_refused_in_any_units() -> None:
     with pytest.raises(ValueError, match="product 1 of the operator holds NaN or infinity"):
         lambda_max(Dense(torch.full((3, 3), torch.inf)))

@@ -242,6 +242,8 @@ class Problem:
         for part, batch in parts:
             sums.add_(part, alpha=batch.weight)
         lengths = torch.linalg.vector_norm(reduced(sums), dim=1).tolist()
+        if not all(0 < length < math.inf for length in lengths):  # squares that underflow or overflow, or nothing at all
+            lengths = torch.linalg.vector_norm(sums.double(), dim=1).tolist()
         kept = [row / length for row, length in zip(sums, lengths, strict=True) if 0 < length < math.inf]
         return torch.stack(kept, dim=1) if kept else sums.T[:, :0]
 

@@ -1,7 +1,8 @@
 """Owns an operator in units of its own size: 2^-e H for a power of two, so that lengths neither underflow nor overflow.
 
 In float32 the square of 1e-23 is 0 and that of 1e20 infinite; a Krylov space of such products would close at once. A power of two changes
-no digit, and e = 0 unless products are outside of what squares can hold: ordinary operators are multiplied as ever.
+no digit, and e = 0 unless products are outside of what squares can hold: ordinary operators are multiplied as ever, others one to three
+times more for the first product.
 """
 
 import math
@@ -73,24 +74,22 @@ class Rescaled:
     def _first(self, block: Tensor) -> Tensor:
         limit, ahead = LIMIT.get(self.dtype, 30), AHEAD.get(self.dtype, 60)
         product, shift = _plain(self.operator, block), 0
-        count = self.operator.products
-        given = float(block.abs().max())
-        largest = float(product.abs().max()) / (given or 1.0)
-        if not 2.0**-limit <= largest <= 2.0**limit and given > 0:  # small, zero, large or not finite: look again with room
-            shift = ahead if largest < 1 else -ahead
-            other = _plain(self.operator, block * 2.0**shift)
-            if bool(torch.isfinite(other).all()):
-                product = other
-            else:
-                shift = 0
-        finite(product, count)
+        count, given = self.operator.products, float(block.abs().max())
         largest = float(product.abs().max())
+        sign = 1 if largest < given else -1  # small or zero: look again at longer vectors; large or not finite: at shorter
+        for further in (ahead, 2 * ahead):
+            if given == 0 or 2.0**-limit <= largest / given <= 2.0**limit or (shift and 0 < largest < math.inf):
+                break
+            other = _plain(self.operator, block * 2.0 ** (sign * further))
+            if not bool(torch.isfinite(other).all()):
+                break
+            product, shift, largest = other, sign * further, float(other.abs().max())
+        finite(product, count)
         if largest == 0:
             return product
         exponent = math.frexp(largest)[1] - math.frexp(given)[1] - shift
         self.exponent = exponent if abs(exponent) > limit else 0
-        half = (-self.exponent - shift) // 2  # in two steps: each factor is a number of the products' precision
-        return product * 2.0**half * 2.0 ** (-self.exponent - shift - half)
+        return product if self.exponent == shift == 0 else self.matmat(block)
 
 
 def _plain(operator: Symmetric, block: Tensor) -> Tensor:
