@@ -10,8 +10,8 @@ so that class r receives minus what all others do, which is 1 - p_r as their sum
 They are written in elementary operations: whatever differentiates twice, forwards, backwards or on the tape, keeps the digits.
 What is left is the rounding of the outputs z themselves, |z| units of roundoff in every p.
 
-`accurate` replaces torch's functions by these while a model (log_softmax) or a loss (all of them) is evaluated. A softmax or sigmoid that a
-model applies itself, or a loss spelt out by hand, has lost the digits before anybody can help: `rounding` notices.
+`accurate` replaces torch's functions by these while a model (what can only be its head) or a loss (all of them) is evaluated. A softmax or
+sigmoid that a model applies itself, or a loss spelt out by hand, has lost the digits before anybody can help: `rounding` notices.
 """
 
 from collections.abc import Callable
@@ -159,20 +159,21 @@ def _reduced(each: Tensor, reduction: str, count: Any) -> Tensor:
 
 IN_MODELS: dict[Any, Head] = dict.fromkeys(
     (F.log_softmax, torch.log_softmax, Tensor.log_softmax, torch.special.log_softmax), log_softmax
-)
-IN_LOSSES: dict[Any, Head] = IN_MODELS | {
+) | {
     F.cross_entropy: cross_entropy,
+    F.binary_cross_entropy_with_logits: binary_cross_entropy_with_logits,
+    F.soft_margin_loss: soft_margin_loss,
+}
+IN_LOSSES: dict[Any, Head] = IN_MODELS | {
     torch.logsumexp: log_sum_exp,
     Tensor.logsumexp: log_sum_exp,
     F.softplus: softplus,
     F.logsigmoid: log_sigmoid,
-    F.binary_cross_entropy_with_logits: binary_cross_entropy_with_logits,
-    F.soft_margin_loss: soft_margin_loss,
 }
 
 
 class accurate(TorchFunctionMode):
-    """Within it torch's heads are those above: in a model's outputs only log_softmax, in a loss all of them."""
+    """Within it torch's functions are the heads given."""
 
     def __init__(self, heads: dict[Any, Head]) -> None:
         super().__init__()
