@@ -222,14 +222,14 @@ def _coverage(found: Sequence[tuple[Cover, StoredOutcome]]) -> Table:
     )
     sums = raw.groupby("estimate", sort=False)[["covered", "starts"]].sum()
     totals = ", ".join(f"{name} {c:,} of {k:,}" for name, c, k in sums.itertuples())
-    outside = int(((raw.low > raw.nominal) | (raw.high < raw.nominal)).sum())
+    short = int((raw.high < raw.nominal).sum())
     notes = (
         f"Two-layer networks on parity data (d = {D}, n = {N}) at initialization and after {STATES['trained']} epochs of 1-SAM; exact "
         "values from the whole spectrum in float64. Every estimate from each random start; reach: half-width of the interval (its "
         "farther end) over the value; brackets: exact binomial 95 % intervals of the coverage.",
         f"Covered in all: {totals}. λ_max's bound is proved at 99.5 % over the random start. The trace's intervals are Student's t "
         "(Hutchinson, Hutch++) and a jackknife (XTrace): approximations, whose coverage is what is measured here. XTrace's is "
-        f"conservative. Of {len(raw)} brackets {outside} leave the nominal level out, of which one in twenty does by chance alone.",
+        f"conservative. {short} of {len(raw)} brackets lie below the nominal level; one in forty does by chance alone.",
     )
     provenance = {"jobs": str(len(found))} | merged([stored.provenance for _, stored in found], "jobs")
     brief = ("network", "estimate", "products", "median error", "nominal", "covered")

@@ -290,7 +290,12 @@ def table(id: str, ready: Sequence[tuple[Fitted, StoredOutcome]]) -> Table:
             "λ_max": raw["lambda_max"].map("{:.2e}".format),
             "median error": raw["lambda-max error"].map("{:.0e}".format),
             "median reach": raw["lambda-max reach"].map("{:.0e}".format),
-            "λ_max covered": _of(raw, "lambda-max"),
+            "λ_max covered": [
+                share + ("" if known == trials else f" ({known})")
+                for share, known, trials in zip(
+                    _of(raw, "lambda-max"), raw["lambda-max known"], raw["lambda-max trials"], strict=True
+                )
+            ],
             "trace covered, Hutchinson": _of(raw, "hutchinson"),
             "trace covered, XTrace": _of(raw, "xtrace"),
         }
@@ -300,8 +305,8 @@ def table(id: str, ready: Sequence[tuple[Fitted, StoredOutcome]]) -> Table:
         "binary, 30 else; exact values from the Hessian written out in extended precision. λ_max by Lanczos at 99.5 %, the trace from "
         f"{PRODUCTS} products at 95 %. Error and reach relative to the value, of λ_max. Spelt out: -log(softmax(z)[y]), whose digits are "
         "lost before anybody can keep them.",
-        "Covered: trials whose interval held the exact value, of all; in brackets those whose interval reached no farther than "
-        f"{KNOWN:.0%} of its value, where not all did: the others say that they do not know.",
+        "Covered: trials whose interval held the exact value, of all; in brackets those whose interval of λ_max reached no farther than "
+        f"{KNOWN:.0%} of its value, where not all did: the others say that they do not know it.",
         f"In all: λ_max {covered['lambda-max']} (nominal 99.5 %), Hutchinson {covered['hutchinson']} and XTrace {covered['xtrace']} "
         "(nominal 95 %). " + _worst(raw),
     )
@@ -311,8 +316,7 @@ def table(id: str, ready: Sequence[tuple[Fitted, StoredOutcome]]) -> Table:
 
 
 def _of(raw: pd.DataFrame, name: str) -> list[str]:
-    columns = (raw[f"{name} {what}"] for what in ("covered", "trials", "known"))
-    return [f"{c}/{t}" + ("" if known == t else f" ({known})") for c, t, known in zip(*columns, strict=True)]
+    return [f"{c}/{t}" for c, t in zip(raw[f"{name} covered"], raw[f"{name} trials"], strict=True)]
 
 
 def _worst(raw: pd.DataFrame) -> str:
