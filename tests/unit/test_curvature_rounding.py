@@ -148,6 +148,19 @@ def test_every_estimate_widens() -> None:
     assert "digits are lost" in measures()["adaptive-trace"](operator.problem).rests_on
 
 
+@pytest.mark.parametrize("kernel", ["auto", "forward-over-reverse", "double-backward", "finite-difference"])
+def test_models_that_are_differentiated_forwards_operation_by_operation(kernel: Any) -> None:
+    """Forward mode has zeros without memory."""
+    torch.manual_seed(0)
+    norm = nn.utils.parametrizations.spectral_norm(nn.Linear(4, 5))
+    for dtype in (torch.float32, torch.float64):
+        model = nn.Sequential(norm, nn.Tanh(), nn.Linear(5, 3)).to(dtype)
+        data = mlp(dtype)[1]
+        seen = rounding_of(HessianOperator(model, F.cross_entropy, data, kernel=kernel))
+        assert seen.how
+        assert seen.relative < (0.1 if kernel == "finite-difference" else 1e-5)
+
+
 def test_looking_writes_nothing() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.ReLU(inplace=True), nn.Dropout(), nn.Linear(5, 3))

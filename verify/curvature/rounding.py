@@ -228,7 +228,7 @@ class RandomRounding(TorchDispatchMode):  # type: ignore[no-untyped-call]
         out = op(*args, **(kwargs or {}))
         if op.overloadpacket in EXACT or torch.Tag.nondeterministic_seeded in op.tags:
             return out
-        given = {t.untyped_storage()._cdata for t in _flat(args)}
+        given = {_storage(t) for t in _flat(args)}
         if not given:  # a constant
             return out
         if op._schema.is_mutable:
@@ -239,8 +239,10 @@ class RandomRounding(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return type(out)(self._rounded(piece, given) for piece in out)
         return self._rounded(out, given)
 
-    def _rounded(self, value: Any, given: set[int]) -> Any:
-        if not isinstance(value, Tensor) or not value.is_floating_point() or value.untyped_storage()._cdata in given:
+    def _rounded(self, value: Any, given: set[int | None]) -> Any:
+        if not isinstance(value, Tensor) or not value.is_floating_point():
+            return value
+        if (place := _storage(value)) is None or place in given:  # a view, or forward mode's zero
             return value
         return value.mul_(self._factor(value))
 
@@ -255,6 +257,11 @@ class RandomRounding(TorchDispatchMode):  # type: ignore[no-untyped-call]
         table = table if 2 * count <= TABLE else table.repeat(1 + 2 * count // TABLE)
         start = int(torch.randint(0, len(table) - count + 1, (), generator=self.generator))
         return table[start : start + count].view(value.shape)
+
+
+def _storage(value: Tensor) -> int | None:
+    """What tells storages apart; None for forward mode's symbolic zeros, which have none."""
+    return None if value._is_zerotensor() else value.untyped_storage()._cdata
 
 
 def _flat(values: Any) -> Iterator[Tensor]:
