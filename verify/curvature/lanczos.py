@@ -28,7 +28,9 @@ plus a multiple of the unit roundoff times the norm of T, plus, for an operator 
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -56,6 +58,8 @@ from verify.curvature.rounding import UNSEEN, rounding_of
 Which = Literal["largest", "smallest", "magnitude"]
 Stop = Literal["interval", "residual", "ritz"]
 SOURCE = "Lanczos 1950; bounds: Parlett 1998, Van Dorsselaer et al. 2001"
+# of the first eigenvalue's interval, and of all others'
+RESTS_ON = "inner end: Rayleigh quotient; outer end: Gaussian start", "some eigenvalue lies in it: residual"
 
 
 @dataclass(frozen=True)
@@ -265,49 +269,61 @@ def eigenvalues(
         krylov = Krylov(rescaled := Rescaled(operator), first)
         norms = torch.linalg.vector_norm(first.double(), dim=0).cpu().numpy()
         bounds = _Bounds(krylov, norms, None if start is not None else seen.left(confidence))
-        done = False
-        while True:
-            krylov.grow()
-            krylov.rounding = seen.norm(confidence, rescaled.exponent)
-            if krylov.invariant and not bounds.closed:
-                bounds.closed = len(krylov.T)
-            found = _select(krylov, k, which)
-            complete = krylov.size >= size
-            done = found is not None and (complete or found.met(bounds, stop, tolerance))
-            spent = krylov.size + min(block, size - krylov.size) > budget
-            if done or spent:
-                if found is not None:
-                    break
-                raise ValueError(f"max_products must be at least k = {k} to see that many eigenvalues, got {budget}")
-            if krylov.invariant and not krylov.restart(gaussian(operator, block, generator)):
-                found = _select(krylov, min(k, krylov.size), which)
-                done = True
-                break
-        if found is None:
-            raise ValueError(f"k must be at most the number of eigenvalues {krylov.size}, got {k}")
-        estimates = []
-        for place in range(len(found.values)):
-            low, high = found.interval(bounds, place)
-            estimates.append(
-                meter.estimate(
-                    rescaled.back(found.values[place]),
-                    *rescaled.ends(low, high),
-                    confidence if place == 0 and start is None else None,
-                    seed=None if start is not None else seed,
-                    gradients=float(len(hints)),
-                    method=f"{'block ' if block > 1 else ''}Lanczos, {which}, stop on {stop}",
-                    source=SOURCE,
-                    rests_on=(
-                        "inner end: Rayleigh quotient; outer end: Gaussian start; "
-                        if place == 0
-                        else "some eigenvalue lies in it: residual; "
-                    )
-                    + seen.says(),
-                )
+        bound = partial(seen.norm, confidence)
+        found, done = _search(bounds, k, which, stop, tolerance, budget, bound, lambda: gaussian(operator, block, generator))
+        how: dict[str, Any] = {
+            "seed": None if start is not None else seed,
+            "gradients": float(len(hints)),
+            "method": f"{'block ' if block > 1 else ''}Lanczos, {which}, stop on {stop}",
+            "source": SOURCE,
+        }
+        estimates = tuple(
+            meter.estimate(
+                rescaled.back(found.values[place]),
+                *rescaled.ends(*found.interval(bounds, place)),
+                confidence if place == 0 and start is None else None,
+                rests_on=f"{RESTS_ON[min(place, 1)]}; {seen.says()}",
+                **how,
             )
+            for place in range(len(found.values))
+        )
         unit = krylov.combine(found.weights) if vectors else None
     residuals = np.array([rescaled.back(r) for r in found.residuals])
-    return Eigenpairs(tuple(estimates), residuals, unit, bool(done), rescaled.back(krylov.asymmetry))
+    return Eigenpairs(estimates, residuals, unit, done, rescaled.back(krylov.asymmetry))
+
+
+def _search(
+    bounds: "_Bounds",
+    k: int,
+    which: str,
+    stop: str,
+    tolerance: float,
+    budget: int,
+    rounding: Callable[[int | None], float],
+    fresh: Callable[[], Tensor],
+) -> tuple["_Selection", bool]:
+    """Products until the stopping rule is met or the budget spent: what was selected, and whether it was met.
+
+    Args: rounding, the bound of the products' own rounding in units of 2^exponent; fresh, new directions once a space is closed.
+    """
+    krylov = bounds.krylov
+    size, block = krylov.operator.shape[0], krylov.block
+    while True:
+        krylov.grow()
+        krylov.rounding = rounding(krylov.operator.exponent)
+        if krylov.invariant and not bounds.closed:
+            bounds.closed = len(krylov.T)
+        found = _select(krylov, k, which)
+        done = found is not None and (krylov.size >= size or found.met(bounds, stop, tolerance))
+        if done or krylov.size + min(block, size - krylov.size) > budget:
+            if found is None:
+                raise ValueError(f"max_products must be at least k = {k} to see that many eigenvalues, got {budget}")
+            return found, done
+        if krylov.invariant and not krylov.restart(fresh()):
+            found = _select(krylov, min(k, krylov.size), which)
+            if found is None:
+                raise ValueError(f"k must be at most the number of eigenvalues {krylov.size}, got {k}")
+            return found, True
 
 
 def _directions(operator: Symmetric) -> list[Tensor]:
