@@ -466,7 +466,10 @@ def _search(name: str, work: Workload, wanted: float, start: int) -> tuple["_Wat
         if name == "pyhessian":
             return watched, _power_iteration(watched)
         if name.startswith(OURS):
-            return watched, float(eigenvalues(watched, tolerance=0.01, stop="ritz", max_products=LIMIT, seed=start)[0].value)
+            found = eigenvalues(
+                watched, tolerance=0.01, stop="ritz", max_products=LIMIT, seed=start, rounding=False
+            )  # as peers do
+            return watched, float(found[0].value)
         if name == "curvlinops":
             return watched, _arpack(watched)
         with suppress(_Reached):

@@ -10,7 +10,9 @@ of degree 2k - 1, which by Bernstein's theorem, on a spectrum of length 2R, is a
 
     exp((R sinh(s) / width)^2 / 2) / (sqrt(2 pi) width) * 2 exp(-(2k - 1) s) / (exp(s) - 1).
 
-The default width 2R / k keeps that near 1e-3 of the Gaussian's height. For a general f (`sum`) the interval is Student's alone.
+The default width 2R / k keeps that near 1e-3 of the Gaussian's height. For a general f (`sum`) the interval is Student's alone. The
+products' own rounding E (`rounding`) moves each eigenvalue by at most ||E||: a Gaussian by that times its steepest slope, f by what it
+does over such a step at the nodes.
 """
 
 from collections.abc import Callable
@@ -30,7 +32,9 @@ from verify.curvature.estimates import (
     share,
     whole_number,
 )
-from verify.curvature.lanczos import Krylov
+from verify.curvature.krylov import Krylov
+from verify.curvature.rescaled import Rescaled, times
+from verify.curvature.rounding import UNSEEN, rounding_of
 
 SOURCE = "Ubaru, Chen, Saad 2017; Ghorbani et al. 2019, section 2"
 
@@ -47,6 +51,7 @@ class Density:
         confidence: of the interval at each point, not of the whole curve.
         bias: the bound of the quadrature's error that each interval includes.
         mass: an Estimate of 1 that shows the cost: products, seconds, data.
+        rounding: how far the products' own rounding may move an eigenvalue.
     """
 
     grid: Floats
@@ -60,12 +65,20 @@ class Density:
     confidence: float
     bias: float
     mass: Estimate
+    rounding: float = 0.0
 
     def sum(self, function: Callable[[Floats], Floats]) -> tuple[float, float, float]:
         """tr f(H) = sum_i f(lambda_i) with its t interval over probes: value, low, high."""
-        each = np.array([self.size * float(w @ function(t)) for t, w in zip(self.nodes, self.weights, strict=True)])
+        each, moved = np.array([self._sums(function, t, w) for t, w in zip(self.nodes, self.weights, strict=True)]).T
         mean, half = _student(each[None, :], self.confidence)
-        return float(mean[0]), float(mean[0] - half[0]), float(mean[0] + half[0])
+        reach = float(half[0] + moved.mean())
+        return float(mean[0]), float(mean[0] - reach), float(mean[0] + reach)
+
+    def _sums(self, function: Callable[[Floats], Floats], nodes: Floats, weights: Floats) -> tuple[float, float]:
+        """The quadrature of the function, and of what it does over a step of `rounding` to either side."""
+        at = function(nodes)
+        steps = [np.abs(function(nodes + side * self.rounding) - at) for side in (-1, 1)]
+        return self.size * float(weights @ at), self.size * float(weights @ np.maximum(*steps))
 
     def count(self, low: float, high: float) -> tuple[float, float, float]:
         """How many eigenvalues lie in [low, high], by quadrature with hard edges: value, low, high over probes."""
@@ -82,11 +95,13 @@ def spectral_density(
     width: float | None = None,
     confidence: float = 0.95,
     seed: int = 0,
+    rounding: bool = True,
 ) -> Density:
     """Stochastic Lanczos quadrature with `probes` random directions of `steps` products each (defined at the head of this module).
 
     Args: width, of the Gaussian smoothing, in units of eigenvalues; default the range of the nodes over `steps`. points, of the grid, which
-    reaches three widths beyond the outermost nodes. Memory: steps * P numbers. Errors: ValueError for settings out of range.
+    reaches three widths beyond the outermost nodes. rounding, as for `eigenvalues`. Memory: steps * P numbers. Errors: ValueError for
+    settings out of range.
     """
     whole_number("probes", probes, 2)
     whole_number("steps", steps)
@@ -95,11 +110,14 @@ def spectral_density(
     generator = generator_of(seed)
     size = operator.shape[0]
     with metered(operator) as meter:
+        with meter.checking():
+            seen = rounding_of(operator) if rounding else UNSEEN
+        scaled = Rescaled(operator)
         nodes: list[Floats] = []
         weights: list[Floats] = []
         closed = True
         for _ in range(probes):
-            krylov = Krylov(operator, gaussian(operator, 1, generator))
+            krylov = Krylov(scaled, gaussian(operator, 1, generator))
             while krylov.size < min(steps, size) and not krylov.invariant:
                 krylov.grow()
             values, vectors = np.linalg.eigh(krylov.T)
@@ -108,14 +126,17 @@ def spectral_density(
             weights.append(vectors[0] ** 2)
         ends = float(min(t[0] for t in nodes)), float(max(t[-1] for t in nodes))
         spread = ends[1] - ends[0] or max(abs(ends[0]), 1.0)
-        width = spread / min(steps, size) if width is None else positive("width", width)
+        unit = scaled.exponent or 0
+        width = spread / min(steps, size) if width is None else times(positive("width", width), -unit)
         grid = np.linspace(ends[0] - 3 * width, ends[1] + 3 * width, points)
         curves = np.stack(
             [stats.norm.pdf((grid[:, None] - t) / width) @ w / width for t, w in zip(nodes, weights, strict=True)], axis=1
         )
-        mean, half = _student(curves, confidence)
+        level = seen.left(confidence)
+        mean, half = _student(curves, level)
         bias = gauss_bias(spread / 2, width, min(len(t) for t in nodes)) if not closed else 0.0
-        half += bias
+        moved = seen.norm(confidence, unit)
+        half += bias + min(moved * np.exp(-0.5) / width, 1.0) / (np.sqrt(2 * np.pi) * width)
         mass = meter.estimate(
             1.0,
             1.0,
@@ -124,10 +145,22 @@ def spectral_density(
             seed=seed,
             method=f"stochastic Lanczos quadrature, {probes} probes of {steps} products",
             source=SOURCE,
-            rests_on="Student's t over independent probes at each point of the grid, and a bound of the quadrature's bias",
+            rests_on="Student's t over independent probes at each point of the grid, and a bound of the quadrature's bias; "
+            + seen.says(),
         )
     return Density(
-        grid, mean, np.maximum(mean - half, 0), mean + half, tuple(nodes), tuple(weights), size, width, confidence, bias, mass
+        np.ldexp(grid, unit),
+        np.ldexp(mean, -unit),
+        np.ldexp(np.maximum(mean - half, 0), -unit),
+        np.ldexp(mean + half, -unit),
+        tuple(np.ldexp(t, unit) for t in nodes),
+        tuple(weights),
+        size,
+        scaled.back(width),
+        confidence,
+        times(bias, -unit),
+        mass,
+        scaled.back(moved),
     )
 
 
@@ -156,7 +189,8 @@ def spectral_sum(operator: Symmetric, function: Callable[[Floats], Floats], **se
         cost.seed,
         cost.method,
         cost.source,
-        "Student's t over independent probes; the quadrature's bias is not in it",
+        f"Student's t over independent probes; the quadrature's bias is not in it; {cost.rests_on.rpartition('; ')[2]}",
+        checks=cost.checks,
     )
 
 

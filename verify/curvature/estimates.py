@@ -51,7 +51,7 @@ class Estimate:
         low, high: the interval; ±inf where nothing is known on that side.
         confidence: the probability that the interval covers the truth, over the estimator's own randomness; None when the
             interval is deterministic.
-        products: Hessian-vector products spent.
+        products: Hessian-vector products spent on the estimate.
         seconds: wall time.
         samples: training samples that the loss averages over; None for a bare matrix.
         mode: "eval" or "train", as the model was differentiated; None for a bare matrix.
@@ -60,6 +60,7 @@ class Estimate:
         source: the paper and equation that define it.
         rests_on: what the interval assumes, in words.
         losses, gradients: passes over the whole data spent on loss values and on gradients.
+        checks: products spent on the rounding of products, half of them by a second operator; once for an operator at its parameters.
     """
 
     value: float
@@ -76,6 +77,7 @@ class Estimate:
     rests_on: str = ""
     losses: float = 0.0
     gradients: float = 0.0
+    checks: float = 0.0
 
     @property
     def relative_error(self) -> float:
@@ -99,11 +101,21 @@ class Meter:
     operator: Symmetric
     start: float
     before: int
+    checks: int = 0
 
     @property
     def products(self) -> int:
-        """Products since the start."""
-        return self.operator.products - self.before
+        """Products since the start, without those of the check."""
+        return self.operator.products - self.before - self.checks
+
+    @contextmanager
+    def checking(self) -> Iterator[None]:
+        """What is multiplied inside belongs to the check of the products' rounding."""
+        before = self.operator.products
+        try:
+            yield
+        finally:
+            self.checks += self.operator.products - before
 
     def estimate(self, value: float, low: float, high: float, confidence: float | None, **rest: Any) -> Estimate:
         """The estimate with its cost and the data it was measured on."""
@@ -114,6 +126,7 @@ class Meter:
             confidence,
             products=self.products,
             seconds=time.perf_counter() - self.start,
+            checks=2.0 * self.checks,
             **data_of(self.operator),
             **rest,
         )
@@ -179,6 +192,11 @@ def generator_of(seed: int) -> torch.Generator:
 def multiply(operator: Symmetric, block: Tensor) -> Tensor:
     """H V for V (P, k); ValueError as soon as a product is not finite."""
     product = operator.matvec(block[:, 0])[:, None] if block.shape[1] == 1 else operator.matmat(block)
+    return finite(product, operator.products)
+
+
+def finite(product: Tensor, count: int) -> Tensor:
+    """The product itself; ValueError naming its count unless it is finite."""
     if not bool(torch.isfinite(product).all()):
-        raise ValueError(f"product {operator.products} of the operator holds NaN or infinity; expected finite numbers")
+        raise ValueError(f"product {count} of the operator holds NaN or infinity; expected finite numbers")
     return product

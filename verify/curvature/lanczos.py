@@ -22,16 +22,20 @@ What is guaranteed, and by what:
   so P(|xi| < t) = (1 - confidence)^(1/b) and the largest of the b bounds holds.
 
 Rounding: all bounds are widened by `slack`, the departure of V'HV from the recurrence's pattern (zero for exact symmetric products)
-plus a multiple of the unit roundoff times the norm of T.
+plus a multiple of the unit roundoff times the norm of T, plus, for an operator that can be compared with a second one, the bound of
+||E|| for the products' own rounding E (`rounding`): eigenvalues of H + E and of H differ by no more (Weyl). Everything is computed for
+2^-e H (`rescaled`), where no length underflows.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from scipy import stats
+from scipy import special
 from scipy.linalg import eigh_tridiagonal
 from torch import Tensor
 
@@ -42,16 +46,20 @@ from verify.curvature.estimates import (
     gaussian,
     generator_of,
     metered,
-    multiply,
     one_of,
     positive,
     share,
     whole_number,
 )
+from verify.curvature.krylov import Krylov
+from verify.curvature.rescaled import Rescaled
+from verify.curvature.rounding import UNSEEN, rounding_of
 
 Which = Literal["largest", "smallest", "magnitude"]
 Stop = Literal["interval", "residual", "ritz"]
 SOURCE = "Lanczos 1950; bounds: Parlett 1998, Van Dorsselaer et al. 2001"
+# of the first eigenvalue's interval, and of all others'
+RESTS_ON = "inner end: Rayleigh quotient; outer end: Gaussian start", "some eigenvalue lies in it: residual"
 
 
 @dataclass(frozen=True)
@@ -86,140 +94,9 @@ class Eigenpairs:
         return len(self.estimates)
 
 
-class Krylov:
-    """A growing orthonormal basis V of block Krylov spaces with T = V'HV, (P, k b) and (k b, k b).
-
-    Attributes: T, symmetric; coupling, the last block B (b, b); norms, the lengths of the b start columns;
-    starts, their coordinates in the first block (b, b); asymmetry as in `Eigenpairs`; invariant, whether V spans an invariant
-    subspace, so that nothing was left of the last product.
-    """
-
-    def __init__(self, operator: Symmetric, start: Tensor) -> None:
-        self.operator, self.block = operator, start.shape[1]
-        self._chunks: list[Tensor] = []  # each (rows, P), filled from the top: growing copies nothing
-        self.size = 0
-        first, self.starts = self._orthonormal(start.clone())
-        self.T: Floats = np.zeros((0, 0))
-        self.coupling: Floats = np.zeros((self.block, self.block))
-        self.asymmetry, self.invariant = 0.0, False
-        self._next = first
-
-    @property
-    def roundoff(self) -> float:
-        """Unit roundoff of the products."""
-        return float(torch.finfo(self.operator.dtype).eps)
-
-    @property
-    def slack(self) -> float:
-        """By how much rounding and an asymmetric product may move a Ritz value."""
-        norm = float(np.abs(self.T).sum(axis=1).max(initial=0.0))
-        return self.asymmetry + 4 * self.roundoff * (math.sqrt(len(self.T)) + 1) * norm
-
-    @property
-    def floor(self) -> float:
-        """A remainder of a product that is no longer than this is rounding."""
-        return 32 * self.roundoff * float(np.abs(self.T).sum(axis=1).max(initial=0.0)) if self.size else 0.0
-
-    def grow(self) -> None:
-        """One block product more."""
-        block = self._next
-        columns = block.shape[1]
-        self._store(block)
-        old, new = self.size - columns, self.size
-        product = multiply(self.operator, block)
-        coefficients = self._remove(product)
-        below = self.coupling if old else np.zeros((0, columns))
-        expected = np.zeros((old, columns))
-        if old:
-            expected[old - below.shape[1] :] = below.T
-            self.asymmetry = max(self.asymmetry, float(np.abs(coefficients[:old] - expected).max()))
-        diagonal = coefficients[old:]
-        self.asymmetry = max(self.asymmetry, float(np.abs(diagonal - diagonal.T).max()) / 2)
-        grown = np.zeros((new, new))
-        grown[:old, :old] = self.T
-        grown[:old, old:], grown[old:, :old] = expected, expected.T
-        grown[old:, old:] = (diagonal + diagonal.T) / 2
-        self.T = grown
-        self._remove(product)
-        self._next, self.coupling = self._orthonormal(product)
-        self.invariant = self._next.shape[1] == 0 or self.size >= self.operator.shape[0]
-
-    def restart(self, fresh: Tensor) -> bool:
-        """Go on from an invariant subspace with fresh directions; False if there are none left."""
-        for _ in range(2):
-            self._remove(fresh)
-        scale = self.roundoff * math.sqrt(self.operator.shape[0])
-        self._next, _ = self._orthonormal(fresh, scale)
-        self.coupling = np.zeros((self._next.shape[1], self.coupling.shape[1]))
-        self.invariant = self._next.shape[1] == 0
-        return not self.invariant
-
-    def combine(self, weights: Floats) -> Tensor:
-        """V s for the columns s of `weights` (k b, c), (P, c)."""
-        parts, done = None, 0
-        for rows in self._filled():
-            some = torch.as_tensor(weights[done : done + len(rows)], dtype=rows.dtype, device=rows.device)
-            parts = rows.T @ some if parts is None else parts.addmm_(rows.T, some)
-            done += len(rows)
-        if parts is None:
-            raise ValueError("the Krylov space is empty; expected at least one product")
-        return parts
-
-    def _filled(self) -> list[Tensor]:
-        out, left = [], self.size
-        for chunk in self._chunks:
-            out.append(chunk[: min(left, len(chunk))])
-            left -= len(out[-1])
-        return [rows for rows in out if len(rows)]
-
-    def _store(self, block: Tensor) -> None:
-        for column in block.T:
-            capacity = sum(len(c) for c in self._chunks)
-            if self.size == capacity:
-                self._chunks.append(torch.empty(8, len(column), dtype=column.dtype, device=column.device))
-                capacity += 8
-            self._chunks[-1][self.size - capacity] = column
-            self.size += 1
-
-    def _remove(self, block: Tensor) -> Floats:
-        """Subtract the projection on V in place; its coordinates, (k b, c)."""
-        found = []
-        for rows in self._filled():
-            part = rows @ block
-            block.addmm_(rows.T, part, alpha=-1)
-            found.append(part.double().cpu().numpy())
-        return np.concatenate(found) if found else np.zeros((0, block.shape[1]))
-
-    def _orthonormal(self, block: Tensor, floor: float | None = None) -> tuple[Tensor, Floats]:
-        """Orthonormal columns Q and R with block = Q R; directions that are nothing but rounding are left out of Q."""
-        least = self.floor if floor is None else floor
-        kept: list[Tensor] = []
-        R = np.zeros((0, block.shape[1]))
-        for index in range(block.shape[1]):
-            column = block[:, index].clone()
-            row = np.zeros(len(kept))
-            for _ in range(2):
-                for place, unit in enumerate(kept):
-                    along = torch.dot(unit, column)
-                    column.sub_(unit, alpha=float(along))
-                    row[place] += float(along)
-            length = float(torch.linalg.vector_norm(column))
-            R[:, index] = row
-            if length > least:
-                column.div_(length)
-                if self.size and length < 1e5 * self.floor:  # a short remainder is partly rounding along V until that is removed
-                    remainder = column[:, None]
-                    self._remove(remainder)
-                    column = remainder[:, 0].div(float(torch.linalg.vector_norm(remainder)))
-                kept.append(column)
-                R = np.vstack([R, np.zeros((1, block.shape[1]))])
-                R[-1, index] = length
-        return (torch.stack(kept, dim=1) if kept else block[:, :0]), R
-
-
 def probability_quantile(confidence: float, columns: int = 1) -> float:
     """t with P(every one of `columns` independent |N(0, 1)| < t) = 1 - confidence."""
-    return float(stats.norm.ppf(0.5 + 0.5 * (1 - confidence) ** (1 / columns)))
+    return float(special.ndtri(0.5 + 0.5 * (1 - confidence) ** (1 / columns)))
 
 
 def jacobi(T: Floats, start: Floats, steps: int) -> tuple[Floats, Floats, Floats]:
@@ -341,6 +218,7 @@ def eigenvalues(
     lean: bool | None = None,
     seed: int = 0,
     vectors: bool = False,
+    rounding: bool = True,
 ) -> Eigenpairs:
     """The k largest, smallest or largest-in-modulus eigenvalues with bounds (derived at the head of this module).
 
@@ -364,6 +242,8 @@ def eigenvalues(
             backward passes). Outliers are found in fewer products; proving that nothing lies above them takes more, since a start
             that holds much of the top eigenvector says less about its neighbours. None: only if `stop` asks for no proof. Never
             for the smallest.
+        rounding: look at the rounding of the operator's products, once for an operator at its parameters (`rounding_of`); without it
+            the products are taken as right to the unit roundoff, and `rests_on` says so.
     Errors: ValueError for settings out of range, a product that is not finite, k above P.
     """
     size, block = operator.shape[0], min(whole_number("block", block), operator.shape[0])
@@ -382,50 +262,68 @@ def eigenvalues(
         hints = _directions(operator) if start is None and leans and which != "smallest" else []
         for place, hint in enumerate(hints):
             first[:, place % block].add_(hint, alpha=math.sqrt(len(hint)))
-        krylov = Krylov(operator, first)
+        seen = UNSEEN
+        if rounding:
+            with meter.checking():
+                seen = rounding_of(operator)
+        krylov = Krylov(rescaled := Rescaled(operator), first)
         norms = torch.linalg.vector_norm(first.double(), dim=0).cpu().numpy()
-        bounds = _Bounds(krylov, norms, None if start is not None else confidence)
-        done = False
-        while True:
-            krylov.grow()
-            if krylov.invariant and not bounds.closed:
-                bounds.closed = len(krylov.T)
-            found = _select(krylov, k, which)
-            complete = krylov.size >= size
-            done = found is not None and (complete or found.met(bounds, stop, tolerance))
-            spent = krylov.size + min(block, size - krylov.size) > budget
-            if done or spent:
-                if found is not None:
-                    break
-                raise ValueError(f"max_products must be at least k = {k} to see that many eigenvalues, got {budget}")
-            if krylov.invariant and not krylov.restart(gaussian(operator, block, generator)):
-                found = _select(krylov, min(k, krylov.size), which)
-                done = True
-                break
-        if found is None:
-            raise ValueError(f"k must be at most the number of eigenvalues {krylov.size}, got {k}")
-        estimates = []
-        for place in range(len(found.values)):
-            low, high, sure = found.interval(bounds, place)
-            estimates.append(
-                meter.estimate(
-                    float(found.values[place]),
-                    low,
-                    high,
-                    sure,
-                    seed=None if start is not None else seed,
-                    gradients=float(len(hints)),
-                    method=f"{'block ' if block > 1 else ''}Lanczos, {which}, stop on {stop}",
-                    source=SOURCE,
-                    rests_on=(
-                        "inner end: Rayleigh quotient, certain; outer end: Gaussian start"
-                        if place == 0
-                        else "some eigenvalue lies in it: residual, certain"
-                    ),
-                )
+        bounds = _Bounds(krylov, norms, None if start is not None else seen.left(confidence))
+        bound = partial(seen.norm, confidence)
+        found, done = _search(bounds, k, which, stop, tolerance, budget, bound, lambda: gaussian(operator, block, generator))
+        how: dict[str, Any] = {
+            "seed": None if start is not None else seed,
+            "gradients": float(len(hints)),
+            "method": f"{'block ' if block > 1 else ''}Lanczos, {which}, stop on {stop}",
+            "source": SOURCE,
+        }
+        estimates = tuple(
+            meter.estimate(
+                rescaled.back(found.values[place]),
+                *rescaled.ends(*found.interval(bounds, place)),
+                confidence if place == 0 and start is None else None,
+                rests_on=f"{RESTS_ON[min(place, 1)]}; {seen.says()}",
+                **how,
             )
+            for place in range(len(found.values))
+        )
         unit = krylov.combine(found.weights) if vectors else None
-    return Eigenpairs(tuple(estimates), found.residuals, unit, bool(done), krylov.asymmetry)
+    residuals = np.array([rescaled.back(r) for r in found.residuals])
+    return Eigenpairs(estimates, residuals, unit, done, rescaled.back(krylov.asymmetry))
+
+
+def _search(
+    bounds: "_Bounds",
+    k: int,
+    which: str,
+    stop: str,
+    tolerance: float,
+    budget: int,
+    rounding: Callable[[int | None], float],
+    fresh: Callable[[], Tensor],
+) -> tuple["_Selection", bool]:
+    """Products until the stopping rule is met or the budget spent: what was selected, and whether it was met.
+
+    Args: rounding, the bound of the products' own rounding in units of 2^exponent; fresh, new directions once a space is closed.
+    """
+    krylov = bounds.krylov
+    size, block = krylov.operator.shape[0], krylov.block
+    while True:
+        krylov.grow()
+        krylov.rounding = rounding(krylov.operator.exponent)
+        if krylov.invariant and not bounds.closed:
+            bounds.closed = len(krylov.T)
+        found = _select(krylov, k, which)
+        done = found is not None and (krylov.size >= size or found.met(bounds, stop, tolerance))
+        if done or krylov.size + min(block, size - krylov.size) > budget:
+            if found is None:
+                raise ValueError(f"max_products must be at least k = {k} to see that many eigenvalues, got {budget}")
+            return found, done
+        if krylov.invariant and not krylov.restart(fresh()):
+            found = _select(krylov, min(k, krylov.size), which)
+            if found is None:
+                raise ValueError(f"k must be at most the number of eigenvalues {krylov.size}, got {k}")
+            return found, True
 
 
 def _directions(operator: Symmetric) -> list[Tensor]:
@@ -464,15 +362,15 @@ class _Selection:
         """Of the end that the first value lies at."""
         return 1.0 if self.which == "largest" or (self.which == "magnitude" and self.values[0] >= 0) else -1.0
 
-    def interval(self, bounds: _Bounds, place: int) -> tuple[float, float, float | None]:
-        """Low, high and the confidence of the interval of that value."""
+    def interval(self, bounds: _Bounds, place: int) -> tuple[float, float]:
+        """Low and high of that value."""
         value, reach = float(self.values[place]), float(self.residuals[place]) + self.slack
         if place:
-            return value - reach, value + reach, None
+            return value - reach, value + reach
         inner = self.sign * value - self.slack  # whatever the start was
         confidence = bounds.confidence
         outer = math.inf if confidence is None else max(bounds.outer(sign, sure) for sign, sure in self.ends(confidence))
-        return (inner, outer, confidence) if self.sign > 0 else (-outer, -inner, confidence)
+        return (inner, outer) if self.sign > 0 else (-outer, -inner)
 
     def met(self, bounds: _Bounds, stop: str, tolerance: float) -> bool:
         """Whether every value is within the tolerance by the stopping rule."""
@@ -484,6 +382,7 @@ class _Selection:
                 if not all(bounds.within(sign, sure, limit) for sign, sure in self.ends(bounds.confidence)):
                     return False
                 continue
+            allowed = max(tolerance * abs(float(value)), 4 * (self.slack - bounds.krylov.rounding))
             gap = float(self.gaps[place])
             error = min(residual, residual**2 / gap) if stop == "ritz" and gap > 0 else residual
             if error > allowed:

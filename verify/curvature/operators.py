@@ -41,6 +41,7 @@ class Operator(ABC):
         self._complete = False
         self._alone: Product | None = None  # the short way: one batch, no weight, a kernel that takes a plain vector
         self._versions = problem.versions()
+        self.rounding: Any = None  # what `rounding_of` saw, and at which versions
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -132,7 +133,7 @@ class Operator(ABC):
     def refresh(self) -> None:
         """Forget what was kept; the next product reads the parameters anew."""
         self._kept.clear()
-        self._complete, self._alone = False, None
+        self._complete, self._alone, self.rounding = False, None, None
 
     def dense(self) -> Tensor:
         """The matrix itself, (P, P), by P products; for small P."""
@@ -192,6 +193,12 @@ class HessianOperator(Operator):
         Operator.__init__(made, problem, check_kernel(kernel), memory)
         return made
 
+    def moved(self, problem: Problem, kernel: str | None = None) -> "HessianOperator":
+        """The same matrix of another problem, by the same kernel or the one named; nothing is kept but the first batch."""
+        made = type(self).__new__(type(self))
+        Operator.__init__(made, problem, check_kernel(kernel or self.kernel), memory=0)
+        return made
+
     @property
     def description(self) -> str:
         """One line: which matrix, of how many parameters, on how much data, by which kernel."""
@@ -238,6 +245,10 @@ class _OuterOperator(Operator):
         made = cls.__new__(cls)
         Operator.__init__(made, problem, "linearize", memory)
         return made
+
+    def moved(self, problem: Problem, kernel: str | None = None) -> Self:
+        """The same matrix of another problem; nothing is kept but the first batch."""
+        return self.of(problem, memory=0)
 
     @property
     def description(self) -> str:

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from verify.curvature.heads import IN_LOSSES, IN_MODELS, accurate
+
 Mode = Literal["eval", "train"]
 Reduction = Literal["mean", "sum"]
 Loss = Callable[[Any, Any], Tensor]
@@ -175,13 +177,15 @@ class Problem:
             args, kwargs = (), dict(inputs)
         # the other parameters are constants: detached, so that nothing is recorded for them
         fixed = {n: p.detach() for n, p in self.model.named_parameters() if n not in self._chosen}
-        return functional_call(
-            self.model, {**fixed, **dict(zip(self.names, tensors, strict=True)), **buffers}, tuple(args), kwargs
-        )
+        with accurate(IN_MODELS):
+            return functional_call(
+                self.model, {**fixed, **dict(zip(self.names, tensors, strict=True)), **buffers}, tuple(args), kwargs
+            )
 
     def compare(self, outputs: Any, batch: Batch) -> Tensor:
         """The batch's loss, a checked scalar."""
-        value = self.loss_function(outputs, batch.targets)
+        with accurate(IN_LOSSES):
+            value = self.loss_function(outputs, batch.targets)
         if not isinstance(value, Tensor) or value.numel() != 1:
             shape = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else _brief(value)
             raise ValueError(f"loss must return a scalar tensor, got {shape}")
@@ -238,6 +242,8 @@ class Problem:
         for part, batch in parts:
             sums.add_(part, alpha=batch.weight)
         lengths = torch.linalg.vector_norm(reduced(sums), dim=1).tolist()
+        if not all(0 < length < math.inf for length in lengths):  # squares that underflow or overflow, or nothing at all
+            lengths = torch.linalg.vector_norm(sums.double(), dim=1).tolist()
         kept = [row / length for row, length in zip(sums, lengths, strict=True) if 0 < length < math.inf]
         return torch.stack(kept, dim=1) if kept else sums.T[:, :0]
 

@@ -53,6 +53,11 @@ class Scaled:
         """The operator's count."""
         return self.operator.products
 
+    def moved(self, problem: Problem, kernel: str | None = None) -> "Scaled":
+        """The same matrix of another problem."""
+        operator: Any = self.operator
+        return Scaled(operator.moved(problem, kernel), self.scale)
+
     def matvec(self, vector: Tensor, /) -> Tensor:
         """D H D v."""
         return self.scale * self.operator.matvec(self.scale * vector)

@@ -1,0 +1,142 @@
+"""Owns the orthonormal basis of a block Krylov space that grows by one product at a time, with full reorthogonalization."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from verify.curvature.estimates import Floats
+from verify.curvature.rescaled import Rescaled
+
+
+class Krylov:
+    """A growing orthonormal basis V of block Krylov spaces with T = V'HV, (P, k b) and (k b, k b).
+
+    Attributes: T, symmetric; coupling, the last block B (b, b); norms, the lengths of the b start columns;
+    starts, their coordinates in the first block (b, b); asymmetry as in `Eigenpairs`; invariant, whether V spans an invariant
+    subspace, so that nothing was left of the last product; rounding, a bound of the norm of the products' own rounding, 0 until set.
+    """
+
+    def __init__(self, operator: Rescaled, start: Tensor) -> None:
+        self.operator, self.block = operator, start.shape[1]
+        self._chunks: list[Tensor] = []  # each (rows, P), filled from the top: growing copies nothing
+        self.size = 0
+        first, self.starts = self._orthonormal(start.clone())
+        self.T: Floats = np.zeros((0, 0))
+        self.coupling: Floats = np.zeros((self.block, self.block))
+        self.asymmetry, self.invariant = 0.0, False
+        self.rounding = 0.0
+        self._next = first
+
+    @property
+    def roundoff(self) -> float:
+        """Unit roundoff of the products."""
+        return float(torch.finfo(self.operator.dtype).eps)
+
+    @property
+    def slack(self) -> float:
+        """By how much rounding and an asymmetric product may move a Ritz value."""
+        norm = float(np.abs(self.T).sum(axis=1).max(initial=0.0))
+        return self.asymmetry + 4 * self.roundoff * (math.sqrt(len(self.T)) + 1) * norm + self.rounding
+
+    @property
+    def floor(self) -> float:
+        """A remainder of a product that is no longer than this is rounding."""
+        return 32 * self.roundoff * float(np.abs(self.T).sum(axis=1).max(initial=0.0)) if self.size else 0.0
+
+    def grow(self) -> None:
+        """One block product more."""
+        block = self._next
+        columns = block.shape[1]
+        self._store(block)
+        old, new = self.size - columns, self.size
+        product = self.operator.matmat(block)
+        coefficients = self._remove(product)
+        below = self.coupling if old else np.zeros((0, columns))
+        expected = np.zeros((old, columns))
+        if old:
+            expected[old - below.shape[1] :] = below.T
+            self.asymmetry = max(self.asymmetry, float(np.abs(coefficients[:old] - expected).max()))
+        diagonal = coefficients[old:]
+        self.asymmetry = max(self.asymmetry, float(np.abs(diagonal - diagonal.T).max()) / 2)
+        grown = np.zeros((new, new))
+        grown[:old, :old] = self.T
+        grown[:old, old:], grown[old:, :old] = expected, expected.T
+        grown[old:, old:] = (diagonal + diagonal.T) / 2
+        self.T = grown
+        self._remove(product)
+        self._next, self.coupling = self._orthonormal(product)
+        self.invariant = self._next.shape[1] == 0 or self.size >= self.operator.shape[0]
+
+    def restart(self, fresh: Tensor) -> bool:
+        """Go on from an invariant subspace with fresh directions; False if there are none left."""
+        for _ in range(2):
+            self._remove(fresh)
+        scale = self.roundoff * math.sqrt(self.operator.shape[0])
+        self._next, _ = self._orthonormal(fresh, scale)
+        self.coupling = np.zeros((self._next.shape[1], self.coupling.shape[1]))
+        self.invariant = self._next.shape[1] == 0
+        return not self.invariant
+
+    def combine(self, weights: Floats) -> Tensor:
+        """V s for the columns s of `weights` (k b, c), (P, c)."""
+        parts, done = None, 0
+        for rows in self._filled():
+            some = torch.as_tensor(weights[done : done + len(rows)], dtype=rows.dtype, device=rows.device)
+            parts = rows.T @ some if parts is None else parts.addmm_(rows.T, some)
+            done += len(rows)
+        if parts is None:
+            raise ValueError("the Krylov space is empty; expected at least one product")
+        return parts
+
+    def _filled(self) -> list[Tensor]:
+        out, left = [], self.size
+        for chunk in self._chunks:
+            out.append(chunk[: min(left, len(chunk))])
+            left -= len(out[-1])
+        return [rows for rows in out if len(rows)]
+
+    def _store(self, block: Tensor) -> None:
+        for column in block.T:
+            capacity = sum(len(c) for c in self._chunks)
+            if self.size == capacity:
+                self._chunks.append(torch.empty(8, len(column), dtype=column.dtype, device=column.device))
+                capacity += 8
+            self._chunks[-1][self.size - capacity] = column
+            self.size += 1
+
+    def _remove(self, block: Tensor) -> Floats:
+        """Subtract the projection on V in place; its coordinates, (k b, c)."""
+        found = []
+        for rows in self._filled():
+            part = rows @ block
+            block.addmm_(rows.T, part, alpha=-1)
+            found.append(part.double().cpu().numpy())
+        return np.concatenate(found) if found else np.zeros((0, block.shape[1]))
+
+    def _orthonormal(self, block: Tensor, floor: float | None = None) -> tuple[Tensor, Floats]:
+        """Orthonormal columns Q and R with block = Q R; directions that are nothing but rounding are left out of Q."""
+        least = self.floor if floor is None else floor
+        kept: list[Tensor] = []
+        R = np.zeros((0, block.shape[1]))
+        for index in range(block.shape[1]):
+            column = block[:, index].clone()
+            row = np.zeros(len(kept))
+            for _ in range(2):
+                for place, unit in enumerate(kept):
+                    along = torch.dot(unit, column)
+                    column.sub_(unit, alpha=float(along))
+                    row[place] += float(along)
+            length = float(torch.linalg.vector_norm(column))
+            R[:, index] = row
+            if length > least:
+                column.div_(length)
+                if self.size and length < 1e5 * self.floor:  # a short remainder is partly rounding along V until that is removed
+                    remainder = column[:, None]
+                    self._remove(remainder)
+                    column = remainder[:, 0].div(float(torch.linalg.vector_norm(remainder)))
+                kept.append(column)
+                R = np.vstack([R, np.zeros((1, block.shape[1]))])
+                R[-1, index] = length
+        return (torch.stack(kept, dim=1) if kept else block[:, :0]), R
