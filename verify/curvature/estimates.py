@@ -99,6 +99,7 @@ class Meter:
     operator: Symmetric
     start: float
     before: int
+    gradients: float = 0.0
 
     @property
     def products(self) -> int:
@@ -106,7 +107,8 @@ class Meter:
         return self.operator.products - self.before
 
     def estimate(self, value: float, low: float, high: float, confidence: float | None, **rest: Any) -> Estimate:
-        """The estimate with its cost and the data it was measured on."""
+        """The estimate with its cost and the data it was measured on; `rests_on` ends with what is known of the products."""
+        rests_on = "; ".join(filter(None, (rest.pop("rests_on", ""), getattr(self.operator, "rests_on", ""))))
         return Estimate(
             value,
             low,
@@ -114,6 +116,8 @@ class Meter:
             confidence,
             products=self.products,
             seconds=time.perf_counter() - self.start,
+            gradients=round(rest.pop("gradients", 0.0) + getattr(self.operator, "gradients", 0.0) - self.gradients, 6),
+            rests_on=rests_on,
             **data_of(self.operator),
             **rest,
         )
@@ -122,7 +126,7 @@ class Meter:
 @contextmanager
 def metered(operator: Symmetric) -> Iterator[Meter]:
     """A meter of the products and seconds spent inside."""
-    yield Meter(operator, time.perf_counter(), operator.products)
+    yield Meter(operator, time.perf_counter(), operator.products, getattr(operator, "gradients", 0.0))
 
 
 def data_of(source: object) -> dict[str, Any]:

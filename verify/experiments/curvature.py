@@ -14,6 +14,8 @@ from scipy import stats
 
 import synth
 from theory.claims import Claim
+from verify.experiments.curvature_functions import Functions
+from verify.experiments.curvature_functions import table as functions_table
 from verify.initialization import initial_network
 from verify.jobs import Job, StoredOutcome
 from verify.report import Artifact, Table, merged
@@ -22,7 +24,8 @@ from verify.store import Store
 
 ID = "curvature"
 DEFINITIONS, COVERAGE = f"{ID}/definitions", f"{ID}/coverage"
-ARTIFACTS = (DEFINITIONS, COVERAGE)
+FUNCTIONS = f"{ID}/functions"
+ARTIFACTS = (DEFINITIONS, COVERAGE, FUNCTIONS)
 DEFAULT_SEEDS = {"smoke": 4, "quick": 100, "paper": 1000}  # random starts of every estimator on every network
 VERSION = 1  # raised when a change in verify.curvature alters estimates
 D, N = 30, 100
@@ -109,7 +112,8 @@ def jobs(starts: int) -> list[Cover]:
 
 def grid(only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Job]]:
     """The networks; definitions need no run."""
-    return [(f"coverage {job.architecture}", job) for job in jobs(seeds)] if COVERAGE in only else []
+    functions: list[tuple[str, Job]] = [("functions of torch", Functions())] if FUNCTIONS in only else []
+    return functions + ([(f"coverage {job.architecture}", job) for job in jobs(seeds)] if COVERAGE in only else [])
 
 
 def claim_ids() -> list[str]:
@@ -125,7 +129,9 @@ def claims(ids: Sequence[str], store: Store | None) -> list[Claim]:
 def build(only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
     """The definitions, and the coverage from stored jobs alone."""
     ready = [(job, stored) for job in jobs(seeds) if (stored := store.outcome(job)) is not None] if COVERAGE in only else []
-    return [*([_definitions()] if DEFINITIONS in only else []), *([_coverage(ready)] if ready else [])]
+    stored = store.outcome(Functions()) if FUNCTIONS in only else None
+    functions = [] if stored is None else [functions_table(FUNCTIONS, stored)]
+    return [*([_definitions()] if DEFINITIONS in only else []), *([_coverage(ready)] if ready else []), *functions]
 
 
 OPERATORS = (

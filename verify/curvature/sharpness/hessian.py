@@ -53,6 +53,16 @@ class Scaled:
         """The operator's count."""
         return self.operator.products
 
+    @property
+    def gradients(self) -> float:
+        """The operator's."""
+        return float(getattr(self.operator, "gradients", 0.0))
+
+    @property
+    def rests_on(self) -> str:
+        """The operator's."""
+        return str(getattr(self.operator, "rests_on", ""))
+
     def matvec(self, vector: Tensor, /) -> Tensor:
         """D H D v."""
         return self.scale * self.operator.matvec(self.scale * vector)
