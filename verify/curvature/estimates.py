@@ -102,6 +102,7 @@ class Meter:
     start: float
     before: int
     checks: int = 0
+    gradients: float = 0.0
 
     @property
     def products(self) -> int:
@@ -118,7 +119,8 @@ class Meter:
             self.checks += self.operator.products - before
 
     def estimate(self, value: float, low: float, high: float, confidence: float | None, **rest: Any) -> Estimate:
-        """The estimate with its cost and the data it was measured on."""
+        """The estimate with its cost and the data it was measured on; `rests_on` ends with what is known of the products."""
+        rests_on = "; ".join(filter(None, (rest.pop("rests_on", ""), getattr(self.operator, "rests_on", ""))))
         return Estimate(
             value,
             low,
@@ -127,6 +129,8 @@ class Meter:
             products=self.products,
             seconds=time.perf_counter() - self.start,
             checks=2.0 * self.checks,
+            gradients=round(rest.pop("gradients", 0.0) + getattr(self.operator, "gradients", 0.0) - self.gradients, 6),
+            rests_on=rests_on,
             **data_of(self.operator),
             **rest,
         )
@@ -135,7 +139,7 @@ class Meter:
 @contextmanager
 def metered(operator: Symmetric) -> Iterator[Meter]:
     """A meter of the products and seconds spent inside."""
-    yield Meter(operator, time.perf_counter(), operator.products)
+    yield Meter(operator, time.perf_counter(), operator.products, gradients=getattr(operator, "gradients", 0.0))
 
 
 def data_of(source: object) -> dict[str, Any]:

@@ -4,6 +4,8 @@
     GaussNewtonOperator  G = sum_b w_b J_b' (d^2 loss / d outputs^2) J_b,   J = d outputs / d theta         (Schraudolph 2002)
     FisherOperator       F = (1/n) sum_i g_i g_i',   g_i the gradient of sample i's own loss ("empirical"; sum_i for reduction "sum")
 
+What multiplies is verified once, at the first product, against differences of the gradient (of the outputs, for the last two), on a few
+samples (`verification`): `rests_on` says which kernel stands and what that gave; where none does there is an error and no number.
 Products are exact up to rounding (but for the kernel "finite-difference") and deterministic. What a kernel keeps belongs to the
 parameters it was prepared at: it is renewed by itself when a parameter or buffer was written in place, and by `refresh` when that was
 done behind torch's back (through `.data`) or a module's parameter was replaced by another.
@@ -19,8 +21,10 @@ from scipy.sparse.linalg import LinearOperator
 from torch import Tensor, nn
 
 from verify.curvature.kernels import AUTO, PREPARE, KernelName, Product, Unsupported, check_kernel
-from verify.curvature.kernels.outer import fisher, gauss_newton
-from verify.curvature.problem import Batch, Loss, Mode, Parameters, Problem, Reduction, distributed, reduced, same_data
+from verify.curvature.kernels.outer import Outer, fisher, gauss_newton
+from verify.curvature.kernels.two_layer import applies
+from verify.curvature.problem import Batch, Loss, Mode, Parameters, Problem, Reduction, WeightOf, distributed, reduced, same_data
+from verify.curvature.verification import differenced, examine, verified, verified_tangents
 
 MEMORY = 4 << 30  # bytes of kept activations beyond which further batches are prepared anew for each product
 
@@ -28,15 +32,16 @@ MEMORY = 4 << 30  # bytes of kept activations beyond which further batches are p
 class Operator(ABC):
     """A symmetric matrix known by its products.
 
-    Attributes: problem; products, the vectors multiplied so far; kernel, what computes them ("auto" until the first product).
+    Attributes: problem; products, the vectors multiplied so far; kernel, what computes them ("auto" until the first product);
+    gradients, passes over the data spent on verifying; rests_on, what that gave ("" until the first product).
     """
 
-    def __init__(self, problem: Problem, kernel: str, memory: int = MEMORY) -> None:
+    def __init__(self, problem: Problem, kernel: str, memory: int = MEMORY, verify: bool = True) -> None:
         if isinstance(memory, bool) or not isinstance(memory, int) or memory < 0:
             raise ValueError(f"memory must be a whole number of bytes of at least 0, got {memory!r}")
         self.problem, self.memory = problem, memory
         self.kernel: str = kernel
-        self.products = 0
+        self.products, self.gradients, self.rests_on, self.verify = 0, 0.0, "", verify
         self._kept: dict[int, tuple[Batch, Product]] = {}
         self._complete = False
         self._alone: Product | None = None  # the short way: one batch, no weight, a kernel that takes a plain vector
@@ -64,6 +69,10 @@ class Operator(ABC):
         """One line: which matrix, of how many parameters, on how much data, by which kernel."""
 
     @abstractmethod
+    def _settle(self) -> None:
+        """Decide, once, what multiplies: sets kernel, gradients and rests_on."""
+
+    @abstractmethod
     def _prepare(self, batch: Batch) -> Product:
         """What multiplies (P, k) by the batch's matrix at the present parameters."""
 
@@ -84,6 +93,8 @@ class Operator(ABC):
 
     def _product(self, block: Tensor) -> Tensor:
         total: Tensor | None = None
+        moving = self.problem.moving
+        block = block if moving is None else block * moving[:, None]
         for batch, product in self._batches():
             part = product(block)
             if batch.weight != 1:
@@ -92,7 +103,8 @@ class Operator(ABC):
         if total is None:  # a rank without data
             total = torch.zeros_like(block)
         self.products += block.shape[1]
-        return reduced(total.detach())
+        total = total.detach() if moving is None else total.detach() * moving[:, None]
+        return reduced(total)
 
     def _batches(self) -> Any:
         if (versions := self.problem.versions()) != self._versions:
@@ -103,6 +115,8 @@ class Operator(ABC):
             return
         used = sum(getattr(p, "bytes", 0) for _, p in self._kept.values())
         every = True
+        if not self.rests_on:
+            self._settle()
         for batch in self.problem.batches():
             if batch.index in self._kept and not same_data(batch, self._kept[batch.index][0]):
                 raise ValueError(
@@ -163,10 +177,11 @@ class HessianOperator(Operator):
     """The Hessian of the loss.
 
     Args:
-        model, loss, data, parameters, mode, reduction, seed: as for `Problem`.
+        model, loss, data, parameters, mode, reduction, seed, weight_of: as for `Problem`.
         kernel: one of `kernels.KernelName`; "auto" takes the fastest that applies, once, at the first product.
         memory: bytes of kept state beyond which batches are prepared anew for every product.
-    Errors: those of `Problem`; ValueError for an unknown kernel or one that cannot do this model.
+        verify: whether the kernel is verified; if not, it stands as it is, and `rests_on` says so.
+    Errors: those of `Problem`; ValueError for an unknown kernel, one that cannot do this model, and where no kernel is verified.
     """
 
     def __init__(
@@ -181,22 +196,23 @@ class HessianOperator(Operator):
         reduction: Reduction = "mean",
         seed: int = 0,
         memory: int = MEMORY,
+        weight_of: WeightOf | None = None,
+        verify: bool = True,
     ) -> None:
-        super().__init__(
-            Problem(model, loss, data, parameters, mode=mode, reduction=reduction, seed=seed), check_kernel(kernel), memory
-        )
+        problem = Problem(model, loss, data, parameters, mode=mode, reduction=reduction, seed=seed, weight_of=weight_of)
+        super().__init__(problem, check_kernel(kernel), memory, verify)
 
     @classmethod
-    def of(cls, problem: Problem, *, kernel: KernelName = "auto", memory: int = MEMORY) -> Self:
+    def of(cls, problem: Problem, *, kernel: KernelName = "auto", memory: int = MEMORY, verify: bool = True) -> Self:
         """The operator of a problem that is there already."""
         made = cls.__new__(cls)
-        Operator.__init__(made, problem, check_kernel(kernel), memory)
+        Operator.__init__(made, problem, check_kernel(kernel), memory, verify)
         return made
 
     def moved(self, problem: Problem, kernel: str | None = None) -> "HessianOperator":
         """The same matrix of another problem, by the same kernel or the one named; nothing is kept but the first batch."""
         made = type(self).__new__(type(self))
-        Operator.__init__(made, problem, check_kernel(kernel or self.kernel), memory=0)
+        Operator.__init__(made, problem, check_kernel(kernel or self.kernel), memory=0, verify=False)
         return made
 
     @property
@@ -204,20 +220,55 @@ class HessianOperator(Operator):
         """One line: which matrix, of how many parameters, on how much data, by which kernel."""
         return self._said("Hessian")
 
+    def _settle(self) -> None:
+        self._left: tuple[str, ...] = AUTO if self.kernel == "auto" else (self.kernel,)
+        if self._left[0] == "closed-form" and (len(self._left) == 1 or applies(self.problem) is None):
+            self.kernel, self.rests_on = "closed-form", "kernel closed-form"
+            return
+        self._left = tuple(name for name in self._left if name != "closed-form")
+        self._choose()
+
+    def _choose(self) -> None:
+        """The first of what is left that is verified."""
+        if not self.verify:
+            self.kernel, self._left = self._left[0], self._left[1:]
+            self.rests_on = f"kernel {self.kernel}, not verified"
+            return
+        self.gradients += examine(self.problem)
+        if self._left[0] == "finite-difference":
+            says, spent = differenced(self.problem)
+            self.rests_on, self._left, self.gradients = f"kernel finite-difference, {says}", (), self.gradients + spent
+            return
+        self.kernel, says, spent = verified(self.problem, self._left)
+        self._left = self._left[self._left.index(self.kernel) + 1 :]
+        self.gradients += spent
+        self.rests_on = f"kernel {self.kernel}, {says}"
+
     def _prepare(self, batch: Batch) -> Product:
-        if self.kernel != "auto":
+        while True:
             try:
                 return PREPARE[self.kernel](self.problem, batch)
             except Unsupported as error:
-                raise ValueError(f"kernel {self.kernel!r} cannot do this model: {error}") from error
-        for name in AUTO:
+                if not self._left:
+                    raise ValueError(f"kernel {self.kernel!r} cannot do this model: {error}") from error
+            self._choose()
+
+    def _product(self, block: Tensor) -> Tensor:
+        while True:
             try:
-                product = PREPARE[name](self.problem, batch)
-            except Unsupported:
-                continue
-            self.kernel = name
-            return product
-        raise AssertionError("the last kernel of AUTO does every model")
+                return super()._product(block)
+            except (Unsupported, RuntimeError) as error:  # some operations fail at the first tangent only
+                if (
+                    self.products
+                    or self.kernel == "closed-form"
+                    or not self.rests_on
+                    or isinstance(error, torch.OutOfMemoryError)
+                ):
+                    raise
+                if not self._left:
+                    raise ValueError(f"kernel {self.kernel!r} cannot do this model: {' '.join(str(error).split())}") from error
+            self.refresh()
+            self._choose()
 
 
 class _OuterOperator(Operator):
@@ -236,19 +287,43 @@ class _OuterOperator(Operator):
         reduction: Reduction = "mean",
         seed: int = 0,
         memory: int = MEMORY,
+        weight_of: WeightOf | None = None,
+        verify: bool = True,
     ) -> None:
-        super().__init__(Problem(model, loss, data, parameters, mode=mode, reduction=reduction, seed=seed), "linearize", memory)
+        problem = Problem(model, loss, data, parameters, mode=mode, reduction=reduction, seed=seed, weight_of=weight_of)
+        super().__init__(problem, "linearize", memory, verify)
 
     @classmethod
-    def of(cls, problem: Problem, *, memory: int = MEMORY) -> Self:
+    def of(cls, problem: Problem, *, memory: int = MEMORY, verify: bool = True) -> Self:
         """The operator of a problem that is there already."""
         made = cls.__new__(cls)
-        Operator.__init__(made, problem, "linearize", memory)
+        Operator.__init__(made, problem, "linearize", memory, verify)
         return made
 
     def moved(self, problem: Problem, kernel: str | None = None) -> Self:
         """The same matrix of another problem; nothing is kept but the first batch."""
-        return self.of(problem, memory=0)
+        made = self.of(problem, memory=0, verify=False)
+        made._recorded = self._recorded
+        return made
+
+    def _settle(self) -> None:
+        if not self.verify:
+            self.rests_on = "tangents not verified"
+            return
+        self.gradients += examine(self.problem)
+        self._recorded, says, spent = verified_tangents(self.problem, self._outer)
+        self.gradients += spent
+        self.rests_on = says
+
+    _recorded = True
+
+    @staticmethod
+    @abstractmethod
+    def _outer(problem: Problem, batch: Batch, recorded: bool) -> Outer:
+        """The matrix of one batch, its tangents recorded or by a kept graph."""
+
+    def _prepare(self, batch: Batch) -> Product:
+        return self._outer(self.problem, batch, self._recorded)
 
     @property
     def description(self) -> str:
@@ -261,8 +336,7 @@ class GaussNewtonOperator(_OuterOperator):
 
     what = "Gauss-Newton matrix"
 
-    def _prepare(self, batch: Batch) -> Product:
-        return gauss_newton(self.problem, batch)
+    _outer = staticmethod(gauss_newton)
 
 
 class FisherOperator(_OuterOperator):
@@ -273,5 +347,4 @@ class FisherOperator(_OuterOperator):
 
     what = "empirical Fisher matrix"
 
-    def _prepare(self, batch: Batch) -> Product:
-        return fisher(self.problem, batch)
+    _outer = staticmethod(fisher)

@@ -2,8 +2,9 @@
 
     L(theta) = sum_b w_b loss(model(x_b; theta), y_b),   w_b = n_b / n for reduction "mean", 1 for "sum",
 
-so that batches of unequal size give the mean over all n samples. In a process group every rank holds its own batches, n counts the
-samples of all ranks, and sums over the batches run over all ranks.
+so that batches of unequal size give the mean over all n samples; where the loss is a mean over something else (tokens that are not
+ignored, samples weighed by class) `weight_of` counts it in place of n_b, and n is its sum. In a process group every rank holds its own
+batches, n counts the samples of all ranks, and sums over the batches run over all ranks.
 """
 
 import math
@@ -12,15 +13,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from verify.curvature.heads import IN_LOSSES, IN_MODELS, accurate
+from verify.curvature.isolation import Room, isolated
 
 Mode = Literal["eval", "train"]
 Reduction = Literal["mean", "sum"]
 Loss = Callable[[Any, Any], Tensor]
+WeightOf = Callable[[Any, Any], float]
 Parameters = str | nn.Module | nn.Parameter | Sequence[str | nn.Module | nn.Parameter] | None
 
 
@@ -39,14 +42,17 @@ class Problem:
     """A loss as a function of some of a model's parameters.
 
     Args:
-        model: any module. Its parameters are read where they stand; its buffers are never written, its flags are put back.
+        model: any module. Its parameters are read where they stand; nothing of it is written, whatever its forward does.
         loss: (outputs, targets) -> scalar; the mean over the batch (reduction "mean") or the sum over it ("sum").
         data: one (inputs, targets) pair, or any re-iterable of such pairs. Inputs are a tensor, or a tuple or mapping of arguments.
         parameters: names, prefixes of names ("layer1"), modules or parameters; all that require grad if None.
-        mode: "eval", or "train": batch norm uses each batch's own statistics, dropout masks are drawn once from `seed` and the
-            batch's place, the same for every product.
+        mode: "eval", or "train": batch norm uses each batch's own statistics. Random numbers that the model draws, in either mode, are
+            drawn once from `seed` and the batch's place, the same for every product.
+        weight_of: (inputs, targets) -> what a batch's mean is over, if not its samples: `lambda x, y: (y != -100).sum()`.
     Attributes:
         names, tensors: the chosen parameters in the model's order; flat vectors of length `size` follow this order.
+        moving: None, or (P,) with 0 for the rows of embeddings at their padding_idx, whose gradient torch sets to zero, else 1:
+            matrices hold these rows constant.
         samples: n, over all ranks.
     Errors: TypeError or ValueError naming the culprit: an empty or one-shot `data`, integer or frozen parameters, mixed dtypes or
         devices, a loss that is not a finite scalar or does not depend on the parameters.
@@ -62,6 +68,7 @@ class Problem:
         mode: Mode = "eval",
         reduction: Reduction = "mean",
         seed: int = 0,
+        weight_of: WeightOf | None = None,
     ) -> None:
         if not isinstance(model, nn.Module):
             raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
@@ -80,24 +87,47 @@ class Problem:
         self.sizes = tuple(p.numel() for p in self.tensors)
         self.size = sum(self.sizes)
         self._chosen = frozenset(self.names)
+        self._rooms: list[Room] = []
+        self._written: set[str] | None = None  # what a forward pass writes in place; not known before the first
+        self.weight_of, self.checked = weight_of, False
+        self.moving = _moving(model, chosen)
         self._watched = (*model.parameters(), *model.buffers())
+        self.mean = reduction == "mean"
         self._data, self.pair = data, _is_pair(data)
         self.samples = self._count()
-        self.mean = reduction == "mean"
 
     # ------------------------------------------------------------------------------------------------------------------ data
 
     def batches(self) -> Iterator[Batch]:
         """This rank's batches. Errors: those of the class."""
-        seen = 0
+        seen, print_ = 0, _Fingerprint()
         for index, (inputs, targets) in enumerate(self._pairs()):
             if index == 0 and self.mode == "train" and not _same((inputs, targets), self._first):
                 raise ValueError("data must give the same batches at each pass in mode 'train', where they matter: shuffle=False")
             count = _samples(inputs, targets, index)
             seen += count
-            yield Batch(inputs, targets, count, count / self.samples if self.mean else 1.0, index)
+            if self._print is not None:
+                print_.add(inputs)
+            yield Batch(inputs, targets, count, self.weigh(inputs, targets, count), index)
         if seen != self._local:
             raise ValueError(f"data must give the same samples at each pass, got {self._local} at first and {seen} now")
+        if self._print is not None and not print_.fits(self._print):
+            raise ValueError(
+                "data must give the same samples at each pass, these differ: no random augmentation, or a list of batches"
+            )
+
+    def weigh(self, inputs: Any, targets: Any, samples: int) -> float:
+        """w_b of a batch."""
+        return self.counted(inputs, targets, samples) / self._total if self.mean else 1.0
+
+    def counted(self, inputs: Any, targets: Any, samples: int) -> float:
+        """What the batch's mean is over."""
+        if self.weight_of is None:
+            return samples
+        weight = float(self.weight_of(inputs, targets))
+        if not 0 <= weight < math.inf:
+            raise ValueError(f"weight_of must give finite numbers of at least 0, got {weight}")
+        return weight
 
     def _pairs(self) -> Iterator[tuple[Any, Any]]:
         each = [self._data] if self.pair else self._data
@@ -124,20 +154,34 @@ class Problem:
                 raise TypeError(f"data must be an (inputs, targets) pair or an iterable of them, got {_brief(self._data)}")
             if iter(self._data) is self._data:
                 raise TypeError("data must be re-iterable, like a list or a DataLoader: a generator is used up after one product")
-        self._local = 0
+        self._local = self.count = 0
+        self.uneven = False
+        weight = 0.0
         self._first: tuple[Any, Any] = (None, None)
+        self._print = None if isinstance(self._data, (list, tuple)) else _Fingerprint()
+        shape: tuple[int, ...] | None = None
         for index, pair in enumerate(self._pairs()):
             if index == 0 and self.mode == "train":
                 self._first = pair
-            self._local += _samples(*pair, index)
-        total = self._local
+            samples = _samples(*pair, index)
+            self._local, self.count = self._local + samples, index + 1
+            weight += self.counted(*pair, samples)
+            if self._print is not None:
+                self._print.add(pair[0])
+            if isinstance(pair[1], Tensor):
+                self.uneven |= shape is not None and shape != pair[1].shape[1:]
+                shape = pair[1].shape[1:]
+        totals = torch.tensor(
+            [self._local, weight], dtype=torch.float64, device="cpu" if self.device.type == "mps" else self.device
+        )
         if distributed():
-            count = torch.tensor([total], dtype=torch.int64, device=self.device)
-            torch.distributed.all_reduce(count)
-            total = int(count)
-        if total == 0:
+            torch.distributed.all_reduce(totals)
+        samples, self._total = int(totals[0]), float(totals[1])
+        if samples == 0:
             raise ValueError("data must hold at least one sample, got none (an empty loader?)")
-        return total
+        if self._total == 0:
+            raise ValueError("weight_of must be above 0 for at least one batch, got 0 for all")
+        return samples
 
     # ------------------------------------------------------------------------------------------------------------ evaluation
 
@@ -145,42 +189,46 @@ class Problem:
     def prepared(self, batch: Batch) -> Iterator[dict[str, Tensor]]:
         """Within the block the model is in `mode` and random numbers are this batch's own; yields buffers that may be written.
 
-        In training mode normalizations do not track running statistics: they use each batch's own and write nothing.
+        The tensors that `outputs` is given last stand in the model until the block ends: run the backward pass within it.
         """
-        flags = [(module, module.training) for module in self.model.modules()]
-        tracking: list[Any] = [m for m, _ in flags if getattr(m, "track_running_stats", False) is True]
-        if self.mode == "eval":
-            tracking = []
-        devices = [self.device] if self.device.type == "cuda" else []
-        try:
-            for module, _ in flags:
-                module.training = self.mode == "train"
-            for module in tracking:
-                module.track_running_stats = False
-            with torch.random.fork_rng(devices=devices, enabled=self.mode == "train"):
-                if self.mode == "train":
-                    rank = torch.distributed.get_rank() if distributed() else 0
-                    torch.manual_seed((self.seed * 1_000_003 + batch.index * 65_537 + rank) % 2**63)
-                buffers = dict(self.model.named_buffers())
-                yield {k: b.clone() for k, b in buffers.items()} if self.mode == "train" else buffers
-        finally:
-            for module, training in flags:
-                module.training = training
-            for module in tracking:
-                module.track_running_stats = True
+        rank = torch.distributed.get_rank() if distributed() else 0
+        seed = (self.seed * 1_000_003 + batch.index * 65_537 + rank) % 2**63
+        with isolated(self.model, training=self.mode == "train", seed=seed, device=self.device) as room:
+            self._rooms.append(room)
+            try:
+                yield {k: self._fit(b).clone() for k, b in room.buffers.items()}
+            finally:
+                self._rooms.pop()
+                room.look()
+                self._written = (self._written or set()) | (room.written & room.parameters.keys())
+
+    def _fit(self, tensor: Tensor) -> Tensor:
+        return tensor.detach()
 
     def outputs(self, tensors: Sequence[Tensor], buffers: Mapping[str, Tensor], batch: Batch) -> Any:
         """The model's outputs with `tensors` in place of the chosen parameters; call it within `prepared`."""
         inputs = batch.inputs
-        args, kwargs = ((inputs,), None) if not isinstance(inputs, (tuple, list, Mapping)) else (inputs, None)
+        args, kwargs = ((inputs,), {}) if not isinstance(inputs, (tuple, list, Mapping)) else (inputs, {})
         if isinstance(inputs, Mapping):
             args, kwargs = (), dict(inputs)
-        # the other parameters are constants: detached, so that nothing is recorded for them
-        fixed = {n: p.detach() for n, p in self.model.named_parameters() if n not in self._chosen}
+        self.place(tensors, buffers)
         with accurate(IN_MODELS):
-            return functional_call(
-                self.model, {**fixed, **dict(zip(self.names, tensors, strict=True)), **buffers}, tuple(args), kwargs
-            )
+            return self.model(*args, **kwargs)
+
+    def place(self, tensors: Sequence[Tensor], buffers: Mapping[str, Tensor]) -> None:
+        """Put `tensors` in the place of the chosen parameters until the end of the block `prepared`, for a later backward pass."""
+        room = self._rooms[-1]
+        # the other parameters are constants: detached, so that nothing is recorded for them
+        fixed = {n: self.safe(n, self._fit(p)) for n, p in room.parameters.items() if n not in self._chosen}
+        room.substitute({**fixed, **dict(zip(self.names, tensors, strict=True)), **buffers})
+
+    def safe(self, name: str, tensor: Tensor) -> Tensor:
+        """The tensor, or a copy where a forward pass writes to it in place or may do so."""
+        return tensor.clone() if self._written is None or name in self._written else tensor
+
+    def points(self) -> list[Tensor]:
+        """The chosen parameters at their present values, constants that a forward pass may write to."""
+        return [self.safe(n, p.detach()) for n, p in zip(self.names, self.tensors, strict=True)]
 
     def compare(self, outputs: Any, batch: Batch) -> Tensor:
         """The batch's loss, a checked scalar."""
@@ -197,7 +245,7 @@ class Problem:
 
     def leaves(self) -> list[Tensor]:
         """The chosen parameters at their present values, as leaves of a fresh graph."""
-        return [p.detach().requires_grad_() for p in self.tensors]
+        return [p.requires_grad_() for p in self.points()]
 
     def check_loss(self, value: Tensor, batch: Batch) -> Tensor:
         """The loss itself; ValueError unless it is finite and depends on the parameters."""
@@ -210,10 +258,10 @@ class Problem:
     def loss(self) -> float:
         """L at the present parameters."""
         total = torch.zeros((), dtype=torch.float64, device=self.device)
-        with torch.no_grad():
-            for batch in self.batches():
-                with self.prepared(batch) as buffers:
-                    total += batch.weight * self.batch_loss([p.detach() for p in self.tensors], buffers, batch).double()
+        for batch in self.batches():
+            # nothing requires grad but what the model itself differentiates
+            with torch.enable_grad(), self.prepared(batch) as buffers:
+                total += batch.weight * self.batch_loss(self.points(), buffers, batch).detach().double()
         return float(reduced(total))
 
     def gradient(self) -> Tensor:
@@ -293,7 +341,7 @@ class Problem:
         """(P,) -> one view a parameter, in its shape; (k, P) -> (k, *shape) each."""
         front = vector.shape[:-1]
         pieces = torch.split(vector, list(self.sizes), dim=-1)
-        return [piece.reshape(*front, *shape) for piece, shape in zip(pieces, self.shapes, strict=True)]
+        return [piece.reshape((*front, *shape)) for piece, shape in zip(pieces, self.shapes, strict=True)]
 
     def named(self, vector: Tensor) -> dict[str, Tensor]:
         """(P,) -> {name of the parameter: its part of the vector, in its shape}."""
@@ -376,6 +424,17 @@ def _choose(model: nn.Module, wanted: Parameters) -> dict[str, nn.Parameter]:
     return _floating({n: p for n, p in everything.items() if n in picked})
 
 
+def _moving(model: nn.Module, chosen: dict[str, nn.Parameter]) -> Tensor | None:
+    padded = [m for m in model.modules() if isinstance(m, (nn.Embedding, nn.EmbeddingBag)) and m.padding_idx is not None]
+    rows = [(name, m.padding_idx) for m in padded for name, p in chosen.items() if p is m.weight]
+    if not rows:
+        return None
+    masks = {name: torch.ones_like(p, requires_grad=False) for name, p in chosen.items()}
+    for name, row in rows:
+        masks[name][row] = 0
+    return torch.cat([mask.reshape(-1) for mask in masks.values()])
+
+
 def _floating(chosen: dict[str, nn.Parameter]) -> dict[str, nn.Parameter]:
     for name, p in chosen.items():
         if not p.is_floating_point():
@@ -419,6 +478,26 @@ def _same(one: Any, other: Any) -> bool:
 def same_data(one: Batch, other: Batch) -> bool:
     """Whether two batches hold the same samples in the same order."""
     return _same((one.inputs, one.targets), (other.inputs, other.targets))
+
+
+class _Fingerprint:
+    """Sums over the samples that do not depend on their order: of a number that each gives and of its square."""
+
+    def __init__(self) -> None:
+        self.sums, self.size = np.zeros(2), 0.0
+
+    def add(self, inputs: Any) -> None:
+        """Count a batch in."""
+        for t in _tensors_of(inputs):
+            if t.ndim and t.numel() and not t.is_complex():
+                rows = t.detach().reshape(len(t), -1).double()
+                each = rows @ torch.arange(1.0, rows.shape[1] + 1, dtype=rows.dtype, device=rows.device).cos()
+                self.sums += [float(each.sum()), float(each.square().sum())]
+                self.size += float(each.abs().sum()) + float(each.square().sum())
+
+    def fits(self, other: "_Fingerprint") -> bool:
+        """Whether the two counted the same samples, up to rounding."""
+        return bool((np.abs(self.sums - other.sums) <= 1e-9 * max(self.size, other.size)).all())
 
 
 def _samples(inputs: Any, targets: Any, index: int) -> int:

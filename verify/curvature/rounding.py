@@ -171,6 +171,7 @@ def _in_double(problem: Problem) -> Problem:
         mode=problem.mode,
         reduction=problem.reduction,
         seed=problem.seed,
+        weight_of=problem.weight_of,
     )
 
 

@@ -16,6 +16,8 @@ from scipy import stats
 import synth
 from theory.claims import Claim
 from verify.experiments import well_fitted
+from verify.experiments.curvature_functions import Functions
+from verify.experiments.curvature_functions import table as functions_table
 from verify.initialization import initial_network
 from verify.jobs import Job, StoredOutcome
 from verify.report import Artifact, Table, merged
@@ -24,7 +26,8 @@ from verify.store import Store
 
 ID = "curvature"
 DEFINITIONS, COVERAGE, WELL_FITTED = f"{ID}/definitions", f"{ID}/coverage", f"{ID}/well-fitted"
-ARTIFACTS = (DEFINITIONS, COVERAGE, WELL_FITTED)
+FUNCTIONS = f"{ID}/functions"
+ARTIFACTS = (DEFINITIONS, COVERAGE, WELL_FITTED, FUNCTIONS)
 DEFAULT_SEEDS = {"smoke": 4, "quick": 500, "paper": 5000}  # random starts of every estimator on every network
 FITTED_SHARE = 20  # of those, one in so many on each well-fitted network's loss: there are 96 of them
 VERSION = 2  # raised when a change in verify.curvature alters estimates
@@ -112,7 +115,7 @@ def jobs(starts: int) -> list[Cover]:
 
 def grid(only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Job]]:
     """The networks; definitions need no run."""
-    found: list[tuple[str, Job]] = []
+    found: list[tuple[str, Job]] = [("functions of torch", Functions())] if FUNCTIONS in only else []
     if COVERAGE in only:
         found += [(f"coverage {job.architecture}", job) for job in jobs(seeds)]
     if WELL_FITTED in only:
@@ -142,6 +145,8 @@ def build(only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Art
     if WELL_FITTED in only:
         fitted = [(job, at) for job in well_fitted.jobs(_fitted_starts(seeds)) if (at := store.outcome(job)) is not None]
         made += [well_fitted.table(WELL_FITTED, fitted)] if fitted else []
+    if FUNCTIONS in only and (stored := store.outcome(Functions())) is not None:
+        made.append(functions_table(FUNCTIONS, stored))
     return made
 
 

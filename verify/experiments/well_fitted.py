@@ -68,7 +68,7 @@ class Fitted(Job):
             truth = {"lambda-max": largest(H), "trace": H.trace()}
             losses.append(float(exact_loss))
             tops.append(float(truth["lambda-max"]))
-            operator = HessianOperator(model, loss, data)
+            operator = HessianOperator(model, loss, data, verify=False)  # lost digits are for the intervals to notice
             cell = place + len(LOSSES) * (HEADS.index(self.head) + len(HEADS) * DTYPES.index(self.dtype))
             first = 1 + each * (network + NETWORKS * cell)  # no start serves twice
             for start in range(first, first + each):

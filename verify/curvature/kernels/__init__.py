@@ -6,7 +6,7 @@ retained-graph       one differentiated graph, kept (`retained_graph`)
 forward-over-reverse torch's forward mode through a gradient (`forward_over_reverse`)
 double-backward      the plain reference, nothing kept (`double_backward`)
 finite-difference    central differences of gradients: approximate, for what cannot be differentiated twice
-auto                 the first of closed-form, linearize, retained-graph that applies
+auto                 the first of closed-form, linearize, retained-graph, forward-over-reverse that applies and is verified
 """
 
 from collections.abc import Callable
@@ -39,7 +39,7 @@ PREPARE: dict[str, Prepare] = {
     "double-backward": double_backward.prepare,
     "finite-difference": finite_difference.prepare,
 }
-AUTO = ("closed-form", "linearize", "retained-graph")
+AUTO = ("closed-form", "linearize", "retained-graph", "forward-over-reverse")
 
 __all__ = ["AUTO", "PREPARE", "KernelName", "Prepare", "Product", "Unsupported", "check_kernel"]
 

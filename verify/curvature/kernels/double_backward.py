@@ -27,14 +27,16 @@ def differentiated(problem: Problem, batch: Batch) -> Callable[[Tensor], Tensor]
     heads = [g for _, g in moving]
 
     def product(block: Tensor) -> Tensor:
+        if not heads:
+            return torch.zeros_like(block)
         columns = []
-        for vector in block.unbind(1):
-            if not heads:
-                columns.append(torch.zeros_like(vector))
-                continue
-            pieces = problem.unflatten(vector.contiguous())
-            found = torch.autograd.grad(heads, leaves, [pieces[n] for n, _ in moving], retain_graph=True, allow_unused=True)
-            columns.append(problem.flatten(found))
+        with problem.prepared(batch) as buffers:  # where checkpointing computes anew
+            problem.place(leaves, buffers)
+            for vector in block.unbind(1):
+                pieces = problem.unflatten(vector.contiguous())
+                along = [pieces[n] for n, _ in moving]
+                found = torch.autograd.grad(heads, leaves, along, retain_graph=True, allow_unused=True)
+                columns.append(problem.flatten(found))
         return torch.stack(columns, dim=1)
 
     return product

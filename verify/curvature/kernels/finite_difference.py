@@ -8,7 +8,7 @@ be lost and 9 to 10 digits of float64's 16 to remain. Across a kink (ReLU) the d
 divided by the step: it then is no Hessian product.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -24,20 +24,34 @@ def step(problem: Problem, vector: Tensor) -> float:
     return torch.finfo(problem.dtype).eps ** (1 / 3) * (1 + theta) / norm if norm > 0 else 1.0
 
 
+def gradient(problem: Problem, batch: Batch, shift: Tensor) -> Tensor:
+    """The gradient of the batch's loss with the parameters moved by `shift` (P,), (P,)."""
+    with torch.enable_grad(), problem.prepared(batch) as buffers, sdpa_kernel(SDPBackend.MATH):
+        pieces = problem.unflatten(shift)
+        leaves = [(p.detach() + s).requires_grad_() for p, s in zip(problem.tensors, pieces, strict=True)]
+        value = problem.check_loss(problem.batch_loss(leaves, buffers, batch), batch)
+        return problem.flatten(first_derivative(value, leaves))
+
+
+def first_derivative(value: Tensor, leaves: Sequence[Tensor]) -> Sequence[Tensor | None]:
+    """d value / d leaves; by `backward` where reentrant checkpointing insists on it."""
+    try:
+        return torch.autograd.grad(value, leaves, allow_unused=True)
+    except RuntimeError as error:
+        if "use_reentrant" not in str(error) and "Checkpointing is not compatible" not in str(error):
+            raise
+    value.backward()  # type: ignore[no-untyped-call]
+    return [leaf.grad for leaf in leaves]
+
+
 def prepare(problem: Problem, batch: Batch) -> Callable[[Tensor], Tensor]:
     """The product with the Hessian of the batch's loss up to R, (P, k) -> (P, k)."""
-
-    def gradient(shift: list[Tensor]) -> Tensor:
-        with torch.enable_grad(), problem.prepared(batch) as buffers, sdpa_kernel(SDPBackend.MATH):
-            leaves = [(p.detach() + s).requires_grad_() for p, s in zip(problem.tensors, shift, strict=True)]
-            value = problem.check_loss(problem.batch_loss(leaves, buffers, batch), batch)
-            return problem.flatten(torch.autograd.grad(value, leaves, allow_unused=True))
 
     def product(block: Tensor) -> Tensor:
         columns = []
         for vector in block.unbind(1):
             e = step(problem, vector)
-            ahead, behind = (gradient(problem.unflatten(vector * side)) for side in (e, -e))
+            ahead, behind = (gradient(problem, batch, vector * side) for side in (e, -e))
             columns.append((ahead - behind) / (2 * e))
         return torch.stack(columns, dim=1)
 

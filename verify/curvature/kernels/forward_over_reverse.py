@@ -49,11 +49,11 @@ def prepare(problem: Problem, batch: Batch) -> Callable[[Tensor], Tensor]:
     def product(block: Tensor) -> Tensor:
         with problem.prepared(batch) as buffers:
             state = torch.get_rng_state()
-            points = tuple(p.detach() for p in problem.tensors)
+            points = tuple(problem.points())
 
             def gradient(*tensors: Tensor) -> tuple[Tensor, ...]:
                 torch.set_rng_state(state)  # every vector meets the same dropout masks
-                inner = {k: b.clone() for k, b in buffers.items()} if problem.mode == "train" else buffers
+                inner = {k: b.clone() for k, b in buffers.items()}
                 return torch.func.grad(lambda ts: problem.batch_loss(ts, inner, batch))(tensors)
 
             columns = []

@@ -34,7 +34,7 @@ class _Recorded:
     def __init__(self, problem: Problem, batch: Batch, channels_last: bool) -> None:
         self.problem = problem
         tape = Tape()
-        leaves = [laid_out(p.detach(), channels_last).requires_grad_() for p in problem.tensors]
+        leaves = [laid_out(p, channels_last).requires_grad_() for p in problem.points()]
         self.formats = [p.is_contiguous(memory_format=torch.channels_last) and not p.is_contiguous() for p in leaves]
         inputs = batch if not channels_last else _channels_last(batch)
         sources = [tape.watch(leaf) for leaf in leaves]
@@ -43,7 +43,8 @@ class _Recorded:
                 value = problem.batch_loss(leaves, buffers, inputs)
             problem.check_loss(value, batch)
             tape.forward = False
-            grads = torch.autograd.grad(value, leaves, allow_unused=True)
+            with tape.watcher():  # checkpointing runs the model's own Python again
+                grads = torch.autograd.grad(value, leaves, allow_unused=True)
         self.program: Program = tape.program(sources, grads)
         self.bytes = self.program.bytes
         self.together = True

@@ -21,9 +21,11 @@ Middle = Callable[[Tensor], Tensor]
 class Outer:
     """J' C J of one batch, (P, k) -> (P, k). `bytes` is what it keeps."""
 
-    def __init__(self, problem: Problem, batch: Batch, middle: Callable[[Tensor], Middle]) -> None:
+    def __init__(self, problem: Problem, batch: Batch, middle: Callable[[Tensor], Middle], recorded: bool = True) -> None:
         self.problem = problem
         try:
+            if not recorded:
+                raise Unsupported("not wanted")
             self._record(batch, middle)
         except Unsupported:
             self._keep_graph(batch, middle)
@@ -40,7 +42,7 @@ class Outer:
             back.forward = False
             seed = torch.zeros_like(outputs, requires_grad=False)
             source = back.watch(seed)
-            with back:
+            with back, back.watcher():
                 grads = torch.autograd.grad(outputs, leaves, seed, allow_unused=True)
         forth = ahead.program(sources, [outputs])
         transposed = back.program([source], grads)
@@ -59,8 +61,18 @@ class Outer:
         moving = [(n, g) for n, g in enumerate(pulled) if g is not None]
         heads = [g for _, g in moving]
         self.bytes = 0
-        self.forth = lambda pieces: torch.autograd.grad(heads, seed, [pieces[n] for n, _ in moving], retain_graph=True)[0]
-        self.back = lambda u: torch.autograd.grad(outputs, leaves, u, retain_graph=True, allow_unused=True)
+
+        def forth(pieces: Sequence[Tensor]) -> Tensor | None:
+            with problem.prepared(batch) as buffers:  # where checkpointing computes anew
+                problem.place(leaves, buffers)
+                return torch.autograd.grad(heads, seed, [pieces[n] for n, _ in moving], retain_graph=True)[0]
+
+        def back(u: Tensor) -> Sequence[Tensor | None]:
+            with problem.prepared(batch) as buffers:
+                problem.place(leaves, buffers)
+                return torch.autograd.grad(outputs, leaves, u, retain_graph=True, allow_unused=True)
+
+        self.forth, self.back = forth, back
 
     def __call__(self, block: Tensor) -> Tensor:
         """The product with k vectors, (P, k) -> (P, k)."""
@@ -75,7 +87,7 @@ class Outer:
         return torch.stack(columns, dim=1)
 
 
-def gauss_newton(problem: Problem, batch: Batch) -> Outer:
+def gauss_newton(problem: Problem, batch: Batch, recorded: bool = True) -> Outer:
     """C the Hessian of the loss with respect to the outputs."""
 
     def middle(outputs: Tensor) -> Middle:
@@ -90,10 +102,10 @@ def gauss_newton(problem: Problem, batch: Batch) -> Outer:
 
         return apply
 
-    return Outer(problem, batch, middle)
+    return Outer(problem, batch, middle, recorded)
 
 
-def fisher(problem: Problem, batch: Batch) -> Outer:
+def fisher(problem: Problem, batch: Batch, recorded: bool = True) -> Outer:
     """C block-diagonal: the outer product of each sample's own slope of the loss with respect to its outputs."""
 
     def middle(outputs: Tensor) -> Middle:
@@ -112,7 +124,7 @@ def fisher(problem: Problem, batch: Batch) -> Outer:
 
         return apply
 
-    return Outer(problem, batch, middle)
+    return Outer(problem, batch, middle, recorded)
 
 
 def _loss_slope(problem: Problem, batch: Batch, outputs: Tensor, create_graph: bool) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ import operator
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import torch
@@ -37,6 +37,7 @@ class Call:
         op: the overload. args, kwargs: as it was called. out: what it returned, as a tuple.
         active: where the inputs that depend on the parameters stand: an index into args, or a pair (index, place in that list).
         shared: what a forward operation leaves for its own backward one: its input and the array that both keep.
+        untold: filled by the rule: what finds the places of outputs that may move and whose tangents it does not give.
     """
 
     op: Any
@@ -45,6 +46,7 @@ class Call:
     out: tuple[Any, ...]
     active: tuple[int | tuple[int, int], ...]
     shared: dict[Any, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    untold: list[Callable[[], set[int]]] = field(default_factory=list)
 
     def at(self, index: int) -> int | None:
         """Which tangent belongs to args[index]; None if that input is constant."""
@@ -140,9 +142,12 @@ def _elementwise(call: Call) -> Push | None:
     return lambda *ts: reduce(operator.add, (ts[n] * c for n, c in kept))
 
 
-def _forward_mode(call: Call) -> Push:
+def _forward_mode(call: Call) -> Push | None:
     """torch's own forward-mode derivative of this one operation, recomputed at each product."""
     op, kwargs, active = call.op, call.kwargs, call.active
+    floats = [isinstance(o, Tensor) and o.is_floating_point() for o in call.out]
+    if not any(floats):
+        return None
     if any(not isinstance(index, int) for index in active) or op._schema.is_mutable:
         raise Unsupported(f"{op} has no tangent rule")
     if torch.Tag.nondeterministic_seeded in op.tags:
@@ -158,9 +163,9 @@ def _forward_mode(call: Call) -> Push:
         for i, value in zip(places, values, strict=True):
             filled[i] = value
         out = compute(*filled, **kwargs)
-        return tuple(o for o in out if o.is_floating_point()) if isinstance(out, tuple) else out
+        return tuple(o for o in out if o.is_floating_point()) if isinstance(out, (tuple, list)) else out
 
-    floats = [isinstance(o, Tensor) and o.is_floating_point() for o in call.out]
+    call.untold.append(partial(_untold, op, function, primals, floats))
 
     def push(*ts: Tensor) -> Any:
         moved = torch.func.jvp(function, primals, tuple(t.contiguous() for t in ts))[1]
@@ -168,6 +173,63 @@ def _forward_mode(call: Call) -> Push:
             return moved
         each = iter(moved)
         return tuple(next(each) if f else None for f in floats)
+
+    return push
+
+
+def _untold(op: Any, function: Callable[..., Any], primals: tuple[Tensor, ...], floats: Sequence[bool]) -> set[int]:
+    """Which outputs torch's forward mode gives no tangent, though they may move: what an operation keeps for its own backward pass."""
+    fw = torch.autograd.forward_ad
+    with fw.dual_level():
+        try:
+            outs = function(*[fw.make_dual(p.detach(), torch.ones_like(p)) for p in primals])  # type: ignore[no-untyped-call]
+        except (RuntimeError, NotImplementedError) as error:
+            raise Unsupported(f"{op} has no tangent rule: {error}") from error
+        outs = tuple(outs) if isinstance(outs, (tuple, list)) else (outs,)
+        moved = [fw.unpack_dual(o).tangent is not None for o in outs]  # type: ignore[no-untyped-call]
+    places = [n for n, f in enumerate(floats) if f]
+    return {place for place, moves in zip(places, moved, strict=True) if not moves}
+
+
+def _factored(call: Call) -> Push:
+    """solve, det and slogdet by their definition from an LU factorization, whose own tangent torch has."""
+    packet = call.op.overloadpacket
+    places = [i for i in call.active if isinstance(i, int)]
+    given = tuple(call.args[i].contiguous() for i in places)
+    rest = list(call.args)
+    left = call.kwargs.get("left", True)
+
+    def function(*values: Tensor) -> tuple[Tensor, ...]:
+        args = list(rest)
+        for i, value in zip(places, values, strict=True):
+            args[i] = value
+        A = args[0].mT if turned else args[0]
+        lu, pivots = torch.linalg.lu_factor(A)
+        if packet is aten._linalg_solve_ex:
+            vector = args[1].ndim == 1 or (args[1].ndim == A.ndim - 1 and args[1].shape == A.shape[:-1])
+            B = args[1].unsqueeze(-1) if vector else args[1]
+            X = torch.linalg.lu_solve(lu, pivots, B, left=left, adjoint=turned)
+            return (X.squeeze(-1) if vector else X), lu
+        diagonal = lu.diagonal(dim1=-2, dim2=-1)
+        if packet is aten._linalg_det:
+            swaps = (pivots != torch.arange(1, A.shape[-1] + 1, device=A.device, dtype=pivots.dtype)).sum(-1)
+            return diagonal.prod(-1) * (1 - 2 * (swaps % 2)), lu
+        return diagonal.abs().log().sum(-1), lu
+
+    where = (1, 2) if packet is aten._linalg_slogdet else (0, 1)
+    count = len(call.out)
+    kept = call.out[where[1]]
+    # which of the two was factored depends on the memory layout
+    turned = not torch.equal(torch.linalg.lu_factor(call.args[0])[0], kept)
+    if turned and not torch.equal(torch.linalg.lu_factor(call.args[0].mT)[0], kept):
+        raise Unsupported(f"{call.op} keeps another factorization")
+
+    def push(*ts: Tensor) -> Any:
+        moved = torch.func.jvp(function, given, tuple(t.contiguous() for t in ts))[1]
+        out: list[Tensor | None] = [None] * count
+        for place, value in zip(where, moved, strict=True):
+            out[place] = value
+        return tuple(out)
 
     return push
 
@@ -180,11 +242,11 @@ def _sum_of(call: Call) -> Push:
     alpha = call.kwargs.get("alpha", 1) * (-1 if call.op.overloadpacket in (aten.sub, aten.sub_, aten.rsub) else 1)
     out = call.out[0]
     shape, first, second = out.shape, call.at(0), call.at(1)
-    if call.op.overloadpacket is aten.rsub:
+    if call.op.overloadpacket is aten.rsub:  # alpha times the first is taken from the second
         first, second = second, first
     if first is not None and second is not None:
         return lambda *ts: torch.add(ts[first], ts[second], alpha=alpha)
-    place = call.args[0] if first is not None else call.args[1]
+    place = call.args[call.active[0]]  # type: ignore[index]
     scale = 1 if first is not None else alpha
     if place.shape != shape:
         return lambda t: (t if scale == 1 else t * scale).expand(shape)
@@ -550,6 +612,19 @@ def _softmax_backward(call: Call) -> Push:
     return push
 
 
+def _log_sigmoid_backward(call: Call) -> Push:
+    """r = g sigmoid(-x); the third argument is a function of x kept on some devices."""
+    g, x = call.args[:2]
+    at_g, at_x = call.at(0), call.at(1)
+    slope = torch.sigmoid(-x)
+    bend: Any = None if at_x is None else -g * slope * torch.sigmoid(x)
+    if at_g is None:
+        return lambda *ts: ts[at_x] * bend  # type: ignore[index]
+    if at_x is None:
+        return lambda *ts: ts[at_g] * slope
+    return lambda *ts: torch.addcmul(ts[at_g] * slope, ts[at_x], bend)
+
+
 def _log_softmax(call: Call) -> Push:
     p, dim = call.out[0].exp(), call.args[1]
     return lambda t: t - (p * t).sum(dim, keepdim=True)
@@ -613,7 +688,6 @@ ELEMENTWISE = set(
         erf erfc reciprocal square abs celu selu clamp clamp_min clamp_max maximum minimum div leaky_relu hardtanh threshold
         log_sigmoid logit sinh cosh xlogy tanh_backward sigmoid_backward gelu_backward silu_backward softplus_backward elu_backward
         mish_backward hardswish_backward mse_loss_backward smooth_l1_loss_backward huber_loss_backward binary_cross_entropy_backward
-        log_sigmoid_backward
     """)
 )
 
@@ -621,6 +695,7 @@ ELEMENTWISE = set(
 INNER: dict[Any, tuple[int, ...]] = {
     aten.native_batch_norm: (1, 2),
     aten.native_layer_norm: (1, 2),
+    aten.log_sigmoid_forward: (1,),
     aten.nll_loss_forward: (1,),
     aten.nll_loss2d_forward: (1,),
 }
@@ -658,6 +733,10 @@ BY_HAND: dict[Any, Callable[[Call], Push | None]] = {
     aten.native_batch_norm_backward: _batch_norm_backward,
     aten.native_layer_norm: _layer_norm,
     aten.native_layer_norm_backward: _layer_norm_backward,
+    aten._linalg_det: _factored,
+    aten._linalg_slogdet: _factored,
+    aten._linalg_solve_ex: _factored,
+    aten.log_sigmoid_backward: _log_sigmoid_backward,
     aten._softmax: _softmax,
     aten._safe_softmax: _softmax,
     aten._softmax_backward_data: _softmax_backward,

@@ -5,7 +5,8 @@ Python does. It keeps what the tangent rules need, drops what no output depends 
 What double backward treats as constant (detach, no_grad) is constant here; what it cannot follow raises `Unsupported`.
 """
 
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
@@ -28,7 +29,7 @@ _DETACHING = {Tensor.detach, torch.detach, Tensor.detach_, Tensor.data.__get__} 
 
 @dataclass(frozen=True)
 class _Step:
-    """One recorded operation: slots read and written, and the tensors that its rule keeps with their versions."""
+    """One recorded operation: slots read and written, and the tensors that its rule keeps with their versions; `Call.untold`."""
 
     name: str
     push: Push
@@ -36,12 +37,14 @@ class _Step:
     writes: tuple[int | None, ...]
     several: bool
     kept: tuple[tuple[Tensor, int], ...]
+    untold: tuple[Callable[[], set[int]], ...]
 
 
 class _Watch(TorchFunctionMode):
-    """Tells the tape when the user's code itself detaches: autograd's own bookkeeping does so too, without meaning it.
+    """Tells the tape when the user's code itself detaches: autograd's own bookkeeping and checkpointing do so without meaning it.
 
-    Also writes global average pooling as the mean that it is: torch's own rewrites strides in place when channels come last.
+    Writes out what torch differentiates wrongly: weight norm (double backward), Huber's loss (forward mode), and global average pooling,
+    the mean that it is: torch's own rewrites strides in place when channels come last.
     """
 
     def __init__(self, tape: "Tape") -> None:
@@ -55,13 +58,33 @@ class _Watch(TorchFunctionMode):
             and args[1] in (1, (1, 1), [1, 1])
         ):
             return args[0].mean((-2, -1), keepdim=True)
-        if func in _DETACHING:
+        if func is F.huber_loss:
+            return _huber(*args, **(kwargs or {}))
+        if func is torch._weight_norm:
+            v, g, dim = (*args, 0)[:3]
+            return v * (g / torch.norm_except_dim(v, 2, dim))
+        if func in _DETACHING and not _recomputing():
             before, self.tape.cut = self.tape.cut, True
             try:
                 return func(*args, **(kwargs or {}))
             finally:
                 self.tape.cut = before
         return func(*args, **(kwargs or {}))
+
+
+def _huber(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None) -> Tensor:
+    apart = (input - target).abs()
+    each = torch.where(apart <= delta, apart.square() / 2, delta * (apart - delta / 2))
+    if weight is not None:
+        each = each * weight
+        return each.sum() / weight.expand_as(each).sum() if reduction == "mean" else each.sum() if reduction == "sum" else each
+    return each.mean() if reduction == "mean" else each.sum() if reduction == "sum" else each
+
+
+def _recomputing() -> bool:
+    """Whether torch's checkpointing is what calls, to keep what it recomputed."""
+    frame = sys._getframe(2)
+    return str(frame.f_globals.get("__name__")).startswith("torch.utils.checkpoint")
 
 
 class Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -130,7 +153,8 @@ class Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 raise Unsupported(f"{op} writes to a tensor that has views")
             recorded = _functional(op)
             args = args if old is None else (old, *args[1:])
-        push = push_of(Call(recorded, args, kwargs, outs, tuple(active), self._shared))
+        call = Call(recorded, args, kwargs, outs, tuple(active), self._shared)
+        push = push_of(call)
         if push is None:
             if inplace:
                 self._slots.pop(out, None)
@@ -140,7 +164,7 @@ class Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
         writes = tuple(self.watch(v) if moves else None for v, moves in zip(outs, moving, strict=True))
         # autograd counts a write once this function has returned
         kept = tuple((t, t._version + (inplace and t is out)) for t in _tensors(push))
-        self._steps.append(_Step(str(op), push, tuple(reads), writes, several, kept))
+        self._steps.append(_Step(str(op), push, tuple(reads), writes, several, kept, tuple(call.untold)))
         return out
 
     def _slot(self, value: Any) -> int | None:
@@ -178,6 +202,9 @@ class Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
             step = self._steps.pop()
             if needed.isdisjoint(step.writes):
                 continue
+            for untold in step.untold:
+                if not needed.isdisjoint(step.writes[place] for place in untold()):
+                    raise Unsupported(f"what {step.name} keeps for its backward pass is used, and its tangent is not known")
             needed.update(step.reads)
             for tensor, version in step.kept:
                 if tensor._version != version:
@@ -231,7 +258,8 @@ def _functional(op: Any) -> Any:
     if op.overloadpacket is aten.copy_:
         return op
     packet = getattr(aten, op.overloadpacket.__name__[:-1], None)
-    found = None if packet is None else getattr(packet, op._overloadname, None)
+    names = (f"Tensor_{op._overloadname}", op._overloadname)  # pow.Scalar is the number's power, not the tensor's
+    found = next((getattr(packet, name) for name in names if hasattr(packet, name)), None)
     if found is None:
         raise Unsupported(f"{op} has no functional form")
     return found

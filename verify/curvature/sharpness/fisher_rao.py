@@ -13,6 +13,7 @@ from functools import partial
 from typing import Literal
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from verify.curvature.estimates import Estimate, one_of
 from verify.curvature.sharpness.landscape import Cost, Landscape
@@ -35,7 +36,13 @@ def measure(source: object, *, fisher: Literal["empirical", "model"] = "empirica
         count = batch.samples
         with torch.enable_grad():
             moved = torch.zeros_like(landscape.weights)
-            pair = torch.func.jvp(partial(landscape.outputs, batch=batch), (moved,), (landscape.weights,))
+            try:
+                with sdpa_kernel(SDPBackend.MATH):
+                    pair = torch.func.jvp(partial(landscape.outputs, batch=batch), (moved,), (landscape.weights,))
+            except (NotImplementedError, RuntimeError) as error:
+                raise ValueError(f"torch's forward mode cannot do this model: {' '.join(str(error).split())[:200]}") from error
+            if not isinstance(pair[0], torch.Tensor):
+                raise TypeError(f"the model's outputs must be one tensor for this measure, got a {type(pair[0]).__name__}")
             leaf, along = pair[0].detach().requires_grad_(), pair[1].detach()
             (gradient,) = torch.autograd.grad(landscape.compare(leaf, batch), leaf, create_graph=fisher == "model")
             each = (gradient * along).reshape(count, -1).sum(dim=1)

@@ -58,6 +58,16 @@ class Scaled:
         operator: Any = self.operator
         return Scaled(operator.moved(problem, kernel), self.scale)
 
+    @property
+    def gradients(self) -> float:
+        """The operator's."""
+        return float(getattr(self.operator, "gradients", 0.0))
+
+    @property
+    def rests_on(self) -> str:
+        """The operator's."""
+        return str(getattr(self.operator, "rests_on", ""))
+
     def matvec(self, vector: Tensor, /) -> Tensor:
         """D H D v."""
         return self.scale * self.operator.matvec(self.scale * vector)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from verify.curvature.estimates import Estimate, data_of, one_of, whole_number
 from verify.curvature.problem import Batch, Problem, distributed
+from verify.curvature.verification import examine
 
 Logits = Literal["plain", "normalized", "standardized"]
 
@@ -19,7 +20,8 @@ class Landscape:
     """The loss of a problem as a function of the displacement delta (P,) of its parameters.
 
     Modes are the problem's: in "train", batch normalization uses each batch's own statistics, and dropout's masks depend on the seed
-    and the batch's place alone, so that all displacements see the same ones. Nothing is written to the model.
+    and the batch's place alone, so that all displacements see the same ones. Nothing is written to the model. The problem is examined
+    once (`verification.examine`).
 
     Attributes: problem; weights, its parameters in a row (P,), read once; losses and gradients, passes over the whole data spent
     so far. Errors: ValueError in a process group, TypeError for what is no problem.
@@ -37,6 +39,7 @@ class Landscape:
         if not bool(torch.isfinite(self.weights).all()):
             raise ValueError("the model's parameters hold NaN or infinity; expected finite numbers")
         self.losses = self.gradients = 0.0
+        examine(problem)
 
     @classmethod
     def of(cls, source: object) -> "Landscape":
@@ -72,14 +75,18 @@ class Landscape:
     def _joined(self, parts: list[tuple[Tensor, Tensor]], index: int) -> Batch:
         targets = torch.cat([y for _, y in parts])
         count = len(targets)
-        weight = count / self.problem.samples if self.problem.mean else 1.0
-        return Batch(torch.cat([x for x, _ in parts]), targets, count, weight, index)
+        inputs = torch.cat([x for x, _ in parts])
+        return Batch(inputs, targets, count, self.problem.weigh(inputs, targets, count), index)
 
     def outputs(self, delta: Tensor | None, batch: Batch) -> Any:
-        """f(x; w + delta) for a batch; differentiable in delta."""
-        flat = self.weights if delta is None else self.weights + delta
+        """f(x; w + delta) for a batch; differentiable in delta by forward mode."""
         with self.problem.prepared(batch) as buffers:
-            return self.problem.outputs(self.problem.unflatten(flat), buffers, batch)
+            return self._outputs(delta, buffers, batch)
+
+    def _outputs(self, delta: Tensor | None, buffers: dict[str, Tensor], batch: Batch) -> Any:
+        pieces = self.problem.unflatten(self.weights if delta is None else self.weights + delta)
+        safe = [self.problem.safe(n, p) for n, p in zip(self.problem.names, pieces, strict=True)]
+        return self.problem.outputs(safe, buffers, batch)
 
     def compare(self, outputs: Any, batch: Batch, logits: Logits = "plain") -> Tensor:
         """The batch's loss of outputs, normalized first if so wanted; a scalar."""
@@ -88,15 +95,17 @@ class Landscape:
     def value(self, delta: Tensor | None, batch: Batch, logits: Logits = "plain") -> float:
         """L_S(w + delta)."""
         self.losses += batch.samples / self.problem.samples
-        with torch.no_grad():
-            return float(self.compare(self.outputs(delta, batch), batch, logits))
+        moved = None if delta is None else delta.detach()
+        # nothing requires grad but what the model itself differentiates
+        with torch.enable_grad(), self.problem.prepared(batch) as buffers:
+            return float(self.compare(self._outputs(moved, buffers, batch), batch, logits).detach())
 
     def value_and_gradient(self, delta: Tensor | None, batch: Batch, logits: Logits = "plain") -> tuple[float, Tensor]:
         """L_S(w + delta) and its gradient in delta, (P,)."""
         self.gradients += batch.samples / self.problem.samples
         moved = (torch.zeros_like(self.weights) if delta is None else delta.detach().clone()).requires_grad_()
-        with torch.enable_grad():
-            loss = self.compare(self.outputs(moved, batch), batch, logits)
+        with torch.enable_grad(), self.problem.prepared(batch) as buffers:
+            loss = self.compare(self._outputs(moved, buffers, batch), batch, logits)
             (gradient,) = torch.autograd.grad(loss, moved)
         return float(loss.detach()), gradient
 
