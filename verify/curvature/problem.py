@@ -197,10 +197,10 @@ class Problem:
             self._rooms.append(room)
             try:
                 yield {k: self._fit(b).clone() for k, b in room.buffers.items()}
-            finally:
-                self._rooms.pop()
                 room.look()
                 self._written = (self._written or set()) | (room.written & room.parameters.keys())
+            finally:
+                self._rooms.pop()
 
     def _fit(self, tensor: Tensor) -> Tensor:
         return tensor.detach()

@@ -124,8 +124,9 @@ def _mean_or_sum(problem: Problem, batch: Batch) -> None:
         except Exception:  # a loss of the whole batch, or of outputs of another form: nothing is known
             return
     weights = [problem.counted(piece.inputs, piece.targets, piece.samples) for piece in pieces]
-    if not all(map(math.isfinite, (whole, *halves))) or not sum(weights) > 0:
+    if not math.isfinite(whole) or not sum(weights) > 0:
         return
+    halves = [h if w > 0 else 0.0 for h, w in zip(halves, weights, strict=True)]  # nothing to take a mean of
     total = sum(halves)
     mean = sum(w * h for w, h in zip(weights, halves, strict=True)) / sum(weights)
     near = max(1e-4, _tolerance(problem)) * max(abs(whole), *map(abs, halves))
@@ -228,6 +229,7 @@ class Check:
         self.problem, self.batch = wide(problem, batch)
         self.share = batch.samples / problem.samples
         own = self.problem.dtype != torch.float64
+        self.steps: tuple[float, ...]
         self.steps, self.close = (OWN_STEPS, OWN_CLOSE) if own else (STEPS, CLOSE)
         self.vector = self.fixed(_direction(self.problem))
         self.other = self.fixed(_direction(self.problem).roll(1))
@@ -318,7 +320,8 @@ class WideProblem(Problem):
         made = cls.__new__(cls)
         made.__dict__.update(problem.__dict__)
         made.dtype = torch.float64
-        made.tensors = tuple(p.detach().double() for p in problem.tensors)  # type: ignore[assignment]
+        wide: Any = tuple(p.detach().double() for p in problem.tensors)
+        made.tensors = wide
         loss = problem.loss_function
         made.loss_function = copy.deepcopy(loss).double() if isinstance(loss, nn.Module) else loss
         made._rooms = []

@@ -56,6 +56,8 @@ class Call:
 def push_of(call: Call) -> Push | None:
     """The call's rule applied: a push, or None where every output is locally constant. Errors: Unsupported."""
     packet = call.op.overloadpacket
+    if packet in WRONG:
+        raise Unsupported(f"torch's forward mode of {call.op} is wrong")
     if packet in CONSTANT:
         return None
     if packet in BY_HAND:
@@ -76,8 +78,13 @@ def _autograd_again() -> Iterator[None]:
     include, exclude = torch._C._dispatch_tls_local_include_set(), torch._C._dispatch_tls_local_exclude_set()
     for key in ("AutogradFunctionality", "AutogradCPU", "AutogradCUDA", "AutogradOther", "ADInplaceOrView"):
         exclude = exclude.remove(getattr(torch._C.DispatchKey, key))
-    with torch._C._ForceDispatchKeyGuard(include, exclude):
+    # what a rule saves is its own: no hooks of a checkpointed region that the operation may stand in
+    with torch._C._ForceDispatchKeyGuard(include, exclude), torch.autograd.graph.saved_tensors_hooks(_itself, _itself):
         yield
+
+
+def _itself(tensor: Tensor) -> Tensor:
+    return tensor
 
 
 def _with(args: Sequence[Any], index: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
@@ -553,6 +560,9 @@ def _layer_norm_backward(call: Call) -> Push:
     along = (scaled * normal).mean(axes, keepdim=True)
     projected = scaled - scaled.mean(axes, keepdim=True) - normal * along if at_x is not None and mask[0] else None
 
+    def over(t: Tensor) -> Tensor:
+        return t.sum(rows) if rows else t  # sum over no axes would be over all
+
     def onto(t: Tensor) -> Tensor:
         return torch.addcmul(t - t.mean(axes, keepdim=True), normal, (t * normal).mean(axes, keepdim=True), value=-1)
 
@@ -561,8 +571,8 @@ def _layer_norm_backward(call: Call) -> Push:
         inner = None
         if at_g is not None:
             t = ts[at_g]
-            gb = t.sum(rows) if mask[2] else None
-            gw = (t * normal).sum(rows) if mask[1] else None
+            gb = over(t) if mask[2] else None
+            gw = over(t * normal) if mask[1] else None
             inner = t if weight is None else t * weight
         if at_w is not None:
             inner = g * ts[at_w] if inner is None else torch.addcmul(inner, g, ts[at_w])
@@ -578,7 +588,7 @@ def _layer_norm_backward(call: Call) -> Push:
                 step = torch.addcmul(torch.addcmul(projected * (slope * inverse), moved, along), normal, cross).mul_(inverse)
                 gx = -step if gx is None else gx - step
             if mask[1]:
-                extra = (g * moved).sum(rows)
+                extra = over(g * moved)
                 gw = extra if gw is None else gw + extra
         return gx, gw, gb
 
@@ -656,6 +666,9 @@ CONSTANT = {
     aten.new_empty, aten.new_full, aten.new_empty_strided, aten.bernoulli, aten.sign, aten.floor, aten.ceil, aten.round, aten.heaviside,
     aten.bernoulli_, aten.zero_, aten.fill_, aten.uniform_, aten.normal_,
 }  # fmt: skip
+
+# tangents that torch's forward mode gives and that are not those of the values (`flatproof reproduce curvature/functions`)
+WRONG = {aten.triangular_solve, aten.soft_margin_loss, aten.soft_margin_loss_backward}
 
 
 def _packets(names: str) -> tuple[Any, ...]:
