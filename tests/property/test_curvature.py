@@ -65,7 +65,8 @@ def test_networks(
         fan_in = width
     model = nn.Sequential(*layers, nn.Linear(fan_in, 3)).double()
     x, y = torch.randn(6, 3, dtype=torch.float64), torch.randint(3, (6,))
-    given_to = (model, LOSSES[loss], splits(x, y, cut))
+    compare = LOSSES[loss] if reduction == "mean" else lambda z, t: LOSSES[loss](z, t) * len(t)
+    given_to = (model, compare, splits(x, y, cut))
     common = {"mode": mode, "reduction": reduction, "seed": seed % 1000}
     recorded = HessianOperator(*given_to, kernel="linearize", **common)  # type: ignore[arg-type]
     linear_and_symmetric(recorded, seed)

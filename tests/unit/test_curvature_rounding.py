@@ -145,7 +145,8 @@ def test_every_estimate_widens() -> None:
     assert wide.high - wide.low > narrow.high - narrow.low
     second = eigenvalues(operator, 2)[1]
     assert second.high - second.low >= 2 * rounding_of(operator).norm(0.995)
-    assert "digits are lost" in measures()["adaptive-trace"](operator.problem).rests_on
+    with pytest.raises(ValueError, match="is not symmetric"):  # verified as measures are, lost digits are no product of a matrix
+        measures()["adaptive-trace"](operator.problem)
 
 
 @pytest.mark.parametrize("kernel", ["auto", "forward-over-reverse", "double-backward", "finite-difference"])
