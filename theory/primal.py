@@ -87,12 +87,10 @@ def realize(
     alpha: Array,
     rays: Columns,
     flats: Mapping[bytes, Array],
-    as_given: bool = False,
 ) -> Network:
     """The network sum_k alpha_k side_k relu(v_k . u), moved off the kinks by as little as double precision allows.
 
-    What the move changes is made up for by neurons inside the same cells, and `rays`, as cheaply as they can. If `as_given`, neurons
-    are not moved along directions that the samples do not see, and those that are dependent on the samples are all kept.
+    What the move changes is made up for by neurons inside the same cells, and `rays`, as cheaply as they can.
     """
     u, top = coordinates.u, float(np.abs(y).max())
     base, inward, spares = [], [], []
@@ -100,7 +98,7 @@ def realize(
         flat = flats.get(signs.tobytes())
         frame = np.eye(u.shape[1]) if flat is None else np.linalg.qr(coordinates.neurons(flat.T).T)[0]
         settled, inner = settle(u, signs, v, frame)
-        base.append(v if as_given else settled)
+        base.append(settled)
         inward.append(inner)
         spares.append(_around(u, neurons.take(np.array([k])), inner if inner.any() else settled, frame))
     ways = [(np.array(base), np.array(inward))]
@@ -111,7 +109,7 @@ def realize(
             moved = normalized(u, replace(neurons, v=start + step * direction))
             if not flats and not _inside(coordinates, moved):
                 continue
-            columns, weights = corrected(u, moved, alpha / top, spare, y / top, fewest=not as_given)
+            columns, weights = corrected(u, moved, alpha / top, spare, y / top)
             network = _network(architecture, coordinates, y, columns, weights * top, flats)
             x = coordinates.points[:, : network.w1.shape[1]]
             active = coordinates.points @ network.weights.T > 0
@@ -163,7 +161,7 @@ def _around(u: Array, neuron: Columns, center: Array, frame: Array) -> Columns:
     return normalized(u, replace(one, v=np.vstack([v, v]), sides=np.repeat([1.0, -1.0], count)))
 
 
-def corrected(u: Array, columns: Columns, alpha: Array, rays: Columns, y: Array, fewest: bool) -> tuple[Columns, Array]:
+def corrected(u: Array, columns: Columns, alpha: Array, rays: Columns, y: Array) -> tuple[Columns, Array]:
     """Columns and weights > 0 that interpolate to rounding: what is missing is made of rays, as cheaply as they can."""
     for _ in range(2):  # the linear program is exact to 1e-9 of what it is asked for
         missing = y - columns.outputs(u) @ alpha
@@ -175,8 +173,7 @@ def corrected(u: Array, columns: Columns, alpha: Array, rays: Columns, y: Array,
             break
         used = extra > 0
         columns, alpha = columns + rays.take(used), np.concatenate([alpha, size * extra[used]])
-        if fewest:
-            columns, alpha = reduced(u, columns, alpha)
+        columns, alpha = reduced(u, columns, alpha)
     return columns, alpha
 
 
