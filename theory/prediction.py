@@ -208,7 +208,7 @@ class Predictions:
         except (ArithmeticError, Invalid):
             case.ends.pop(end, None)
             return None
-        self._set(case, end, float(case.ends[end].bound))
+        self._set(case, end, case.ends[end].bound)
         case.proved.add(end)
         return None
 
@@ -225,11 +225,15 @@ class Predictions:
             best = min(best, other, key=lambda each: each.bound)
         return best
 
-    def _set(self, case: Case, end: int, bound: float) -> None:
+    def _set(self, case: Case, end: int, bound: Fraction | float) -> None:
+        """The bound on end * f, rounded outwards."""
+        rounded = float(bound)
+        if rounded < bound or isinstance(bound, float):
+            rounded = float(np.nextafter(rounded, np.inf))
         if end > 0:
-            case.high = float(np.nextafter(bound, np.inf))
+            case.high = rounded
         else:
-            case.low = float(np.nextafter(-bound, -np.inf))
+            case.low = -rounded + 0.0  # not -0.0
 
     def _limit(self, within: float) -> float:
         """(1 + within) times the network's trace, in the program's units."""
