@@ -37,6 +37,7 @@ TIGHT = 1e-7  # dual points of larger limits are tried where a bound is further 
 WIDER = (10.0, 100.0, 1000.0)  # such limits, in units of the one asked for
 SHARES = (0.5, 0.9, 0.99)  # of the limit on the trace, for which networks at the end are looked for: the rest is for moving them
 STEPS = tuple(10.0**k for k in range(-13, -4))  # of a neuron off its kinks, relative
+SPARE = Fraction(1, 10**9)  # of the lower bound: a certificate's may be that much smaller than the one of floating point
 LEAST = 1e-8  # the smallest limit that the cone program is solved for
 
 
@@ -288,7 +289,7 @@ class Predictions:
         In rational numbers, with its prediction; None where none was found. Where predictions are unbounded, it goes past 0 by the
         size of the largest label.
         """
-        limit = (ONE + decimal(within)) * Fraction(self.solution.lower_bound)
+        limit = (ONE + decimal(within)) * Fraction(self.solution.lower_bound) * (ONE - SPARE)
         best: tuple[list[Neuron], Fraction] | None = None
         for share in SHARES:
             try:
