@@ -35,7 +35,7 @@ bench: install
 	$(BIN)/pytest tests/benchmarks --benchmark-only -p no:xdist --benchmark-columns=median,min,max,rounds
 
 gpu-check:
-	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m verify.cli bench gpu
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m flatproof bench gpu
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -4,8 +4,8 @@ Every generator is a pure function of its arguments. Seeds feed `numpy.random.Se
 training set and stream 1 for `Data.sample`, so the two never overlap and every process and platform draws the same bits.
 """
 
-from synth.continuous import uniform_ball, unit_circle
-from synth.cube import complete_parity, parity
-from synth.data import Data, Labels, given
+from flatproof.synth.continuous import uniform_ball, unit_circle
+from flatproof.synth.cube import complete_parity, parity
+from flatproof.synth.data import Data, Labels, given
 
 __all__ = ["Data", "Labels", "complete_parity", "given", "parity", "uniform_ball", "unit_circle"]

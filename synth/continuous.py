@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from synth.data import TRAIN, Array, Data, generator, positive
+from flatproof.synth.data import TRAIN, Array, Data, generator, positive
 
 
 def _sphere(rng: np.random.Generator, count: int, d: int) -> Array:

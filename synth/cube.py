@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from synth.data import TRAIN, Array, Data, generator, positive
+from flatproof.synth.data import TRAIN, Array, Data, generator, positive
 
 LARGEST_LIST = 20  # a cube of dimension 20 has about a million points
 

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch.func import functional_call
 
-from theory import ARCHITECTURES, MSE, Loss, Network
-from verify import networks
-from verify.objectives import objective
+from flatproof.theory import ARCHITECTURES, MSE, Loss, Network
+from flatproof.verify.two_layer import modules
+from flatproof.verify.two_layer.losses import objective
 
 architectures = st.sampled_from(ARCHITECTURES)
 VARIANTS = (  # architecture, activation, depth: beyond the two-layer ReLU networks
@@ -53,7 +53,7 @@ def random_points(d: int, n: int, seed: int, signs: bool = False) -> tuple[NDArr
 
 def autograd_trace(network: Network, x: np.ndarray, y: np.ndarray, loss: Loss = MSE) -> float:
     """Trace of the whole Hessian by double backward, float64."""
-    module = networks.module(network, train_x=x)
+    module = modules.module(network, train_x=x)
     names = [name for name, _ in module.named_parameters()]
     shapes = [p.shape for p in module.parameters()]
     sizes = [p.numel() for p in module.parameters()]

@@ -1,7 +1,16 @@
 """What is claimed about flat two-layer ReLU networks: closed forms, constructions, bounds. Plain arrays in and out; never torch."""
 
-from theory import claims
-from theory.architectures import (
+from flatproof.theory import claims
+from flatproof.theory.constructions import generalizing_network, memorizing_network
+from flatproof.theory.flatness.bracket import Bracket, bracket
+from flatproof.theory.flatness.decide import Decision, decide
+from flatproof.theory.flatness.feasibility import Infeasible
+from flatproof.theory.flatness.flattest import Flattest, flattest
+from flatproof.theory.flatness.lower_bounds import relaxed_bound
+from flatproof.theory.flatness.parity import generalizing_infimum
+from flatproof.theory.flatness.patterns import TooManyPatterns
+from flatproof.theory.losses import MSE, Loss
+from flatproof.theory.networks import (
     ARCHITECTURES,
     DeepNetwork,
     Network,
@@ -12,15 +21,6 @@ from theory.architectures import (
     trace_lower_bound,
     trace_of_hessian,
 )
-from theory.bracket import Bracket, bracket
-from theory.constructions import generalizing_network, memorizing_network
-from theory.decision import Decision, decide
-from theory.feasibility import Infeasible
-from theory.flattest import Flattest, flattest
-from theory.losses import MSE, Loss
-from theory.parity import generalizing_infimum
-from theory.patterns import TooManyPatterns
-from theory.relaxation import relaxed_bound
 
 __all__ = [
     "ARCHITECTURES",

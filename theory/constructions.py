@@ -19,7 +19,7 @@ import sympy as sp
 from numpy.typing import ArrayLike
 from scipy.optimize import linprog
 
-from theory.architectures import Network, check_architecture, check_points
+from flatproof.theory.networks import Network, check_architecture, check_points
 
 Point = tuple[Fraction, ...]
 SIGNS = ((1, 1), (1, -1), (-1, 1), (-1, -1))  # (-1)^i, (-1)^j for i, j in {0, 1}

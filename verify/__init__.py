@@ -3,32 +3,37 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from verify import curvature, fused
-    from verify.many import train_many
-    from verify.runs import DataSpec, Phase, Run
-    from verify.store import Store
-    from verify.training import Result, train
+    from flatproof.verify import curvature, deep, realdata
+    from flatproof.verify.jobs.store import Store
+    from flatproof.verify.two_layer.many import train_many
+    from flatproof.verify.two_layer.settings import DataSpec, Phase, Run
+    from flatproof.verify.two_layer.training import Result, train
 
-__all__ = ["DataSpec", "Phase", "Result", "Run", "Store", "curvature", "fused", "train", "train_many"]
+__all__ = ["DataSpec", "Phase", "Result", "Run", "Store", "curvature", "deep", "realdata", "train", "train_many"]
 
 _HOME = {
-    "DataSpec": "verify.runs",
-    "Phase": "verify.runs",
-    "Run": "verify.runs",
-    "Result": "verify.training",
-    "train": "verify.training",
-    "train_many": "verify.many",
-    "Store": "verify.store",
+    "DataSpec": "flatproof.verify.two_layer.settings",
+    "Phase": "flatproof.verify.two_layer.settings",
+    "Run": "flatproof.verify.two_layer.settings",
+    "Result": "flatproof.verify.two_layer.training",
+    "train": "flatproof.verify.two_layer.training",
+    "train_many": "flatproof.verify.two_layer.many",
+    "Store": "flatproof.verify.jobs.store",
 }
+_ROOMS = ("curvature", "deep", "realdata")
 
 
 def __getattr__(name: str) -> Any:
     import importlib
 
-    if name in ("curvature", "fused"):
-        return importlib.import_module(f"verify.{name}")
+    if name in _ROOMS:
+        return importlib.import_module(f"flatproof.verify.{name}")
     if name not in _HOME:
-        raise AttributeError(f"module 'verify' has no attribute {name!r}")
+        raise AttributeError(f"module 'flatproof.verify' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOME[name]), name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -3,12 +3,12 @@
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-import theory
-from theory.columns import Coordinates
-from theory.patterns import cells
-from theory.program import reference
-from verify.benchmarks import one_core
-from verify.benchmarks_certify import WORKLOADS, Workload
+from flatproof import theory
+from flatproof.theory.flatness.neurons import Coordinates
+from flatproof.theory.flatness.patterns import cells
+from flatproof.theory.flatness.program import reference
+from flatproof.verify.bench.certify import WORKLOADS, Workload
+from flatproof.verify.bench.steps import one_core
 
 
 @pytest.mark.parametrize("implementation", ["flatproof", "cvxpy"])

@@ -6,8 +6,8 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from verify.benchmarks import one_core
-from verify.benchmarks_hvp import PEERS, implementations, make_workload
+from flatproof.verify.bench.hvp.timings import PEERS, implementations, make_workload
+from flatproof.verify.bench.steps import one_core
 
 
 @pytest.mark.parametrize("implementation", ["gradient", *implementations("two-layer")])

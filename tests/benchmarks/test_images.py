@@ -3,7 +3,7 @@
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from verify.benchmarks_images import OURS, WORKERS, Workload, makers, place, selected
+from flatproof.verify.bench.images import OURS, WORKERS, Workload, makers, place, selected
 
 
 @pytest.mark.parametrize("workload", selected(None), ids=lambda w: w.name)

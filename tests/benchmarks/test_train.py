@@ -5,7 +5,7 @@ from importlib.util import find_spec
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from verify.benchmarks import fused_steps, jax_steps, one_core, torch_steps
+from flatproof.verify.bench.steps import fused_steps, jax_steps, one_core, torch_steps
 
 STEPS = 2000
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-COMMAND = [sys.executable, "-m", "verify.cli"]
+COMMAND = [sys.executable, "-m", "flatproof"]
 
 
 def flatproof(*arguments: str, cwd: Path, **kwargs: object) -> subprocess.CompletedProcess[str]:
@@ -432,7 +432,10 @@ def test_help_names_every_command(tmp_path: Path) -> None:
 
 
 def test_what_every_command_imports_leaves_torch_out() -> None:
-    code = "import sys, verify.cli, verify.display, verify.experiments; sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys, flatproof.verify.cli.main, flatproof.verify.cli.progress, flatproof.verify.experiments; "
+        "sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], timeout=300).returncode == 0
 
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-import theory
+from flatproof import theory
 
 Rows = tuple[tuple[float, ...], ...]
 Candidate = Callable[[list[list[float]], list[float], str, list[float], float], tuple[float, float, bool]]

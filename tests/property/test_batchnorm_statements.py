@@ -7,12 +7,12 @@ import pytest
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-import theory
+from flatproof import theory
+from flatproof.theory import Network
+from flatproof.theory.claims.wen2023.appendix_concentration import hypercube
+from flatproof.theory.claims.wen2023.section_3_batchnorm import all_tails, barely_active, blind_neuron, complete
+from flatproof.theory.constructions import SIGNS, generalizing_network
 from tests.mutants import Case, Formula, Property, mutants
-from theory import Network
-from theory.claims.wen2023.appendix_concentration import hypercube
-from theory.claims.wen2023.section_3_batchnorm import all_tails, barely_active, blind_neuron, complete
-from theory.constructions import SIGNS, generalizing_network
 
 seed = st.integers(0, 10**6)
 unit = st.floats(0, 1)

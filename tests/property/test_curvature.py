@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from flatproof.verify.curvature import FisherOperator, GaussNewtonOperator, HessianOperator, Operator
+from flatproof.verify.two_layer.losses import mse
+from flatproof.verify.two_layer.modules import TwoLayer
 from tests.networks import architectures, random_network, random_points, seeds
-from verify.curvature import FisherOperator, GaussNewtonOperator, HessianOperator, Operator
-from verify.networks import TwoLayer
-from verify.objectives import mse
 
 CLOSE = 1e-9
 LOSSES = {

@@ -1,4 +1,4 @@
-"""Any data, any dual point, any neurons: what comes out is a proof; and the checker's counts against the lists of theory.patterns."""
+"""Any data, any dual point, any neurons: what comes out is a proof; and the checker's counts against the lists of `patterns`."""
 
 from contextlib import suppress
 from fractions import Fraction
@@ -7,11 +7,12 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from theory import check_certificate, exact
-from theory.architectures import with_ones
-from theory.check_certificate import check
-from theory.feasibility import Infeasible, check_feasible
-from theory.patterns import cells, decimal, faces
+from flatproof.theory import check_certificate
+from flatproof.theory.check_certificate import check
+from flatproof.theory.flatness import certificate as exact
+from flatproof.theory.flatness.feasibility import Infeasible, check_feasible
+from flatproof.theory.flatness.patterns import cells, decimal, faces
+from flatproof.theory.networks import with_ones
 
 kinks = st.sampled_from(sorted(check_certificate.KINKS))
 architecture = st.sampled_from(sorted(check_certificate.ARCHITECTURES))

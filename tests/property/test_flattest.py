@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-import theory
+from flatproof import theory
 
 small = st.integers(-3, 3)
 

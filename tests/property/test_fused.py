@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import synth
+from flatproof import synth
+from flatproof.theory import ARCHITECTURES, MSE, Loss, Network
+from flatproof.verify.two_layer import fused, reference
+from flatproof.verify.two_layer.initialization import initial_network
+from flatproof.verify.two_layer.settings import Phase
 from tests.networks import LOGISTIC, VARIANTS, random_points, seeds
-from theory import ARCHITECTURES, MSE, Loss, Network
-from verify import fused, reference
-from verify.initialization import initial_network
-from verify.runs import Phase
 
 KINDS = (*((architecture, "relu", 2) for architecture in ARCHITECTURES), *VARIANTS)
 PARAMETERS = ("w1", "b1", "w2", "gamma", "middle")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import linprog
 
-from theory.patterns import cells, count_cells, cover_bound, faces
+from flatproof.theory.flatness.patterns import cells, count_cells, cover_bound, faces
 
 
 def realizable(points, sign):

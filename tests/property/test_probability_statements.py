@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 from scipy.optimize import linprog
 
+from flatproof.theory.claims.wen2023.appendix_complexity import all_families, relu_complexity
+from flatproof.theory.claims.wen2023.appendix_concentration import both_tails, hypercube
 from tests.mutants import Case, Formula, Property, mutants
-from theory.claims.wen2023.appendix_complexity import all_families, relu_complexity
-from theory.claims.wen2023.appendix_concentration import both_tails, hypercube
 
 small = st.integers(-2, 2)
 direction = st.integers(2, 5).flatmap(lambda d: st.tuples(*[small] * d))

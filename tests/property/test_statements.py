@@ -13,12 +13,12 @@ import torch
 from hypothesis import strategies as st
 from hypothesis import target
 
-import theory
+from flatproof import theory
+from flatproof.theory import DeepNetwork, Network
+from flatproof.theory.constructions import generalizing_network, memorizing_network
+from flatproof.verify.two_layer.modules import TwoLayer
 from tests.mutants import Case, Property, mutants
 from tests.networks import random_network, random_points
-from theory import DeepNetwork, Network
-from theory.constructions import generalizing_network, memorizing_network
-from verify.networks import TwoLayer
 
 number = st.floats(-10, 10).map(lambda v: round(v, 3))
 huge = st.sampled_from([0.0, 1e-6, 1.0, 1e6])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import synth
+from flatproof import synth
 from tests.networks import seeds
 
 

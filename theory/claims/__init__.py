@@ -204,9 +204,9 @@ def statements() -> dict[str, Statement]:
     """Every registered statement by id, in the paper's order. A module added to a paper's folder is found here; nothing else needs to
     name it."""
     for paper in PAPERS:
-        package = import_module(f"theory.claims.{paper}")
+        package = import_module(f"flatproof.theory.claims.{paper}")
         for module in iter_modules(package.__path__):
-            import_module(f"theory.claims.{paper}.{module.name}")
+            import_module(f"flatproof.theory.claims.{paper}.{module.name}")
     return {id: _statements[id] for id in sorted(_statements, key=_in_order)}
 
 

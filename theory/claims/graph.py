@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from theory.claims import Claim
+from flatproof.theory.claims import Claim
 
 SOUND = ("proved", "cited", "definition")
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from theory.claims import Evidence, require
+from flatproof.theory.claims import Evidence, require
 
 Gap = Callable[[NDArray[np.float64]], float]
 

@@ -6,14 +6,14 @@ lambda_max(H), trace(H), ...                  an `Estimate`: value, interval, co
 measures()["sam"](problem)                    the definitions of sharpness in the papers, one call
 """
 
-from verify.curvature.density import spectral_density
-from verify.curvature.estimates import Estimate
-from verify.curvature.lanczos import Eigenpairs, eigenvalues, lambda_max
-from verify.curvature.operators import FisherOperator, GaussNewtonOperator, HessianOperator, Operator
-from verify.curvature.problem import Problem
-from verify.curvature.sharpness.registry import Measure, measures
-from verify.curvature.spectrum import gram, whole_spectrum
-from verify.curvature.trace import hutchinson, hutchpp, trace, xtrace
+from flatproof.verify.curvature.density import spectral_density
+from flatproof.verify.curvature.estimates import Estimate
+from flatproof.verify.curvature.lanczos import Eigenpairs, eigenvalues, lambda_max
+from flatproof.verify.curvature.operators import FisherOperator, GaussNewtonOperator, HessianOperator, Operator
+from flatproof.verify.curvature.problem import Problem
+from flatproof.verify.curvature.sharpness.registry import Measure, measures
+from flatproof.verify.curvature.traces import hutchinson, hutchpp, trace, xtrace
+from flatproof.verify.curvature.two_layer.spectrum import gram, whole_spectrum
 
 __all__ = [
     "Eigenpairs",

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from verify.curvature.estimates import (
+from flatproof.verify.curvature.estimates import (
     Estimate,
     Floats,
     Symmetric,
@@ -32,9 +32,9 @@ from verify.curvature.estimates import (
     share,
     whole_number,
 )
-from verify.curvature.krylov import Krylov
-from verify.curvature.rescaled import Rescaled, times
-from verify.curvature.rounding import UNSEEN, rounding_of
+from flatproof.verify.curvature.krylov import Krylov
+from flatproof.verify.curvature.rescaled import Rescaled, times
+from flatproof.verify.curvature.rounding import UNSEEN, rounding_of
 
 SOURCE = "Ubaru, Chen, Saad 2017; Ghorbani et al. 2019, section 2"
 

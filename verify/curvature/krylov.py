@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from verify.curvature.estimates import Floats
-from verify.curvature.rescaled import Rescaled
+from flatproof.verify.curvature.estimates import Floats
+from flatproof.verify.curvature.rescaled import Rescaled
 
 
 class Krylov:

@@ -39,7 +39,7 @@ from scipy import special
 from scipy.linalg import eigh_tridiagonal
 from torch import Tensor
 
-from verify.curvature.estimates import (
+from flatproof.verify.curvature.estimates import (
     Estimate,
     Floats,
     Symmetric,
@@ -51,9 +51,9 @@ from verify.curvature.estimates import (
     share,
     whole_number,
 )
-from verify.curvature.krylov import Krylov
-from verify.curvature.rescaled import Rescaled
-from verify.curvature.rounding import UNSEEN, rounding_of
+from flatproof.verify.curvature.krylov import Krylov
+from flatproof.verify.curvature.rescaled import Rescaled
+from flatproof.verify.curvature.rounding import UNSEEN, rounding_of
 
 Which = Literal["largest", "smallest", "magnitude"]
 Stop = Literal["interval", "residual", "ritz"]

@@ -20,11 +20,22 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator
 from torch import Tensor, nn
 
-from verify.curvature.kernels import AUTO, PREPARE, KernelName, Product, Unsupported, check_kernel
-from verify.curvature.kernels.outer import Outer, fisher, gauss_newton
-from verify.curvature.kernels.two_layer import applies
-from verify.curvature.problem import Batch, Loss, Mode, Parameters, Problem, Reduction, WeightOf, distributed, reduced, same_data
-from verify.curvature.verification import differenced, examine, verified, verified_tangents
+from flatproof.verify.curvature.kernels import AUTO, PREPARE, KernelName, Product, Unsupported, check_kernel
+from flatproof.verify.curvature.kernels.outer import Outer, fisher, gauss_newton
+from flatproof.verify.curvature.problem import (
+    Batch,
+    Loss,
+    Mode,
+    Parameters,
+    Problem,
+    Reduction,
+    WeightOf,
+    distributed,
+    reduced,
+    same_data,
+)
+from flatproof.verify.curvature.two_layer.product import applies
+from flatproof.verify.curvature.verification import differenced, examine, verified, verified_tangents
 
 MEMORY = 4 << 30  # bytes of kept activations beyond which further batches are prepared anew for each product
 

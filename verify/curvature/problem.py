@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from verify.curvature.heads import IN_LOSSES, IN_MODELS, accurate
-from verify.curvature.isolation import Room, isolated
+from flatproof.verify.curvature.heads import IN_LOSSES, IN_MODELS, accurate
+from flatproof.verify.curvature.isolation import Room, isolated
 
 Mode = Literal["eval", "train"]
 Reduction = Literal["mean", "sum"]

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from verify.curvature.estimates import Symmetric, finite, multiply
+from flatproof.verify.curvature.estimates import Symmetric, finite, multiply
 
 # products of 2^-LIMIT to 2^LIMIT times their vector can be squared, and a vector can be made 2^AHEAD larger or smaller
 LIMIT = {torch.float64: 300, torch.float32: 30, torch.bfloat16: 30, torch.float16: 6}

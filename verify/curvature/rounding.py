@@ -27,9 +27,9 @@ from scipy import special
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from verify.curvature.estimates import Floats, Symmetric
-from verify.curvature.problem import Problem, distributed
-from verify.curvature.rescaled import Rescaled, times
+from flatproof.verify.curvature.estimates import Floats, Symmetric
+from flatproof.verify.curvature.problem import Problem, distributed
+from flatproof.verify.curvature.rescaled import Rescaled, times
 
 SHARE = 0.1  # of the probability of failure that an interval leaves to this part
 CLOSE = 1e-5  # ||E g|| / ||H g|| beyond which two vectors are not enough

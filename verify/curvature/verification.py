@@ -20,10 +20,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from verify.curvature.kernels import PREPARE, Product, Unsupported
-from verify.curvature.kernels.finite_difference import first_derivative, gradient
-from verify.curvature.kernels.outer import Outer
-from verify.curvature.problem import Batch, Problem
+from flatproof.verify.curvature.kernels import PREPARE, Product, Unsupported
+from flatproof.verify.curvature.kernels.finite_difference import first_derivative, gradient
+from flatproof.verify.curvature.kernels.outer import Outer
+from flatproof.verify.curvature.problem import Batch, Problem
 
 SAMPLES = 16
 SEED = 1_234_567

@@ -1,6 +1,6 @@
 """Training of networks on images that are held in memory, by stored settings: a `Training` is a job like any other.
 
-    job = Training(ImageData("cifar10", train=10_000), Net("verify.models:vgg11"), Method(lr=0.05, rho=0.05), seed=1)
+    job = Training(ImageData("cifar10", train=10_000), Net("vgg11"), Method(lr=0.05, rho=0.05), seed=1)
     job.carry_out()                    # curves, why it stopped; what `flatproof reproduce` stores
     model, outcome = trained(job)      # the network itself, trained now or read from its files
 
@@ -9,15 +9,19 @@
 
 from typing import TYPE_CHECKING, Any
 
-from verify.deep.settings import ImageData, Method, Net, Stop, Training
+from flatproof.verify.deep.settings import ImageData, Method, Net, Stop, Training
 
 if TYPE_CHECKING:
-    from verify.deep.data import Samples, samples
-    from verify.deep.loop import trained
+    from flatproof.verify.deep.data import Samples, samples
+    from flatproof.verify.deep.loop import trained
 
 __all__ = ["ImageData", "Method", "Net", "Samples", "Stop", "Training", "samples", "trained"]
 
-_HOME = {"Samples": "verify.deep.data", "samples": "verify.deep.data", "trained": "verify.deep.loop"}  # these import torch
+_HOME = {
+    "Samples": "flatproof.verify.deep.data",
+    "samples": "flatproof.verify.deep.data",
+    "trained": "flatproof.verify.deep.loop",
+}  # these import torch
 
 
 def __getattr__(name: str) -> Any:

@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from verify.checks import check_number, check_whole
-from verify.deep.settings import ImageData
-from verify.errors import UserError
+from flatproof.verify.deep.settings import ImageData
+from flatproof.verify.utils.checks import check_number, check_whole
+from flatproof.verify.utils.errors import UserError
 
 HELD = 2  # data sets kept in memory at once, a process
 
@@ -36,7 +36,7 @@ def samples(data: ImageData, device: str = "cpu") -> Samples:
     """
     if data.name == "synthetic":
         return _synthetic(data, device)
-    from verify import realdata
+    from flatproof.verify import realdata
 
     train, test = (realdata.load(data.name, split=split, limit=getattr(data, split)) for split in ("train", "test"))
     (train_x, train_y), (test_x, test_y) = train.tensors(), test.tensors()

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from verify.deep.settings import Training
-from verify.errors import UserError
-from verify.workspace import workspace
+from flatproof.verify.deep.settings import Training
+from flatproof.verify.jobs.workspace import workspace
+from flatproof.verify.utils.errors import UserError
 
 PROGRESS, FINAL = "progress", "final"
 

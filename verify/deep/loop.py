@@ -4,7 +4,6 @@ Nothing random is carried from one epoch to the next: order, augmentation and dr
 epoch's number alone. So a training that goes on from a checkpoint gives, on the CPU, the same bits as one that was never interrupted.
 """
 
-import importlib
 import math
 import os
 import time
@@ -17,12 +16,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from verify.deep import files
-from verify.deep.augmentation import augmented
-from verify.deep.data import Samples, picked, samples
-from verify.deep.linear import onednn_linear
-from verify.deep.methods import Step, make_optimizer, make_step, repeatable
-from verify.deep.settings import Net, Stop, Training
+from flatproof.verify.deep import files
+from flatproof.verify.deep.augmentation import augmented
+from flatproof.verify.deep.data import Samples, picked, samples
+from flatproof.verify.deep.linear import onednn_linear
+from flatproof.verify.deep.registry import function
+from flatproof.verify.deep.settings import Net, Stop, Training
+from flatproof.verify.deep.steps import Step, make_optimizer, make_step, repeatable
 
 CURVE = ("epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "step_loss")
 INITIAL, ORDER, AUGMENT, MASKS = 10, 11, 12, 13  # streams of a training's seed, beside those of the two-layer runs
@@ -77,14 +77,10 @@ def placed(model: nn.Module, device: str) -> nn.Module:
 
 def build(net: Net, seed: int) -> nn.Module:
     """The network at its random start, on the CPU. Errors: ValueError naming what `net` names but is not there."""
-    module, name = net.build.split(":")
-    try:
-        function = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"network {net.build!r} cannot be found: {error}") from None
+    make = function(net.build)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream(seed, INITIAL))
-        return function(**net.settings)
+        return make(**net.settings)
 
 
 def stream(seed: int, purpose: int, epoch: int = 0) -> int:

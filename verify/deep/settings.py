@@ -7,8 +7,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from verify.checks import check_number, check_one_of, check_whole, replace_fields
-from verify.jobs import Job
+from flatproof.verify.deep.registry import address
+from flatproof.verify.jobs.job import Job
+from flatproof.verify.utils.checks import check_number, check_one_of, check_whole, replace_fields
 
 VERSION = 4  # raised when a change of the harness alters what a training gives
 DEVICES = ("cpu", "cuda")
@@ -32,7 +33,7 @@ class ImageData:
     edition: str = field(init=False)
 
     def __post_init__(self) -> None:
-        from verify.realdata import NAMES
+        from flatproof.verify.realdata import NAMES
 
         check_one_of("data", self.name, ("synthetic", *NAMES))
         for split in ("train", "test"):
@@ -49,7 +50,7 @@ class ImageData:
 
     def available(self) -> bool:
         """Whether both splits are on this machine."""
-        from verify.realdata import available
+        from flatproof.verify.realdata import available
 
         return self.name == "synthetic" or all(available(self.name, split=split) for split in ("train", "test"))
 
@@ -63,7 +64,7 @@ def edition_of(name: str, train: int | None = None, test: int | None = None) -> 
     Where checksums are published, of those (loading compares them with the files); of TIMIT's file, its content; of ImageNet, the
     names, sizes and labels of the images that the limits take.
     """
-    from verify.realdata import NotAvailable, data_root
+    from flatproof.verify.realdata import NotAvailable, data_root
 
     if name == "synthetic":
         return ""
@@ -76,9 +77,9 @@ def edition_of(name: str, train: int | None = None, test: int | None = None) -> 
 
 def _told(name: str, root: Path, split: Literal["train", "test"], limit: int | None) -> str:
     """What tells a split's files from any others. Errors: NotAvailable."""
-    from verify.realdata import NotAvailable
-    from verify.realdata.loading import find
-    from verify.realdata.timit import PATH
+    from flatproof.verify.realdata import NotAvailable
+    from flatproof.verify.realdata.loading import find
+    from flatproof.verify.realdata.timit import PATH
 
     if name == "imagenet":
         return _listed(root, split, limit)
@@ -101,7 +102,7 @@ def _content(path: Path, size: int, changed: int) -> str:
 @lru_cache
 def _listed(root: Path, split: Literal["train", "test"], limit: int | None) -> str:
     """SHA-256 of names, sizes and labels; once a process, for there are a million."""
-    from verify.realdata.imagenet import listing
+    from flatproof.verify.realdata.imagenet import listing
 
     lines = (
         f"{path.relative_to(root).as_posix()} {path.stat().st_size} {label}" for path, label in listing(root, split)[0][:limit]
@@ -111,15 +112,14 @@ def _listed(root: Path, split: Literal["train", "test"], limit: int | None) -> s
 
 @dataclass(frozen=True)
 class Net:
-    """Which network: "module:function", called with `settings`, returns it at its random start (torch's generator is seeded)."""
+    """Which network: a name of the registry or "module:function"; called with `settings` it returns the network at its random start
+    (torch's generator is seeded)."""
 
     build: str
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.build, str) or self.build.count(":") != 1:
-            raise ValueError(f"network must be named module:function, got {self.build!r}")
-        replace_fields(self, settings=dict(sorted(self.settings.items())))
+        replace_fields(self, build=address(self.build), settings=dict(sorted(self.settings.items())))
 
     def __hash__(self) -> int:
         return hash((self.build, repr(self.settings)))
@@ -245,7 +245,7 @@ class Training(Job):
 
     def carry_out(self) -> dict[str, Any]:
         """Train, or go on from the last checkpoint; what `loop.train` returns. Errors: NotAvailable, Damaged, ValueError."""
-        from verify.deep.loop import train
+        from flatproof.verify.deep.loop import train
 
         return train(self)
 

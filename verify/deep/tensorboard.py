@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from verify.deep.settings import Training
-from verify.errors import UserError
-from verify.store import Store
+from flatproof.verify.deep.settings import Training
+from flatproof.verify.jobs.store import Store
+from flatproof.verify.utils.errors import UserError
 
 
 def check_installed() -> Any:

@@ -5,12 +5,12 @@ from dataclasses import replace
 from difflib import get_close_matches
 from typing import Protocol
 
-from theory.claims import Claim, statements
-from verify.experiments import atlas, certified, curvature, imagenet, kaur2023, keskar2017, minimizers, scaling, wen2023
-from verify.jobs import Job
-from verify.report import Artifact
-from verify.runs import Run
-from verify.store import Store
+from flatproof.theory.claims import Claim, statements
+from flatproof.verify.experiments import atlas, certified, curvature, imagenet, kaur2023, keskar2017, minimizers, scaling, wen2023
+from flatproof.verify.jobs.job import Job
+from flatproof.verify.jobs.store import Store
+from flatproof.verify.report.artifacts import Artifact
+from flatproof.verify.two_layer.settings import Run
 
 SCALES = ("smoke", "quick", "paper")
 

@@ -13,17 +13,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-import synth
-import theory
-from synth.cube import cube
-from theory.architectures import trace_lower_bound
-from theory.claims import Claim
-from theory.exact import check, text
-from theory.parity import generalizing_infimum
-from theory.prediction import WITHIN
-from verify.jobs import Job, StoredOutcome
-from verify.report import Artifact, Table, merged
-from verify.store import Store
+from flatproof import synth, theory
+from flatproof.synth.cube import cube
+from flatproof.theory.claims import Claim
+from flatproof.theory.flatness.certificate import check, text
+from flatproof.theory.flatness.parity import generalizing_infimum
+from flatproof.theory.flatness.predictions import WITHIN
+from flatproof.theory.networks import trace_lower_bound
+from flatproof.verify.jobs.job import Job, StoredOutcome
+from flatproof.verify.jobs.store import Store
+from flatproof.verify.report.artifacts import Artifact, Table, merged
 
 ID = "certified"
 TABLE, PINNED = f"{ID}/table-1", f"{ID}/table-2"

@@ -22,16 +22,15 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-import synth
-import theory
-from theory.architectures import ARCHITECTURES, Architecture, Network, hidden
-from theory.claims import Claim
-from verify.experiments.certified import Pin
-from verify.experiments.scaling import LABELS, LEARNING_RATES
-from verify.jobs import Job
-from verify.report import NOT_YET, Artifact, Figure, Table, collected, divergences, seeds_of
-from verify.runs import DataSpec, Phase, Run
-from verify.store import Store, Stored
+from flatproof import synth, theory
+from flatproof.theory.claims import Claim
+from flatproof.theory.networks import ARCHITECTURES, Architecture, Network, hidden
+from flatproof.verify.experiments.certified import Pin
+from flatproof.verify.experiments.scaling import LABELS, LEARNING_RATES
+from flatproof.verify.jobs.job import Job
+from flatproof.verify.jobs.store import Store, Stored
+from flatproof.verify.report.artifacts import NOT_YET, Artifact, Figure, Table, collected, divergences, seeds_of
+from flatproof.verify.two_layer.settings import DataSpec, Phase, Run
 
 ID = "minimizers"
 TABLE, FIGURE = f"{ID}/table-1", f"{ID}/figure-1"

@@ -19,12 +19,12 @@ import pandas as pd
 from matplotlib.figure import Figure as Canvas
 from numpy.typing import NDArray
 
-from theory.architectures import ARCHITECTURES, Architecture
-from theory.claims import Claim
-from verify.report import NOT_YET, Artifact, Figure, Table, collected, divergences
-from verify.runs import DataSpec, Phase, Run
-from verify.statistics import Interval, bootstrap_interval
-from verify.store import Store, Stored
+from flatproof.theory.claims import Claim
+from flatproof.theory.networks import ARCHITECTURES, Architecture
+from flatproof.verify.jobs.store import Store, Stored
+from flatproof.verify.report.artifacts import NOT_YET, Artifact, Figure, Table, collected, divergences
+from flatproof.verify.two_layer.settings import DataSpec, Phase, Run
+from flatproof.verify.utils.statistics import Interval, bootstrap_interval
 
 ID = "scaling"
 TABLE, FIGURE = f"{ID}/table-1", f"{ID}/figure-1"

@@ -17,9 +17,9 @@ which, and what was verified of it). Data that are not there raise `NotAvailable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from verify.realdata.files import data_root
-    from verify.realdata.loading import NAMES, available, check, load, weights_file
-    from verify.realdata.samples import UNAVAILABLE, Damaged, Images, NotAvailable
+    from flatproof.verify.realdata.files import data_root
+    from flatproof.verify.realdata.loading import NAMES, available, check, load, weights_file
+    from flatproof.verify.realdata.samples import UNAVAILABLE, Damaged, Images, NotAvailable
 
 __all__ = [
     "NAMES",
@@ -35,16 +35,16 @@ __all__ = [
 ]
 
 _HOME = {  # imported on first use: the command line starts without them
-    "data_root": "verify.realdata.files",
-    "NAMES": "verify.realdata.loading",
-    "available": "verify.realdata.loading",
-    "check": "verify.realdata.loading",
-    "load": "verify.realdata.loading",
-    "weights_file": "verify.realdata.loading",
-    "UNAVAILABLE": "verify.realdata.samples",
-    "Damaged": "verify.realdata.samples",
-    "Images": "verify.realdata.samples",
-    "NotAvailable": "verify.realdata.samples",
+    "data_root": "flatproof.verify.realdata.files",
+    "NAMES": "flatproof.verify.realdata.loading",
+    "available": "flatproof.verify.realdata.loading",
+    "check": "flatproof.verify.realdata.loading",
+    "load": "flatproof.verify.realdata.loading",
+    "weights_file": "flatproof.verify.realdata.loading",
+    "UNAVAILABLE": "flatproof.verify.realdata.samples",
+    "Damaged": "flatproof.verify.realdata.samples",
+    "Images": "flatproof.verify.realdata.samples",
+    "NotAvailable": "flatproof.verify.realdata.samples",
 }
 
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from verify.realdata import cifar, idx, imagenet
-from verify.realdata.files import File
-from verify.realdata.samples import Content, Part, Split
+from flatproof.verify.realdata import cifar, idx, imagenet
+from flatproof.verify.realdata.files import File
+from flatproof.verify.realdata.samples import Content, Part, Split
 
 Reader = Callable[[Sequence[Content], tuple[int, ...]], Part]
 

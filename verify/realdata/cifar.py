@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verify.realdata.samples import Content, Damaged, Part, Split
+from flatproof.verify.realdata.samples import Content, Damaged, Part, Split
 
 
 def serialize(x: NDArray[np.uint8], *labels: NDArray[np.integer]) -> bytes:

@@ -34,9 +34,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from verify.errors import UserError
-from verify.realdata import cifar, idx
-from verify.realdata.catalogue import (
+from flatproof.verify.realdata import cifar, idx
+from flatproof.verify.realdata.catalogue import (
     CATALOGUE,
     CIFAR10_BINARY,
     EARLY_FASHION,
@@ -46,9 +45,10 @@ from verify.realdata.catalogue import (
     Dataset,
     Edition,
 )
-from verify.realdata.files import File, data_root, digest, intact, locked, put
-from verify.realdata.loading import HOW, NAMES, check
-from verify.realdata.samples import Damaged
+from flatproof.verify.realdata.files import File, data_root, digest, intact, locked, put
+from flatproof.verify.realdata.loading import HOW, NAMES, check
+from flatproof.verify.realdata.samples import Damaged
+from flatproof.verify.utils.errors import UserError
 
 ARCHIVES = ".archives"
 Members = Mapping[str, bytes]

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from verify.realdata.samples import Content, Damaged
+from flatproof.verify.realdata.samples import Content, Damaged
 
 ENVIRONMENT = "FLATPROOF_DATA"
 DEFAULT = "~/.cache/flatproof"

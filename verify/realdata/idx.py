@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from verify.realdata.samples import Content, Damaged, Part
+from flatproof.verify.realdata.samples import Content, Damaged, Part
 
 UNSIGNED_BYTE = 0x08
 

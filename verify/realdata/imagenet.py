@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from verify.errors import UserError
-from verify.realdata.files import digest
-from verify.realdata.samples import Content, Damaged, Images, NotAvailable, Part, Split, check_limit
+from flatproof.verify.realdata.files import digest
+from flatproof.verify.realdata.samples import Content, Damaged, Images, NotAvailable, Part, Split, check_limit
+from flatproof.verify.utils.errors import UserError
 
 CLASSES = 1000
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -8,10 +8,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from verify.realdata import imagenet, timit
-from verify.realdata.catalogue import CATALOGUE, WEIGHTS, WEIGHTS_FOLDER, Batch, Dataset, Edition, Facts
-from verify.realdata.files import data_root, locate, read
-from verify.realdata.samples import (
+from flatproof.verify.realdata import imagenet, timit
+from flatproof.verify.realdata.catalogue import CATALOGUE, WEIGHTS, WEIGHTS_FOLDER, Batch, Dataset, Edition, Facts
+from flatproof.verify.realdata.files import data_root, locate, read
+from flatproof.verify.realdata.samples import (
     SPLITS,
     Content,
     Damaged,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from verify.errors import UserError
+from flatproof.verify.utils.errors import UserError
 
 if TYPE_CHECKING:
     import torch

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verify.realdata.files import digest
-from verify.realdata.samples import SPLITS, Damaged, Images, NotAvailable, Split, check_labels, check_limit
+from flatproof.verify.realdata.files import digest
+from flatproof.verify.realdata.samples import SPLITS, Damaged, Images, NotAvailable, Split, check_labels, check_limit
 
 PATH = Path("TIMIT") / "timit.npz"
 HOW = f"TIMIT is licensed; compute features and save them there as {PATH} (verify/realdata/timit.py says how)"

@@ -11,10 +11,10 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from theory.architectures import Network, loss, trace_of_hessian
-from theory.claims import Evidence, claim, require
-from theory.claims.search import try_to_break
-from theory.constructions import cube, dot, generalizing_network, homogeneous
+from flatproof.theory.claims import Evidence, claim, require
+from flatproof.theory.claims.search import try_to_break
+from flatproof.theory.constructions import cube, dot, generalizing_network, homogeneous
+from flatproof.theory.networks import Network, loss, trace_of_hessian
 
 
 @claim(

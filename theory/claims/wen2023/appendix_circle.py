@@ -13,8 +13,8 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from theory.architectures import Network, forward, loss, trace_lower_bound, trace_of_hessian
-from theory.claims import Evidence, claim, require
+from flatproof.theory.claims import Evidence, claim, require
+from flatproof.theory.networks import Network, forward, loss, trace_lower_bound, trace_of_hessian
 
 Angles = NDArray[np.floating]
 SLOPE = 5e-3  # of an arc

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import sympy as sp
 from scipy.optimize import linprog
 
-from theory.claims import Evidence, claim, require
+from flatproof.theory.claims import Evidence, claim, require
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import sympy as sp
 from scipy import stats
 
-from theory.claims import Evidence, claim, require
+from flatproof.theory.claims import Evidence, claim, require
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

@@ -7,7 +7,7 @@ from math import asin, ceil, pi
 import numpy as np
 import sympy as sp
 
-from theory.claims import Evidence, claim, definition, require
+from flatproof.theory.claims import Evidence, claim, definition, require
 
 definition(
     "wen2023/definition-A.1",

@@ -6,8 +6,8 @@ from itertools import product
 import numpy as np
 import sympy as sp
 
-from theory.architectures import Network, loss, trace_lower_bound, trace_of_hessian
-from theory.claims import Evidence, claim, require
+from flatproof.theory.claims import Evidence, claim, require
+from flatproof.theory.networks import Network, loss, trace_lower_bound, trace_of_hessian
 
 
 @claim(

@@ -14,9 +14,9 @@ import numpy as np
 import sympy as sp
 from scipy import stats
 
-from theory.claims import Evidence, claim, corrected, definition, require
-from theory.claims.wen2023.appendix_concentration import Ints, hypercube
-from theory.constructions import Point, dot
+from flatproof.theory.claims import Evidence, claim, corrected, definition, require
+from flatproof.theory.claims.wen2023.appendix_concentration import Ints, hypercube
+from flatproof.theory.constructions import Point, dot
 
 definition(
     "wen2023/condition-2",

@@ -6,8 +6,8 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from theory.claims import Evidence, claim, corrected, require
-from theory.claims.search import try_to_break
+from flatproof.theory.claims import Evidence, claim, corrected, require
+from flatproof.theory.claims.search import try_to_break
 
 a, p = sp.symbols("a p", real=True)
 

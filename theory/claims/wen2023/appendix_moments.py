@@ -11,7 +11,7 @@ import numpy as np
 import sympy as sp
 from scipy import stats
 
-from theory.claims import Evidence, claim, definition, require
+from flatproof.theory.claims import Evidence, claim, definition, require
 
 definition(
     "wen2023/definition-A.3",

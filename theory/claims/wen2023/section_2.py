@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from theory.claims import Evidence, claim, definition, require
-from theory.constructions import cube
+from flatproof.theory.claims import Evidence, claim, definition, require
+from flatproof.theory.constructions import cube
 
 definition(
     "wen2023/definition-4.1",

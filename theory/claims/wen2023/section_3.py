@@ -10,10 +10,10 @@ from itertools import product
 import numpy as np
 import sympy as sp
 
-from theory.claims import Evidence, claim, corrected, require
-from theory.claims.wen2023.appendix_complexity import relu_complexity
-from theory.claims.wen2023.appendix_concentration import Floats, hypercube, least_share, vc_factor
-from theory.claims.wen2023.appendix_generalization import C1, C2, check_witness, twice_sums, witness
+from flatproof.theory.claims import Evidence, claim, corrected, require
+from flatproof.theory.claims.wen2023.appendix_complexity import relu_complexity
+from flatproof.theory.claims.wen2023.appendix_concentration import Floats, hypercube, least_share, vc_factor
+from flatproof.theory.claims.wen2023.appendix_generalization import C1, C2, check_witness, twice_sums, witness
 
 
 @claim(

@@ -14,9 +14,9 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from theory.architectures import Network, forward, loss, trace_of_hessian
-from theory.claims import Evidence, claim, corrected, require
-from theory.constructions import SIGNS, generalizing_network
+from flatproof.theory.claims import Evidence, claim, corrected, require
+from flatproof.theory.constructions import SIGNS, generalizing_network
+from flatproof.theory.networks import Network, forward, loss, trace_of_hessian
 
 Ints = NDArray[np.int64]
 CORRECTED = (

@@ -9,10 +9,9 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from theory.architectures import DeepNetwork, Network, forward, squared_gradient_norms, trace_lower_bound
-from theory.claims import Evidence, claim, corrected, require
-from theory.claims.search import try_to_break
-from theory.constructions import (
+from flatproof.theory.claims import Evidence, claim, corrected, require
+from flatproof.theory.claims.search import try_to_break
+from flatproof.theory.constructions import (
     SIGNS,
     ExactNetwork,
     Neuron,
@@ -25,6 +24,7 @@ from theory.constructions import (
     square,
     zero_one_errors,
 )
+from flatproof.theory.networks import DeepNetwork, Network, forward, squared_gradient_norms, trace_lower_bound
 
 
 @claim(

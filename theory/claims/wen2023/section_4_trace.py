@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import sympy as sp
 
-from theory.claims import Evidence, claim, require
+from flatproof.theory.claims import Evidence, claim, require
 
 
 @claim(

@@ -10,11 +10,11 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from theory.architectures import Network, forward, trace_lower_bound, trace_of_hessian
-from theory.claims import Evidence, claim, require
-from theory.claims.search import try_to_break
-from theory.claims.wen2023.section_4 import REPEATED, three_neurons, two_neurons
-from theory.constructions import generalizing_network, memorizing_network
+from flatproof.theory.claims import Evidence, claim, require
+from flatproof.theory.claims.search import try_to_break
+from flatproof.theory.claims.wen2023.section_4 import REPEATED, three_neurons, two_neurons
+from flatproof.theory.constructions import generalizing_network, memorizing_network
+from flatproof.theory.networks import Network, forward, trace_lower_bound, trace_of_hessian
 
 t, eps, norm, label = sp.symbols("t epsilon N y", positive=True)
 

@@ -14,16 +14,10 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
-from verify.curvature.kernels import (
-    double_backward,
-    finite_difference,
-    forward_over_reverse,
-    linearize,
-    retained_graph,
-    two_layer,
-)
-from verify.curvature.kernels.tangents import Unsupported
-from verify.curvature.problem import Batch, Problem
+from flatproof.verify.curvature.kernels import double_backward, finite_difference, forward_over_reverse, linearize, retained_graph
+from flatproof.verify.curvature.kernels.tangents import Unsupported
+from flatproof.verify.curvature.problem import Batch, Problem
+from flatproof.verify.curvature.two_layer import product
 
 KernelName = Literal[
     "auto", "closed-form", "linearize", "retained-graph", "forward-over-reverse", "double-backward", "finite-difference"
@@ -32,7 +26,7 @@ Product = Callable[[Tensor], Tensor]
 Prepare = Callable[[Problem, Batch], Product]
 
 PREPARE: dict[str, Prepare] = {
-    "closed-form": two_layer.prepare,
+    "closed-form": product.prepare,
     "linearize": linearize.prepare,
     "retained-graph": retained_graph.prepare,
     "forward-over-reverse": forward_over_reverse.prepare,

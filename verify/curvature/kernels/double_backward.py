@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from verify.curvature.problem import Batch, Problem
+from flatproof.verify.curvature.problem import Batch, Problem
 
 
 def prepare(problem: Problem, batch: Batch) -> Callable[[Tensor], Tensor]:

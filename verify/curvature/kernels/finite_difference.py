@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from verify.curvature.problem import Batch, Problem
+from flatproof.verify.curvature.problem import Batch, Problem
 
 
 def step(problem: Problem, vector: Tensor) -> float:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
-from verify.curvature.problem import Batch, Problem
+from flatproof.verify.curvature.problem import Batch, Problem
 
 
 class _ByDefinition(TorchFunctionMode):

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from verify.curvature.kernels.tangents import Unsupported
-from verify.curvature.kernels.tape import Program, Tape
-from verify.curvature.problem import Batch, Problem
+from flatproof.verify.curvature.kernels.tangents import Unsupported
+from flatproof.verify.curvature.kernels.tape import Program, Tape
+from flatproof.verify.curvature.problem import Batch, Problem
 
 # batching saves calls and costs copies: it pays for many vectors on a small network, such as a whole matrix
 TOGETHER_FROM, TOGETHER_BYTES = 16, 32 << 20

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from verify.curvature.kernels.tangents import Unsupported
-from verify.curvature.kernels.tape import Tape
-from verify.curvature.problem import Batch, Problem
+from flatproof.verify.curvature.kernels.tangents import Unsupported
+from flatproof.verify.curvature.kernels.tape import Tape
+from flatproof.verify.curvature.problem import Batch, Problem
 
 Middle = Callable[[Tensor], Tensor]
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from verify.curvature.kernels.double_backward import differentiated
-from verify.curvature.problem import Batch, Problem
+from flatproof.verify.curvature.kernels.double_backward import differentiated
+from flatproof.verify.curvature.problem import Batch, Problem
 
 
 def prepare(problem: Problem, batch: Batch) -> Callable[[Tensor], Tensor]:

@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from verify.curvature.kernels.tangents import CONSTANT, INNER, Call, Push, Unsupported, push_of
+from flatproof.verify.curvature.kernels.tangents import CONSTANT, INNER, Call, Push, Unsupported, push_of
 
 aten = torch.ops.aten
 _OVERWRITTEN = {aten.relu_, aten.add_, aten.sub_, aten.copy_, aten.neg_, aten.masked_fill_}  # rules that need no old value

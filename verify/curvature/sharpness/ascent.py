@@ -13,8 +13,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from verify.curvature.problem import Batch
-from verify.curvature.sharpness.landscape import Landscape, Logits
+from flatproof.verify.curvature.problem import Batch
+from flatproof.verify.curvature.sharpness.landscape import Landscape, Logits
 
 Norm = Literal["l2", "linf"]
 MOMENTUM, SHARE = 0.75, 0.75

@@ -5,11 +5,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from verify.curvature.estimates import Estimate, generator_of, one_of, positive, share, whole_number
-from verify.curvature.sharpness.landscape import Cost, Landscape, Logits
-from verify.curvature.sharpness.registry import Measure
-from verify.curvature.sharpness.worst_case import Scaling, scale_of
-from verify.statistics import mean_interval
+from flatproof.verify.curvature.estimates import Estimate, generator_of, one_of, positive, share, whole_number
+from flatproof.verify.curvature.sharpness.landscape import Cost, Landscape, Logits
+from flatproof.verify.curvature.sharpness.registry import Measure
+from flatproof.verify.curvature.sharpness.worst_case import Scaling, scale_of
+from flatproof.verify.utils.statistics import mean_interval
 
 Norm = Literal["l2", "linf"]
 SOURCE = "andriushchenko2023, S_avg"

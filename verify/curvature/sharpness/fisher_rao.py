@@ -15,9 +15,9 @@ from typing import Literal
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from verify.curvature.estimates import Estimate, one_of
-from verify.curvature.sharpness.landscape import Cost, Landscape
-from verify.curvature.sharpness.registry import Measure
+from flatproof.verify.curvature.estimates import Estimate, one_of
+from flatproof.verify.curvature.sharpness.landscape import Cost, Landscape
+from flatproof.verify.curvature.sharpness.registry import Measure
 
 SOURCE = "Liang et al. 2019, definition 2"
 

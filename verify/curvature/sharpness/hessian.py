@@ -5,10 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from verify.curvature.estimates import Symmetric
-from verify.curvature.operators import HessianOperator
-from verify.curvature.problem import Problem
-from verify.curvature.sharpness.landscape import Landscape
+from flatproof.verify.curvature.estimates import Symmetric
+from flatproof.verify.curvature.operators import HessianOperator
+from flatproof.verify.curvature.problem import Problem
+from flatproof.verify.curvature.sharpness.landscape import Landscape
 
 
 def operator_of(source: object) -> Symmetric:

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from scipy.optimize import Bounds, minimize
 
-from verify.curvature.estimates import Estimate, Floats, generator_of, one_of, positive, whole_number
-from verify.curvature.sharpness.landscape import Cost, Landscape
-from verify.curvature.sharpness.registry import Measure
+from flatproof.verify.curvature.estimates import Estimate, Floats, generator_of, one_of, positive, whole_number
+from flatproof.verify.curvature.sharpness.landscape import Cost, Landscape
+from flatproof.verify.curvature.sharpness.registry import Measure
 
 SOURCE = "keskar2017/metric-2.1"
 

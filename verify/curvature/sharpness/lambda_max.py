@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from verify.curvature.estimates import Estimate
-from verify.curvature.lanczos import eigenvalues
-from verify.curvature.sharpness.hessian import adaptive, operator_of
-from verify.curvature.sharpness.registry import Measure
+from flatproof.verify.curvature.estimates import Estimate
+from flatproof.verify.curvature.lanczos import eigenvalues
+from flatproof.verify.curvature.sharpness.hessian import adaptive, operator_of
+from flatproof.verify.curvature.sharpness.registry import Measure
 
 
 def measure(source: object, *, tolerance: float = 0.01, seed: int = 0, **rest: Any) -> Estimate:

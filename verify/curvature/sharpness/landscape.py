@@ -9,9 +9,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from verify.curvature.estimates import Estimate, data_of, one_of, whole_number
-from verify.curvature.problem import Batch, Problem, distributed
-from verify.curvature.verification import examine
+from flatproof.verify.curvature.estimates import Estimate, data_of, one_of, whole_number
+from flatproof.verify.curvature.problem import Batch, Problem, distributed
+from flatproof.verify.curvature.verification import examine
 
 Logits = Literal["plain", "normalized", "standardized"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from verify.curvature.estimates import Estimate
+from flatproof.verify.curvature.estimates import Estimate
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Measure:
 
 def measures() -> dict[str, Measure]:
     """Every measure by name, in the order of their modules' names."""
-    import verify.curvature.sharpness as folder
+    from flatproof.verify.curvature import sharpness as folder
 
     found: dict[str, Measure] = {}
     for info in pkgutil.iter_modules(folder.__path__):

@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from verify.curvature.estimates import Estimate, one_of, positive, whole_number
-from verify.curvature.sharpness.landscape import Landscape
-from verify.curvature.sharpness.registry import Measure
-from verify.curvature.sharpness.worst_case import mean_increase
+from flatproof.verify.curvature.estimates import Estimate, one_of, positive, whole_number
+from flatproof.verify.curvature.sharpness.landscape import Landscape
+from flatproof.verify.curvature.sharpness.registry import Measure
+from flatproof.verify.curvature.sharpness.worst_case import mean_increase
 
 SOURCE = "kaur2023, SAM (Foret et al., ICLR 2021, equations 1 and 2)"
 

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from verify.curvature.estimates import Estimate
-from verify.curvature.sharpness.hessian import adaptive, operator_of
-from verify.curvature.sharpness.registry import Measure
-from verify.curvature.trace import Method, trace
+from flatproof.verify.curvature.estimates import Estimate
+from flatproof.verify.curvature.sharpness.hessian import adaptive, operator_of
+from flatproof.verify.curvature.sharpness.registry import Measure
+from flatproof.verify.curvature.traces import Method, trace
 
 
 def measure(source: object, *, method: Method = "xtrace", products: int = 60, seed: int = 0, **rest: Any) -> Estimate:

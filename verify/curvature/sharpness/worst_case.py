@@ -6,10 +6,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from verify.curvature.estimates import Estimate, one_of, positive, whole_number
-from verify.curvature.sharpness.ascent import Norm, ascend
-from verify.curvature.sharpness.landscape import Cost, Landscape, Logits
-from verify.curvature.sharpness.registry import Measure
+from flatproof.verify.curvature.estimates import Estimate, one_of, positive, whole_number
+from flatproof.verify.curvature.sharpness.ascent import Norm, ascend
+from flatproof.verify.curvature.sharpness.landscape import Cost, Landscape, Logits
+from flatproof.verify.curvature.sharpness.registry import Measure
 
 Scaling = Literal["none", "elementwise"]
 SOURCE = "andriushchenko2023, S_max"

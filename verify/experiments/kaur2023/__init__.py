@@ -5,11 +5,11 @@
 
 from collections.abc import Sequence
 
-from theory.claims import Claim, Evidence, Status, gravity
-from verify.experiments.kaur2023 import rules
-from verify.experiments.kaur2023.runs import DENSE, DROPOUTS, NORMALIZED, PLAIN, Final
-from verify.experiments.kaur2023.runs import grid as all_runs
-from verify.experiments.kaur2023.show import (
+from flatproof.theory.claims import Claim, Evidence, Status, gravity
+from flatproof.verify.experiments.kaur2023 import rules
+from flatproof.verify.experiments.kaur2023.runs import DENSE, DROPOUTS, NORMALIZED, PLAIN, Final
+from flatproof.verify.experiments.kaur2023.runs import grid as all_runs
+from flatproof.verify.experiments.kaur2023.show import (
     BY_RATE,
     CELLS,
     DROPOUT,
@@ -21,9 +21,9 @@ from verify.experiments.kaur2023.show import (
     frame,
     in_words,
 )
-from verify.jobs import Job, StoredOutcome
-from verify.report import Artifact
-from verify.store import Store
+from flatproof.verify.jobs.job import Job, StoredOutcome
+from flatproof.verify.jobs.store import Store
+from flatproof.verify.report.artifacts import Artifact
 
 ID = "kaur2023"
 ARTIFACTS = (VERDICTS, CELLS, EFFECTS, *BY_RATE, SCATTER, DROPOUT)

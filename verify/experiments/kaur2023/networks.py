@@ -1,4 +1,4 @@
-"""Owns kaur2023's VGG-11, with and without batch normalization; its fully connected network is `verify.models.fully_connected`.
+"""Owns kaur2023's VGG-11, with and without batch normalization; its fully connected network is `verify.deep.networks.fully_connected`.
 
 Its page does not state the initialization. Here: He et al. (2015), normal with variance 2 / fan-in (from torch's default a VGG-11
 without normalization hardly leaves its start), biases 0, batch normalization's weights 1.
@@ -7,7 +7,7 @@ without normalization hardly leaves its start), biases 0, batch normalization's 
 import torch
 from torch import Tensor, nn
 
-from verify.models import vgg11
+from flatproof.verify.deep.networks import vgg11
 
 SIDE = 32  # five poolings take 32 pixels to 1
 

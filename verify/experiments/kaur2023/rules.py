@@ -42,7 +42,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from verify.statistics import Interval, mean_interval
+from flatproof.verify.utils.statistics import Interval, mean_interval
 
 MARGIN = 0.02  # of test accuracy: less is no change in generalization
 SAME = float(np.log10(1.1))  # of log10 lambda_max: less is no change

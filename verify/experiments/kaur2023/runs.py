@@ -17,13 +17,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from verify.deep import ImageData, Method, Net, Stop, Training
-from verify.jobs import Job, device_of
+from flatproof.verify.deep import ImageData, Method, Net, Stop, Training
+from flatproof.verify.deep.registry import register
+from flatproof.verify.jobs.job import Job, device_of
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from verify.curvature import Estimate
+    from flatproof.verify.curvature import Estimate
 
 VERSION = 1  # raised when a change here or in verify.curvature alters what is measured
 EXAMPLES = 1000  # of the fixed subset that lambda_max is measured on
@@ -32,7 +33,7 @@ RHO = 0.05
 DROPOUTS = (0.0, 0.1, 0.2, 0.5, 0.6, 0.7)
 PLAIN, NORMALIZED, DENSE = "VGG11", "VGG11 + batch norm", "fully connected"
 BETWEEN = (0.25, 0.5, 0.75)
-NETWORKS = "verify.experiments.kaur2023.networks"
+register("kaur2023-vgg", "verify.experiments.kaur2023.networks:vgg")
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,8 @@ class Final(Job):
 
     def carry_out(self) -> dict[str, Any]:
         """status, epochs, train_accuracy; if it is finite: test_accuracy, at (lambda_max at the iterate), between (one a place)."""
-        from verify.deep import samples, trained
-        from verify.deep.loop import loss_and_accuracy, reproducible
+        from flatproof.verify.deep import samples, trained
+        from flatproof.verify.deep.loop import loss_and_accuracy, reproducible
 
         model, outcome = trained(self.training)
         curve = outcome["curve"]
@@ -143,7 +144,7 @@ def curvature(model: "nn.Module", batch: Any, mode: str, tolerance: float) -> "E
     """lambda_max of the mean cross-entropy's Hessian on one batch. mode: "train" for batch normalization's own statistics."""
     from torch.nn.functional import cross_entropy
 
-    from verify.curvature import Problem, measures
+    from flatproof.verify.curvature import Problem, measures
 
     problem = Problem(model, cross_entropy, batch, mode="train" if mode == "train" else "eval")
     return measures()["lambda-max"](problem, tolerance=tolerance)
@@ -156,7 +157,7 @@ def along(model: "nn.Module", batch: Any, mode: str, lr: float, places: Sequence
     import torch
     from torch.nn.functional import cross_entropy
 
-    from verify.curvature import Problem
+    from flatproof.verify.curvature import Problem
 
     if not places:
         return []
@@ -296,14 +297,14 @@ def image_data(g: Grid, images: Images) -> ImageData:
 def vgg_run(g: Grid, images: Images, network: str, batch: int, lr: float, rho: float, seed: int) -> Final:
     """One training of a VGG."""
     settings = {"channels": images.channels, "side": images.side, "narrow": g.narrow, "normalized": network == NORMALIZED}
-    one = training(g, images, Net(f"{NETWORKS}:vgg", settings), Method(lr=lr, rho=rho), g.epochs[batch], batch, seed)
+    one = training(g, images, Net("kaur2023-vgg", settings), Method(lr=lr, rho=rho), g.epochs[batch], batch, seed)
     return Final(one, images, network, 0.0, g.tolerance, g.between if network == NORMALIZED else ())
 
 
 def dense_run(g: Grid, images: Images, batch: int, lr: float, p: float, seed: int) -> Final:
     """One training of the fully connected network."""
     settings = {"inputs": images.channels * images.side**2, "width": g.width, "depth": 2, "batch_norm": False, "dropout": p}
-    net = Net("verify.models:fully_connected", settings)
+    net = Net("fully-connected", settings)
     return Final(training(g, images, net, Method(lr=lr), g.dense_epochs, batch, seed), images, DENSE, p, g.tolerance)
 
 

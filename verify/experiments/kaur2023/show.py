@@ -10,13 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FixedLocator
 
-from verify.curves import COLORS, GRAY, label_ticks
-from verify.experiments.kaur2023 import rules
-from verify.experiments.kaur2023.runs import ACCURACY, DENSE, EXAMPLES, GRIDS, RHO, Final
-from verify.jobs import StoredOutcome
-from verify.realdata import UNAVAILABLE
-from verify.report import Artifact, Figure, Table, merged
-from verify.statistics import mean_interval
+from flatproof.verify.experiments.kaur2023 import rules
+from flatproof.verify.experiments.kaur2023.runs import ACCURACY, DENSE, EXAMPLES, GRIDS, RHO, Final
+from flatproof.verify.jobs.job import StoredOutcome
+from flatproof.verify.realdata import UNAVAILABLE
+from flatproof.verify.report.artifacts import Artifact, Figure, Table, merged
+from flatproof.verify.report.curves import COLORS, GRAY, label_ticks
+from flatproof.verify.utils.statistics import mean_interval
 
 VERDICTS, CELLS, EFFECTS = "kaur2023/table-1", "kaur2023/table-2", "kaur2023/table-3"
 BY_RATE = ("kaur2023/figure-1", "kaur2023/figure-2")

@@ -6,16 +6,16 @@ and `figures` what is written. Networks whose data are not on this machine have 
 
 from collections.abc import Callable, Sequence
 
-from theory.claims import Claim, Evidence, Status, gravity
-from verify.experiments.keskar2017.figures import FIGURES
-from verify.experiments.keskar2017.plan import NETWORKS, REMEDIES, Plan, plan_of
-from verify.experiments.keskar2017.published import CLAIMS
-from verify.experiments.keskar2017.results import Results, detailed, path, sharpness, spectrum
-from verify.experiments.keskar2017.rules import REFUTED, RULES, SUPPORTED, judge
-from verify.experiments.keskar2017.tables import ID, TABLES
-from verify.jobs import Job
-from verify.report import Artifact
-from verify.store import Store
+from flatproof.theory.claims import Claim, Evidence, Status, gravity
+from flatproof.verify.experiments.keskar2017.figures import FIGURES
+from flatproof.verify.experiments.keskar2017.plan import NETWORKS, REMEDIES, Plan, plan_of
+from flatproof.verify.experiments.keskar2017.published import CLAIMS
+from flatproof.verify.experiments.keskar2017.results import Results, detailed, path, sharpness, spectrum
+from flatproof.verify.experiments.keskar2017.rules import REFUTED, RULES, SUPPORTED, judge
+from flatproof.verify.experiments.keskar2017.tables import ID, TABLES
+from flatproof.verify.jobs.job import Job
+from flatproof.verify.jobs.store import Store
+from flatproof.verify.report.artifacts import Artifact
 
 ARTIFACTS = tuple(f"{ID}/{name}" for name in (*TABLES, *FIGURES))
 DEFAULT_SEEDS = {"smoke": 2, "quick": 3, "paper": 5}

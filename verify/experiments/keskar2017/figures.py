@@ -8,12 +8,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from verify.curves import BLUE, GRAY, RED, label_ticks
-from verify.deep.settings import Training
-from verify.experiments.keskar2017.plan import NETWORKS
-from verify.experiments.keskar2017.results import FLOOR, Results, detailed, known, path
-from verify.experiments.keskar2017.tables import ID, about
-from verify.report import Figure
+from flatproof.verify.deep.settings import Training
+from flatproof.verify.experiments.keskar2017.plan import NETWORKS
+from flatproof.verify.experiments.keskar2017.results import FLOOR, Results, detailed, known, path
+from flatproof.verify.experiments.keskar2017.tables import ID, about
+from flatproof.verify.report.artifacts import Figure
+from flatproof.verify.report.curves import BLUE, GRAY, RED, label_ticks
 
 SIZES = (("SB", BLUE), ("LB", RED))
 BAND = "Line: mean over seeds; band: smallest to largest."

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from verify.deep.settings import Training
-from verify.experiments.keskar2017.published import EPSILONS
-from verify.jobs import Job
+from flatproof.verify.deep.settings import Training
+from flatproof.verify.experiments.keskar2017.published import EPSILONS
+from flatproof.verify.jobs.job import Job
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from verify.curvature import Problem
+    from flatproof.verify.curvature import Problem
 
 VERSION = 1  # raised when a change here alters values
 CHUNK = 1000  # images in one pass
@@ -57,7 +57,7 @@ class OfTraining(Job):
 
     def carry_out(self) -> dict[str, Any]:
         """Train if that was not done, then measure."""
-        from verify.deep.loop import reproducible, trained
+        from flatproof.verify.deep.loop import reproducible, trained
 
         model, outcome = trained(self.training)
         if outcome["status"] != "finished":
@@ -76,8 +76,8 @@ def problem_of(model: "nn.Module", training: Training, points: int | None) -> "P
     import torch
     from torch.nn import functional as F
 
-    from verify.curvature import Problem
-    from verify.deep.data import samples
+    from flatproof.verify.curvature import Problem
+    from flatproof.verify.deep.data import samples
 
     data = samples(training.data, training.device)
     x, y = data.train_x[:points], data.train_y[:points]
@@ -102,7 +102,7 @@ class Sharpness(OfTraining):
 
     def measured(self, problem: "Problem") -> dict[str, Any]:
         """Ten iterations of L-BFGS-B from the solution each."""
-        from verify.curvature import measures
+        from flatproof.verify.curvature import measures
 
         known = measures()
         values = {"full": [known["keskar"](problem, epsilon=epsilon).value for epsilon in EPSILONS]}
@@ -140,8 +140,8 @@ class Spectrum(OfTraining):
 
     def measured(self, problem: "Problem") -> dict[str, Any]:
         """By Lanczos until each is within 5 % of some eigenvalue; the first interval holds lambda_max at 99.5 %."""
-        from verify.curvature import HessianOperator
-        from verify.curvature.lanczos import eigenvalues
+        from flatproof.verify.curvature import HessianOperator
+        from flatproof.verify.curvature.lanczos import eigenvalues
 
         found = eigenvalues(
             HessianOperator.of(problem),
@@ -202,8 +202,8 @@ class Path(Job):
         """Train what was not trained, then walk."""
         import torch
 
-        from verify.deep.data import samples
-        from verify.deep.loop import loss_and_accuracy, reproducible, trained
+        from flatproof.verify.deep.data import samples
+        from flatproof.verify.deep.loop import loss_and_accuracy, reproducible, trained
 
         (model, first), (other, second) = trained(self.small), trained(self.large)
         if "diverged" in (first["status"], second["status"]):

@@ -12,9 +12,9 @@ smoke: a few epochs of tiny networks on synthetic images where the paper has MNI
 from dataclasses import dataclass, replace
 from typing import Any
 
-from verify.deep.settings import ImageData, Method, Net, Stop, Training
-from verify.experiments.keskar2017.published import DATA
-from verify.jobs import device_of
+from flatproof.verify.deep.settings import ImageData, Method, Net, Stop, Training
+from flatproof.verify.experiments.keskar2017.published import DATA
+from flatproof.verify.jobs.job import device_of
 
 NETWORKS = tuple(DATA)
 DETAILED = ("F1", "F2", "C1")  # figures 4 to 6: the paper's F2 and C1, and F1, which it does not show there
@@ -89,14 +89,14 @@ class Plan:
         if network in ("F1", "F2"):
             settings |= {"inputs": 360 if network == "F2" else 64 if tiny else 784, "depth": 5 if network == "F1" else 7}
             settings |= {} if self.scale == "paper" else {"width": 16 if tiny else 128}
-            return Net("verify.models:fully_connected", settings)
+            return Net("fully-connected", settings)
         if tiny and network in ("C1", "C2"):
             settings |= {"side": 8}
         if network in ("C2", "C4"):
-            return Net("verify.models:vgg_like", settings | ({"share": 32} if tiny else {}))
+            return Net("vgg-like", settings | ({"share": 32} if tiny else {}))
         if self.scale != "paper":
             settings |= {"filters": 4, "dense": [16, 8]} if tiny else {"filters": 8, "dense": [96, 48]}
-        return Net("verify.models:alexnet_like", settings)
+        return Net("alexnet-like", settings)
 
     # ---------------------------------------------------------------------------------------------------------------- trainings
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from verify.deep.settings import Training
-from verify.experiments.keskar2017.jobs import Path, Sharpness, Spectrum
-from verify.experiments.keskar2017.plan import DETAILED, Plan
-from verify.jobs import Job, StoredOutcome
-from verify.realdata import UNAVAILABLE
-from verify.report import merged
-from verify.statistics import Interval, mean_interval
-from verify.store import Store
+from flatproof.verify.deep.settings import Training
+from flatproof.verify.experiments.keskar2017.jobs import Path, Sharpness, Spectrum
+from flatproof.verify.experiments.keskar2017.plan import DETAILED, Plan
+from flatproof.verify.jobs.job import Job, StoredOutcome
+from flatproof.verify.jobs.store import Store
+from flatproof.verify.realdata import UNAVAILABLE
+from flatproof.verify.report.artifacts import merged
+from flatproof.verify.utils.statistics import Interval, mean_interval
 
 ALPHAS = tuple(np.linspace(-1, 2, 25).tolist())
 SMOKE_ALPHAS = (-1.0, -0.25, 0.0, 0.25, 0.75, 1.0, 1.25, 2.0)

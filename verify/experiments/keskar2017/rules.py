@@ -14,10 +14,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from verify.deep.settings import Training
-from verify.experiments.keskar2017.plan import NETWORKS, REMEDIES
-from verify.experiments.keskar2017.published import CLAIMS
-from verify.experiments.keskar2017.results import (
+from flatproof.verify.deep.settings import Training
+from flatproof.verify.experiments.keskar2017.plan import NETWORKS, REMEDIES
+from flatproof.verify.experiments.keskar2017.published import CLAIMS
+from flatproof.verify.experiments.keskar2017.results import (
     Column,
     Results,
     detailed,
@@ -30,7 +30,7 @@ from verify.experiments.keskar2017.results import (
     show,
     spectrum,
 )
-from verify.statistics import mean_interval
+from flatproof.verify.utils.statistics import mean_interval
 
 SUPPORTED_REDUCED, CONTRADICTED_REDUCED = "supported (reduced size)", "contradicted (reduced size)"
 SUPPORTED, REFUTED, INCONCLUSIVE, NOT_JUDGED, NOT_RUN = "supported", "refuted", "inconclusive", "not judged", "not run"

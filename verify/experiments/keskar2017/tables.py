@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from verify.deep.settings import Training
-from verify.experiments.keskar2017.plan import NETWORKS, REMEDIES, Plan
-from verify.experiments.keskar2017.published import ACCURACY, CLAIMS, DATA, DESCRIBED, EPSILONS, SHARPNESS, Pair
-from verify.experiments.keskar2017.results import (
+from flatproof.verify.deep.settings import Training
+from flatproof.verify.experiments.keskar2017.plan import NETWORKS, REMEDIES, Plan
+from flatproof.verify.experiments.keskar2017.published import ACCURACY, CLAIMS, DATA, DESCRIBED, EPSILONS, SHARPNESS, Pair
+from flatproof.verify.experiments.keskar2017.results import (
     ANY,
     PERCENT,
     POSITIVE,
@@ -22,9 +22,9 @@ from verify.experiments.keskar2017.results import (
     spectrum,
     updates,
 )
-from verify.experiments.keskar2017.rules import RULES, judge, ratios_of_distances
-from verify.experiments.keskar2017.rules import __doc__ as COMMON
-from verify.report import Table
+from flatproof.verify.experiments.keskar2017.rules import RULES, judge, ratios_of_distances
+from flatproof.verify.experiments.keskar2017.rules import __doc__ as COMMON
+from flatproof.verify.report.artifacts import Table
 
 ID = "keskar2017"
 OURS = (

@@ -10,16 +10,15 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from theory.architectures import Architecture
-from theory.claims import Claim, Dependency, Evidence, Status, gravity, ledger
-from theory.claims.wen2023.section_3_batchnorm import tick
-from theory.losses import MSE
-from verify.claim_graph import graph
-from verify.claims import table as ledger_table
-from verify.curves import Panel, curves
-from verify.experiments.wen2023.neurons import FIGURE_2B, figure_2b
-from verify.experiments.wen2023.rows import ID, INTERPOLATES, ROW, ROWS, Row, judge, phases, points, runs, shortened
-from verify.experiments.wen2023.verdicts import (
+from flatproof.theory.claims import Claim, Dependency, Evidence, Status, gravity, ledger
+from flatproof.theory.claims.wen2023.section_3_batchnorm import tick
+from flatproof.theory.losses import MSE
+from flatproof.theory.networks import Architecture
+from flatproof.verify.experiments.ledger import table as ledger_table
+from flatproof.verify.experiments.ledger_graph import graph
+from flatproof.verify.experiments.wen2023.neurons import FIGURE_2B, figure_2b
+from flatproof.verify.experiments.wen2023.rows import ID, INTERPOLATES, ROW, ROWS, Row, judge, phases, points, runs, shortened
+from flatproof.verify.experiments.wen2023.verdicts import (
     CONFIDENCE,
     GENERALIZES,
     REPORTED,
@@ -31,10 +30,11 @@ from verify.experiments.wen2023.verdicts import (
     seen,
     table_2,
 )
-from verify.report import NOT_YET, Artifact, Table, collected, divergences, seeds_of
-from verify.runs import Run
-from verify.statistics import Interval, mean_interval, share_interval
-from verify.store import Store, Stored
+from flatproof.verify.jobs.store import Store, Stored
+from flatproof.verify.report.artifacts import NOT_YET, Artifact, Table, collected, divergences, seeds_of
+from flatproof.verify.report.curves import Panel, curves
+from flatproof.verify.two_layer.settings import Run
+from flatproof.verify.utils.statistics import Interval, mean_interval, share_interval
 
 __all__ = [
     "ARTIFACTS",

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from verify.experiments.wen2023.rows import ID, ROW, networks, phases
-from verify.experiments.wen2023.verdicts import columns, largest_neurons
-from verify.report import NOT_YET, Table, collected
-from verify.store import Stored
+from flatproof.verify.experiments.wen2023.rows import ID, ROW, networks, phases
+from flatproof.verify.experiments.wen2023.verdicts import columns, largest_neurons
+from flatproof.verify.jobs.store import Stored
+from flatproof.verify.report.artifacts import NOT_YET, Table, collected
 
 FIGURE_2B = f"{ID}/figure-2b"
 PRINTED = {

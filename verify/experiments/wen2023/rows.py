@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from theory.architectures import Architecture, Network
-from theory.losses import MSE, Loss
-from verify.runs import DataSpec, Phase, Run
-from verify.store import Stored
-from verify.training import Result, closing, enumerated
+from flatproof.theory.losses import MSE, Loss
+from flatproof.theory.networks import Architecture, Network
+from flatproof.verify.jobs.store import Stored
+from flatproof.verify.two_layer.settings import DataSpec, Phase, Run
+from flatproof.verify.two_layer.training import Result, closing, enumerated
 
 ID = "wen2023"
 INTERPOLATES = 0.05

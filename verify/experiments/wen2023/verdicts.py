@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from theory.architectures import Network
-from verify.experiments.wen2023.rows import ID, ROW, ROWS, Row, ending, excess, shortened
-from verify.report import NOT_YET, Table, collected, divergences
-from verify.store import Stored
+from flatproof.theory.networks import Network
+from flatproof.verify.experiments.wen2023.rows import ID, ROW, ROWS, Row, ending, excess, shortened
+from flatproof.verify.jobs.store import Stored
+from flatproof.verify.report.artifacts import NOT_YET, Table, collected, divergences
 
 TABLE_2 = f"{ID}/table-2"
 

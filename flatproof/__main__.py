@@ -1,0 +1,5 @@
+"""`python -m flatproof`: the command line, also from a checkout where nothing is installed."""
+
+from flatproof.verify.cli.main import main
+
+main()

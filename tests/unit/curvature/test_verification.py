@@ -1,0 +1,469 @@
+"""What is looked at before a number is believed: the kernel, the loss, and that nothing of the model is written."""
+
+import copy
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from flatproof.verify.curvature import (
+    FisherOperator,
+    GaussNewtonOperator,
+    HessianOperator,
+    Problem,
+    hutchinson,
+    lambda_max,
+    measures,
+)
+from flatproof.verify.curvature.kernels import PREPARE
+from flatproof.verify.curvature.sharpness.landscape import Landscape
+
+CLOSE = 1e-6
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(threads)
+
+
+class Inner(nn.Module):
+    """Two layers with a function of the hidden values between them."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.first, self.last, self.function = nn.Linear(4, 9), nn.Linear(9, 3), function
+        self.double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.last(self.function(self.first(x)))
+        return out
+
+
+def points(n: int = 6) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(n, 4, generator=generator, dtype=torch.float64), torch.randint(3, (n,), generator=generator)
+
+
+def differences(model: nn.Module, total: Callable[[nn.Module], Tensor]) -> Tensor:
+    """The matrix by central differences of plain gradients, the module's own parameters really moved."""
+    parameters = list(model.parameters())
+
+    def gradient() -> Tensor:
+        grads = torch.autograd.grad(total(model), parameters, allow_unused=True)
+        return torch.cat(
+            [torch.zeros_like(p).flatten() if g is None else g.flatten() for p, g in zip(parameters, grads, strict=True)]
+        )
+
+    columns, h = [], 1e-5
+    for p in parameters:
+        for entry in p.detach().view(-1).split(1):
+            before = float(entry)
+            entry.fill_(before + h)
+            ahead = gradient()
+            entry.fill_(before - h)
+            columns.append((ahead - gradient()) / (2 * h))
+            entry.fill_(before)
+    return torch.stack(columns, 1)
+
+
+def apart(one: Tensor, other: Tensor) -> float:
+    return float((one - other).abs().max() / other.abs().max())
+
+
+def square(h: Tensor) -> Tensor:
+    return h.unflatten(1, (3, 3)) + 2 * torch.eye(3, dtype=h.dtype)
+
+
+FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "slogdet": lambda h: h + torch.linalg.slogdet(square(h))[1][:, None],
+    "slogdet, transposed": lambda h: h + torch.linalg.slogdet(square(h).mT)[1][:, None],
+    "det": lambda h: h * torch.linalg.det(square(h))[:, None],
+    "logdet": lambda h: h * torch.logdet(square(h) @ square(h).mT)[:, None],
+    "solve": lambda h: torch.linalg.solve(square(h), square(h).sin()).flatten(1),
+    "solve a vector": lambda h: h + torch.linalg.solve(square(h), h[:, :3]).sum(1, keepdim=True),
+    "solve from the right": lambda h: torch.linalg.solve(square(h), square(h).sin(), left=False).flatten(1),
+    "a number minus": lambda h: (1 - h) * (2 - h.sin()),
+    "rsub, alpha": lambda h: torch.rsub(h, h.sin().square(), alpha=3) * h,
+    "square_": lambda h: h.clone().square_(),
+    "vector norm": lambda h: h / torch.linalg.vector_norm(h, 3, dim=1, keepdim=True),
+    "logsigmoid": F.logsigmoid,
+    "huber": lambda h: h * F.huber_loss(h, torch.ones_like(h)),
+    "checkpoint": lambda h: checkpoint(lambda z: torch.tanh(z) * z.sin(), h, use_reentrant=False),  # type: ignore[no-any-return]
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_linearize_is_the_derivative_of_the_gradient(name: str) -> None:
+    model, (x, y) = Inner(FUNCTIONS[name]), points()
+    operator = HessianOperator(model, F.cross_entropy, (x, y), kernel="linearize", verify=False)
+    assert apart(operator.dense(), differences(model, lambda m: F.cross_entropy(m(x), y))) < CLOSE
+
+
+@pytest.mark.parametrize("norm", [nn.utils.weight_norm, nn.utils.parametrizations.weight_norm])
+def test_weight_norm_by_its_definition(norm: Any) -> None:
+    """torch's own double backward is wrong there: kernels that use it are refused, one is right."""
+    model, (x, y) = nn.Sequential(norm(nn.Linear(4, 5)), nn.Tanh(), nn.Linear(5, 3)).double(), points()
+    operator = HessianOperator(model, F.cross_entropy, (x, y))
+    assert apart(operator.dense(), differences(model, lambda m: F.cross_entropy(m(x), y))) < CLOSE
+    assert operator.kernel == "linearize"
+
+
+def test_a_layer_behind_checkpointing() -> None:
+    class Checkpointed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.c = nn.Linear(4, 5), nn.Linear(5, 5), nn.Linear(5, 3)
+
+        def forward(self, x: Tensor) -> Any:
+            return self.c(checkpoint(lambda z: self.b(z).tanh(), self.a(x).tanh(), use_reentrant=False))
+
+    model, (x, y) = Checkpointed().double(), points()
+    wanted = differences(model, lambda m: F.cross_entropy(m(x), y))
+    for kernel in ("auto", "linearize", "retained-graph", "double-backward", "finite-difference"):
+        assert apart(HessianOperator(model, F.cross_entropy, (x, y), kernel=kernel).dense(), wanted) < CLOSE  # type: ignore[arg-type]
+    # the gradient at displaced points is that of the model really moved
+    place, delta = Landscape(Problem(model, F.cross_entropy, (x, y))), 0.3 * torch.ones(wanted.shape[0], dtype=torch.float64)
+    moved = copy.deepcopy(model)
+    with torch.no_grad():
+        for p in moved.parameters():
+            p += 0.3
+    own = torch.autograd.grad(F.cross_entropy(moved(x), y), list(moved.parameters()))
+    assert apart(place.total_and_gradient(delta)[1], torch.cat([g.flatten() for g in own])) < CLOSE
+
+
+class Constant(torch.autograd.Function):
+    """A square whose backward pass says 2."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.square()
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:  # type: ignore[override]
+        return 2 * g
+
+
+class Once(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x.exp()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        return g * ctx.saved_tensors[0].exp()
+
+
+class Straight(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return (4 * x).round()
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:  # type: ignore[override]
+        return 4 * g
+
+
+REFUSED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
+    "constant backward": (lambda h: Constant.apply(h) * h, "no product is"),  # type: ignore[no-untyped-call]
+    "once differentiable": (lambda h: Once.apply(h), "kernel='finite-difference'"),  # type: ignore[no-untyped-call]
+    "straight through": (lambda h: Straight.apply(h) * h, "no product is"),  # type: ignore[no-untyped-call]
+    "detached": (lambda h: h * h.detach().sin(), "no product is"),
+    "cdist": (lambda h: h + torch.cdist(h, h).sum(1, keepdim=True), "take kernel='finite-difference'"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_where_there_is_no_hessian_there_is_no_number(name: str) -> None:
+    function, says = REFUSED[name]
+    model, (x, y) = Inner(function), points()
+    for kernel in ("auto", "retained-graph"):
+        with pytest.raises(ValueError, match=says if kernel == "auto" else "no product is|cannot do this model") as error:
+            HessianOperator(model, F.cross_entropy, (x, y), kernel=kernel).matvec(torch.ones(75, dtype=torch.float64))  # type: ignore[arg-type]
+        assert "\n" not in str(error.value)
+
+
+def test_once_differentiable_by_differences() -> None:
+    model, (x, y) = Inner(lambda h: Once.apply(h)), points()  # type: ignore[no-untyped-call]
+    found = HessianOperator(model, F.cross_entropy, (x, y), kernel="finite-difference")
+    wanted = HessianOperator(Inner(torch.exp), F.cross_entropy, (x, y))
+    wanted.problem.model.load_state_dict(model.state_dict())
+    assert apart(found.dense(), wanted.dense()) < CLOSE
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_relu_networks_stand(dtype: torch.dtype) -> None:
+    """Kinks crossed, units exactly at their kink (zero biases on zero inputs), in both precisions."""
+    model = nn.Sequential(
+        nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 3)
+    )
+    for module in model:
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+    x = torch.randn(40, 1, 8, 8) * (torch.rand(40, 1, 8, 8) < 0.2)
+    x[0] = 0
+    operator = HessianOperator(model.to(dtype), F.cross_entropy, (x.to(dtype), torch.randint(3, (40,))))
+    operator.matvec(torch.ones(operator.shape[0], dtype=dtype))
+    assert operator.kernel == "linearize"
+
+
+def test_what_the_check_gave_is_said_and_counted() -> None:
+    model, (x, y) = Inner(torch.tanh), points()
+    operator = HessianOperator(model, F.cross_entropy, (x, y))
+    first, second = lambda_max(operator), lambda_max(operator)
+    assert "kernel linearize, within" in first.rests_on
+    assert "differences of the gradient" in second.rests_on
+    assert first.gradients >= 2
+    assert second.gradients == 0
+    assert "tangents (recorded) within" in hutchinson(GaussNewtonOperator(model, F.cross_entropy, (x, y)), products=10).rests_on
+
+
+def test_a_wrong_kernel_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scaled, symmetric and wrong in one row, asymmetric: the next kernel is taken."""
+    right = PREPARE["linearize"]
+    for spoil in (
+        lambda p, v: 1.01 * p,
+        lambda p, v: p + 0.1 * v.sum(0) * torch.ones_like(p),
+        lambda p, v: p + 0.1 * v.roll(1, 0),
+    ):
+        model, (x, y) = Inner(F.relu).float(), points()
+
+        def wrong(problem: Any, batch: Any, spoil: Any = spoil) -> Any:
+            product = right(problem, batch)
+            return lambda block: spoil(product(block), block)
+
+        monkeypatch.setitem(PREPARE, "linearize", wrong)
+        operator = HessianOperator(model, F.cross_entropy, (x.float(), y))
+        operator.matvec(torch.ones(75))
+        assert operator.kernel == "retained-graph"
+        assert "linearize does not stand" in operator.rests_on
+
+
+def test_wrong_tangents_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    from flatproof.verify.curvature.kernels import tangents
+
+    monkeypatch.setitem(tangents.BY_HAND, torch.ops.aten.relu, lambda call: lambda t: t)
+    model, (x, y) = Inner(F.relu), points()
+    operator = GaussNewtonOperator(model, F.cross_entropy, (x, y))
+    operator.matvec(torch.ones(75, dtype=torch.float64))
+    assert "kept graph" in operator.rests_on
+
+
+# ------------------------------------------------------------------------------------------------------------------- the loss
+
+
+def test_sum_and_mean_are_told_apart() -> None:
+    model, data = Inner(torch.tanh), points()
+    ones = torch.ones(75, dtype=torch.float64)
+    with pytest.raises(ValueError, match="the loss is a sum over the batch, not a mean: give reduction='sum'"):
+        HessianOperator(model, nn.CrossEntropyLoss(reduction="sum"), data).matvec(ones)
+    with pytest.raises(ValueError, match="the loss is a mean over the batch, not a sum"):
+        HessianOperator(model, nn.CrossEntropyLoss(), data, reduction="sum").matvec(ones)
+    with pytest.raises(ValueError, match="the loss is a sum"):
+        measures()["sam"](Problem(model, nn.CrossEntropyLoss(reduction="sum"), data))
+
+
+def test_means_over_something_else_need_their_weights() -> None:
+    model, (x, y) = Inner(torch.tanh), points(12)
+    y[[0, 1, 2, 7]] = -100
+    wanted = HessianOperator(model, F.cross_entropy, (x, y)).dense()  # one batch: the loss itself
+    parts = [(x[:5], y[:5]), (x[5:], y[5:])]
+    with pytest.raises(ValueError, match="weight_of="):
+        HessianOperator(model, F.cross_entropy, parts).dense()
+    found = HessianOperator(model, F.cross_entropy, parts, weight_of=lambda _, t: float((t != -100).sum()))
+    assert apart(found.dense(), wanted) < CLOSE
+    weights = torch.tensor([1.0, 2.0, 5.0], dtype=torch.float64)
+    loss = nn.CrossEntropyLoss(weight=weights)
+    y = torch.arange(12) % 3
+    parts = [(x[:5], y[:5]), (x[5:], y[5:])]
+    with pytest.raises(ValueError, match="weight_of="):
+        HessianOperator(model, loss, parts).dense()
+    found = HessianOperator(model, loss, parts, weight_of=lambda _, t: float(weights[t].sum()))
+    assert apart(found.dense(), HessianOperator(model, loss, (x, y)).dense()) < CLOSE
+
+
+def test_batches_of_other_lengths_need_their_weights() -> None:
+    model = nn.Sequential(nn.Embedding(7, 4), nn.Linear(4, 5)).double()
+    data = [(torch.randint(7, (3, t)), torch.randint(5, (3, t))) for t in (2, 6)]
+
+    def loss(z: Tensor, t: Tensor) -> Tensor:
+        return F.cross_entropy(z.flatten(0, 1), t.flatten())
+
+    with pytest.raises(ValueError, match=r"targets\.numel\(\)"):
+        HessianOperator(model, loss, data).dense()
+    found = HessianOperator(model, loss, data, weight_of=lambda _, t: t.numel())
+    joined = torch.cat([x.flatten() for x, _ in data]), torch.cat([t.flatten() for _, t in data])
+    assert apart(found.dense(), HessianOperator(model, nn.CrossEntropyLoss(), joined).dense()) < CLOSE
+
+
+def test_a_penalty_over_the_models_parameters() -> None:
+    model, (x, y) = Inner(torch.tanh), points()
+    plain = HessianOperator(model, F.cross_entropy, (x, y)).dense()
+
+    def penalized(z: Tensor, t: Tensor) -> Tensor:
+        return F.cross_entropy(z, t) + 0.05 * sum(p.square().sum() for p in model.parameters())  # type: ignore[no-any-return]
+
+    for kernel in ("linearize", "retained-graph", "forward-over-reverse"):
+        found = HessianOperator(model, penalized, (x, y), kernel=kernel).dense()  # type: ignore[arg-type]
+        assert apart(found, plain + 0.1 * torch.eye(75)) < CLOSE
+    weight = model.first.weight
+    with pytest.raises(ValueError, match="reads parameters past the model"):
+        HessianOperator(model, lambda z, t: F.cross_entropy(z, t) + 0.1 * weight.square().sum(), (x, y)).dense()
+
+
+def test_noise_of_the_models_own_is_refused() -> None:
+    generator = torch.Generator().manual_seed(0)
+    model = Inner(lambda h: h + torch.randn(h.shape, generator=generator, dtype=h.dtype))
+    with pytest.raises(ValueError, match="evaluated twice"):
+        HessianOperator(model, F.cross_entropy, points()).dense()
+    x, y = points()
+
+    class Augmenting:
+        def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+            yield x + torch.randn_like(x), y
+
+    with pytest.raises(ValueError, match="no random augmentation"):
+        HessianOperator(Inner(torch.tanh), F.cross_entropy, Augmenting()).dense()
+
+
+# ------------------------------------------------------------------------------------------------------- nothing is written
+
+
+class Writing(nn.Module):
+    """Counts calls, keeps what it saw, renorms an embedding, moves a buffer that it reads, draws noise from three generators."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(5, 4, max_norm=0.5)
+        self.frozen = nn.Embedding(5, 4, max_norm=0.5)
+        self.frozen.weight.requires_grad_(False)
+        self.norm, self.last = nn.BatchNorm1d(4), nn.utils.weight_norm(nn.Linear(4, 3))
+        self.register_buffer("calls", torch.zeros(()))
+        self.register_buffer("shift", torch.ones(4))
+        self.scale = nn.Parameter(torch.tensor(0.7))
+        self.seen: Any = None
+        self.double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        self.shift.mul_(0.9)
+        self.embedding.training = True
+        h = F.dropout(self.embedding(x) + self.frozen(x), 0.2).sum(1)
+        h = self.norm(h + self.shift) * (1 + random.random() + np.random.rand())  # noqa: NPY002
+        self.seen = h
+        out: Tensor = self.last(h.tanh()) * self.scale
+        return out
+
+
+def state(model: nn.Module) -> dict[str, Any]:
+    """All that could be written, to the bit."""
+    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    return {
+        "values": {n: (t.detach().clone(), id(t), t.data_ptr(), t.requires_grad, t._version) for n, t in tensors.items()},
+        "gradients": {n: None if p.grad is None else (id(p.grad), p.grad.clone()) for n, p in model.named_parameters()},
+        "attributes": {n: {k: id(v) for k, v in m.__dict__.items()} for n, m in model.named_modules()},
+        "flags": [(m.training, getattr(m, "track_running_stats", None)) for m in model.modules()],
+        "random": (torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()),  # type: ignore[index] # noqa: NPY002
+        "fast path": torch.backends.mha.get_fastpath_enabled(),
+    }
+
+
+def same(one: Any, other: Any) -> bool:
+    if isinstance(one, Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(v, other[k]) for k, v in one.items())
+    if isinstance(one, (tuple, list)):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)
+
+
+def _uses() -> dict[str, Callable[[Problem], Any]]:
+    uses: dict[str, Callable[[Problem], Any]] = {
+        "loss": lambda p: p.loss(),
+        "gradient": lambda p: p.gradient(),
+        "directions": lambda p: p.directions(),
+    }
+    for name in ("auto", *PREPARE):
+        uses[f"kernel {name}"] = lambda p, name=name: HessianOperator.of(p, kernel=name, verify=False).matvec(
+            torch.ones(p.size).double()
+        )  # type: ignore[misc]
+    for kind in (HessianOperator, GaussNewtonOperator, FisherOperator):
+        uses[kind.__name__] = lambda p, kind=kind: kind.of(p).matvec(torch.ones(p.size).double())  # type: ignore[misc]
+    for name, measure in measures().items():
+        uses[f"measure {name}"] = lambda p, measure=measure: measure(p)  # type: ignore[misc]
+    return uses
+
+
+@pytest.mark.parametrize("mode", ["eval", "train"])
+@pytest.mark.parametrize("use", _uses())
+def test_nothing_of_the_model_is_written(use: str, mode: Any) -> None:
+    """Whether there is a number or an error, the model is what it was."""
+    model = Writing().train()
+    x, y = torch.randint(5, (8, 3)), torch.randint(3, (8,))
+    F.cross_entropy(model(x), y).backward()  # type: ignore[no-untyped-call]
+    model.seen = None
+    before = state(model)
+    try:
+        first = _uses()[use](Problem(model, F.cross_entropy, [(x[:4], y[:4]), (x[4:], y[4:])], mode=mode))
+    except ValueError:
+        first = None
+    assert same(before, state(model))
+    if use in ("loss", "gradient", "measure average-l2") and first is not None:
+        again = _uses()[use](Problem(model, F.cross_entropy, [(x[:4], y[:4]), (x[4:], y[4:])], mode=mode))
+        assert same(getattr(first, "value", first), getattr(again, "value", again))
+
+
+def test_noise_in_evaluation_mode_is_drawn_once() -> None:
+    model, (x, y) = Inner(lambda h: F.dropout(h.tanh(), 0.5)), points()
+    v = torch.ones(75, dtype=torch.float64)
+    one, other = (HessianOperator(model, F.cross_entropy, (x, y)).matvec(v) for _ in range(2))
+    assert torch.equal(one, other)
+
+
+def test_padding_rows_are_constant() -> None:
+    model = nn.Sequential(nn.Embedding(5, 3, padding_idx=0), nn.Flatten(), nn.Tanh(), nn.Linear(6, 3)).double()
+    x, y = torch.tensor([[0, 1], [2, 0], [3, 4], [0, 0]]), torch.tensor([0, 1, 2, 1])
+    for kernel in ("auto", "retained-graph", "finite-difference"):
+        found = HessianOperator(model, F.cross_entropy, (x, y), kernel=kernel).dense()  # type: ignore[arg-type]
+        assert apart(found, found.T) < CLOSE
+        wanted = differences(model, lambda m: F.cross_entropy(m(x), y))
+        wanted[:, :3] = 0
+        assert apart(found, wanted) < CLOSE
+    frequent = nn.Sequential(nn.Embedding(5, 3, scale_grad_by_freq=True), nn.Flatten(), nn.Linear(6, 3)).double()
+    with pytest.raises(ValueError, match="not symmetric"):
+        HessianOperator(frequent, F.cross_entropy, (x, y)).dense()
+
+
+def test_a_padding_mask_takes_one_path() -> None:
+    """torch's fast path zeroes padded outputs where no gradient is asked for: loss and gradient were of two functions."""
+    layer = nn.TransformerEncoderLayer(4, 2, 8, 0.0, batch_first=True)
+
+    class Encoder(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.TransformerEncoder(layer, 1)
+
+        def forward(self, x: Tensor, mask: Tensor) -> Any:
+            return self.inner(x, src_key_padding_mask=mask).mean(1)
+
+    model, x, y = Encoder().eval(), torch.randn(6, 3, 4), torch.randn(6, 4)
+    mask = torch.zeros(6, 3, dtype=torch.bool)
+    mask[::2, 2] = True
+    problem = Problem(model, F.mse_loss, [((x, mask), y)])
+    place = Landscape(problem)
+    wanted = float(F.mse_loss(model.train()(x, mask), y).detach())
+    assert problem.loss() == pytest.approx(wanted, rel=1e-5)
+    assert place.total(None) == pytest.approx(wanted, rel=1e-5)
+    assert place.total_and_gradient(None)[0] == pytest.approx(wanted, rel=1e-5)

@@ -1,0 +1,111 @@
+"""What counts as flattest and as which kind, on networks built by hand; the artifacts from real runs at the smallest scale."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flatproof import synth, theory
+from flatproof.verify.experiments import minimizers
+from flatproof.verify.experiments.minimizers import METHODS, End, Kind, flattest, kind
+from flatproof.verify.jobs.job import Outcome
+from flatproof.verify.jobs.store import Store
+from flatproof.verify.two_layer.training import train
+
+DATA = synth.parity(10, 24, 0)
+SIGNS = np.array([(1, 1), (1, -1), (-1, 1), (-1, -1)], dtype=float)
+
+
+def four_neurons(architecture: str, size: float) -> theory.Network:
+    """One neuron a quarter: relu(size (s1 x1 + s2 x2 - 1)), which is size on its quarter, 0 elsewhere."""
+    w1 = np.zeros((4, 10))
+    w1[:, :2] = size * SIGNS
+    shares = np.array([np.mean((DATA.x[:, :2] == signs).all(axis=1)) for signs in SIGNS])
+    bias = np.full(4, -size)
+    if architecture == "sim-bn":  # outputs 1 / sqrt(share) before gamma and w2
+        gamma = np.sqrt(np.sqrt(shares))
+        return theory.Network(w1, gamma * SIGNS.prod(axis=1), bias, gamma, "sim-bn")
+    return theory.Network(w1, SIGNS.prod(axis=1) / (1 if architecture == "sim-ln" else size), bias, architecture=architecture)
+
+
+@pytest.mark.parametrize(("architecture", "size"), [("bias", 11**0.25), ("sim-bn", 1e4), ("sim-ln", 1.0)])
+def test_the_flattest_trace_known_is_that_of_networks(architecture: str, size: float) -> None:
+    network = four_neurons(architecture, size)
+    bound, known = flattest(architecture, DATA, np.nan)
+    assert theory.loss(network, DATA.x, DATA.y) == pytest.approx(0, abs=1e-20)
+    assert theory.trace_of_hessian(network, DATA.x, DATA.y) == pytest.approx(known, rel=1e-6)
+    assert bound <= known * (1 + 1e-12)
+    assert (bound == known) == (architecture != "sim-bn")
+
+
+def test_without_bias_the_flattest_trace_is_the_pinned_infimum() -> None:
+    pin = minimizers.pin("quick", 1)
+    data = minimizers.run("no-bias", METHODS[0], "quick", 1).data.build()
+    values = pin.carry_out()
+    bound, known = flattest("no-bias", data, values["infimum"])
+    assert (bound, known) == (values["bound"], values["infimum"])
+    assert bound <= known * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("architecture", ["bias", "sim-bn", "sim-ln"])
+def test_a_generalizing_network_is_recognized(architecture: str) -> None:
+    assert kind(four_neurons(architecture, 2.0), DATA.x) == Kind(neurons=4, single=0, memorized=0, alignment=1)
+
+
+@pytest.mark.parametrize("architecture", ["bias", "sim-ln"])
+def test_a_memorizing_network_is_recognized(architecture: str) -> None:
+    """Repeated inputs are one."""
+    found = kind(theory.memorizing_network(DATA.x, DATA.y, architecture), np.vstack([DATA.x, DATA.x[:3]]))
+    assert (found.neurons, found.single, found.name) == (24, 24, "memorizing")
+    assert found.memorized == pytest.approx(1)
+    assert found.alignment < 0.5
+
+
+def test_barely_active_neurons_are_not_counted() -> None:
+    network = four_neurons("bias", 2.0)
+    w1, b1 = np.vstack([network.w1, DATA.x[:1]]), np.append(network.b1, -9.0)
+    found = kind(replace(network, w1=w1, b1=b1, w2=np.append(network.w2, 1e-6)), DATA.x)
+    assert (found.neurons, found.single) == (4, 0)
+    assert 0 < found.memorized < 1e-5
+    zero = replace(network, w2=np.zeros(4))
+    assert kind(zero, DATA.x) == Kind(0, 0, 0.0, 0.0)
+
+
+def test_who_reaches_the_flattest_trace() -> None:
+    def end(ratio: float, loss: float) -> End:
+        return End(1, 1.0, ratio, loss, 1.0, Kind(4, 0, 0.0, 0.95))
+
+    assert end(1.04, 1e-5).reaches
+    assert not end(1.06, 1e-5).reaches
+    assert not end(1.0, 1e-2).reaches
+    assert end(1.0, 0.0).kind.name == "generalizing"
+    assert Kind(4, 0, 0.4, 0.5).name == "between"
+
+
+def test_every_method_starts_from_the_same_network_on_the_same_data() -> None:
+    for architecture in theory.ARCHITECTURES:
+        runs = [minimizers.run(architecture, method, "quick", 2) for method in METHODS]
+        assert len({(run.seed, run.data.seed, str(run.data.settings), run.width) for run in runs}) == 1
+        assert len({run.key for run in runs}) == len(METHODS)
+        assert {run.phases[-1] for run in runs} == {runs[0].phases[-1]}
+        assert {sum(p.epochs for p in run.phases[:-1]) for run in runs[:-1]} == {5_000 if architecture == "sim-bn" else 20_000}
+
+
+def test_artifacts_from_real_runs(tmp_path: Path) -> None:
+    with Store(tmp_path / "s.sqlite") as store:
+        (empty,) = minimizers.build(minimizers.ARTIFACTS, "smoke", 1, store)
+        assert set(empty.shown["reaches"]) == {"not yet run"}
+        assert set(empty.shown["trace"]) == {"–"}
+        job = minimizers.pin("smoke", 1)
+        store.put_outcome(job, Outcome(job.carry_out(), 1.0), {"commit": "c"})
+        for method in METHODS:
+            run = minimizers.run("bias", method, "smoke", 1)
+            store.put(run, train(run), {"commit": "c"})
+        table, figure = minimizers.build(minimizers.ARTIFACTS, "smoke", 1, store)
+        assert list(table.raw["method"]) == [method.name for method in METHODS]
+        assert np.allclose(table.raw["trace"], table.raw["trace / flattest"] * 4 * np.sqrt(7))
+        assert figure.id == minimizers.FIGURE
+        seeds = table.shown.groupby("architecture")["seeds"].unique().str.join(", ")
+        assert dict(seeds) == {"bias": "1 of 1", "no-bias": "0 of 1", "sim-bn": "0 of 1", "sim-ln": "0 of 1"}
+        assert len(minimizers.grid(minimizers.ARTIFACTS, "smoke", 1)) == 4 * len(METHODS) + 1

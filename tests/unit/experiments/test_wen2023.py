@@ -1,0 +1,378 @@
+"""The rules of the verdicts of table-1 and table-2, on made-up curves; the grid against the paper's Table 2."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from flatproof import theory
+from flatproof.verify.experiments import EXPERIMENTS, ON_REAL_DATA, check_scale, select, wen2023
+from flatproof.verify.experiments.wen2023 import ROWS, judge, neurons, observed, table_1, verdicts
+from flatproof.verify.jobs.store import Store, Stored
+from flatproof.verify.two_layer.training import Result, train
+from tests.networks import random_network
+
+ROW = {row.figure: row for row in ROWS}
+
+
+def ended(
+    accuracy: float,
+    loss: float = 0.0,
+    first_loss: float = 0.0,
+    status: str = "finished",
+    row: str = "2a",
+    seed: int = 1,
+    trace: float = 20.0,
+    bound: float = 10.0,
+    scale: str = "paper",
+) -> Stored:
+    """A run measured at the start and at the end of each phase; 0.99 accurate before the last."""
+    epochs = [0.0]
+    for phase in wen2023.phases(ROW[row], scale):
+        epochs.append(epochs[-1] + phase.epochs)
+    losses = [1.0, *[first_loss] * (len(epochs) - 2), loss]
+    accuracies = [0.5, *[0.99] * (len(epochs) - 2), accuracy]
+    curve = {
+        "epoch": epochs,
+        "train_loss": losses,
+        "test_accuracy": accuracies,
+        "test_loss": losses,
+        "trace": [trace] * len(epochs),
+    }
+    step = 17 if status == "diverged" else None
+    return Stored({"seed": seed}, Result(status, curve, bound, None, None, 1.0, step), {"commit": "c"})
+
+
+def test_a_run_is_judged_where_it_last_interpolated() -> None:
+    row = ROW["2a"]
+    assert judge(row, [ended(0.7)], "paper").accuracy == [0.7]
+    collapsed = judge(row, [ended(0.7, loss=1.0)], "paper")
+    assert (collapsed.accuracy, collapsed.off) == ([0.99], 1)
+    never = judge(row, [ended(0.7, loss=1.0, first_loss=1.0)], "paper")
+    assert (never.accuracy, never.off) == ([0.7], 1)
+    assert judge(row, [ended(0.7, status="diverged")], "paper").diverged == 1
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "printed", "shortened", "expected"),
+    [
+        ([1.0] * 5, "yes", False, ("yes", "agrees")),
+        ([1.0] * 5, "no", False, ("yes", "differs")),
+        ([0.6] * 5, "no", False, ("no", "agrees")),
+        ([0.6] * 5, "yes", False, ("no", "differs")),
+        ([0.6] * 5, "yes", True, ("no", "inconclusive")),
+        ([1.0] * 5, "no", True, ("yes", "inconclusive")),
+        ([1.0] * 5, "yes", True, ("yes", "agrees")),
+        ([1.0] * 4, "yes", False, ("inconclusive", "inconclusive")),
+        ([1.0] * 4 + [0.891], "yes", True, ("inconclusive", "inconclusive")),
+        ([1.0] * 15 + [0.5] * 5, "yes", False, ("yes", "agrees")),
+    ],
+)
+def test_verdicts(accuracies: list[float], printed: str, shortened: bool, expected: tuple[str, str]) -> None:
+    runs = verdicts.seen(ROW["2a"], [ended(a, seed=seed) for seed, a in enumerate(accuracies)], "paper")
+    assert verdicts.generalization(ROW["2a"], runs, "quick" if shortened else "paper", printed) == expected
+
+
+@pytest.mark.parametrize("scale", ["quick", "paper"])
+@pytest.mark.parametrize("loss", [0.0, 1.0], ids=["fits", "leaves interpolation"])
+@pytest.mark.parametrize("accuracies", [[1.0] * 5, [1.0] * 4, [0.5] * 5, [1.0] * 3 + [0.5] * 2, [None] * 5, [1.0] * 4 + [None]])
+def test_the_tables_judge_the_same_runs_alike(accuracies: list[float | None], loss: float, scale: str) -> None:
+    """Table-1's line of Sim-BN and table-2's of figure 2a have one statement: their verdicts are the same, whatever the runs do."""
+    runs = [
+        ended(a or 0.0, loss, seed=seed, status="finished" if a else "diverged", scale=scale) for seed, a in enumerate(accuracies)
+    ]
+    stored = {row.figure: [] for row in ROWS} | {"2a": runs}
+    first = table_1(stored, scale, 5).shown.set_index("architecture").loc["sim-bn", "verdict"]
+    second = verdicts.table_2(observed(stored, scale), scale, stored, 5).shown.set_index("figure").loc["2a", "verdict"]
+    assert first == second
+    if all(accuracies) and loss:
+        assert first == "inconclusive"
+
+
+def test_a_trace_off_interpolation_is_not_set_against_the_bound() -> None:
+    never = judge(ROW["2a"], [ended(0.7, loss=1.0, first_loss=1.0)] * 2 + [ended(0.9, trace=30)], "paper")
+    assert (len(never.trace), never.excess) == (3, [3.0])
+    stored = {row.figure: [] for row in ROWS} | {"2a": [ended(0.7, loss=1.0, first_loss=1.0, seed=s) for s in (1, 2)]}
+    assert table_1(stored, "paper", 5).shown.set_index("architecture").loc["sim-bn", "1-SAM: trace / lower bound"] == "–"
+
+
+def test_uniform_ball_has_no_accuracy() -> None:
+    """Its labels are real numbers; what was stored of it is shown by its test loss alone."""
+    run = wen2023.runs(ROW["7a"], "smoke", 1)[0]
+    stored = {"7a": [Stored({"seed": s}, train(replace(run, seed=s)), {"commit": "c"}) for s in (1, 2)]}
+    line = verdicts.table_2(observed(stored, "smoke"), "smoke", stored, 2)
+    shown = line.shown.set_index("figure").loc["7a"]
+    assert shown["test accuracy"] == "–"
+    assert " / " in shown["test loss"]
+    assert np.isnan(line.raw.set_index("figure").loc["7a", "test accuracy, median"])
+    assert judge(ROW["7a"], stored["7a"], "smoke").accuracy == []
+
+
+def test_what_fluctuates_is_judged_by_its_median() -> None:
+    """Over the last quarter of the judged phase, whatever the last value or an earlier one is."""
+    one = ended(0.99, row="6a")
+    epochs = [0.0, 70_000.0, *np.linspace(75_000, 100_000, 9)]
+    trace = [100.0, 100.0, 1, 2, 3, 4, 5, 6, 7, 8, 90]
+    level = dict.fromkeys(("test_accuracy", "test_loss"), [0.99] * 11)
+    curve = {"epoch": epochs, "trace": trace, "train_loss": [0.0] * 10 + [3.0], **level}
+    one = replace(one, result=replace(one.result, curve=curve, lower_bound=2.0))
+    judged = judge(ROW["6a"], [one], "paper")
+    assert (judged.trace, judged.excess, judged.off) == ([5.0], [2.5], 0)
+    found = verdicts.seen(ROW["6a"], [one], "paper")[1]
+    assert found is not None
+    assert (found.trace, found.off) == (5.0, False)
+
+
+def test_a_diverged_run_shows_neither() -> None:
+    runs = [ended(1.0, row="1b", seed=s) for s in range(4)] + [ended(1.0, row="1b", status="diverged", seed=4)]
+    found = verdicts.seen(ROW["1b"], runs, "paper")
+    assert verdicts.generalization(ROW["1b"], found, "paper", "yes") == ("inconclusive", "inconclusive")
+    gone = dict.fromkeys(range(5))
+    assert verdicts.generalization(ROW["4b"], gone, "paper", "no") == ("inconclusive", "differs")
+
+
+def test_table_shows_what_was_not_run_and_what_diverged() -> None:
+    stored = {row.figure: [] for row in ROWS} | {
+        "1b": [ended(1.0, row="1b", seed=s) for s in (1, 2, 3, 4, 5)],
+        "6a": [ended(0, status="diverged", row="6a")],
+    }
+    table = table_1(stored, "paper", 20)
+    by = table.shown.set_index("architecture")
+    assert by.loc["no-bias", "verdict"] == "agrees"
+    assert by.loc["bias", "verdict"] == "not yet run"
+    assert by.loc["no-bias", "seeds"] == "weight decay: 0 of 20; 1-SAM: 5 of 20"
+    assert by.loc["sim-ln", "remarks"] == "1 diverged (seed 1 in step 17)"
+    assert by.loc["sim-ln", "measured"] == "all diverged"
+    assert by.loc["sim-ln", "verdict"] == "inconclusive"
+    assert by.loc["sim-bn", "weight decay: test accuracy"] == "–"
+    assert isinstance(table.raw, pd.DataFrame)
+    stored["1b"] = [ended(1.0, row="1b", scale="smoke")] * 3
+    smoke = table_1(stored, "smoke", 2).shown.set_index("architecture")
+    assert smoke.loc["no-bias", "verdict"] == "not judged"
+
+
+def test_paper_scale_is_as_printed() -> None:
+    """wen2023, Experiments table: lr, rho, batch size, weight decay and epochs of each phase."""
+    printed = {row.figure: [(p.lr, p.rho, p.batch_size, p.weight_decay, p.epochs) for p in row.phases] for row in ROWS}
+    assert printed == {
+        "1a": [(0.01, 0, 100, 0.05, 100_000)],
+        "1b": [(0.01, 0.05, 1, 0, 100_000)],
+        "2a": [(0.005, 0.1, 1, 0, 100_000), (0.003, 1, 1, 0, 100_000)],
+        "4a": [(0.01, 0, 100, 0.05, 100_000)],
+        "4b": [(0.01, 0.05, 1, 0, 200_000), (0.01, 0.1, 1, 0, 400_000)],
+        "5a": [(0.001, 0, 1, 0.05, 100_000)],
+        "5b": [(0.0005, 0.05, 1, 0, 100_000), (0.001, 0.1, 1, 0, 100_000), (0.005, 1, 1, 0, 5_000)],
+        "6a": [(0.1, 0.1, 1, 0, 100_000)],
+        "6b": [(0.01, 0.1, 1, 0, 500), (0.01, 0.5, 1, 0, 500), (0.01, 1, 1, 0, 500)],
+        "7a": [(0.01, 0.2, 1, 0, 100_000)],
+        "7b": [(0.01, 0.2, 1, 0, 100_000)],
+        "8a": [(0.1, 0, 10, 0.01, 100_000)],
+        "8b": [(0.1, 0.2, 1, 0, 100_000)],
+        "9a": [(0.01, 0, 1, 0.05, 100_000)],
+        "9b": [(0.1, 0.2, 1, 0, 100_000)],
+        "10a": [(0.1, 0.2, 1, 0, 40_000)],
+        "10b": [(1, 0.5, 1, 0, 1_000), (1, 1, 1, 0, 100_000)],
+        "11a": [(0.01, 0, 1, 0.05, 100_000)],
+        "11b": [(0.01, 0.05, 1, 0, 100_000)],
+    }
+    kinds = {row.figure: (row.architecture, row.activation, row.depth, row.loss.smoothing, row.data) for row in ROWS}
+    assert {f for f, kind in kinds.items() if kind[1] == "softplus"} == {"5a", "5b"}
+    assert {f for f, kind in kinds.items() if kind[2] == 3} == {"11a", "11b"}
+    assert {f for f, kind in kinds.items() if kind[3] == 0.2} == {"8a", "8b", "9a", "9b", "10a", "10b"}
+    assert {f for f, kind in kinds.items() if kind[4] == "uniform_ball"} == {"7a", "7b"}
+    assert {kinds[f][0] for f in ("4a", "5a", "7b", "9b", "11a", "11b")} == {"bias"}
+    assert {kinds[f][0] for f in ("1a", "1b", "7a", "8a", "8b")} == {"no-bias"}
+    assert {f: p.first_layer_norm for f in ("6a", "6b") for p in ROW[f].phases} == {"6a": None, "6b": 10}
+    for row in ROWS:
+        assert wen2023.phases(row, "paper") == row.phases
+        for run in wen2023.runs(row, "paper", 2):
+            assert (run.width, run.data.settings) == (500, {"d": 10 if row.figure in ("7a", "7b") else 30, "n": 100})
+        assert wen2023.runs(row, "paper", 1)[0].first_layer_scale == (0.01 if row.figure in ("6a", "10b") else 1)
+
+
+def test_quick_runs_the_first_rows_as_printed_and_shortens_sim_bn_and_the_appendix() -> None:
+    as_printed = {row.figure for row in ROWS if wen2023.phases(row, "quick") == row.phases}
+    assert as_printed == {"1a", "1b", "4a", "4b", "6a", "6b", "7a", "7b"}
+    for row in ROWS:
+        assert len(wen2023.runs(row, "smoke", 2)) == 2
+
+
+def test_a_table_and_its_figures_share_their_runs() -> None:
+    keys = {run.key for _, run in wen2023.grid([wen2023.TABLE_1], "quick", 5)}
+    assert len(keys) == 30
+    assert {run.key for _, run in wen2023.grid(["wen2023/figure-4b"], "quick", 5)} < keys
+    all_figures = {run.key for _, run in wen2023.grid([wen2023.TABLE_2], "paper", 20)}
+    assert len(all_figures) == 20 * len(ROWS)
+    of_2b = wen2023.grid([wen2023.FIGURE_2B], "quick", 5)
+    assert of_2b == wen2023.grid(["wen2023/figure-2a"], "quick", 5)
+    assert all(run.keep_networks for _, run in of_2b)
+
+
+def told(figure: str, pairs: dict[str, list[Stored]]) -> verdicts.Figure:
+    return verdicts.examine(figure, {name: verdicts.seen(ROW[name], runs, "paper") for name, runs in pairs.items()}, "paper")
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "expected"),
+    [
+        ([1.0] * 5, "agrees"),
+        ([1.0] * 4, "inconclusive"),
+        ([1.0] * 15 + [0.5] * 5, "agrees"),
+        ([1.0] * 14 + [0.5] * 6, "inconclusive"),
+        ([0.5] * 5, "differs"),
+        ([1.0] * 2 + [0.5] * 3, "inconclusive"),
+    ],
+)
+def test_a_figure_is_judged_by_the_share_of_seeds(accuracies: list[float], expected: str) -> None:
+    runs = [ended(a, row="1b", seed=seed) for seed, a in enumerate(accuracies)]
+    found = told("1b", {"1b": runs})
+    assert found.verdict == expected
+    assert found.findings[0].total == len(accuracies)
+
+
+def test_figures_are_compared_seed_by_seed() -> None:
+    """4b's statements: at most half of 4a's trace, 0.1 less accurate, and less than at epoch 4000 (0.99 of the first phase)."""
+    baseline = [ended(0.9 + 0.001 * s, row="4a", seed=s, trace=60) for s in range(6)]
+    flat = [ended(0.7, row="4b", seed=s, trace=20) for s in range(6)]
+    early = [{name: [*values[:1], values[1], *values[1:]] for name, values in one.result.curve.items()} for one in flat]
+    early = [curve | {"epoch": [0.0, 3_000.0, 200_000.0, 600_000.0]} for curve in early]
+    flat = [replace(one, result=replace(one.result, curve=curve)) for one, curve in zip(flat, early, strict=True)]
+    found = told("4b", {"4a": baseline, "4b": flat})
+    assert [f.shown for f in found.findings] == [6, 6, 6]
+    assert found.verdict == "agrees"
+    assert told("4a", {"4a": baseline, "4b": flat}).verdict == "agrees"
+    assert [f.shown for f in told("4b", {"4a": baseline[:4], "4b": flat}).findings] == [4, 4, 6]
+    sharp = [ended(0.7, row="4b", seed=s, trace=40) for s in range(6)]
+    assert told("4b", {"4a": baseline, "4b": sharp}).verdict == "differs"
+    gone = [ended(0.7, row="4b", seed=s, status="diverged") for s in range(6)]
+    assert [f.shown for f in told("4b", {"4a": baseline, "4b": gone}).findings] == [0, 0, 0]
+
+
+def test_a_shortened_figure_cannot_differ() -> None:
+    runs = {"2a": verdicts.seen(ROW["2a"], [ended(0.5, row="2a", seed=s, first_loss=1.0) for s in range(6)], "paper")}
+    assert verdicts.examine("2a", runs, "paper").verdict == "differs"
+    assert verdicts.examine("2a", runs, "quick").verdict == "inconclusive"
+    assert verdicts.examine("2a", runs, "smoke").verdict == "not judged"
+    assert verdicts.examine("1a", runs, "paper").verdict == "not yet run"
+
+
+def test_uniform_ball_is_judged_by_the_loss() -> None:
+    runs = {"7a": [ended(0.5, row="7a", seed=s, loss=0.01) for s in range(5)]}
+    runs["7b"] = [ended(0.5, row="7b", seed=s, loss=0.03) for s in range(5)]
+    assert told("7a", runs).verdict == told("7b", runs).verdict == "agrees"
+
+
+def test_interpolation_of_either_loss() -> None:
+    """A relative error e of all outputs gives the loss e^2, or p (1 - p)/2 (e gamma)^2 to second order."""
+    assert ROW["1b"].interpolates == 0.05
+    loss = ROW["8b"].loss
+    f = loss.targets(np.ones(1)) * (1 + np.sqrt(0.05))
+    assert ROW["8b"].interpolates == pytest.approx(loss.value(f, np.ones(1))[0], rel=0.1)
+
+
+def first_layer(scale: float, rest: float) -> theory.Network:
+    w1 = np.full((6, 5), 0.01)
+    w1[:4, :2] = scale * np.array([(1, 1), (1, -1), (-1, 1), (-1, -1)])
+    w1[:4, 2] = rest
+    return replace(random_network("sim-bn", 5, 6, 0), w1=w1)
+
+
+def test_figure_2b_looks_at_the_network_where_the_run_is_judged() -> None:
+    """After the first phase where the second leaves interpolation."""
+    good, bad = first_layer(10, 0.1), first_layer(1, 2.0)
+    assert verdicts.columns(good) == pytest.approx((20, 20, 0.2), rel=0.01)
+    assert verdicts.largest_neurons(good)[0] == pytest.approx((10, 10, 0.1), rel=0.02)
+
+    def with_networks(one: Stored) -> Stored:
+        return replace(one, result=replace(one.result, network=bad, earlier=(good,)))
+
+    collapsed = [with_networks(ended(0.7, loss=1.0, seed=s)) for s in range(5)]
+    found = verdicts.examine("2b", observed({"2a": collapsed}, "paper"), "paper")
+    assert [f.verdict for f in found.findings] == ["agrees"] * 3
+    assert found.verdict == "inconclusive"  # as printed, the second phase ends elsewhere
+    kept = [with_networks(ended(0.99, seed=s)) for s in range(5)]
+    found = verdicts.examine("2b", observed({"2a": kept}, "paper"), "paper")
+    assert [f.shown for f in found.findings] == [0, 0, 5]
+    table = neurons.figure_2b(collapsed, "paper")
+    assert list(table.shown["after"]) == ["both phases"] + ["the first phase"] * 5 + ["both phases"] * 5
+    assert table.raw.loc[0, "column 1"] == pytest.approx(20, rel=0.01)
+    assert list(table.raw["test accuracy"]) == [0.99] * 5 + [0.7] * 5
+
+
+def test_table_2_has_a_line_for_every_figure(tmp_path: Path) -> None:
+    empty = verdicts.table_2({}, "quick", {}, 5)
+    assert list(empty.shown["figure"]) == list(verdicts.STATEMENTS)
+    assert {f"figure-{name}" for name in verdicts.STATEMENTS} == set(verdicts.REPORTED) - {"table-1"}
+    assert set(empty.shown["verdict"]) == {"not yet run"}
+    assert set(empty.shown["seeds"]) == {"0 of 5"}
+    runs = {"5b": verdicts.seen(ROW["5b"], [ended(0.6, row="5b", seed=s, bound=float("nan")) for s in range(5)], "paper")}
+    line = verdicts.table_2(runs, "paper", {}, 20).shown.set_index("figure").loc["5b"]
+    assert line["seeds"] == "5 of 20"
+    assert line["trace / lower bound"] == "–"
+    assert line["trace"] == "20.0 / 20.0 / 20.0 / 20.0 / 20.0"
+    with Store(tmp_path / "s.sqlite") as store:
+        (found,) = wen2023.claims(["wen2023/figure-5b"], store)
+        assert found.status == "open"
+        for run, one in zip(
+            wen2023.runs(ROW["1b"], "quick", 5), [ended(1.0, row="1b", seed=s) for s in range(1, 6)], strict=True
+        ):
+            store.put(run, one.result, {})
+        (found,) = wen2023.claims(["wen2023/figure-1b"], store)
+        assert found.status == "tested"
+        assert found.evidence[0].finding.startswith("agrees; test accuracy at least 0.99: 5 of 5 seeds")
+
+
+def test_one_long_run_does_not_take_the_place_of_five_shortened_ones(tmp_path: Path) -> None:
+    """The ledger judges at the scale of which most seeds are stored, the paper's own if they are as many."""
+    with Store(tmp_path / "s.sqlite") as store:
+        for scale, seeds, expected in (
+            ("quick", 5, "5 seeds, scale quick"),
+            ("paper", 1, "5 seeds, scale quick"),
+            ("paper", 5, "paper"),
+        ):
+            for seed, run in enumerate(wen2023.runs(ROW["8b"], scale, seeds), start=1):
+                store.put(run, ended(1.0, row="8b", seed=seed, scale=scale).result, {})
+            (found,) = wen2023.claims(["wen2023/figure-8b"], store)
+            assert expected in found.evidence[0].scope
+            assert found.status == "tested"
+
+
+def test_what_was_not_run_is_said_to_be_so(tmp_path: Path) -> None:
+    """An empty store gives every table, no figure but the ledger's graph, and no number."""
+    with Store(tmp_path / "s.sqlite") as store:
+        made = {one.id: one for one in wen2023.build(wen2023.ARTIFACTS, "paper", 20, store)}
+    assert set(made) == {wen2023.TABLE_1, verdicts.TABLE_2, wen2023.FIGURE_2B, wen2023.CLAIMS, wen2023.CLAIMS_GRAPH}
+    assert set(made[wen2023.TABLE_1].shown["verdict"]) == {"not yet run"}
+    assert list(made[wen2023.FIGURE_2B].shown["seed"]) == ["as printed", "not yet run"]
+
+
+def test_ids() -> None:
+    assert select([]) == {paper: list(e.ARTIFACTS) for paper, e in EXPERIMENTS.items() if paper not in ON_REAL_DATA}
+    assert select(["wen2023/figure-1b", "wen2023/figure-1b"]) == {"wen2023": ["wen2023/figure-1b"]}
+    assert select(["wen2023/figure-5"]) == {"wen2023": ["wen2023/figure-5a", "wen2023/figure-5b"]}
+    assert select(["wen2023/figure-2"]) == {"wen2023": ["wen2023/figure-2b", "wen2023/figure-2a"]}
+    with pytest.raises(ValueError, match="unknown id 'wen2023/figure-'"):
+        select(["wen2023/figure-"])
+    with pytest.raises(ValueError, match=r"unknown id 'wen2023/figure-99'; expected one of: wen2023, wen2023/table-1"):
+        select(["wen2023/figure-99"])
+    with pytest.raises(ValueError, match="scale must be one of smoke, quick, paper, got 'huge'"):
+        check_scale("huge")
+
+
+def test_rows_are_frozen_settings() -> None:
+    with pytest.raises(AttributeError):
+        ROW["1a"].figure = "x"
+    assert replace(ROW["1a"], figure="x").id == "wen2023/figure-x"
+
+
+def test_time_needed_names_what_it_leaves_out() -> None:
+    def took(row: str, seconds: float, seed: int) -> Stored:
+        one = ended(1.0, row=row, seed=seed)
+        return replace(one, result=replace(one.result, seconds=seconds))
+
+    stored = {"1a": [took("1a", s, i) for i, s in enumerate((1.0, 2.0, 9.0))], "2a": [took("2a", 1e5, 1)]}
+    said = verdicts.time_needed(stored, 1_800)
+    assert "take 1.0 core-hours" in said
+    assert "all rows but 1b, 2a, 4a" in said

@@ -1,0 +1,134 @@
+import json
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flatproof.verify import DataSpec, Phase, Store, train
+from flatproof.verify.jobs.store import FORMAT, StoreError
+from tests.unit.two_layer.test_training import small
+
+
+@pytest.mark.parametrize("architecture", ["no-bias", "sim-bn"])
+def test_what_is_put_comes_back(tmp_path: Path, architecture: str) -> None:
+    run = small(architecture=architecture)
+    result = train(run)
+    with Store(tmp_path / "s.sqlite") as store:
+        assert run not in store
+        store.put(run, result, {"commit": "abc"})
+    with Store(tmp_path / "s.sqlite") as store:
+        assert run in store
+        assert store.missing([run, small(seed=9), small(seed=9)]) == [small(seed=9)]
+        stored = store.get(run)
+    assert stored is not None
+    assert stored.result.curve == result.curve
+    assert stored.provenance == {"commit": "abc"}
+    assert stored.settings == run.settings()
+    assert stored.result.network is not None
+    assert result.network is not None
+    for name in ("w1", "b1", "w2", "gamma"):
+        assert np.array_equal(getattr(stored.result.network, name), getattr(result.network, name))
+    with Store(tmp_path / "s.sqlite") as store:
+        brief = store.get(run, with_network=False)
+    assert brief is not None
+    assert brief.result.network is None
+    assert brief.result.curve == result.curve
+
+
+def test_runs_on_real_labels_keep_their_bytes_and_get_their_name(tmp_path: Path) -> None:
+    """What such runs were stored with went by the name of an accuracy; in memory it is what it is."""
+    run = small(data=DataSpec("uniform_ball", 0, {"d": 4, "n": 20}))
+    result = train(run)
+    with Store(tmp_path / "s.sqlite") as store:
+        store.put(run, result, {})
+        stored = store.get(run)
+    with sqlite3.connect(tmp_path / "s.sqlite") as connection:
+        (outcome,) = connection.execute("SELECT outcome FROM runs").fetchone()
+    assert list(json.loads(outcome)["curve"]) == ["epoch", "train_loss", "test_accuracy", "test_loss", "trace"]
+    assert stored is not None
+    assert stored.result.curve == result.curve
+    assert json.loads(outcome)["curve"]["test_accuracy"] == result.curve["sign_agreement"]
+    with pytest.raises(ValueError, match="'test_accuracy' was not measured"):
+        stored.result.final("test_accuracy")
+
+
+def test_networks_of_earlier_phases_come_back(tmp_path: Path) -> None:
+    """They are those of a run that ends there; a run that diverged later keeps them too."""
+    phases = (Phase(0.01, 3, rho=0.05), Phase(0.01, 2), Phase(0.01, 2, batch_size=20))
+    run = small(architecture="sim-bn", phases=phases, keep_networks=True)
+    wild = small(phases=(phases[0], Phase(1e9, 5)), keep_networks=True)
+    assert small(phases=phases).key != small(phases=phases, keep_networks=True).key
+    with Store(tmp_path / "s.sqlite") as store:
+        for one in (run, wild):
+            store.put(one, train(one), {})
+        stored, lost = store.get(run), store.get(wild)
+    assert stored is not None
+    assert lost is not None
+    for network, count in zip((*stored.result.earlier, stored.result.network), (1, 2, 3), strict=True):
+        alone = train(small(architecture="sim-bn", phases=phases[:count])).network
+        for name in ("w1", "b1", "w2", "gamma"):
+            assert np.array_equal(getattr(network, name), getattr(alone, name))
+    assert (lost.result.status, len(lost.result.earlier), lost.result.network) == ("diverged", 1, None)
+
+
+def test_a_diverged_run_is_stored_as_diverged(tmp_path: Path) -> None:
+    run = small(phases=(Phase(50.0, 30, rho=0.05),))
+    with Store(tmp_path / "s.sqlite") as store:
+        store.put(run, train(run), {})
+        stored = store.get(run)
+    assert stored is not None
+    assert stored.result.status == "diverged"
+    assert stored.result.diverged_step == train(run).diverged_step
+    assert stored.result.network is None
+
+
+def test_storing_again_changes_nothing(tmp_path: Path) -> None:
+    run = small()
+    with Store(tmp_path / "s.sqlite") as store:
+        store.put(run, train(run), {"commit": "first"})
+        store.put(run, train(run), {"commit": "second"})
+        assert len(store) == 1
+        stored = store.get(run)
+    assert stored is not None
+    assert stored.provenance == {"commit": "first"}
+
+
+def other_version(path: Path) -> None:
+    Store(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"PRAGMA user_version = {FORMAT + 1}")
+
+
+def other_program(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE precious (x)")
+
+
+def no_database(path: Path) -> None:
+    path.write_text("dear diary")
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (other_version, f"has format {FORMAT + 1}, this version reads format {FORMAT}"),
+        (other_program, "belongs to another program"),
+        (no_database, "is not a flatproof store"),
+    ],
+)
+def test_a_foreign_file_is_refused_and_left_as_it_was(tmp_path: Path, make: object, words: str) -> None:
+    path = tmp_path / "s.sqlite"
+    make(path)
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=words):
+        Store(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_empty_file_becomes_a_store(tmp_path: Path) -> None:
+    """What a kill during creation leaves."""
+    (tmp_path / "s.sqlite").touch()
+    with Store(tmp_path / "s.sqlite") as store:
+        assert len(store) == 0

@@ -1,0 +1,23 @@
+"""Every certificate that is committed is checked by the checker as a third party would run it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[4]
+FILES = sorted((ROOT / "paper_results/certified/table_1").glob("*.json"))
+
+
+def test_certificates_are_committed() -> None:
+    assert len(FILES) >= 19
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_checker_accepts(path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", ROOT / "theory/check_certificate.py", path], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("valid: every interpolating network has trace >= ")

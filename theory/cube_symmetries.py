@@ -1,0 +1,62 @@
+"""Owns the subsets of a cube up to the symmetries of a Boolean function on it.
+
+Vertices are counted in the order of the rows of `x`, all sign vectors of {-1, 1}^d; a subset is the number whose bit i says whether
+vertex i is in it. A symmetry of y is a signed permutation g of the coordinates with y(g x) = y(x) for all x or -y(x) for all x: it
+takes the networks that fit y on S to those that fit y, or their negatives, on g S, and changes no norm.
+"""
+
+from itertools import permutations, product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flatproof.theory.networks import Array
+
+Index = NDArray[np.intp]
+Masks = NDArray[np.int64]
+LARGEST = 4  # dimension whose 2^(2^d) subsets can be listed
+
+
+def symmetries(x: Array, y: Array) -> Index:
+    """Every symmetry of y as a permutation of the vertices: row k says where each vertex goes, (G, 2^d)."""
+    d = x.shape[1]
+    weights = 1 << np.arange(d)
+    code = (x > 0) @ weights
+    vertex = np.argsort(code)  # by code
+    found = []
+    for order, signs in product(permutations(range(d)), product((1, -1), repeat=d)):
+        image = vertex[(x[:, order] * signs > 0) @ weights]
+        if (y[image] == y).all() or (y[image] == -y).all():
+            found.append(image)
+    return np.array(found)
+
+
+def moved(masks: Masks, permutation: Index) -> Masks:
+    """The images of subsets under a permutation of the vertices, a byte at a time."""
+    bits = (np.arange(256)[:, None] >> np.arange(8)) & 1
+    out = np.zeros_like(masks)
+    for start in range(0, len(permutation), 8):
+        part = permutation[start : start + 8]
+        table = (bits[:, : len(part)] << part).sum(axis=1)
+        out |= table[(masks >> start) & 255]
+    return out
+
+
+def orbits(group: Index) -> tuple[Masks, Masks]:
+    """The nonempty subsets up to a group of permutations of the vertices: the least number of each orbit, ascending, and its size.
+
+    Errors: ValueError for a cube of more than 2^4 vertices.
+    """
+    if group.shape[1] > 2**LARGEST:
+        raise ValueError(f"subsets are listed for d of at most {LARGEST}, got {group.shape[1]} vertices")
+    masks = np.arange(1, 2 ** group.shape[1], dtype=np.int64)
+    least = masks.copy()
+    for permutation in group:
+        np.minimum(least, moved(masks, permutation), out=least)
+    representatives, sizes = np.unique(least, return_counts=True)
+    return representatives, sizes
+
+
+def members(mask: int, vertices: int) -> NDArray[np.bool_]:
+    """Which vertices are in a subset."""
+    return (mask >> np.arange(vertices)) & 1 == 1

@@ -1,0 +1,481 @@
+"""Owns certificates of flatness: floating-point dual points and neurons turned into a proof in rational numbers.
+
+What a certificate says and why it proves it is told where it is checked, in theory/check_certificate.py, which needs nothing of the
+rest of the project. Here the numbers are found. The points are scaled to whole numbers first, which rescales v only.
+
+Proofs. A dual point lambda, shortened to BITS bits an entry, needs for every on-set D and sign s, with S = 1 on D and -1 off D,
+
+    G v - sum_i S_i mu_i x_i = s sum_{i in D} lambda_i x_i,   G = sum_{i in D} x_i x_i',   mu >= 0,   |D X v| <= c_D.
+
+The system asks for neither complementary slackness nor S_i x_i . v >= 0, so the multipliers of the floating-point projection are
+shortened and v is solved for. Where G is singular, as many multipliers as the system then determines are corrected: the largest,
+which stay positive. If one does not, or the length is larger than it should be, the projection is found in exact arithmetic.
+All of it scales: proofs for lambda, times theta, are proofs for theta lambda. The theta taken is the one that the worst proof needs.
+
+Interpolation. Neurons w_j fit y with coefficients alpha_j to rounding; those at the pivots of the matrix relu(x_i . w_j) are
+corrected, so that they fit y exactly. A coefficient's sign is the neuron's output sign.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain, count
+from math import frexp, isqrt, lcm
+from operator import mul
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import qr
+
+from flatproof.theory.check_certificate import FORMAT, KINKS, Verdict, check, digest, statement
+from flatproof.theory.flatness.patterns import Patterns, decimal
+from flatproof.theory.networks import check_architecture, check_points
+
+__all__ = ["Verdict", "certificate", "check", "save", "text"]
+
+Array = NDArray[np.floating]
+Rationals = list[Fraction]
+Whole = list[list[int]]
+BITS = 48  # significant bits kept of the dual point's entries and of multipliers
+ROUNDING = Fraction(1, 2**40)  # a proof is improved where it exceeds its price by this, relative and squared
+ON_KINK = 1e-9  # |x_i . w| / max |x_i|, relative to the largest, up to which a point is put on a kink where that is allowed
+WITNESS_BITS = (3, 6, 12, 24)  # sizes of whole numbers tried for witnesses
+ZERO, ONE = Fraction(0), Fraction(1)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """v (None: Cauchy-Schwarz alone) and multipliers for one on-set and sign, and the square of the length that c_D must cover."""
+
+    square: Fraction
+    v: Rationals | None = None
+    mu: dict[int, Fraction] | None = None
+
+
+def certificate(
+    architecture: str,
+    kinks: str,
+    x: ArrayLike,
+    y: ArrayLike,
+    dual: ArrayLike,
+    patterns: Patterns,
+    neurons: ArrayLike,
+    coefficients: ArrayLike,
+    multipliers: ArrayLike | None = None,
+    network: list[tuple[Rationals, int, Fraction]] | None = None,
+) -> dict[str, Any]:
+    """A certificate, ready for JSON, that the flattest interpolating network has trace dual . y up to rounding.
+
+    Args:
+        architecture: "no-bias", "bias" or "sim-bn". kinks: "differentiable" or "relu'(0)=0".
+        x, y: data (n, d), (n,), a float read as the decimal fraction that it prints as, like everywhere in theory.flatness.patterns.
+        dual: the dual point (n,); the further it is from feasible, the more the lower bound loses.
+        patterns: all cells of the points (for "relu'(0)=0" all faces), with p = d or d + 1 columns.
+        neurons, coefficients: (K, p) and (K,), y = sum_j coefficient_j relu(w_j . x') to rounding. Coefficients are corrected, and
+            neurons of the patterns' witnesses added as far as it takes, until it holds exactly.
+        multipliers: mu of the projections of dual and -dual onto each pattern, (2, M, n), as theory.flatness.projection gives them; found
+            in exact arithmetic, slowly, where they are missing or nan. Rows are not read where the projection is not needed.
+        network: the neurons in rational numbers if they are known already, in place of those made from `neurons`.
+
+    Errors: ValueError for unknown names, wrong shapes and nan, labels that no network fits, and, for "differentiable", neurons
+    with a point on their kink. Whether the patterns are complete, and their signs and witnesses right, is for `check` to find.
+    """
+    points, labels = check_points(x, y)
+    kind = check_architecture(architecture)
+    if kind == "sim-ln" or kinks not in KINKS:
+        raise ValueError(f"there are no certificates for {architecture!r} and {kinks!r}")
+    rows = decimal_rows(kind, points)
+    problem = Problem(kind == "sim-bn", rows)
+    n, p = len(rows), len(rows[0])
+    signs, witnesses = np.asarray(patterns.signs), np.asarray(patterns.witnesses)
+    weights, alpha, start = (np.asarray(a, dtype=np.float64) for a in (neurons, coefficients, dual))
+    mu = None if multipliers is None else np.asarray(multipliers, dtype=np.float64)
+    shapes = (signs.shape, witnesses.shape, weights.shape, start.shape, (2, len(signs), n) if mu is None else mu.shape)
+    if shapes != ((len(signs), n), (len(signs), p), (len(alpha), p), (n,), (2, len(signs), n)) or alpha.ndim != 1:
+        raise ValueError(f"signs, witnesses, neurons, dual and multipliers have shapes {shapes} for {n} points with {p} columns")
+    if not all(np.isfinite(a).all() for a in (weights, alpha, start)):
+        raise ValueError("neurons, coefficients and dual must be finite")
+    point = [_short(value) for value in start.tolist()]
+    proofs = problem.proofs(point, signs > 0, mu)
+    theta = _shrinkage(problem.excess(on, proof) for (on, _), proof in proofs.items())
+    point = [theta * value for value in point]
+    entries, shown = list[dict[str, Any]](), problem.short_witnesses(signs, witnesses)
+    for w, row in zip(shown, (signs > 0).tolist(), strict=True):
+        on = tuple(i for i in range(n) if row[i])
+        sides = [problem.written(proofs.pop((on, s), None), theta) for s in (1, -1)]  # of faces with one on-set the first has it
+        entries.append({"w": numbers(w), "plus": sides[0], "minus": sides[1]})
+    exact = [decimal(value) for value in labels.tolist()]
+    network = network or problem.network(weights, alpha, shown, exact, kinks == "differentiable")
+    lower = sum((a * b for a, b in zip(point, exact, strict=True)), ZERO)
+    upper, inputs = total(network), [numbers(row[: points.shape[1]]) for row in rows]
+    return {
+        "format": FORMAT,
+        "statement": statement(kind, kinks, n, points.shape[1], lower, upper),
+        "architecture": kind,
+        "kinks": kinks,
+        "data_sha256": digest(inputs, numbers(exact)),
+        "x": inputs,
+        "y": numbers(exact),
+        "dual": numbers(point),
+        "lower": number(lower),
+        "upper": number(upper),
+        "neurons": neurons_written(network),
+        "patterns": entries,
+    }
+
+
+def decimal_rows(architecture: str, points: NDArray[np.floating]) -> list[Rationals]:
+    """Points (n, d) as the decimal fractions that they print as, the constant 1 appended where there is a bias."""
+    return [[decimal(c) for c in row] + [ONE] * (architecture != "no-bias") for row in points.tolist()]
+
+
+def text(certificate: dict[str, Any]) -> str:
+    """A certificate as JSON, a line for each field, pattern and neuron."""
+
+    def lines(value: Any) -> str:
+        if isinstance(value, list) and value and isinstance(value[0], (dict, list)):
+            return "[\n  " + ",\n  ".join(map(json.dumps, value)) + "\n ]"
+        return json.dumps(value)
+
+    return "{\n" + ",\n".join(f" {json.dumps(key)}: {lines(value)}" for key, value in certificate.items()) + "\n}\n"
+
+
+def save(certificate: dict[str, Any], path: str | os.PathLike[str]) -> None:
+    """Write a certificate; the file is there in full or not at all."""
+    target = Path(path)
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        draft.write_text(text(certificate), encoding="utf-8")
+        os.replace(draft, target)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+class Problem:
+    """The points in whole numbers, x_i = points_i / scale, and what follows from them alone."""
+
+    def __init__(self, one_price: bool, rows: list[Rationals], also: Sequence[Fraction] = ()) -> None:
+        self.scale = lcm(*(c.denominator for row in rows for c in row), *(c.denominator for c in also))
+        self.points: Whole = [[int(c * self.scale) for c in row] for row in rows]
+        self.n, self.p, self.one_price = len(rows), len(rows[0]), one_price
+        self.squares = [sum((c * c for c in row), ZERO) for row in rows]
+        self.units = np.array([[c / (max(map(abs, row)) or 1) for c in row] for row in self.points])
+        self.lengths = [float(square) ** 0.5 for square in self.squares]
+
+    def price(self, on: Sequence[int]) -> Fraction:
+        """c_D^2."""
+        return Fraction(16, self.n) if self.one_price else 16 * sum((self.squares[i] for i in on), ZERO) / self.n**2
+
+    def excess(self, on: Sequence[int], proof: Proof) -> Fraction:
+        """By how much the square of lambda must shrink for the proof to hold: at most 1 if it holds as it is."""
+        return proof.square / self.price(on) if on else ZERO
+
+    def proofs(
+        self, dual: Rationals, active: NDArray[np.bool_], multipliers: Array | None
+    ) -> dict[tuple[tuple[int, ...], int], Proof]:
+        """A proof for each on-set and sign; the worst ones are improved until the worst cannot be."""
+        found = {}
+        products = [[value * c for c in row] for value, row in zip(dual, self.points, strict=True)]
+        targets = {}
+        for index, row in enumerate(active.tolist()):
+            on = tuple(i for i in range(self.n) if row[i])
+            for side, s in enumerate((1, -1)):
+                if (on, s) in found:
+                    continue
+                proof = Proof(sum((dual[i] ** 2 for i in on if s * dual[i] > 0), ZERO))
+                if self.excess(on, proof) > 1 + ROUNDING:
+                    targets[on, s] = target = [s * sum((products[i][k] for i in on), ZERO) for k in range(self.p)]
+                    if multipliers is not None and (better := self.rounded(on, target, multipliers[side, index])):
+                        proof = min(proof, better, key=lambda each: each.square)
+                found[on, s] = proof
+        excess = {key: self.excess(key[0], proof) for key, proof in found.items() if key in targets}
+        while excess:
+            worst = max(excess, key=excess.__getitem__)
+            if excess.pop(worst) <= 1 + ROUNDING:
+                break
+            best = self.projected(worst[0], targets[worst])
+            if best is not None and best.square < found[worst].square:
+                found[worst] = best
+            if self.excess(worst[0], found[worst]) >= max(excess.values(), default=ONE):
+                break
+        return found
+
+    def rounded(self, on: Sequence[int], target: Rationals, mu: Array, extra: Sequence[list[int]] = ()) -> Proof | None:
+        """The proof with multipliers near those given; None if there is none with those that are positive.
+
+        Args: on: D. target: scale times the linear term, (p,). mu: (n,), or (n + 1,) with that of `extra`, one more row that v is on
+        the positive side of.
+        """
+        lengths = [*self.lengths, *(float(sum(c * c for c in row)) ** 0.5 / self.scale for row in extra)]
+        sizes = {i: value * lengths[i] for i, value in enumerate(mu.tolist()) if value > 0 and lengths[i] > 0}
+        support = sorted(sizes, key=sizes.__getitem__, reverse=True)
+        cone = self.cone(on, extra)
+        free = [ZERO] * self.p + [_short(float(mu[i])) for i in support]
+        solution = _solve(self.system(on, [cone[i] for i in support]), target, free)
+        if solution is None or min(solution[self.p :], default=ZERO) < 0:
+            return None
+        return self.proof(on, solution[: self.p], dict(zip(support, solution[self.p :], strict=True)))
+
+    def projected(self, on: Sequence[int], target: Rationals, extra: Sequence[list[int]] = ()) -> Proof | None:
+        """The shortest proof: the projection, in exact arithmetic."""
+        found = nearest(self.system(on, []), target, self.cone(on, extra))
+        return None if found is None else self.proof(on, *found)
+
+    def cone(self, on: Sequence[int], extra: Sequence[list[int]]) -> Whole:
+        """Rows that v is on the positive side of: S_i x_i, and more."""
+        members = set(on)
+        return [row if i in members else [-c for c in row] for i, row in enumerate(self.points)] + list(extra)
+
+    def system(self, on: Sequence[int], columns: Whole) -> Whole:
+        """The matrix of G v - sum_k mu_k column_k."""
+        active = [self.points[i] for i in on]
+        return [[sum(row[j] * row[k] for row in active) for k in range(self.p)] + [-c[j] for c in columns] for j in range(self.p)]
+
+    def proof(self, on: Sequence[int], v: Rationals, mu: dict[int, Fraction]) -> Proof:
+        """A proof with its length."""
+        (entries,), denominator = common(v)
+        return Proof(Fraction(sum(sum(map(mul, self.points[i], entries)) ** 2 for i in on), denominator**2), v, mu)
+
+    def written(self, proof: Proof | None, theta: Fraction) -> dict[str, Any] | None:
+        """The proof of theta lambda, for JSON."""
+        if proof is None or proof.v is None or proof.mu is None:
+            return None
+        mu = {str(i): number(theta * value) for i, value in sorted(proof.mu.items()) if value}
+        return {"v": numbers([theta * self.scale * value for value in proof.v]), "mu": mu}
+
+    def short_witnesses(self, signs: NDArray[Any], witnesses: NDArray[Any]) -> Whole:
+        """Whole numbers, as few digits as possible, on the same side of every hyperplane."""
+        thin = [any(value != value for value in row) for row in witnesses.tolist()]
+        rows = [self.inside(s) if t else as_whole(w) for s, w, t in zip(signs.tolist(), witnesses.tolist(), thin, strict=True)]
+        exact = np.array(rows, dtype=object).reshape(-1, self.p)
+        points = np.array(self.points, dtype=object)
+        sides = np.sign(exact @ points.T)
+        out, left = exact.copy(), np.arange(len(exact))
+        for bits in WITNESS_BITS:
+            largest = abs(exact[left]).max(axis=1, keepdims=True)
+            short = (exact[left] * 2 ** (bits + 1) + largest) // (2 * largest + (largest == 0))
+            same = (np.sign(short @ points.T) == sides[left]).all(axis=1)
+            out[left[same]] = short[same]
+            left = left[~same]
+        return [list(map(int, row)) for row in out]
+
+    def inside(self, signs: Sequence[int]) -> list[int]:
+        """A point of a cell: w with S_i x_i . w >= t > 0, where (-w, t) projects (0, 1) on the cone that this makes (LDP, Lawson &
+        Hanson 1974).
+        """
+        cone = [[-s * c for c in row] + [-1] for s, row in zip(signs, self.points, strict=True) if any(row)]
+        identity = [[int(j == k) for k in range(self.p + 1)] for j in range(self.p + 1)]
+        found = nearest(identity, [ZERO] * self.p + [ONE], cone)
+        if found is None or found[0][-1] <= 0:
+            raise ValueError("a pattern without witness is no cell")
+        return as_whole([-c for c in found[0][:-1]])
+
+    def settled(self, w: Array) -> list[int]:
+        """Whole weights that have on their kink, exactly, the points that w has there to rounding: they cost least so."""
+        unit = w / (np.abs(w).max() or 1)
+        z = np.abs(self.units @ unit)
+        on_kink = z <= ON_KINK * z.max()
+        kink = [row for row, zero in zip(self.points, on_kink, strict=True) if zero]
+        free = [Fraction(value) for value in unit.tolist()]
+        return as_whole(_solve(kink, [ZERO] * len(kink), free) or free)
+
+    def network(
+        self, weights: Array, alpha: Array, spare: Whole, y: Rationals, differentiable: bool
+    ) -> list[tuple[Rationals, int, Fraction]]:
+        """Neurons v = |alpha| w with their signs and short bounds on their costs, which interpolate y exactly.
+
+        Neurons with whole weights `spare` (K, p) are added as far as they are needed for that.
+        """
+        given = [as_whole(row) if differentiable else self.settled(row) for row in weights]
+        start = [
+            _short(a) * Fraction(float(np.abs(row).max())) / max(map(abs, w)) if any(w) else ZERO
+            for a, row, w in zip(alpha.tolist(), weights, given, strict=True)
+        ]
+        if differentiable:
+            for j, output in enumerate(self.outputs(given)):
+                if start[j] and max(output) > 0 and (stuck := [i for i, z in enumerate(output) if not z and any(self.points[i])]):
+                    raise ValueError(f"neuron {j} has point {stuck[0]} on its kink, where the loss has no Hessian")
+        right = [value * self.scale for value in y]
+        found = list[list[tuple[Rationals, int, Fraction]]]()
+        aim: Fraction | None = None
+        for varied in (False, True):
+            whole = given + (self.varied(spare) if varied else spare)
+            active = [[max(z, 0) for z in output] for output in self.outputs(whole)]
+            start += [ZERO] * (len(whole) - len(start))
+            order = [j for j in _well_conditioned(active, start) if any(active[j]) and (start[j] or j >= len(given))]
+            for some in ([j for k, j in enumerate(order) if k < self.n or start[j]], order):
+                matrix = [[active[j][i] for j in some] for i in range(self.n)]
+                solution = _solve(matrix, right, [start[j] for j in some])
+                if solution is None:
+                    continue
+                aim = aim or total(self.priced(whole, active, dict(enumerate(start[: len(given)])))) * (1 + ROUNDING * 2**15)
+                found.append(self.priced(whole, active, dict(zip(some, solution, strict=True))))
+                if total(found[-1]) <= aim:  # else the columns were nearly dependent, and small corrections took large weights
+                    return found[-1]
+        if not found:
+            raise ValueError("no network fits the labels exactly")
+        return min(found, key=total)
+
+    def outputs(self, weights: Whole) -> Whole:
+        """w . x_i, a row for each w."""
+        return (np.array(weights, dtype=object).reshape(-1, self.p) @ np.array(self.points, dtype=object).T).tolist()
+
+    def varied(self, weights: Whole) -> Whole:
+        """The weights and p more near each, with the same signs where these are not 0, that span the space with it."""
+        out = list(weights)
+        for w, output in zip(weights, self.outputs(weights), strict=True):
+            least, largest = min((abs(z) for z in output if z), default=1), max(abs(c) for row in self.points for c in row)
+            out += [[(largest // least + 1) * c + (j == k) for k, c in enumerate(w)] for j in range(self.p)]
+        return out
+
+    def priced(self, whole: Whole, active: Whole, coefficients: dict[int, Fraction]) -> list[tuple[Rationals, int, Fraction]]:
+        """The neurons with their costs."""
+        network = []
+        for j, value in sorted(coefficients.items()):
+            if value:
+                square = value**2 * sum(h**2 for h in active[j]) / self.scale**2
+                on = [i for i, h in enumerate(active[j]) if h]
+                network.append(([abs(value) * c for c in whole[j]], 1 if value > 0 else -1, root(square * self.price(on))))
+        return network
+
+
+def total(network: list[tuple[Rationals, int, Fraction]]) -> Fraction:
+    """The bound on the network's cost."""
+    return sum((cost for _, _, cost in network), ZERO)
+
+
+def neurons_written(network: list[tuple[Rationals, int, Fraction]]) -> list[dict[str, Any]]:
+    """The network, for JSON."""
+    return [{"v": numbers(v), "sign": sign, "cost": number(cost)} for v, sign, cost in network]
+
+
+def _well_conditioned(active: Whole, start: Rationals) -> list[int]:
+    """An order of the neurons that starts with a basis of their activations, those that matter most if possible."""
+    if not active:
+        return []
+    largest = [max(row) for row in active]
+    unit = np.array([[h / (top or 1) for h in row] for row, top in zip(active, largest, strict=True)])
+    shares = np.array([float(abs(value) * top) for value, top in zip(start, largest, strict=True)])
+    unit *= 1e-4 + shares[:, None] / (shares.max(initial=0) or 1)
+    return [int(j) for j in qr(unit.T, mode="economic", pivoting=True)[2]]
+
+
+def nearest(gram: Whole, target: Rationals, cone: Whole) -> tuple[Rationals, dict[int, Fraction]] | None:
+    """v in {v : cone v >= 0} minimizing v' gram v / 2 - target . v, and multipliers mu: gram v - target = sum_i mu_i cone_i.
+
+    The active-set method with Bland's rule in exact arithmetic, from 0; None if it cycles or there is no minimum.
+    """
+    p = len(gram)
+    v, working = [ZERO] * p, list[int]()
+    for _ in range(50 * len(cone)):
+        matrix = [row + [-cone[i][k] for i in working] for k, row in enumerate(gram)]
+        matrix += [cone[i] + [0] * len(working) for i in working]
+        right = [t - dot(row, v) for t, row in zip(target, gram, strict=True)] + [ZERO] * len(working)
+        solution = _solve(matrix, right, [ZERO] * (p + len(working)))
+        if (
+            solution is None
+        ):  # gram is singular on the working constraints' intersection: far along a direction that it does not see
+            (whole,), unit = common(target)
+            matrix, right = [*gram, *(cone[i] for i in working), whole], [ZERO] * (p + len(working)) + [Fraction(unit)]
+            step, mu, length = _solve(matrix, right, [ZERO] * p), dict.fromkeys(working, ZERO), None
+            if step is None:
+                return None
+        else:
+            step, mu, length = solution[:p], dict(zip(working, solution[p:], strict=True)), ONE
+        blocking = -1
+        for i, row in enumerate(cone):
+            slope = dot(row, step)
+            if i not in mu and slope < 0 and (length is None or dot(row, v) / -slope < length):
+                length, blocking = dot(row, v) / -slope, i
+        if length is None:
+            return None
+        v = [a + length * b for a, b in zip(v, step, strict=True)]
+        if blocking >= 0:
+            working.append(blocking)
+        elif leaving := [i for i in working if mu[i] < 0]:
+            working.remove(min(leaving))
+        else:
+            return v, mu
+    return None
+
+
+def _solve(matrix: Whole, right: Rationals, free: Rationals) -> Rationals | None:
+    """z with matrix z = right, z_j = free_j except at the pivots, the first independent columns; None if there is none.
+
+    Gauss-Jordan elimination in whole numbers (Bareiss 1968): every entry is a minor of the matrix, so that divisions leave nothing.
+    """
+    (given, start), denominator = common(right, free)
+    rows = [[*row, b - sum(map(mul, row, start))] for row, b in zip(matrix, given, strict=True)]
+    pivots, last = list[int](), 1
+    for j in range(len(free)):
+        k = len(pivots)
+        if k == len(rows):
+            break
+        candidates = [i for i in range(k, len(rows)) if rows[i][j]]
+        if not candidates:
+            continue
+        chosen = min(candidates, key=lambda i: abs(rows[i][j]))
+        rows[k], rows[chosen] = rows[chosen], rows[k]
+        top = rows[k]
+        for i, row in enumerate(rows):
+            if i != k:
+                rows[i] = [(top[j] * a - row[j] * b) // last for a, b in zip(row, top, strict=True)]
+        last = top[j]
+        pivots.append(j)
+    if any(row[-1] for row in rows[len(pivots) :]):
+        return None
+    out = list(free)
+    for j, row in zip(pivots, rows, strict=False):
+        out[j] += Fraction(row[-1], last * denominator)
+    return out
+
+
+def _shrinkage(excesses: Iterator[Fraction]) -> Fraction:
+    """The largest short theta <= 1 with theta^2 excess <= 1 for all."""
+    worst = max(excesses, default=ZERO)
+    near = chain([ONE], (Fraction(2**k - 1, 2**k) for k in range(60, 1, -1)), (Fraction(1, 2**k) for k in count(1)))
+    return next(theta for theta in near if theta**2 * worst <= 1)
+
+
+def _short(value: float) -> Fraction:
+    """The first BITS significant bits."""
+    mantissa, exponent = frexp(value)
+    return Fraction(int(mantissa * 2**BITS)) * Fraction(2) ** (exponent - BITS)
+
+
+def common(*rows: Sequence[Fraction | int]) -> tuple[list[list[int]], int]:
+    """Numbers as whole multiples of one unit fraction 1 / denominator, and that denominator."""
+    denominator = lcm(*(value.denominator for row in rows for value in row))
+    return [[value.numerator * (denominator // value.denominator) for value in row] for row in rows], denominator
+
+
+def as_whole(row: Sequence[float | Fraction]) -> list[int]:
+    """A positive multiple of numbers, exactly, in whole numbers."""
+    exact = [Fraction(value) for value in row]
+    factor = lcm(*(value.denominator for value in exact))
+    return [int(value * factor) for value in exact]
+
+
+def root(square: Fraction) -> Fraction:
+    """A short number whose square is at least the one given, closely."""
+    if not square:
+        return ZERO
+    bits = max(0, BITS + 8 - (square.numerator.bit_length() - square.denominator.bit_length()) // 2)
+    return Fraction(isqrt(int(square * 4**bits)) + 1, 2**bits)
+
+
+def dot(u: Sequence[Any], v: Sequence[Fraction]) -> Fraction:
+    return sum((a * b for a, b in zip(u, v, strict=True)), ZERO)
+
+
+def number(value: Fraction | int) -> int | str:
+    """A whole number where it is one that any reader of JSON keeps, "a/b" otherwise."""
+    return value.numerator if value.denominator == 1 and abs(value.numerator) < 2**53 else str(value)
+
+
+def numbers(values: Sequence[Fraction] | Sequence[int]) -> list[int | str]:
+    return [number(value) for value in values]

@@ -1,0 +1,171 @@
+"""Owns pattern generation: the cone program over thousands of patterns, solved over the few that matter.
+
+Solve over some patterns (cone_solver.py), project the dual point on what every pattern can produce (projection.py), add
+the most violated, until none is. Dividing the dual point by the largest ratio length / price that is left makes it feasible for
+all patterns: a lower bound that does not rest on the solver's accuracy.
+"""
+
+from collections.abc import Iterator
+from itertools import chain
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flatproof.theory.flatness.cone_solver import Master, solve_master
+from flatproof.theory.flatness.neurons import Array, Columns, Coordinates, NotRealized, Signs
+from flatproof.theory.flatness.program import prices
+from flatproof.theory.flatness.projection import factors, project
+from flatproof.theory.networks import Architecture
+
+FIRST, BATCH = 60, 30  # patterns in the first program, violated patterns added to it at a time
+ROUNDS = 200
+NEWTON = 3
+TIGHT = 1e-6  # a pattern is binding when the dual point uses its price up to this relative amount
+USED = 1e-6  # a neuron of the interior-point solution is in use if it is this long, relative to the longest
+SHORTEST = 1e-14  # shorter ones have no direction
+BOX = 1e2  # first price of slack, in units where points and labels are at most 1
+
+
+class Program:
+    """The convex program of one data set over given patterns (M, n) in {-1, 1}, each with some point on its positive side."""
+
+    def __init__(self, architecture: Architecture, coordinates: Coordinates, y: Array, signs: Signs):
+        self.u, self.signs = coordinates.u, signs
+        self.top = float(np.abs(y).max()) or 1.0
+        self.y = y / self.top
+        largest = 1.0 if architecture == "sim-bn" else float(np.abs(coordinates.points).max()) or 1.0
+        points = coordinates.points / largest
+        # in units of the per-sample bound (equation 3 of wen2023), so that the value is a few whatever the sizes of the points
+        lengths = np.linalg.norm(points, axis=1) if architecture != "sim-bn" else np.ones(len(y))
+        unit = 4 / len(y) * float(lengths @ np.abs(self.y)) or 1.0
+        self.size = largest * unit
+        self.prices = prices(architecture, points, signs) / unit
+        self.factors = factors(self.u, signs)
+        self.per_sample = 4 / len(y) * lengths * np.sign(self.y) / unit  # that bound's dual point
+        self.start = self.per_sample * (1 + 0.01 * np.abs(self.y))
+
+    def price_ratios(self, dual: Array, enough: float | None) -> Array:
+        """Length of the projection of +-dual over the price, (2, M); ratios up to `enough` may be overestimated, not above it."""
+        bound = None if enough is None else enough * self.prices
+        lengths = [
+            project(self.u, self.signs, np.broadcast_to(side * dual, self.signs.shape), enough=bound, factor=self.factors)[2]
+            for side in (1, -1)
+        ]
+        return np.array(lengths) / self.prices
+
+    def solve(self) -> tuple[Array, float, Columns, Columns, Columns]:
+        """The dual point (n,), the lower bound on the trace, neurons: binding, in use, of any length; in the data's units."""
+        dual, best, box = self.start, (-np.inf, self.start), BOX
+        active = np.zeros((2, len(self.signs)), bool)
+        solution: Master | None = None
+        for round in range(ROUNDS):
+            ratio = self.price_ratios(dual, enough=None if round == 0 else 1 - TIGHT)
+            excess = max(1.0, float(ratio.max()))
+            bound = float(dual @ self.y) / excess
+            if round > 0 and bound > best[0]:
+                best = (bound, dual / excess)
+            wanted = ~active & ((ratio > 1 + 1e-10) | (round == 0))
+            new = np.argsort(np.where(wanted, -ratio, np.inf), axis=None)[
+                : min(FIRST if round == 0 else BATCH, int(wanted.sum()))
+            ]
+            if solution is not None and (not len(new) or excess < 1 + 1e-9):
+                if solution.slack <= 1e-9:
+                    break
+                box *= 1e3
+            active.flat[new] = True
+            solution = self._master(active, box)
+            dual = solution.dual
+        if solution is None or solution.slack > 1e-6:
+            raise NotRealized("the cone program was not solved: points are too nearly dependent")
+        for dual in chain([self.per_sample], self._polished(active, solution)):
+            excess = max(1.0, float(self.price_ratios(dual, enough=1 - TIGHT).max()))
+            if float(dual @ self.y) / excess > best[0]:
+                best = (float(dual @ self.y) / excess, dual / excess)
+                if excess < 1 + 1e-11:
+                    break
+        bound, dual = best
+        in_use, of_any_length = (self._in_use(active, solution, least) for least in (USED, SHORTEST))
+        return dual * self.size, bound * self.size * self.top, self._binding(dual), in_use, of_any_length
+
+    def _master(self, active: NDArray[np.bool_], box: float) -> Master:
+        side, pattern = np.nonzero(active)
+        return solve_master(self.u, self.y, self.signs[pattern], 1.0 - 2 * side, self.prices[pattern], box)
+
+    def _polished(self, active: NDArray[np.bool_], solution: Master) -> Iterator[Array]:
+        """Dual points after Newton steps on the optimality conditions, the patterns in use and their tight constraints held fixed.
+
+        With Pi_k the projection on {D_k U v : v . u_i = 0 for i tight}: (sum_k beta_k Pi_k) lambda = y and |Pi_k lambda| = c_k.
+        The interior-point solution is within 1e-6 of a root, where Newton's method doubles the digits; steps of least norm serve
+        where roots are not isolated. Which patterns are in use is a guess, so several thresholds are tried.
+        """
+        side, pattern = np.nonzero(active)
+        for threshold in (1e-6, 1e-4, 1e-5, 1e-3):
+            used = solution.lengths > threshold * solution.lengths.max()
+            sides, chosen = 1.0 - 2 * side[used], pattern[used]
+            signs, price, beta = self.signs[chosen], self.prices[chosen], solution.lengths[used] / self.prices[chosen]
+            dual, n = solution.dual, len(self.y)
+            _, mu, _ = project(self.u, signs, sides[:, None] * dual, factor=self.factors[chosen])
+            maps = np.array([_projection(self.u, on, tight) for on, tight in zip(signs > 0, mu > 1e-7, strict=True)])
+            for _ in range(NEWTON):
+                images = maps @ dual
+                residual = np.concatenate([beta @ images - self.y, (images @ dual - price**2) / 2])
+                jacobian = np.block([[np.tensordot(beta, maps, 1), images.T], [images, np.zeros((len(beta), len(beta)))]])
+                step = np.linalg.lstsq(jacobian, -residual, rcond=1e-7)[0]
+                dual, beta = dual + step[:n], beta + step[n:]
+            yield dual
+
+    def _binding(self, dual: Array) -> Columns:
+        """The patterns whose price the dual point uses up, each with its one neuron direction: the projection of the dual point."""
+        side, pattern = np.nonzero(self.price_ratios(dual, enough=1 - TIGHT) >= 1 - TIGHT)
+        sides, signs = 1.0 - 2 * side, self.signs[pattern]
+        v, mu, _ = project(self.u, signs, sides[:, None] * dual, factor=self.factors[pattern])
+        for k, (on, tight) in enumerate(
+            zip(signs > 0, mu > 1e-7, strict=True)
+        ):  # v is good to FLOOR only; its image is to rounding
+            image = sides[k] * (_projection(self.u, on, tight) @ dual)
+            active = on[:, None] * self.u
+            v[k] += np.linalg.lstsq(active, image - active @ v[k], rcond=1e-9)[0]
+            v[k] = _seen(self.u, signs[k], v[k] / np.linalg.norm(image))
+        return Columns(signs, sides, v, self.prices[pattern] * self.size)
+
+    def _in_use(self, active: NDArray[np.bool_], solution: Master, least: float) -> Columns:
+        """The neurons of the program's own solution: nearly the same, needed where the dual point is not unique to rounding.
+
+        Long neurons that nearly cancel are corrected by ones as short as what the solver leaves of unused ones: a small `least`
+        keeps these.
+        """
+        side, pattern = np.nonzero(active)
+        length = np.linalg.norm((self.signs[pattern] > 0) * (solution.v @ self.u.T), axis=1)
+        used = length > least * length.max()
+        pattern, signs, v = pattern[used], self.signs[pattern[used]], solution.v[used] / length[used, None]
+        v = np.array([_seen(self.u, on, one) for on, one in zip(signs, v, strict=True)])
+        return Columns(signs, 1.0 - 2 * side[used], v, self.prices[pattern] * self.size)
+
+    def rays(self, v: Array) -> Columns:
+        """Given neurons v (M, r), one a pattern, as columns of length 1 and either sign."""
+        length = np.linalg.norm((self.signs > 0) * (v @ self.u.T), axis=1)
+        both = np.concatenate([np.ones(len(v)), -np.ones(len(v))])
+        unit, price = v / length[:, None], self.prices * self.size
+        return Columns(np.vstack([self.signs] * 2), both, np.vstack([unit] * 2), np.concatenate([price] * 2))
+
+
+def _seen(u: Array, signs: Signs, v: Array) -> Array:
+    """v with no more of the directions that its active points do not see than keeps the others inactive: solvers leave any amount."""
+    _, s, vt = np.linalg.svd((signs > 0)[:, None] * u)
+    rest = vt[: int(np.sum(s > 1e-9))]
+    rest = rest.T @ (rest @ v)
+    off = u[signs <= 0]
+    needed, given = off @ rest, off @ (rest - v)
+    share = np.max(needed[given > 0] / given[given > 0], initial=0.0)
+    return rest + min(1.0, 2 * share) * (v - rest)
+
+
+def _projection(u: Array, on: NDArray[np.bool_], tight: NDArray[np.bool_]) -> Array:
+    """Orthogonal projection of R^n on {D U v : v . u_i = 0 for i tight}, (n, n)."""
+    free = np.eye(u.shape[1])
+    if tight.any():
+        _, s, vt = np.linalg.svd(u[tight])
+        free = vt[int(np.sum(s > 1e-9 * s[0])) :].T
+    basis, s, _ = np.linalg.svd((on[:, None] * u) @ free, full_matrices=False)
+    basis = basis[:, s > 1e-9]
+    return basis @ basis.T

@@ -1,0 +1,61 @@
+"""Owns which labels a two-layer ReLU network can fit at all.
+
+With a bias (and for Sim-BN) any labels can be fitted unless a point comes twice with different labels: distinct points lie on
+distinct rays of x' = (x, 1), no two of them opposite. Without bias f(c x) = c f(x) for c >= 0, so f(0) = 0 and points of one ray
+have proportional labels; and f(x) - f(-x) = sum_j a_j w_j . x is linear, so the odd parts of opposite pairs must be one linear
+function of x. Nothing else restricts the labels: functions |w . x| fit any values on distinct lines (their kinks are where we
+like), and linear functions the odd parts. So each failure below is a proof, and its absence too.
+"""
+
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from flatproof.theory.flatness.patterns import decimal
+from flatproof.theory.networks import check_architecture, check_points
+
+TOLERANCE = 1e-10
+Ray = tuple[Fraction, ...]
+
+
+class Infeasible(ValueError):
+    """No network of the class interpolates the labels; the message names the rows that prove it."""
+
+
+def check_feasible(x: ArrayLike, y: ArrayLike, architecture: str) -> None:
+    """Raise Infeasible, naming rows (counted from 0), unless some network of the architecture fits y on x exactly."""
+    points, labels = check_points(x, y)
+    bias = check_architecture(architecture) != "no-bias"
+    first: dict[Ray, tuple[int, Fraction]] = {}  # ray -> a row on it, and the label it gives at length 1
+    for i, (row, label) in enumerate(zip(points.tolist(), labels.tolist(), strict=True)):
+        exact, value = tuple(map(decimal, row)) + ((Fraction(1),) if bias else ()), decimal(label)
+        length = max(map(abs, exact))
+        if length == 0:
+            if value != 0:
+                raise Infeasible(f"row {i} is the zero vector with label {label:g}: without a bias every network is 0 there")
+            continue
+        ray = tuple(c / length for c in exact)
+        j, unit = first.setdefault(ray, (i, value / length))
+        if abs(unit * length - value) <= TOLERANCE * max(abs(value), abs(unit * length)):
+            continue
+        if tuple(points[i]) == tuple(points[j]):
+            raise Infeasible(f"rows {j} and {i} are the same point with labels {labels[j]:g} and {label:g}")
+        raise Infeasible(
+            f"rows {j} and {i} lie on one ray with labels {labels[j]:g} and {label:g}, which are not in proportion: "
+            "without a bias f(c x) = c f(x)"
+        )
+    pairs = [(ray, j, *first[opposite]) for ray, (j, _) in first.items() if (opposite := tuple(-c for c in ray)) in first]
+    pairs = [pair for pair in pairs if pair[1] < pair[2]]
+    if pairs and not _linear([ray for ray, *_ in pairs], [first[ray][1] - unit for ray, _, _, unit in pairs]):
+        rows = ", ".join(f"{j} and {k}" for _, j, k, _ in pairs)
+        raise Infeasible(
+            f"the opposite points in rows {rows} have labels whose odd parts y(x) - y(-x) are not linear in x: without a bias "
+            "they are for every network"
+        )
+
+
+def _linear(rays: list[Ray], values: list[Fraction]) -> bool:
+    """Whether some w has w . ray = value for all."""
+    matrix, right = np.array(rays, float), np.array(values, float)
+    return bool(np.abs(matrix @ np.linalg.lstsq(matrix, right, rcond=None)[0] - right).max() <= TOLERANCE * np.abs(right).max())

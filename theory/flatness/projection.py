@@ -1,0 +1,258 @@
+"""Owns the projection onto the activations that one pattern can produce: the support function behind every dual bound.
+
+For a cell with signs S and on-set D of the points x_i (rows of X) let K_D = {D X v : S_i x_i . v >= 0 for all i}, a cone. For a
+target q the projection u = D X v of D q on K_D solves a quadratic program in v whose optimality conditions are
+
+    X' D (D X v - q) = sum_i S_i mu_i x_i,   mu >= 0,   mu_i x_i . v = 0,
+
+and its length is the largest value of q . u over unit vectors u of K_D (Moreau). A dual point lambda is feasible for the
+pattern exactly if the projections of lambda and -lambda are no longer than the price c_D of a unit of activation.
+
+The dual of the program is a non-negative least squares problem in mu with as many rows as X has columns: with G = X' D X = V E V'
+and F = E^(-1/2) V', the length is min over mu >= 0 of |F (X' D q + sum_i S_i mu_i x_i)| (Lawson & Hanson 1974, NNLS). Where G
+is singular, mu must not reach its null space: the eigenvalues are floored at FLOOR times the largest, which weighs those rows by
+1/sqrt(FLOOR) against the others (Van Loan 1985) and underestimates lengths by that order only.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flatproof.theory.compiled import numba
+
+Array = NDArray[np.floating]
+FLOOR = 1e-10
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _least_squares(b, target, passive, count, q, r, z):  # type: ignore[no-untyped-def]
+    """z minimizes |b[:, passive[:count]] z - target|: Gram-Schmidt done twice, then back substitution. False if dependent."""
+    rows = b.shape[0]
+    for k in range(count):
+        for i in range(rows):
+            q[i, k] = b[i, passive[k]]
+        for j in range(k):
+            r[j, k] = 0.0
+        for _ in range(2):
+            for j in range(k):
+                s = 0.0
+                for i in range(rows):
+                    s += q[i, j] * q[i, k]
+                r[j, k] += s
+                for i in range(rows):
+                    q[i, k] -= s * q[i, j]
+        s = 0.0
+        for i in range(rows):
+            s += q[i, k] ** 2
+        s = np.sqrt(s)
+        if s < 1e-10:
+            return False
+        r[k, k] = s
+        for i in range(rows):
+            q[i, k] /= s
+    for k in range(count - 1, -1, -1):
+        s = 0.0
+        for i in range(rows):
+            s += q[i, k] * target[i]
+        for j in range(k + 1, count):
+            s -= r[k, j] * z[j]
+        z[k] = s / r[k, k]
+    return True
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def nnls(b, target, mu, passive, q, r, z):  # type: ignore[no-untyped-def]
+    """mu >= 0 minimizing |b mu + target| for b with columns of length 1 or 0; overwrites mu."""
+    rows, columns = b.shape
+    residual = target.copy()
+    blocked = np.zeros(columns, np.bool_)
+    mu[:] = 0.0
+    count = 0
+    length = 0.0
+    for i in range(rows):
+        length += target[i] ** 2
+    tolerance = 1e-12 * np.sqrt(length)
+    for _ in range(6 * columns + 20):
+        best, entering = tolerance, -1
+        for k in range(columns):
+            if mu[k] == 0.0 and not blocked[k]:
+                s = 0.0
+                for i in range(rows):
+                    s -= b[i, k] * residual[i]
+                if s > best:
+                    best, entering = s, k
+        if entering < 0 or count == rows:
+            break
+        passive[count] = entering
+        if not _least_squares(b, -target, passive, count + 1, q, r, z) or z[count] <= 0.0:
+            blocked[entering] = True
+            continue
+        count += 1
+        while True:
+            step = 1.0
+            for k in range(count):
+                if z[k] <= 0.0:
+                    step = min(step, mu[passive[k]] / (mu[passive[k]] - z[k]))
+            for k in range(count):
+                mu[passive[k]] += step * (z[k] - mu[passive[k]])
+            if step >= 1.0:
+                break
+            kept = 0
+            for k in range(count):
+                if z[k] > 0.0 or mu[passive[k]] > 1e-14 * best:
+                    passive[kept] = passive[k]
+                    kept += 1
+                else:
+                    mu[passive[k]] = 0.0
+            if kept == count:  # rounding kept the leaving one
+                worst = 0
+                for k in range(count):
+                    if z[k] < z[worst]:
+                        worst = k
+                mu[passive[worst]] = 0.0
+                for k in range(worst, count - 1):
+                    passive[k] = passive[k + 1]
+                kept = count - 1
+            count = kept
+            _least_squares(b, -target, passive, count, q, r, z)
+        blocked[:] = False
+        for i in range(rows):
+            s = target[i]
+            for k in range(count):
+                s += b[i, passive[k]] * mu[passive[k]]
+            residual[i] = s
+    return residual
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _shortest(x, signs, f, g, mu, v, work):  # type: ignore[no-untyped-def]
+    """The length of the projection for one pattern with the linear term g (p,); overwrites mu (n,) and v (p,)."""
+    n, p = x.shape
+    passive, q, r, z, b, scale, target = work
+    for k in range(p):
+        s = 0.0
+        for j in range(p):
+            s += f[k, j] * g[j]
+        target[k] = s
+    for i in range(n):
+        norm = 0.0
+        for k in range(p):
+            s = 0.0
+            for j in range(p):
+                s += f[k, j] * x[i, j]
+            b[k, i] = s * signs[i]
+            norm += s * s
+        norm = np.sqrt(norm)
+        scale[i] = norm if norm > 0.0 and signs[i] != 0 else 1.0
+        for k in range(p):
+            b[k, i] /= scale[i]
+    residual = nnls(b, target, mu, passive, q, r, z)
+    length = 0.0
+    for k in range(p):
+        length += residual[k] ** 2
+    for j in range(p):
+        s = 0.0
+        for k in range(p):
+            s += f[k, j] * residual[k]
+        v[j] = s
+    for i in range(n):
+        mu[i] /= scale[i]
+    return np.sqrt(length)
+
+
+@numba.njit(cache=True, nogil=True)
+def _workspace(n, p):  # type: ignore[no-untyped-def]
+    return (
+        np.zeros(n + 1, np.int64),
+        np.zeros((p, p + 1)),
+        np.zeros((p + 1, p + 1)),
+        np.zeros(n + 1),
+        np.zeros((p, n)),
+        np.zeros(n),
+        np.zeros(p),
+    )
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _project(x, signs, factors, targets, enough, v, mu, length):  # type: ignore[no-untyped-def]
+    patterns, n = signs.shape
+    p = x.shape[1]
+    g, work = np.zeros(p), _workspace(n, p)
+    for m in range(patterns):
+        most = 0.0
+        for i in range(n):
+            if signs[m, i] > 0 and targets[m, i] > 0.0:
+                most += targets[m, i] ** 2
+        if enough[m] >= 0.0 and most <= enough[m] ** 2:  # u >= 0 on D: the positive part of the target bounds the length
+            length[m] = np.sqrt(most)
+            continue
+        g[:] = 0.0
+        for i in range(n):
+            if signs[m, i] > 0:
+                for k in range(p):
+                    g[k] += targets[m, i] * x[i, k]
+        length[m] = _shortest(x, signs[m], factors[m], g, mu[m], v[m], work)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _project_linear(x, signs, factors, gradients, skipped, v, mu, length):  # type: ignore[no-untyped-def]
+    patterns, n = signs.shape
+    work = _workspace(n, x.shape[1])
+    for m in range(patterns):
+        if not skipped[m]:
+            length[m] = _shortest(x, signs[m], factors[m], gradients[m], mu[m], v[m], work)
+
+
+def factors(x: Array, signs: NDArray[np.int8]) -> Array:
+    """F of every pattern, (M, p, p): F' F is the (floored) inverse of X' D X; zero for an empty on-set."""
+    gram = np.einsum("mi,ik,il->mkl", (signs > 0).astype(float), x, x, optimize=True)
+    values, vectors = np.linalg.eigh(gram)
+    largest = values[:, -1:]
+    with np.errstate(divide="ignore"):
+        root = np.where(largest > 0, 1 / np.sqrt(np.maximum(values, FLOOR * largest)), 0.0)
+    return np.ascontiguousarray(root[:, :, None] * vectors.transpose(0, 2, 1))
+
+
+def project(
+    x: Array, signs: NDArray[np.int8], targets: Array, *, enough: Array | None = None, factor: Array | None = None
+) -> tuple[Array, Array, Array]:
+    """The projection of D q on K_D for each pattern.
+
+    Args:
+        x: points, (n, p). signs: patterns, (M, n). targets: q, (M, n).
+        enough: (M,), optional: where a bound on the length, the positive part of q on D, is at most this, the bound is returned
+            as the length, and v = mu = 0.
+        factor: `factors(x, signs)` if already known.
+
+    Returns: v (M, p), multipliers mu (M, n) and lengths (M,).
+    """
+    patterns, n = signs.shape
+    v, mu, length = np.zeros((patterns, x.shape[1])), np.zeros((patterns, n)), np.zeros(patterns)
+    factor = factors(x, signs) if factor is None else factor
+    enough = np.full(patterns, -1.0) if enough is None else enough
+    _project(np.ascontiguousarray(x), np.ascontiguousarray(signs), factor, np.ascontiguousarray(targets), enough, v, mu, length)
+    return v, mu, length
+
+
+def project_linear(
+    x: Array, signs: NDArray[np.int8], gradients: Array, factor: Array, skipped: NDArray[np.bool_]
+) -> tuple[Array, Array, Array]:
+    """The largest value of g . v over {v : S_i x_i . v >= 0, ||D X v|| <= 1} for each pattern, by the same projection.
+
+    With rows of x that constrain without being on D (their squares are left out of `factor`), signs may cut a cell in two.
+
+    Args:
+        x: rows of constraints, (n, p).
+        signs: their signs, (M, n).
+        gradients: g, (M, p).
+        factor: `factors` of the on-sets D, (M, p, p).
+        skipped: patterns to leave alone, (M,).
+
+    Returns: v (M, p) with D X v the projection, multipliers mu (M, n) with X' D X v = g + sum_i S_i mu_i x_i, lengths (M,), which
+    are the largest values; 0 where skipped.
+    """
+    patterns, n = signs.shape
+    v, mu, length = np.zeros((patterns, x.shape[1])), np.zeros((patterns, n)), np.zeros(patterns)
+    _project_linear(
+        np.ascontiguousarray(x), np.ascontiguousarray(signs), factor, np.ascontiguousarray(gradients), skipped, v, mu, length
+    )
+    return v, mu, length

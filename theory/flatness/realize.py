@@ -1,0 +1,299 @@
+"""Owns networks made of given neurons: exact interpolation, at most n neurons, no sample on a kink.
+
+A flattest network is a point of a polyhedron, {alpha >= 0 : sum_k alpha_k side_k D_k U v_k = y} over binding neurons k, so some
+vertex of it has at most n neurons (Caratheodory), of either sign together. Neurons on the boundary of their cell are moved into
+it by a relative amount of STEPS, which raises the trace by that order; the weights then are solved for again.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linprog
+
+from flatproof.theory.flatness.neurons import Array, Columns, Coordinates, NotRealized, Signs
+from flatproof.theory.flatness.projection import project_linear
+from flatproof.theory.networks import Architecture, Network, forward, trace_of_hessian
+
+EXACTLY: Any = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}  # of HiGHS: the least it takes
+GOOD = 1e-7  # a relative gap at which no better network is looked for
+STEPS = (1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5)
+SIM_BN_SCALE = 1e6  # s_j in a Sim-BN network, in sizes of the inputs: the trace exceeds its infimum by the inverse square
+
+
+def vertex(outputs: Array, prices: Array, y: Array, tolerance: float = 0.0) -> Array | None:
+    """The cheapest alpha >= 0 with |outputs @ alpha - y| <= tolerance, a basic solution, (K,); None if there is none."""
+    if not len(prices):
+        return None
+    cost = prices / prices.max()  # HiGHS' tolerances are absolute, and it has been seen to corrupt memory on costs of 1e6
+    if tolerance == 0:
+        found = linprog(cost, A_eq=outputs, b_eq=y, method="highs-ds", options=EXACTLY)
+    else:
+        rows, bounds = np.vstack([outputs, -outputs]), np.concatenate([y + tolerance, tolerance - y])
+        found = linprog(cost, A_ub=rows, b_ub=bounds, method="highs-ds", options=EXACTLY)
+    return found.x if found.status == 0 else None
+
+
+def network_of(
+    architecture: Architecture,
+    coordinates: Coordinates,
+    y: Array,
+    choices: Sequence[Columns],
+    rays: Columns,
+    flats: Mapping[bytes, Array],
+    bound: float,
+) -> Network:
+    """An interpolating network at a vertex of the polyhedron of given neurons, the cheapest of the choices that can be realized.
+
+    Args: choices: columns in the closure of their cells. rays: columns strictly inside their cells, one for every pattern and sign.
+    flats: for signs of faces that are no cells, a whole-number basis (p, k) of their flat: neurons stay on it, exactly.
+    bound: no choice is tried after a network whose trace is at most this, up to GOOD.
+    Errors: NotRealized.
+    """
+    u, top = coordinates.u, float(np.abs(y).max())
+    found: list[Network] = []
+
+    def trace(network: Network) -> float:
+        return trace_of_hessian(network, coordinates.points[:, : network.w1.shape[1]])
+
+    failed = NotRealized("the cone program was not solved well enough to interpolate: points are too nearly dependent")
+    for neurons in choices:
+        for tolerance in (0.0, 1e-8, 1e-6):
+            alpha = vertex(neurons.outputs(u), neurons.prices, y / top, tolerance)
+            if alpha is not None:
+                break
+        else:
+            continue
+        used = alpha > 1e-12 * alpha.max()
+        try:
+            found.append(realize(architecture, coordinates, y, neurons.take(used), alpha[used] * top, rays, flats))
+        except NotRealized as error:
+            failed = error
+        else:
+            if trace(found[-1]) <= bound * (1 + GOOD):
+                break
+    if not found:
+        raise failed
+    return min(found, key=trace)
+
+
+def realize(
+    architecture: Architecture,
+    coordinates: Coordinates,
+    y: Array,
+    neurons: Columns,
+    alpha: Array,
+    rays: Columns,
+    flats: Mapping[bytes, Array],
+) -> Network:
+    """The network sum_k alpha_k side_k relu(v_k . u), moved off the kinks by as little as double precision allows.
+
+    What the move changes is made up for by neurons inside the same cells, and `rays`, as cheaply as they can.
+    """
+    u, top = coordinates.u, float(np.abs(y).max())
+    base, inward, spares = [], [], []
+    for k, (signs, v) in enumerate(zip(neurons.signs, neurons.v, strict=True)):
+        flat = flats.get(signs.tobytes())
+        frame = np.eye(u.shape[1]) if flat is None else np.linalg.qr(coordinates.neurons(flat.T).T)[0]
+        settled, inner = settle(u, signs, v, frame)
+        base.append(settled)
+        inward.append(inner)
+        spares.append(_around(u, neurons.take(np.array([k])), inner if inner.any() else settled, frame))
+    ways = [(np.array(base), np.array(inward))]
+    if not flats:
+        ways.append(_cautious(u, neurons, rays))
+    for (start, direction), spare in product(ways, _spares(u, rays, spares, flats)):
+        for step in STEPS:
+            moved = normalized(u, replace(neurons, v=start + step * direction))
+            if not flats and not _inside(coordinates, moved):
+                continue
+            columns, weights = corrected(u, moved, alpha / top, spare, y / top)
+            network = _network(architecture, coordinates, y, columns, weights * top, flats)
+            x = coordinates.points[:, : network.w1.shape[1]]
+            active = coordinates.points @ network.weights.T > 0
+            terms = np.abs(coordinates.points) @ np.abs(network.weights).T @ np.abs(network.w2)  # rounding of the output, in eps
+            allowed = max(1e-9 * top, min(1e-8 * top, np.finfo(float).eps * float(terms.max())))
+            if ((columns.signs > 0) == active.T).all() and np.abs(forward(network, x) - y).max() <= allowed:
+                return network
+    raise NotRealized(
+        "double precision cannot hold the flattest network on its kinks: expected points in few decimals, best whole numbers"
+        if flats
+        else "double precision cannot leave the kinks that the flattest network lies on: points are too nearly dependent"
+    )
+
+
+def _cautious(u: Array, neurons: Columns, rays: Columns) -> tuple[Array, Array]:
+    """Neurons moved to the nearest in the closures of their cells, and the cells' rays as directions inward, (K, r) each.
+
+    For thin cells, where what looks like a kink up to the solver's accuracy is none.
+    """
+    inner = {signs.tobytes(): v for signs, v in zip(rays.signs, rays.v, strict=True)}
+    identity = np.tile(np.eye(u.shape[1]), (len(neurons.v), 1, 1))
+    start = project_linear(u, neurons.signs, neurons.v, identity, np.zeros(len(neurons.v), bool))[0]
+    direction = np.array([inner.get(signs.tobytes(), np.zeros(u.shape[1])) for signs in neurons.signs])
+    return start, direction * np.linalg.norm(start, axis=1, keepdims=True)
+
+
+def _spares(u: Array, rays: Columns, near: Sequence[Columns], flats: Mapping[bytes, Array]) -> Iterator[Columns]:
+    """What corrections are made of: neurons in the cells in use and a ray in each; if these do not do, neurons all over every cell.
+
+    One ray a cell need not span what networks can do: symmetric data make rays dependent.
+    """
+    yield sum(near, start=rays)
+    cells = rays.take(rays.sides > 0)
+    for most in (100, 2000):
+        every = [cells.take(np.array([k])) for k in range(min(len(cells.sides), most))]
+        more = [_around(u, one, one.v[0], np.eye(u.shape[1])) for one in every if one.signs[0].tobytes() not in flats]
+        yield sum([*near, *more], start=rays)
+        if len(cells.sides) <= most:
+            break
+
+
+def _around(u: Array, neuron: Columns, center: Array, frame: Array) -> Columns:
+    """Neurons of either sign inside the cell (or face, in its frame (r, k)) of one neuron: its center and k more, which span it."""
+    live = np.linalg.norm(u @ frame, axis=1) > 1e-9 * np.linalg.norm(u, axis=1).max()
+    reach = 0.5 * float((np.abs(u[live] @ center) / np.linalg.norm(u[live], axis=1)).min())
+    v = np.vstack([center, center + reach * frame.T])
+    count = len(v)
+    one = neuron.take(np.zeros(2 * count, int))
+    return normalized(u, replace(one, v=np.vstack([v, v]), sides=np.repeat([1.0, -1.0], count)))
+
+
+def corrected(u: Array, columns: Columns, alpha: Array, rays: Columns, y: Array) -> tuple[Columns, Array]:
+    """Columns and weights > 0 that interpolate to rounding: what is missing is made of rays, as cheaply as they can."""
+    for _ in range(2):  # the linear program is exact to 1e-9 of what it is asked for
+        missing = y - columns.outputs(u) @ alpha
+        size = float(np.abs(missing).max())
+        if size < 1e-14:
+            break
+        extra = vertex(rays.outputs(u), rays.prices, missing / size, tolerance=1e-14 / size)  # what is missing is rounded, too
+        if extra is None:
+            break
+        used = extra > 0
+        columns, alpha = columns + rays.take(used), np.concatenate([alpha, size * extra[used]])
+        columns, alpha = reduced(u, columns, alpha)
+    return columns, alpha
+
+
+def reduced(u: Array, columns: Columns, alpha: Array) -> tuple[Columns, Array]:
+    """The same outputs from linearly independent columns at no higher price (Caratheodory)."""
+    while True:
+        outputs = columns.outputs(u)
+        _, s, vt = np.linalg.svd(outputs)
+        rank = int(np.sum(s > 1e-13 * s[0]))  # nearly dependent columns may differ by the smallest of STEPS on purpose
+        if rank == len(alpha):
+            return columns, alpha
+        null = vt[-1]
+        null = -null if columns.prices @ null > 0 else null  # the price falls along it
+        if not (null < 0).any():
+            null = -null  # no price at all, by rounding
+        step = np.min(np.where(null < 0, -alpha / np.where(null < 0, null, -1), np.inf))
+        alpha = alpha + step * null
+        kept = alpha > 1e-18 * alpha.max()
+        kept[np.argmin(alpha)] = False
+        columns, alpha = columns.take(kept), alpha[kept]
+
+
+def normalized(u: Array, columns: Columns) -> Columns:
+    """The same neurons with ||D U v|| = 1."""
+    length = np.linalg.norm((columns.signs > 0) * (columns.v @ u.T), axis=1)
+    return replace(columns, v=columns.v / length[:, None])
+
+
+def settle(u: Array, signs: Signs, v: Array, frame: Array) -> tuple[Array, Array]:
+    """A neuron with the same activations on D, as far inside its cell as they allow, and a direction into the cell's interior.
+
+    Args: u (n, r); signs (n,); v (r,) with S_i u_i . v >= 0 up to rounding; frame (r, k), an orthonormal basis of the flat that the
+    face lies on, the identity for a cell: points that vanish on it stay on the kink. Returns: two neurons (r,); the direction is 0
+    if the neuron is inside already.
+    """
+    rows, z = u @ frame, frame.T @ v
+    live = np.linalg.norm(rows, axis=1) > 1e-9 * np.linalg.norm(u, axis=1)
+    unit = (signs[:, None] * rows)[live] / np.linalg.norm(rows[live], axis=1)[:, None]
+    if (unit @ z).min() > 1e-3 * np.abs(unit @ z).max():
+        return frame @ z, np.zeros_like(v)
+    tight = unit[np.abs(unit @ z) < 1e-6 * np.abs(unit @ z).max()]
+    z = z - np.linalg.lstsq(tight, tight @ z, rcond=1e-6)[0]  # onto the kinks that it is on up to the solver's accuracy
+    _, s, vt = np.linalg.svd((signs > 0)[:, None] * rows, full_matrices=True)
+    free = vt[int(np.sum(s > 1e-9)) :].T
+    off = unit[signs[live] <= 0]
+    if free.shape[1] and len(off):
+        z = z + free @ deepest(off @ free, off @ z)
+    return frame @ z, frame @ deepest(unit, np.zeros(len(unit)))
+
+
+def deep_enough(u: Array, signs: Signs, v: Array) -> bool:
+    """Whether some neuron with the activations of v on D is inside its cell."""
+    live = np.linalg.norm(u, axis=1) > 0
+    z = signs * (settle(u, signs, v, np.eye(u.shape[1]))[0] @ u.T)
+    return bool((z[live] / np.linalg.norm(u[live], axis=1)).min() > 1e-7 * np.abs(z).max())
+
+
+def deepest(rows: Array, offset: Array) -> Array:
+    """z in a box around 0 with the largest smallest entry of rows @ z + offset, that entry capped at 1, (r,)."""
+    columns = rows.shape[1]
+    reach = 10 * max(1.0, float(np.abs(offset).max()))
+    found = linprog(
+        np.append(np.zeros(columns), -1.0),
+        A_ub=np.hstack([-rows, np.ones((len(rows), 1))]),
+        b_ub=offset,
+        bounds=[*[(-reach, reach)] * columns, (None, 1.0)],
+        method="highs",
+    )
+    if found.x is None:  # it always has a solution: z = 0
+        raise NotRealized(f"a linear program was not solved: {found.message}")
+    return found.x[:-1]
+
+
+def _inside(coordinates: Coordinates, columns: Columns) -> bool:
+    """Whether every neuron, as weights in the space of the inputs, is active where it should be and nowhere else."""
+    z = (columns.v @ coordinates.basis.T) @ coordinates.points.T
+    return bool(((z > 0) == (columns.signs > 0)).all())
+
+
+def _network(
+    architecture: Architecture, coordinates: Coordinates, y: Array, columns: Columns, weights: Array, flats: Mapping[bytes, Array]
+) -> Network:
+    """The network with sum_k weights_k side_k relu(v_k . u), each neuron split between the layers so that it is flattest."""
+    points = coordinates.points
+    w = columns.v @ coordinates.basis.T
+    length = np.linalg.norm((columns.signs > 0) * (w @ points.T), axis=1)
+    if architecture == "sim-bn":
+        product = weights * length / np.sqrt(len(points))  # a_j gamma_j
+        scale = SIM_BN_SCALE * np.abs(points).max() * np.maximum(1, np.sqrt(product)) * np.sqrt(len(points)) / length
+    else:  # a^2 t = ||D X w||^2, the product a w given
+        t = (columns.signs > 0) @ np.sum(points**2, axis=1)
+        a = np.sqrt(weights * length / np.sqrt(t))
+        scale = weights / a
+    w = w * scale[:, None]
+    for k, signs in enumerate(columns.signs):
+        if (flat := flats.get(signs.tobytes())) is not None:
+            w[k] = on_flat(flat, w[k], points)
+    sides = columns.sides
+    if flats and architecture != "sim-bn":  # make up for the rounding of the first layer
+        active = np.maximum(points @ w.T, 0)
+        a = np.abs(sides * a + np.linalg.lstsq(active, y - active @ (sides * a), rcond=1e-9)[0])
+    if architecture == "sim-bn":
+        root = np.sqrt(product)
+        return Network(w1=w[:, :-1], b1=w[:, -1], w2=sides * root, gamma=root, architecture=architecture)
+    if architecture == "bias":
+        return Network(w1=w[:, :-1], b1=w[:, -1], w2=sides * a, architecture=architecture)
+    return Network(w1=w, w2=sides * a)
+
+
+def on_flat(flat: Array, w: Array, points: Array) -> Array:
+    """w moved onto the flat, in few enough bits that its products with the points that vanish there are exactly 0 (if they can be)."""
+    z = np.linalg.lstsq(flat, w, rcond=None)[0]
+    bits = 50 - _bits(flat) - _bits(points) - int(np.ceil(np.log2(flat.size)))
+    unit = 2.0 ** (np.ceil(np.log2(np.abs(z).max())) - float(np.clip(bits, 20, 40)))
+    return flat @ (np.round(z / unit) * unit)
+
+
+def _bits(numbers: Array) -> int:
+    """How many bits the numbers take, written over one power of two; up to 53."""
+    mantissa, exponent = np.frexp(numbers[numbers != 0])
+    whole = (mantissa * 2.0**53).astype(np.int64)
+    lowest = exponent - 53 + np.log2(whole & -whole).astype(int)
+    return int(min(53, exponent.max() - lowest.min())) if len(whole) else 0

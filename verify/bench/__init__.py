@@ -1,0 +1,1 @@
+"""Measured comparisons: the same work by several implementations, in one run."""

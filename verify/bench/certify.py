@@ -1,0 +1,115 @@
+"""Owns the comparison behind `flatproof bench certify`: the flattest network by pattern generation and by the program as one writes it.
+
+Ours lists the patterns, solves, and builds and checks the network; with a range, both ends of the prediction at one point too. The
+reference is theory/flatness/program.py: every pattern with its own variables and cones, through cvxpy to the same solver, the value alone.
+"""
+
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from flatproof import theory
+from flatproof.theory.flatness.neurons import Coordinates
+from flatproof.theory.flatness.patterns import cells
+from flatproof.theory.flatness.program import reference
+from flatproof.theory.networks import Architecture
+from flatproof.verify.bench.steps import one_core
+
+OURS, CVXPY = "flatproof", "cvxpy, all patterns"
+
+
+@dataclass(frozen=True)
+class Workload:
+    """n points of the cube in dimension d with parity labels, or Gaussian ones; with a range at one new point or not."""
+
+    name: str
+    architecture: Architecture
+    d: int
+    n: int
+    range: bool = False
+    gaussian: bool = False
+    compare: bool = True  # whether the reference is run too: at most a minute a run
+
+    def data(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """x (n, d), y (n,) and a point (1, d) in the hull of x."""
+        rng = np.random.default_rng(self.n)
+        if self.gaussian:
+            x, y = rng.standard_normal((self.n, self.d)), rng.standard_normal(self.n)
+        else:
+            cube = np.array(list(product((1.0, -1.0), repeat=self.d)))
+            x = cube[rng.permutation(len(cube))[: self.n]]
+            y = x[:, 0] * x[:, 1]
+        return x, y, x.mean(axis=0, keepdims=True)
+
+
+WORKLOADS = (
+    Workload("cube d=4 n=16 no-bias", "no-bias", 4, 16),
+    Workload("cube d=4 n=14 bias, range", "bias", 4, 14, range=True),
+    Workload("cube d=4 n=14 sim-bn, range", "sim-bn", 4, 14, range=True),
+    Workload("normal d=4 n=14 bias, range", "bias", 4, 14, range=True, gaussian=True),
+    Workload("cube d=5 n=32 no-bias", "no-bias", 5, 32, compare=False),
+    Workload("cube d=5 n=24 bias", "bias", 5, 24, compare=False),
+)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds a data set: median, smallest and largest over the repeats of one run."""
+
+    workload: str
+    implementation: str
+    n: int
+    patterns: int
+    seconds: float
+    low: float
+    high: float
+    repeats: int
+    trace: float
+
+
+def certify_timings(repeats: int = 5) -> list[Timing]:
+    """All workloads on one core, implementations in turn; kernels are compiled beforehand."""
+    out = []
+    with one_core(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # cvxpy's "may be inaccurate": the tests compare the values
+        theory.flattest(np.eye(2), np.ones(2))
+        for workload in WORKLOADS:
+            x, y, new = workload.data()
+            points = Coordinates.of(workload.architecture, x).points
+            patterns = len(cells(points).signs)
+            rows: dict[str, tuple[Callable[[], float], list[float], list[float]]] = {
+                "flatproof": (_ours(workload, x, y, new), [], [])
+            }
+            if workload.compare:
+                rows[CVXPY] = (_reference(workload, x, y), [], [])
+            for _ in range(repeats):
+                for run, seconds, values in rows.values():
+                    began = time.perf_counter()
+                    values.append(run())
+                    seconds.append(time.perf_counter() - began)
+            for name, (_, seconds, values) in rows.items():
+                middle = float(np.median(seconds))
+                out.append(Timing(workload.name, name, len(y), patterns, middle, min(seconds), max(seconds), repeats, values[-1]))
+    return out
+
+
+def _ours(workload: Workload, x: np.ndarray, y: np.ndarray, new: np.ndarray) -> Callable[[], float]:
+    def run() -> float:
+        solution = theory.flattest(x, y, workload.architecture)
+        if workload.range:
+            solution.prediction_range(new)
+        return solution.trace
+
+    return run
+
+
+def _reference(workload: Workload, x: np.ndarray, y: np.ndarray) -> Callable[[], float]:
+    def run() -> float:
+        points = Coordinates.of(workload.architecture, x).points
+        return reference(workload.architecture, points, y, cells(points).signs)[0]
+
+    return run

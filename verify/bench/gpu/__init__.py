@@ -1,0 +1,1 @@
+"""GPU kernels compared with the reference and timed."""

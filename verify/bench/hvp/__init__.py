@@ -1,0 +1,1 @@
+"""Hessian-vector products: every kernel and installed peer as multiples of one gradient."""

@@ -1,0 +1,161 @@
+"""Owns the measured comparisons behind `flatproof bench`: the same work by several implementations, in turn, in one run."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+import numpy as np
+import torch
+
+from flatproof import synth
+from flatproof.theory.networks import Network
+from flatproof.verify.two_layer import fused
+from flatproof.verify.two_layer.initialization import initial_network
+from flatproof.verify.two_layer.modules import TwoLayer
+from flatproof.verify.two_layer.settings import Phase
+from flatproof.verify.utils.threads import single_threaded
+
+D, N, WIDTH = 30, 100, 500
+PHASE = Phase(lr=0.01, epochs=1, rho=0.05)
+MOST_US, TIMES_JAX = 1.0, 15.0  # what the fused step was to reach: microseconds, and times jax.lax.scan
+STEPS = {"fused": 100_000, "torch": 400, "jax": 10_000}
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Microseconds per 1-SAM step: median, smallest and largest over the repeats of one run."""
+
+    implementation: str
+    architecture: str
+    us_per_step: float
+    us_low: float
+    us_high: float
+    steps: int
+    repeats: int
+
+
+def bars(rows: Sequence[Timing]) -> list[str]:
+    """Each architecture's fused step against MOST_US and, where jax is installed, TIMES_JAX; a line each."""
+    us = {(row.architecture, row.implementation): row.us_per_step for row in rows}
+    said = []
+    for architecture in dict.fromkeys(row.architecture for row in rows):
+        ours, jax = us[architecture, "fused"], us.get((architecture, "jax"))
+        parts = [f"{ours:.2f} µs, wanted at most {MOST_US:g}: {'met' if ours <= MOST_US else 'missed'}"]
+        if jax is not None:
+            parts.append(
+                f"{jax / ours:.0f}x jax.lax.scan, wanted {TIMES_JAX:g}x: {'met' if jax >= TIMES_JAX * ours else 'missed'}"
+            )
+        said.append(f"{architecture}: {'; '.join(parts)}")
+    return said
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Pin this process to one core where the system allows it, and its pools to one thread."""
+    threads, pinned = torch.get_num_threads(), None
+    if hasattr(os, "sched_setaffinity"):
+        pinned = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {max(pinned)})
+    torch.set_num_threads(1)
+    try:
+        with single_threaded():
+            yield
+    finally:
+        torch.set_num_threads(threads)
+        if pinned:
+            os.sched_setaffinity(0, pinned)
+
+
+def sam_step_timings(repeats: int = 5) -> list[Timing]:
+    """One 1-SAM step at d = 30, m = 500, n = 100, float32, one core: fused, the plain torch loop, jax.lax.scan if installed.
+
+    Implementations take turns, so that a drift of the machine's speed meets all of them; compilation is not timed.
+    """
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
+    makers = {"fused": fused_steps, "torch": torch_steps} | ({"jax": jax_steps} if find_spec("jax") else {})
+    out = []
+    with one_core():
+        for architecture in ("no-bias", "bias"):
+            ready = {name: make(architecture, STEPS[name]) for name, make in makers.items()}
+            for run in ready.values():
+                run()
+            seconds: dict[str, list[float]] = {name: [] for name in ready}
+            for _ in range(repeats):
+                for name, run in ready.items():
+                    began = time.perf_counter()
+                    run()
+                    seconds[name].append(time.perf_counter() - began)
+            for name, times in seconds.items():
+                us = np.array(times) / STEPS[name] * 1e6
+                middle, low, high = float(np.median(us)), float(us.min()), float(us.max())
+                out.append(Timing(name, architecture, middle, low, high, STEPS[name], repeats))
+    return out
+
+
+def _problem(architecture: str, steps: int) -> tuple[synth.Data, Network, np.ndarray]:
+    data = synth.parity(D, N, seed=0)
+    start = initial_network(architecture, D, WIDTH, seed=0).astype("float32")
+    rng = np.random.default_rng(0)
+    return data, start, rng.permuted(np.tile(np.arange(N), (-(-steps // N), 1)), axis=1)
+
+
+def fused_steps(architecture: str, steps: int) -> Callable[[], object]:
+    """`steps` steps of the fused kernel, packing and unpacking of the parameters included."""
+    data, start, order = _problem(architecture, steps)
+    return lambda: fused.advance(start, data.x, data.y, order, None, PHASE)
+
+
+def torch_steps(architecture: str, steps: int) -> Callable[[], object]:
+    """The loop that a user of torch would write: module, optimizer, two backward passes, in-place perturbation."""
+    data, start, order = _problem(architecture, steps)
+    visits = order.ravel()[:steps].tolist()
+    x, y = torch.as_tensor(data.x, dtype=torch.float32), torch.as_tensor(data.y, dtype=torch.float32)
+
+    def run() -> None:
+        model = TwoLayer(start, dtype=torch.float32)
+        parameters = list(model.parameters())
+        optimizer = torch.optim.SGD(parameters, lr=PHASE.lr)
+        for i in visits:
+            optimizer.zero_grad()
+            (model(x[i : i + 1]) - y[i]).square().sum().backward()
+            with torch.no_grad():
+                grads = [p.grad for p in parameters if p.grad is not None]
+                scale = PHASE.rho / torch.sqrt(sum((g.square().sum() for g in grads), start=torch.zeros(())))
+                moves = [g * scale for g in grads]
+                for p, move in zip(parameters, moves, strict=True):
+                    p.add_(move)
+            optimizer.zero_grad()
+            (model(x[i : i + 1]) - y[i]).square().sum().backward()
+            with torch.no_grad():
+                for p, move in zip(parameters, moves, strict=True):
+                    p.sub_(move)
+            optimizer.step()
+
+    return run
+
+
+def jax_steps(architecture: str, steps: int) -> Callable[[], object]:
+    """The same steps as one compiled jax.lax.scan."""
+    import jax
+    import jax.numpy as jnp
+
+    data, start, order = _problem(architecture, steps)
+    x, y = jnp.asarray(data.x, jnp.float32), jnp.asarray(data.y, jnp.float32)
+    visits = jnp.asarray(order.ravel()[:steps], jnp.int32)
+    parameters = {n: jnp.asarray(v) for n in ("w1", "b1", "w2") if (v := getattr(start, n)) is not None}
+
+    def loss(p: dict[str, jax.Array], i: jax.Array) -> jax.Array:
+        z = p["w1"] @ x[i] + p.get("b1", 0.0)
+        return (p["w2"] @ jax.nn.relu(z) - y[i]) ** 2
+
+    def step(p: dict[str, jax.Array], i: jax.Array) -> tuple[dict[str, jax.Array], None]:
+        g = jax.grad(loss)(p, i)
+        scale = PHASE.rho / jnp.sqrt(sum(jnp.sum(v * v) for v in g.values()))
+        up = jax.grad(loss)({n: v + scale * g[n] for n, v in p.items()}, i)
+        return {n: v - PHASE.lr * up[n] for n, v in p.items()}, None
+
+    compiled = jax.jit(lambda p: jax.lax.scan(step, p, visits)[0])
+    return lambda: jax.tree.map(lambda leaf: leaf.block_until_ready(), compiled(parameters))

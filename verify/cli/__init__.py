@@ -1,0 +1,1 @@
+"""The command `flatproof`: one module a command."""

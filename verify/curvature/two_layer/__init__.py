@@ -1,0 +1,1 @@
+"""The two-layer family's Hessian in closed form: products and the whole spectrum."""

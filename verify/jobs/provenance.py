@@ -1,0 +1,58 @@
+"""Owns provenance: which code, versions and machine produced a number."""
+
+import os
+import platform
+import subprocess
+import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+CODE = ("flatproof", "theory", "synth", "verify", "pyproject.toml", "requirements.lock")
+PACKAGES = ("torch", "numpy", "numba", "scipy")
+
+
+@cache
+def provenance() -> dict[str, str]:
+    """Commit, versions and machine, as a flat dictionary of strings."""
+    return {"commit": _commit(), "python": platform.python_version(), **_versions(), "machine": _machine()}
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _commit() -> str:
+    """The last commit that changed the code, "+changes" if the working tree differs from it; "unknown" outside git.
+
+    Commits that touch only results or documents do not count, so that committing a result does not change its provenance.
+    """
+    root = Path(__file__).resolve().parents[2]
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != root:
+            return "unknown"
+        commit = git("log", "-1", "--format=%h", "--abbrev=10", "--", *CODE)
+        changed = git("status", "--porcelain", "--", *CODE)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return (commit or "uncommitted") + ("+changes" if changed else "")
+
+
+def _machine() -> str:
+    """Processor and number of cores that this process may use."""
+    model = platform.processor() or platform.machine()
+    if sys.platform == "linux":
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{model}, {cores} cores, {platform.system()}"

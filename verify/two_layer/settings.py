@@ -1,0 +1,163 @@
+"""Owns the settings of one training run: `Run`, `Phase`, `DataSpec`. A run is addressed by the content of its settings."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from flatproof import synth
+from flatproof.theory.losses import MSE, Loss
+from flatproof.theory.networks import check_kind
+from flatproof.verify.utils.checks import check_number, check_one_of, check_whole, replace_fields
+
+# Raised whenever a change alters what a stored run would contain, so that old results are not taken for new ones.
+ENGINE_VERSION = 3
+
+GENERATORS: dict[str, Callable[..., synth.Data]] = {
+    "parity": synth.parity,
+    "complete_parity": synth.complete_parity,
+    "uniform_ball": synth.uniform_ball,
+    "unit_circle": synth.unit_circle,
+}
+REAL_LABELS = ("uniform_ball", "unit_circle")  # the generators whose labels are real numbers; those of the others are -1 and 1
+DTYPES = ("float32", "float64")
+ENGINES = ("fused", "reference")
+# Marks a setting that came after runs had been stored: at its default it is no part of the address, so that theirs stay.
+LATER = {"later": True}
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Which training set: a generator of `synth`, its seed, and its settings other than the defaults (d, n, ...)."""
+
+    name: str = "parity"
+    seed: int = 0
+    settings: dict[str, int | float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_one_of("data", self.name, tuple(GENERATORS))
+        replace_fields(self, seed=check_whole("seed", self.seed, 0, 2**32 - 1))
+        if not isinstance(self.settings, dict):
+            raise ValueError(f"data settings must be a dictionary, got {self.settings!r}")
+        replace_fields(self, settings={k: v.item() if isinstance(v, np.generic) else v for k, v in self.settings.items()})
+
+    @property
+    def labels(self) -> synth.Labels:
+        """What the labels are: two classes, or real numbers, for which there is no accuracy."""
+        return "real" if self.name in REAL_LABELS else "signs"
+
+    def build(self) -> synth.Data:
+        """The data set; ValueError when the generator refuses its settings."""
+        try:
+            return GENERATORS[self.name](seed=self.seed, **self.settings)
+        except TypeError as error:
+            raise ValueError(f"data settings of {self.name}: {error}") from None
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Constant hyper-parameters for a number of epochs.
+
+    lr: step size. rho: radius of SAM's perturbation, 0 for SGD. batch_size: samples a step, the whole set gives gradient
+    descent. weight_decay: adds weight_decay * theta to the gradient. label_noise: standard deviation of fresh Gaussian noise
+    on each label. first_layer_norm: after each step w1 and b1 are scaled together so that sqrt(||w1||^2 + ||b1||^2) is this
+    (figure 6b keeps it at 10); None leaves them. trace_penalty: adds this multiple of l'' (1/|B|) sum_i ||grad f(x_i)||^2 to the
+    loss of a batch B, with l'' at a perfect fit: the trace of the Hessian of an interpolating network.
+    """
+
+    lr: float
+    epochs: int
+    rho: float = 0.0
+    batch_size: int = 1
+    weight_decay: float = 0.0
+    label_noise: float = 0.0
+    first_layer_norm: float | None = field(default=None, metadata=LATER)
+    trace_penalty: float = field(default=0.0, metadata=LATER)
+
+    def __post_init__(self) -> None:
+        replace_fields(self, lr=check_number("lr", self.lr, 0, strictly=True))
+        for name in ("epochs", "batch_size"):
+            replace_fields(self, **{name: check_whole(name, getattr(self, name), 1)})
+        for name in ("rho", "weight_decay", "label_noise", "trace_penalty"):
+            replace_fields(self, **{name: check_number(name, getattr(self, name), 0)})
+        if self.first_layer_norm is not None:
+            replace_fields(self, first_layer_norm=check_number("first_layer_norm", self.first_layer_norm, 0, strictly=True))
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything that determines one training run and its measurements.
+
+    data: training set and population. architecture: one of `theory.ARCHITECTURES`. width: neurons. phases: run in order.
+    seed: initialization, sample order and label noise. first_layer_scale: multiplies the initial w1 and b1. epsilon: Sim-LN's
+    floor. dtype: of the trained parameters (measurements are always float64). engine: "fused" kernels, or the readable
+    "reference". test_points: fresh samples for test error; all points instead where the population has at most as many.
+    loss: mean squared error, or logistic with label smoothing. activation: "relu" or "softplus". depth: 2 layers or 3, hidden
+    ones of equal width. Softplus and three layers are for some architectures alone (`theory.networks.check_kind`).
+    keep_networks: keep the network after every phase, not only after the last.
+    """
+
+    architecture: str
+    phases: tuple[Phase, ...]
+    data: DataSpec = DataSpec()
+    width: int = 500
+    seed: int = 0
+    first_layer_scale: float = 1.0
+    epsilon: float = 1e-3
+    dtype: str = "float32"
+    engine: str = "fused"
+    test_points: int = 10_000
+    loss: Loss = field(default=MSE, metadata=LATER)
+    activation: str = field(default="relu", metadata=LATER)
+    depth: int = field(default=2, metadata=LATER)
+    keep_networks: bool = field(default=False, metadata=LATER)
+
+    def __post_init__(self) -> None:
+        check_kind(self.architecture, self.activation, self.depth)
+        if not isinstance(self.phases, (tuple, list)) or not self.phases or not all(isinstance(p, Phase) for p in self.phases):
+            raise ValueError(f"phases must hold at least one Phase and nothing else, got {self.phases!r}")
+        if not isinstance(self.data, DataSpec):
+            raise ValueError(f"data must be a DataSpec, got {self.data!r}")
+        replace_fields(self, phases=tuple(self.phases))
+        for name, least, most in (("width", 1, 10**7), ("seed", 0, 2**32 - 1), ("test_points", 1, 10**9)):
+            replace_fields(self, **{name: check_whole(name, getattr(self, name), least, most)})
+        replace_fields(self, first_layer_scale=check_number("first_layer_scale", self.first_layer_scale, 0))
+        replace_fields(self, epsilon=check_number("epsilon", self.epsilon, 0, strictly=True))
+        check_one_of("dtype", self.dtype, DTYPES)
+        check_one_of("engine", self.engine, ENGINES)
+        if not isinstance(self.keep_networks, bool):
+            raise ValueError(f"keep_networks must be True or False, got {self.keep_networks!r}")
+        if not isinstance(self.loss, Loss):
+            raise ValueError(f"loss must be a Loss, got {self.loss!r}")
+        if self.loss.name != "mse" and any(phase.label_noise for phase in self.phases):
+            raise ValueError(f"label_noise must be 0 for the loss {self.loss.name!r}: its labels are classes")
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def settings(self) -> dict[str, Any]:
+        """The settings as plain JSON values, with the engine's version."""
+        return json.loads(json.dumps(_plain(self) | {"engine_version": ENGINE_VERSION}))
+
+    @property
+    def key(self) -> str:
+        """Address of the run: SHA-256 of its settings."""
+        return hashlib.sha256(json.dumps(self.settings(), sort_keys=True).encode()).hexdigest()
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all phases together."""
+        return sum(phase.epochs for phase in self.phases)
+
+
+def _plain(settings: Any) -> Any:
+    """Settings as dictionaries, lists and numbers, without the later ones (LATER) that are at their default."""
+    if isinstance(settings, tuple):
+        return [_plain(one) for one in settings]
+    if not is_dataclass(settings):
+        return settings
+    kept = [one for one in fields(settings) if not one.metadata.get("later") or getattr(settings, one.name) != one.default]
+    return {one.name: _plain(getattr(settings, one.name)) for one in kept}

@@ -1,0 +1,219 @@
+"""Owns `train`: one run from its settings to its measured curve, in chunks between log-spaced checkpoints."""
+
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flatproof import synth, theory
+from flatproof.theory.losses import MSE, Loss
+from flatproof.theory.networks import Network
+from flatproof.verify.two_layer import fused
+from flatproof.verify.two_layer.initialization import initial_network
+from flatproof.verify.two_layer.settings import Phase, Run
+from flatproof.verify.utils.threads import single_threaded
+
+CHECKPOINTS = 40  # log-spaced measurements a run
+CLOSING = 8  # evenly spaced ones over the last quarter of each phase: what fluctuates from step to step is judged by their median
+LARGEST_CHUNK = 2_000_000  # samples visited in one kernel call: bounds the memory that their order takes
+ORDER, NOISE = 3, 4  # streams of the run's seed, beside synth's 0, 1 and the initialization's 2
+TOO_LARGE = "x, y and first_layer_scale must give the initial network a finite loss and trace; they are too large"
+CURVE = ("epoch", "train_loss", "test_accuracy", "test_loss", "trace")
+# where labels are real numbers: the share of test points at which the output has the label's sign
+AGREEMENT = {"test_accuracy": "sign_agreement"}
+
+WHY_NOT = {
+    "test_loss": ": it needs a test set",
+    "test_accuracy": ": it needs a test set, and labels that are two classes, -c and c",
+    "sign_agreement": ": it needs a test set, and labels that are real numbers",
+}
+
+Measurement = dict[str, float]
+Points = tuple[NDArray[np.floating], NDArray[np.floating]]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run left behind.
+
+    status: "finished" or "diverged". curve: for each name of `measured` a list over checkpoints; what was not measured has none.
+    `trace` is that of the Hessian of the training loss, residual term included, evaluated in float64. lower_bound: what the trace
+    of no interpolating network goes below, NaN where no bound is known or no network interpolates (`contradictory`). network: the
+    final one, None when diverged. earlier: those after all phases but the last, where the run keeps them. diverged_at and
+    diverged_step: epoch and step, counted from 0 over all phases, in which the loss stopped being finite.
+    """
+
+    status: str
+    curve: dict[str, list[float]]
+    lower_bound: float
+    network: Network | None
+    diverged_at: int | None
+    seconds: float
+    diverged_step: int | None = None
+    earlier: tuple[Network, ...] = ()
+
+    def final(self, name: str) -> float:
+        """The last measurement of a curve. Errors: ValueError where there is none, for what was not measured or a diverged run."""
+        if name not in self.curve:
+            known = ", ".join(self.curve)
+            raise ValueError(f"{name!r} was not measured{WHY_NOT.get(name, '')}; expected one of {known}")
+        if self.status == "diverged":
+            raise ValueError(
+                f"the run diverged in step {self.diverged_step:,}: it has no final {name}; `curve` holds what was measured before"
+            )
+        return self.curve[name][-1]
+
+
+def closing(start: float, end: float) -> float:
+    """The epoch at which the last quarter of a phase begins."""
+    return end - (end - start) / 4
+
+
+def checkpoints(run: Run) -> list[int]:
+    """Epochs at which a run is measured: 0, log-spaced ones, and evenly spaced ones up to the end of each phase."""
+    spaced = np.geomspace(1, run.epochs, CHECKPOINTS).round()
+    ends = np.cumsum([0, *(phase.epochs for phase in run.phases)])
+    last = [np.linspace(closing(start, end), end, CLOSING + 1)[1:].round() for start, end in itertools.pairwise(ends)]
+    return sorted({0, *map(int, np.concatenate([spaced, *last]))})
+
+
+def steps_per_epoch(phase: Phase, n: int) -> int:
+    """Steps in which a phase visits n samples once; the last batch may be smaller."""
+    return -(-n // phase.batch_size)
+
+
+def segments(run: Run, longest: int) -> list[tuple[int, int, bool]]:
+    """Kernel calls: (index of the phase, epochs, measure afterwards), of at most `longest` epochs each and none across phases."""
+    marks = checkpoints(run)
+    out, ends = [], np.cumsum([phase.epochs for phase in run.phases])
+    for start, stop in itertools.pairwise(marks):
+        phase = int(np.searchsorted(ends, start, side="right"))
+        while start < stop:
+            epochs = min(longest, stop - start)
+            start += epochs
+            out.append((phase, epochs, start == stop))
+    return out
+
+
+def measured(data: synth.Data) -> tuple[str, ...]:
+    """The names of the curves that a run on these data has, in order: CURVE; no accuracy for labels that are real numbers, and
+    nothing of a test set where none is given."""
+    if data.draw is None:
+        return tuple(name for name in CURVE if not name.startswith("test"))
+    return CURVE if data.labels == "signs" else tuple(AGREEMENT.get(name, name) for name in CURVE)
+
+
+def test_set(data: synth.Data, run: Run) -> Points | None:
+    """The points on which test error is measured: the whole population where it is small enough or given by the user, else fresh
+    samples; None where nothing but the training set is known."""
+    if data.draw is None:
+        return None
+    return data.enumerate() if enumerated(data, run) else data.sample(run.test_points, run.seed)
+
+
+def enumerated(data: synth.Data, run: Run) -> bool:
+    """Whether test error is measured on the whole population, so that no counting error is left."""
+    return data.size is not None and (data.size <= run.test_points or data.name == "given")
+
+
+def contradictory(architecture: str, data: synth.Data) -> bool:
+    """Whether no network can interpolate: one point has two labels, or without bias 0 has a label other than 0."""
+    known = {np.zeros(data.x.shape[1]).tobytes(): 0.0} if architecture == "no-bias" else {}
+    pairs = zip(data.x + 0.0, data.y, strict=True)  # -0 becomes 0
+    return any(known.setdefault(point.tobytes(), label) != label for point, label in pairs)
+
+
+def measure(network: Network, data: synth.Data, test: Points | None, loss: Loss = MSE) -> Measurement:
+    """What `measured` names but the epoch, in float64: training loss, share of test points with y f(x) > 0 (test accuracy for labels
+    that are classes, sign agreement for real ones), test loss and trace of the Hessian.
+
+    The logistic loss is in excess of its smallest value, so that 0 is a perfect fit.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = {"train_loss": theory.loss(network, data.x, data.y, loss)}
+        if test is not None:
+            f = theory.forward(network, test[0], train_x=data.x)
+            values["test_accuracy" if data.labels == "signs" else "sign_agreement"] = float(np.mean(f * test[1] > 0))
+            values["test_loss"] = float(np.mean(loss.value(f, test[1])))
+        return values | {"trace": theory.trace_of_hessian(network, data.x, data.y, loss)}
+
+
+def train(
+    run: Run,
+    data: synth.Data | None = None,
+    on_checkpoint: Callable[[int, Measurement], None] | None = None,
+) -> Result:
+    """Carry out a run. The result depends on the settings alone, not on other runs, workers or the cutting into chunks.
+
+    Args: data, to train on in place of `run.data` (`synth.given` makes one of plain arrays); `on_checkpoint(epoch,
+    measurement)`, called at each checkpoint with what `measured` names. Errors: ValueError when the data refuse their settings, the
+    loss refuses the labels, or the data are so large that the loss of the initial network is not finite.
+    """
+    began = time.perf_counter()
+    data = run.data.build() if data is None else data
+    run.loss.check_labels(data.y)
+    start = initial_network(
+        run.architecture,
+        data.x.shape[1],
+        run.width,
+        run.seed,
+        run.first_layer_scale,
+        run.epsilon,
+        run.activation,
+        run.depth,
+    )
+    network = start.astype(run.dtype)
+    order, noise = (np.random.default_rng(np.random.SeedSequence([run.seed, s])) for s in (ORDER, NOISE))
+    n, test = len(data.y), test_set(data, run)
+    if test is not None:
+        run.loss.check_labels(test[1])
+    curve: dict[str, list[float]] = {name: [] for name in measured(data)}
+    with np.errstate(over="ignore", invalid="ignore"):
+        bound = theory.trace_lower_bound(run.architecture, data.x, data.y, run.epsilon, run.loss, run.activation, run.depth)
+    if contradictory(run.architecture, data):
+        bound = np.nan
+    advance = _engine(run)  # imports, before the thread pools are limited
+    epoch = steps = 0
+    earlier: list[Network] = []
+
+    def record(values: Measurement) -> None:
+        for name, values_so_far in curve.items():
+            values_so_far.append(float(epoch) if name == "epoch" else values[name])
+        if on_checkpoint:
+            on_checkpoint(epoch, values)
+
+    def diverged(at: int, step: int) -> Result:
+        return Result("diverged", curve, bound, None, at, time.perf_counter() - began, step, tuple(earlier))
+
+    with single_threaded():
+        first = measure(network, data, test, run.loss)
+        if np.isinf(bound) or not all(map(np.isfinite, first.values())):  # NaN: no bound is known
+            raise ValueError(TOO_LARGE)
+        record(first)
+        for index, epochs, due in segments(run, max(1, LARGEST_CHUNK // n)):
+            phase = run.phases[index]
+            if run.keep_networks and index > len(earlier):
+                earlier.append(network)
+            visits = order.permuted(np.tile(np.arange(n), (epochs, 1)), axis=1)
+            jitter = phase.label_noise * noise.standard_normal(visits.shape) if phase.label_noise else None
+            network, stop = advance(network, data.x, data.y, visits, jitter, phase, run.loss)
+            if stop is not None:
+                return diverged(epoch + stop // steps_per_epoch(phase, n), steps + stop)
+            epoch, steps = epoch + epochs, steps + epochs * steps_per_epoch(phase, n)
+            if due:
+                values = measure(network, data, test, run.loss)
+                if not all(map(np.isfinite, values.values())):
+                    return diverged(epoch - 1, steps - 1)
+                record(values)
+    return Result("finished", curve, bound, network, None, time.perf_counter() - began, earlier=tuple(earlier))
+
+
+def _engine(run: Run) -> Callable[..., tuple[Network, int | None]]:
+    if run.engine == "fused":
+        return fused.advance
+    from flatproof.verify.two_layer import reference  # torch is slow to import
+
+    return reference.advance

@@ -1,0 +1,1 @@
+"""What every room uses: errors, validators, statistics, threads. Imports nothing of flatproof."""
