@@ -1,7 +1,6 @@
 """Owns what `flatproof sharpness` reads and prints: a model, its weights, data and a loss in; a table of measures out."""
 
 import importlib
-import inspect
 import json
 import math
 import os
@@ -249,7 +248,7 @@ def parse_settings(texts: list[str], chosen: dict[str, Measure]) -> dict[str, di
         name, _, setting = target.rpartition(".")
         if not value or not setting or name not in chosen:
             raise ValueError(f"--set must be MEASURE.SETTING=VALUE with one of the measures {', '.join(chosen)}, got {text!r}")
-        accepted = _settings_of(chosen[name].function)
+        accepted = chosen[name].accepts
         if setting not in accepted:
             raise ValueError(f"--set {text}: {name} has no setting {setting!r}; expected one of {', '.join(sorted(accepted))}")
         try:
@@ -257,23 +256,6 @@ def parse_settings(texts: list[str], chosen: dict[str, Measure]) -> dict[str, di
         except json.JSONDecodeError:
             found[name][setting] = value
     return found
-
-
-def _settings_of(function: Callable[..., Any]) -> set[str]:
-    """Names of the settings that a measure takes, those that it passes on included."""
-    from flatproof.verify.curvature.lanczos import eigenvalues
-    from flatproof.verify.curvature.traces import hutchinson, hutchpp, xtrace
-
-    names = set()
-    for p in inspect.signature(function).parameters.values():
-        if p.kind is p.KEYWORD_ONLY:
-            names.add(p.name)
-        elif p.kind is p.VAR_KEYWORD:
-            for inner in (eigenvalues,) if "lambda" in function.__module__ else (hutchinson, hutchpp, xtrace):
-                names |= {q.name for q in inspect.signature(inner).parameters.values() if q.kind is q.KEYWORD_ONLY}
-            if function.__module__.endswith("keskar"):
-                names |= {"epsilon", "iterations", "start", "seed"}
-    return names - {"vectors"}
 
 
 def run(
@@ -296,7 +278,7 @@ def run(
         check_whole("--m", batch_size)
     operator = operator_of(problem)  # one for all measures: what its kernel keeps is kept once
     for name, measure in chosen.items():
-        accepted = _settings_of(measure.function)
+        accepted = measure.accepts
         given: dict[str, Any] = {"seed": seed} if "seed" in accepted else {}
         if batch_size is not None and "batch_size" in accepted:
             given["batch_size"] = batch_size
