@@ -1,8 +1,8 @@
 """The addresses of stored outcomes stay: the same grids have the same keys as when the first results were stored.
 
-`addresses.json` holds, for each experiment and scale with seeds 1 and 2, a digest of all keys on a machine without real data. Where a change is meant to make results
-anew (a raised VERSION), write the digest that this test prints. Networks on real data are in it at scale smoke alone, where images are
-synthetic.
+`addresses.json` holds, for each experiment and scale with seeds 1 and 2, a digest of all keys on a machine without real data. Where a
+change is meant to make results anew (a raised VERSION), write the digest that this test prints. Networks on real data are in it at scale
+smoke alone, where images are synthetic.
 """
 
 import hashlib
