@@ -20,7 +20,7 @@ from flatproof.verify.deep import files
 from flatproof.verify.deep.augmentation import augmented
 from flatproof.verify.deep.data import Samples, picked, samples
 from flatproof.verify.deep.linear import onednn_linear
-from flatproof.verify.deep.registry import function
+from flatproof.verify.deep.registry import builder
 from flatproof.verify.deep.settings import Net, Stop, Training
 from flatproof.verify.deep.steps import Step, make_optimizer, make_step, repeatable
 
@@ -77,7 +77,7 @@ def placed(model: nn.Module, device: str) -> nn.Module:
 
 def build(net: Net, seed: int) -> nn.Module:
     """The network at its random start, on the CPU. Errors: ValueError naming what `net` names but is not there."""
-    make = function(net.build)
+    make = builder(net.build)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream(seed, INITIAL))
         return make(**net.settings)

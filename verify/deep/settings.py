@@ -1,13 +1,11 @@
 """Owns the settings of one training of a network on images: `Training` and its parts. Equal settings have equal addresses."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
-from pathlib import Path
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any
 
-from flatproof.verify.deep.registry import address
+from flatproof.verify.deep.registry import address_of
 from flatproof.verify.jobs.job import Job
 from flatproof.verify.utils.checks import check_number, check_one_of, check_whole, replace_fields
 
@@ -17,20 +15,23 @@ OPTIMIZERS = ("sgd", "adam")
 AUGMENTATIONS = ("shift", "flip")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ImageData:
     """Which images: a data set of `verify.realdata.NAMES`, or "synthetic".
 
-    train, test: the first so many samples of each split, all of them for None. `settings` are those of "synthetic"
-    (`verify.deep.data.synthetic`), and of no other. edition: a checksum that tells the files found now from any others (`edition_of`),
-    so that other files are other images, with addresses of their own.
+    Construction looks at no file. What tells the files from any others is `edition`, a part of the images' address: found when it is
+    first asked for, and the object's own from then on, in worker processes too.
+
+    Attributes:
+        name: of the data set.
+        train, test: the first so many samples of each split; all of them for None.
+        settings: those of "synthetic" (`verify.deep.data.synthetic`), and of no other.
     """
 
     name: str
     train: int | None = None
     test: int | None = None
     settings: Mapping[str, int | float] = field(default_factory=dict)
-    edition: str = field(init=False)
 
     def __post_init__(self) -> None:
         from flatproof.verify.realdata import NAMES
@@ -43,71 +44,37 @@ class ImageData:
             raise ValueError(
                 f"data settings belong to synthetic images; expected none for {self.name}, got {dict(self.settings)}"
             )
-        replace_fields(self, settings=dict(sorted(self.settings.items())), edition=edition_of(self.name, self.train, self.test))
+        replace_fields(self, settings=dict(sorted(self.settings.items())))
+
+    @cached_property
+    def edition(self) -> str:
+        """`edition_of` the files; "" for synthetic images."""
+        return self.edition_now()
+
+    def edition_now(self) -> str:
+        """The edition of the files as they are now, which `edition` may have been found before."""
+        from flatproof.verify.realdata.editions import edition_of
+
+        return "" if self.name == "synthetic" else edition_of(self.name, self.train, self.test)
+
+    def plain(self) -> dict[str, Any]:
+        """Plain JSON values, edition included."""
+        return {name: getattr(self, name) for name in (*self.__dataclass_fields__, "edition")}
+
+    def __eq__(self, other: object) -> bool:
+        return self.plain() == other.plain() if isinstance(other, ImageData) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash((self.name, self.train, self.test, tuple(self.settings.items()), self.edition))
+        return hash((self.name, self.train, self.test, tuple(self.settings.items())))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"edition": self.edition}  # a worker's images are those that its parent addressed
 
     def available(self) -> bool:
         """Whether both splits are on this machine."""
         from flatproof.verify.realdata import available
 
         return self.name == "synthetic" or all(available(self.name, split=split) for split in ("train", "test"))
-
-
-ABSENT = "not on this machine"
-
-
-def edition_of(name: str, train: int | None = None, test: int | None = None) -> str:
-    """SHA-256 of what tells a data set's files from any others; ABSENT if a split is not there, "" for synthetic images.
-
-    Where checksums are published, of those (loading compares them with the files); of TIMIT's file, its content; of ImageNet, the
-    names, sizes and labels of the images that the limits take.
-    """
-    from flatproof.verify.realdata import NotAvailable, data_root
-
-    if name == "synthetic":
-        return ""
-    try:
-        told = (_told(name, data_root(), "train", train), _told(name, data_root(), "test", test))
-    except NotAvailable:
-        return ABSENT
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()
-
-
-def _told(name: str, root: Path, split: Literal["train", "test"], limit: int | None) -> str:
-    """What tells a split's files from any others. Errors: NotAvailable."""
-    from flatproof.verify.realdata import NotAvailable
-    from flatproof.verify.realdata.loading import find
-    from flatproof.verify.realdata.timit import PATH
-
-    if name == "imagenet":
-        return _listed(root, split, limit)
-    if name != "timit":
-        return " ".join(file.digest for batch in find(name, root, split).batches[split] for file in batch.files)
-    path = root / PATH
-    if not path.is_file():
-        raise NotAvailable(f"timit: looked for {path}")
-    about = path.stat()
-    return _content(path, about.st_size, about.st_mtime_ns)
-
-
-@lru_cache
-def _content(path: Path, size: int, changed: int) -> str:
-    """SHA-256 of a file; `size` and `changed` (ns) tell the cache that it is another."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@lru_cache
-def _listed(root: Path, split: Literal["train", "test"], limit: int | None) -> str:
-    """SHA-256 of names, sizes and labels; once a process, for there are a million."""
-    from flatproof.verify.realdata.imagenet import listing
-
-    lines = (
-        f"{path.relative_to(root).as_posix()} {path.stat().st_size} {label}" for path, label in listing(root, split)[0][:limit]
-    )
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -119,7 +86,7 @@ class Net:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        replace_fields(self, build=address(self.build), settings=dict(sorted(self.settings.items())))
+        replace_fields(self, build=address_of(self.build), settings=dict(sorted(self.settings.items())))
 
     def __hash__(self) -> int:
         return hash((self.build, repr(self.settings)))
@@ -261,6 +228,8 @@ class Training(Job):
 
 
 def _plain(value: Any) -> Any:
-    if hasattr(value, "__dataclass_fields__"):
-        return {name: _plain(one) for name, one in asdict(value).items()}
+    if isinstance(value, ImageData):
+        return value.plain()
+    if isinstance(value, (Net, Method, Stop)):
+        return asdict(value)
     return list(value) if isinstance(value, tuple) else value
