@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from flatproof.verify import realdata
 from flatproof.verify.deep.settings import ImageData
 from flatproof.verify.utils.checks import check_number, check_whole
 from flatproof.verify.utils.errors import UserError
@@ -36,8 +37,6 @@ def samples(data: ImageData, device: str = "cpu") -> Samples:
     """
     if data.name == "synthetic":
         return _synthetic(data, device)
-    from flatproof.verify import realdata
-
     expected = data.edition  # known before the files are read
     train, test = (realdata.load(data.name, split=split, limit=getattr(data, split)) for split in ("train", "test"))
     (train_x, train_y), (test_x, test_y) = train.tensors(), test.tensors()

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
+from flatproof.verify import realdata
 from flatproof.verify.deep.registry import address_of
 from flatproof.verify.jobs.job import Job
 from flatproof.verify.utils.checks import check_number, check_one_of, check_whole, replace_fields
@@ -23,7 +24,7 @@ class ImageData:
     first asked for, and the object's own from then on, in worker processes too.
 
     Attributes:
-        name: of the data set.
+        name: of the data set; one of another package becomes "module:object".
         train, test: the first so many samples of each split; all of them for None.
         settings: those of "synthetic" (`verify.deep.data.synthetic`), and of no other.
     """
@@ -34,17 +35,20 @@ class ImageData:
     settings: Mapping[str, int | float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        from flatproof.verify.realdata import NAMES
-
-        check_one_of("data", self.name, ("synthetic", *NAMES))
-        for split in ("train", "test"):
+        address = "synthetic" if self.name == "synthetic" else realdata.address_of(self.name)
+        if address is None:
+            known = ", ".join(("synthetic", *realdata.NAMES))
+            raise ValueError(f"data must be one of {known}, or be named module:object, got {self.name!r}")
+        for split in realdata.SPLITS:
+            if address in realdata.DATASETS:
+                realdata.DATASETS[address].check_split(split)
             if getattr(self, split) is not None:
                 replace_fields(self, **{split: check_whole(split, getattr(self, split), 1)})
         if self.settings and self.name != "synthetic":
             raise ValueError(
                 f"data settings belong to synthetic images; expected none for {self.name}, got {dict(self.settings)}"
             )
-        replace_fields(self, settings=dict(sorted(self.settings.items())))
+        replace_fields(self, name=address, settings=dict(sorted(self.settings.items())))
 
     @cached_property
     def edition(self) -> str:
@@ -53,9 +57,7 @@ class ImageData:
 
     def edition_now(self) -> str:
         """The edition of the files as they are now, which `edition` may have been found before."""
-        from flatproof.verify.realdata.editions import edition_of
-
-        return "" if self.name == "synthetic" else edition_of(self.name, self.train, self.test)
+        return "" if self.name == "synthetic" else realdata.edition_of(self.name, self.train, self.test)
 
     def plain(self) -> dict[str, Any]:
         """Plain JSON values, edition included."""
@@ -72,9 +74,7 @@ class ImageData:
 
     def available(self) -> bool:
         """Whether both splits are on this machine."""
-        from flatproof.verify.realdata import available
-
-        return self.name == "synthetic" or all(available(self.name, split=split) for split in ("train", "test"))
+        return self.name == "synthetic" or all(realdata.available(self.name, split=split) for split in realdata.SPLITS)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flatproof.verify import realdata
 from flatproof.verify.deep import ImageData, Method, Net, Stop, loop, samples, trained
-from flatproof.verify.realdata import editions
+from flatproof.verify.realdata.mnist import FASHION_MNIST
 from tests.unit.deep.trainings import (
     DATA,
     DROPPING,
@@ -48,8 +49,8 @@ def test_equal_settings_have_equal_addresses() -> None:
 def test_settings_are_made_without_a_look_at_any_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLATPROOF_DATA", str(tmp_path))
     write_timit(tmp_path)
-    looks, real = [], editions.edition_of
-    monkeypatch.setattr(editions, "edition_of", lambda *arguments: (looks.append(arguments), real(*arguments))[1])
+    looks, real = [], realdata.edition_of
+    monkeypatch.setattr(realdata, "edition_of", lambda *arguments: (looks.append(arguments), real(*arguments))[1])
     with monkeypatch.context() as patched:
         for name in ("stat", "is_file", "is_dir", "open", "iterdir"):
             patched.setattr(Path, name, None)
@@ -75,16 +76,14 @@ def test_an_edition_stays_with_its_object_and_travels_with_it(tmp_path: Path, mo
 
 
 def test_published_editions_have_addresses_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flatproof.verify.realdata.catalogue import CATALOGUE
-
     monkeypatch.setenv("FLATPROOF_DATA", str(tmp_path))
     seen = {ImageData("fashion-mnist").edition}
-    for edition in reversed(CATALOGUE["fashion-mnist"].editions):  # the first that is there is taken
+    for edition in reversed(FASHION_MNIST.editions):  # the first that is there is taken
         for file in (file for batches in edition.batches.values() for batch in batches for file in batch.files):
             (tmp_path / edition.folder).mkdir(parents=True, exist_ok=True)
             (tmp_path / edition.folder / file.name).touch()
         seen.add(ImageData("fashion-mnist").edition)
-    assert len(seen) == 1 + len(CATALOGUE["fashion-mnist"].editions) > 2
+    assert len(seen) == 1 + len(FASHION_MNIST.editions) > 2
 
 
 @pytest.mark.parametrize(
@@ -100,6 +99,7 @@ def test_published_editions_have_addresses_of_their_own(tmp_path: Path, monkeypa
         (lambda: Stop(1, accuracy=99), "accuracy is a share"),
         (lambda: Stop(1, patience=0), "patience must be a whole number of at least 1"),
         (lambda: ImageData("cifar11"), "data must be one of synthetic, "),
+        (lambda: ImageData("imagenet-sample"), "imagenet-sample has no train split; expected test"),
         (lambda: ImageData("mnist", settings={"noise": 1}), "data settings belong to synthetic images"),
         (lambda: samples(ImageData("synthetic", settings={"colour": 1})), "synthetic images have the settings"),
         (lambda: Net("vgg12"), "network must be one of fully-connected, .*, or be named module:function, got 'vgg12'"),
