@@ -11,7 +11,8 @@ the steps, `loop` the epochs, `files` what is kept.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from flatproof.verify.deep.settings import ImageData, Method, Net, Stop, Training
+from flatproof.verify.deep.settings import ImageData, Method, Net, Stop
+from flatproof.verify.deep.training import Training
 
 if TYPE_CHECKING:
     from flatproof.verify.deep.data import Samples, samples

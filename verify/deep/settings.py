@@ -1,4 +1,7 @@
-"""Owns the settings of one training of a network on images: `Training` and its parts. Equal settings have equal addresses."""
+"""Owns what determines one training of a network on images: `TrainingSettings` and its parts, plain data.
+
+Nothing here looks at a file when it is made. Equal settings have equal addresses.
+"""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -7,7 +10,7 @@ from typing import Any
 
 from flatproof.verify import realdata
 from flatproof.verify.deep.registry import address_of
-from flatproof.verify.jobs.job import Job
+from flatproof.verify.jobs.job import Addressed
 from flatproof.verify.utils.checks import check_number, check_one_of, check_whole, replace_fields
 
 VERSION = 4  # raised when a change of the harness alters what a training gives
@@ -79,8 +82,13 @@ class ImageData:
 
 @dataclass(frozen=True)
 class Net:
-    """Which network: a name of the registry or "module:function"; called with `settings` it returns the network at its random start
-    (torch's generator is seeded)."""
+    """Which network.
+
+    Attributes:
+        build: a name of the registry or "module:function"; kept as its stored address (`registry.address_of`). Called with `settings`
+            it returns the network at its random start: torch's generator is seeded.
+        settings: keyword arguments, plain JSON values.
+    """
 
     build: str
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -96,14 +104,18 @@ class Net:
 class Method:
     """How a step is made. The gradient g is that of the batch's mean cross-entropy plus `weight_decay` times the parameters.
 
-    optimizer: "sgd", with `momentum`, or "adam" (betas 0.9 and 0.999, epsilon 1e-8).
-    lr: step size.
-    rho: radius of SAM's perturbation, 0 for none; both passes draw the same masks and start from the same buffers, and what the second
-        writes into buffers (running statistics) is dropped.
-    proximal: lambda of conservative training, 0 for none: each batch's step is `inner` optimizer steps on
-        loss + lambda/2 ||w - w_k||^2 from w_k (Li et al. 2014, as keskar2017 uses it).
-    adversarial: epsilon of adversarial training, 0 for none: half of the loss is at inputs + epsilon sign(gradient in the inputs)
-        (Goodfellow et al. 2015); in units of the normalized inputs.
+    Attributes:
+        optimizer: "sgd", with `momentum`, or "adam" (betas 0.9 and 0.999, epsilon 1e-8).
+        lr: step size.
+        momentum: of SGD.
+        weight_decay: as above.
+        rho: radius of SAM's perturbation, 0 for none; both passes draw the same masks and start from the same buffers, and what the
+            second writes into buffers (running statistics) is dropped.
+        proximal: lambda of conservative training, 0 for none: each batch's step is `inner` optimizer steps on
+            loss + lambda/2 ||w - w_k||^2 from w_k (Li et al. 2014, as keskar2017 uses it).
+        inner: those steps.
+        adversarial: epsilon of adversarial training, 0 for none: half of the loss is at inputs + epsilon sign(gradient in the inputs)
+            (Goodfellow et al. 2015); in units of the normalized inputs.
     """
 
     optimizer: str = "sgd"
@@ -134,8 +146,11 @@ class Method:
 class Stop:
     """When training ends, whichever comes first; each rule is examined at the measurements.
 
-    epochs: at most so many. accuracy: training accuracy at least that (1 is perfect; None: never). patience: the training loss has
-    not fallen below (1 - improvement) times its best for so many measurements (None: never).
+    Attributes:
+        epochs: at most so many.
+        accuracy: training accuracy at least that (1 is perfect; None: never).
+        patience: the training loss has not fallen below (1 - improvement) times its best for so many measurements (None: never).
+        improvement: a share.
     """
 
     epochs: int
@@ -155,15 +170,20 @@ class Stop:
 
 
 @dataclass(frozen=True)
-class Training(Job):
-    """Everything that determines one training of a network on images.
+class TrainingSettings(Addressed):
+    """Everything that determines one training of a network on images; `training.Training` carries it out.
 
-    batch_size: samples a step; an epoch's last batch holds what is left, and a single left sample joins the batch before.
-    augment: of the training images, some of AUGMENTATIONS: "shift" by up to an eighth of their side, "flip" left and right.
-    seed: initialization, order, dropout, augmentation. measure_every: epochs between measurements of training and test loss and
-    accuracy. keep: epochs whose weights are kept beside the final ones (0: the initial). start: a training from whose weights this
-    one starts, at the end (start_epoch None) or at one of its kept epochs. device: "cpu" or "cuda": results are the same to the bit
-    on the CPU; of CUDA that is not known. threads: of the CPU.
+    Attributes:
+        data, net, method, stop: images, network, step, end.
+        batch_size: samples a step; an epoch's last batch holds what is left, and a single left sample joins the batch before.
+        seed: of initialization, order, dropout, augmentation.
+        augment: of the training images, some of AUGMENTATIONS: "shift" by up to an eighth of their side, "flip" left and right.
+        measure_every: epochs between measurements of training and test loss and accuracy.
+        keep: epochs whose weights are kept beside the final ones (0: the initial).
+        start: a training from whose weights this one starts.
+        start_epoch: the epoch kept by `start` whose weights these are; None for its end.
+        device: "cpu" or "cuda"; results are the same to the bit on the CPU, of CUDA that is not known.
+        threads: of the CPU.
     """
 
     data: ImageData
@@ -175,7 +195,7 @@ class Training(Job):
     augment: tuple[str, ...] = ()
     measure_every: int = 1
     keep: tuple[int, ...] = ()
-    start: "Training | None" = None
+    start: "TrainingSettings | None" = None
     start_epoch: int | None = None
     device: str = "cpu"
     threads: int = 1
@@ -187,9 +207,9 @@ class Training(Job):
         for name, least in (("batch_size", 1), ("measure_every", 1), ("threads", 1)):
             replace_fields(self, **{name: check_whole(name, getattr(self, name), least)})
         replace_fields(self, seed=check_whole("seed", self.seed, 0, 2**32 - 1))
-        for one in self.augment:
-            check_one_of("augment", one, AUGMENTATIONS)
-        replace_fields(self, augment=tuple(one for one in AUGMENTATIONS if one in self.augment))
+        for change in self.augment:
+            check_one_of("augment", change, AUGMENTATIONS)
+        replace_fields(self, augment=tuple(change for change in AUGMENTATIONS if change in self.augment))
         replace_fields(self, keep=tuple(sorted({check_whole("keep", epoch, 0, self.stop.epochs) for epoch in self.keep})))
         check_one_of("device", self.device, DEVICES)
         if self.start_epoch is not None and (self.start is None or self.start_epoch not in self.start.keep):
@@ -203,28 +223,6 @@ class Training(Job):
         """Plain JSON values, with the harness's version; of a training to start from, its address."""
         plain = {name: _plain(getattr(self, name)) for name in self.__dataclass_fields__ if name != "start"}
         return plain | {"job": "training", "version": VERSION, "start": self.start.key if self.start else None}
-
-    @property
-    def cost(self) -> float:
-        """Epochs times samples, as if a sample took 0.2 ms; only ratios matter."""
-        passes = 1 + bool(self.method.rho) + bool(self.method.adversarial) + self.method.inner * bool(self.method.proximal)
-        return 2e-4 * self.stop.epochs * (self.data.train or 60_000) * passes
-
-    def carry_out(self) -> dict[str, Any]:
-        """Train, or go on from the last checkpoint; what `loop.train` returns. Errors: NotAvailable, Damaged, ValueError."""
-        from flatproof.verify.deep.loop import train
-
-        return train(self)
-
-    def says(self, values: dict[str, Any]) -> str:
-        """How it ended."""
-        if values["status"] == "ended":
-            return f"seed {self.seed}: not trained ({values['stopped']})"
-        if values["status"] == "diverged":
-            return f"seed {self.seed}: diverged at step {values['diverged_at']}"
-        curve = values["curve"]
-        accuracies = f"accuracy {curve['train_accuracy'][-1]:.4f} training, {curve['test_accuracy'][-1]:.4f} test"
-        return f"seed {self.seed}: {accuracies}, {curve['epoch'][-1]:.0f} epochs ({values['stopped']})"
 
 
 def _plain(value: Any) -> Any:

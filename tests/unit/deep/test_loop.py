@@ -167,7 +167,7 @@ def test_a_divergence_is_recorded_with_its_step() -> None:
         epoch += 1
     assert outcome["diverged_at"] == len(losses) - 2
     assert all(bool(torch.isfinite(p).all()) for p in model.parameters())
-    assert "diverged at step" in training.says(outcome)
+    assert "diverged at step" in training.summary(outcome)
 
 
 def test_measurements_keep_their_distance_and_include_the_last_epoch() -> None:

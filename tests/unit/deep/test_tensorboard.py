@@ -40,10 +40,10 @@ def test_curves_go_to_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         never = job(start=early, start_epoch=3)
         sweep([never], store)
         assert export([("C1/SB", first), ("C1 SB", second), ("warm", never)], store, tmp_path / "board") == 1
-        stored = store.outcome(first)
+        stored = store.get(first)
     assert stored is not None
     ((name, lines),) = written.items()
     assert name == f"C1-SB, seed 3, {first.key[:8]}"
     accuracy = [(value, step) for quantity, value, step in lines if quantity == "test_accuracy"]
-    assert accuracy == list(zip(stored.outcome.values["curve"]["test_accuracy"], (0, 1, 2), strict=True))
+    assert accuracy == list(zip(stored.result["curve"]["test_accuracy"], (0, 1, 2), strict=True))
     assert len(lines) == 3 * (len(loop.CURVE) - 1) - 1  # before the first step there is no loss of a step

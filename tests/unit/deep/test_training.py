@@ -1,5 +1,7 @@
 """Trainings as jobs of a sweep."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,8 +21,7 @@ def test_running_again_is_no_work_and_workers_do_not_matter(tmp_path: Path, monk
         with Store(tmp_path / f"{workers}" / "runs.sqlite") as store:
             assert sweep(jobs, store, workers) == 2
             assert sweep(jobs, store, workers) == 0
-            found = [store.outcome(training) for training in jobs]
-            values.append([training.outcome.values for training in found if training])
+            values.append([stored.result for stored in map(store.get, jobs) if stored])
         assert (tmp_path / f"{workers}" / "files" / jobs[0].key / "final.pt").exists()
     assert values[0] == values[1]
     monkeypatch.setattr(loop, "_train", None)
@@ -42,12 +43,19 @@ def test_a_training_without_a_start_is_not_trained_and_says_why(tmp_path: Path) 
     with Store(tmp_path / "runs.sqlite") as store:
         assert sweep(cases, store) == 3
         for training, reason in cases.items():
-            stored = store.outcome(training)
+            stored = store.get(training)
             assert stored is not None
-            assert stored.outcome.values == {"status": "ended", "stopped": reason}
-            assert training.says(stored.outcome.values) == f"seed 3: not trained ({reason})"
+            assert stored.result == {"status": "ended", "stopped": reason}
+            assert training.summary(stored.result) == f"seed 3: not trained ({reason})"
     begun, start = trained(never)[0].state_dict(), loop.build(NET, 3).state_dict()
     assert all(torch.equal(value, begun[name]) for name, value in start.items())
     assert not (files.folder(never) / "final.pt").exists()
     with pytest.raises(ValueError, match="the training never began, before epoch 0"):
         trained(never, 0)
+
+
+def test_settings_and_jobs_need_no_torch() -> None:
+    script = "import sys; from flatproof.verify import deep; deep.Training; print('torch' in sys.modules); "
+    script += "deep.trained; print('torch' in sys.modules, set(deep.__all__) <= set(dir(deep)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True", "True"]
