@@ -12,7 +12,7 @@ smoke: a few epochs of tiny networks on synthetic images where the paper has MNI
 from dataclasses import dataclass, replace
 from typing import Any
 
-from flatproof.verify.deep.settings import ImageData, Method, Net, Stop, Training
+from flatproof.verify.deep import ImageData, Method, Net, Stop, Training
 from flatproof.verify.experiments.keskar2017.published import DATA
 from flatproof.verify.utils.devices import device_of
 
