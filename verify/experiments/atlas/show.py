@@ -342,7 +342,7 @@ def draw(axes: Axes, d: int, subset: int) -> None:
     for label_color in (BLUE, RED):
         for chosen, fill in ((inside, label_color), (~inside, "white")):
             points = at[chosen & (color == label_color)]
-            axes.scatter(*points.T, s=55, color=fill, edgecolors=label_color, linewidths=1.3, zorder=2)
+            axes.scatter(points[:, 0], points[:, 1], s=55, color=fill, edgecolors=label_color, linewidths=1.3, zorder=2)
     axes.set(aspect="equal", xlim=(-WINDOW[0], WINDOW[0]), ylim=(-WINDOW[1], WINDOW[1]))
 
 

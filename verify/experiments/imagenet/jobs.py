@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flatproof.verify.deep.efficientnet_scales import SCALES as NETWORKS
+from flatproof.verify.experiments.devices import device_of
 from flatproof.verify.jobs.job import Computation
 from flatproof.verify.realdata import NotAvailable, available, weights_file
 from flatproof.verify.realdata import load as load_images
 from flatproof.verify.realdata.files import roots
-from flatproof.verify.utils.devices import device_of
 
 if TYPE_CHECKING:
     import torch
