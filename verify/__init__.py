@@ -6,15 +6,15 @@ if TYPE_CHECKING:
     from flatproof.verify import curvature, deep, realdata
     from flatproof.verify.jobs.store import Store
     from flatproof.verify.two_layer.many import train_many
-    from flatproof.verify.two_layer.settings import DataSpec, Phase, Run
-    from flatproof.verify.two_layer.training import Result, train
+    from flatproof.verify.two_layer.settings import DataSpec, Phase
+    from flatproof.verify.two_layer.training import Result, Run, train
 
 __all__ = ["DataSpec", "Phase", "Result", "Run", "Store", "curvature", "deep", "realdata", "train", "train_many"]
 
 _HOME = {
     "DataSpec": "flatproof.verify.two_layer.settings",
     "Phase": "flatproof.verify.two_layer.settings",
-    "Run": "flatproof.verify.two_layer.settings",
+    "Run": "flatproof.verify.two_layer.training",
     "Result": "flatproof.verify.two_layer.training",
     "train": "flatproof.verify.two_layer.training",
     "train_many": "flatproof.verify.two_layer.many",

@@ -18,7 +18,7 @@ import jinja2
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
 
-from flatproof.verify.jobs.store import Stored
+from flatproof.verify.jobs.job import Stored
 
 
 @dataclass(frozen=True)
@@ -53,19 +53,19 @@ class Figure:
 Artifact = Table | Figure
 
 
-def collected(stored: Sequence[Stored], scale: str) -> dict[str, str]:
+def collected(stored: Sequence[Stored[Any]], scale: str) -> dict[str, str]:
     """The provenance of several runs: their seeds, then each field's values, with counts of runs where they are not the same."""
     seeds = sorted({int(one.settings["seed"]) for one in stored})
     out = {"scale": scale, "seeds": ", ".join(map(str, seeds)), "runs": str(len(stored))}
     return out | merged([one.provenance for one in stored], "runs")
 
 
-def seeds_of(stored: Sequence[Stored], asked: int) -> str:
+def seeds_of(stored: Sequence[Stored[Any]], asked: int) -> str:
     """How many of the seeds asked for are stored: "4 of 20"."""
     return f"{len({one.settings['seed'] for one in stored})} of {asked}"
 
 
-def divergences(stored: Sequence[Stored]) -> str:
+def divergences(stored: Sequence[Stored[Any]]) -> str:
     """The runs that diverged, with their seeds and steps while there are few; empty if none did."""
     steps = sorted((one.settings["seed"], one.result.diverged_step or 0) for one in stored if one.result.status == "diverged")
     if not steps:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -12,7 +13,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
-from flatproof.verify.jobs.store import Stored
+from flatproof.verify.jobs.job import Stored
 from flatproof.verify.report.artifacts import Figure
 
 COLORS = (
@@ -41,7 +42,7 @@ class Panel:
 def curves(
     id: str,
     title: str,
-    stored: Sequence[Stored],
+    stored: Sequence[Stored[Any]],
     panels: Sequence[Panel],
     phase_ends: Sequence[int],
     notes: tuple[str, ...],

@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from flatproof.verify.jobs.job import Job, StoredOutcome
+from flatproof.verify.jobs.job import Computation, StoredValues
 from flatproof.verify.report.artifacts import Table, merged
 
 Wide = NDArray[np.longdouble]
@@ -33,7 +33,7 @@ KNOWN = 0.1  # an interval that reaches farther than this from its value, relati
 
 
 @dataclass(frozen=True)
-class Fitted(Job):
+class Fitted(Computation):
     """Every estimator at every loss, from `starts` random starts spread over NETWORKS networks."""
 
     head: str
@@ -60,7 +60,7 @@ class Fitted(Job):
         from flatproof.verify.curvature import HessianOperator, lambda_max, trace
 
         each = max(1, self.starts // NETWORKS)
-        found: dict[str, list[tuple[bool, float, float]]] = {name: [] for name in NOMINAL}
+        trials: dict[str, list[tuple[bool, float, float]]] = {name: [] for name in NOMINAL}
         losses, tops = [], []
         for network in range(NETWORKS):
             model, loss, data, subject = made(self.head, self.dtype, wanted, network)
@@ -81,12 +81,12 @@ class Fitted(Job):
                     )
                     doubt = 1e3 * np.finfo(np.longdouble).eps * abs(exact)  # of the exact value itself
                     held = bool(e.low - doubt <= exact <= e.high + doubt)
-                    found[name].append((held, abs(float(e.value / exact) - 1), min(e.relative_error, 1e300)))
+                    trials[name].append((held, abs(float(e.value / exact) - 1), min(e.relative_error, 1e300)))
         out: dict[str, Any] = {"wanted": wanted, "loss": float(np.median(losses)), "lambda": float(np.median(tops))}
-        for name, trials in found.items():
-            covers, errors, reaches = (np.array(column) for column in zip(*trials, strict=True))
+        for name, results in trials.items():
+            covers, errors, reaches = (np.array(column) for column in zip(*results, strict=True))
             out[name] = {
-                "trials": len(trials),
+                "trials": len(results),
                 "covered": int(covers.sum()),
                 "known": int((reaches <= KNOWN).sum()),
                 "error": float(np.median(errors)),
@@ -94,7 +94,7 @@ class Fitted(Job):
             }
         return out
 
-    def says(self, values: dict[str, Any]) -> str:
+    def summary(self, values: dict[str, Any]) -> str:
         """How often the interval of lambda_max covered."""
         cells = [v["lambda-max"] for v in values["losses"]]
         return f"lambda-max {sum(c['covered'] for c in cells)}/{sum(c['trials'] for c in cells)}"
@@ -271,11 +271,11 @@ def largest(H: Wide) -> Any:
 # ---------------------------------------------------------------------------------------------------------------------- table
 
 
-def table(id: str, ready: Sequence[tuple[Fitted, StoredOutcome]]) -> Table:
+def table(id: str, ready: Sequence[tuple[Fitted, StoredValues]]) -> Table:
     """A row a head, precision and loss."""
     rows = []
     for job, stored in ready:
-        for cell in stored.outcome.values["losses"]:
+        for cell in stored.result["losses"]:
             row: dict[str, Any] = {"head": job.head, "dtype": job.dtype, "loss": cell["loss"], "lambda_max": cell["lambda"]}
             for name in NOMINAL:
                 row |= {f"{name} {what}": value for what, value in cell[name].items()}
