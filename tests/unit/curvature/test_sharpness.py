@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,14 +42,6 @@ SHORT: dict[str, dict[str, Any]] = {
     "trace": {"products": 12},
     "adaptive-trace": {"products": 12},
 } | {f"{kind}average-{norm}": {"draws": 8} for kind in ("", "adaptive-") for norm in ("l2", "linf")}
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class Explicit:

@@ -27,15 +27,6 @@ from flatproof.verify.curvature.sharpness.landscape import Landscape
 CLOSE = 1e-6
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
-
-
 class Inner(nn.Module):
     """Two layers with a function of the hidden values between them."""
 
