@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from flatproof.verify.deep import files
+from flatproof.verify.deep import checkpoints
 from flatproof.verify.deep.augmentation import augmented
 from flatproof.verify.deep.data import Samples, picked, samples
 from flatproof.verify.deep.linear import onednn_linear
@@ -64,11 +64,11 @@ def trained(job: TrainingSettings, epoch: int | None = None) -> tuple[nn.Module,
     """
     if epoch is not None and epoch not in job.keep:
         raise ValueError(f"epoch must be one that the training keeps, one of {job.keep}, got {epoch!r}")
-    with files.alone(job):
-        final = files.read(job, files.FINAL) or _train(job)
+    with checkpoints.alone(job):
+        final = checkpoints.read(job, checkpoints.FINAL) or _train(job)
     weights = final["weights"]
     if epoch is not None:
-        stored = files.read(job, files.kept(epoch))
+        stored = checkpoints.read(job, checkpoints.kept(epoch))
         if stored is None:
             reached = final["outcome"].get("epochs")
             how = "never began" if reached is None else f"ended after epoch {reached}"
@@ -222,8 +222,8 @@ class _Loop:
                 self._checkpoint()
                 last = time.monotonic()
         content = {"weights": finite, "outcome": self._outcome(reason, diverged_at)}
-        files.write(self.job, files.FINAL, content)
-        files.remove(self.job, files.PROGRESS)
+        checkpoints.write(self.job, checkpoints.FINAL, content)
+        checkpoints.remove(self.job, checkpoints.PROGRESS)
         return content
 
     def _outcome(self, reason: str | None, diverged_at: int | None) -> dict[str, Any]:
@@ -259,7 +259,7 @@ class _Loop:
 
     def _keep(self) -> None:
         if self.epoch in self.job.keep:
-            files.write(self.job, files.kept(self.epoch), {"weights": self._weights()})
+            checkpoints.write(self.job, checkpoints.kept(self.epoch), {"weights": self._weights()})
 
     def _checkpoint(self) -> None:
         content = {
@@ -269,10 +269,10 @@ class _Loop:
             "steps": self.steps,
             "curve": self.curve,
         }
-        files.write(self.job, files.PROGRESS, content)
+        checkpoints.write(self.job, checkpoints.PROGRESS, content)
 
     def _resume(self) -> bool:
-        content = files.read(self.job, files.PROGRESS)
+        content = checkpoints.read(self.job, checkpoints.PROGRESS)
         if content is None:
             return False
         self.model.load_state_dict(content["weights"])

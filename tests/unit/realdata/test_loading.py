@@ -36,6 +36,11 @@ def test_bad_arguments_are_named(tmp_path: Path, arguments: dict[str, object], w
         realdata.load(root=tmp_path, **arguments)
 
 
+def test_a_split_that_a_data_set_has_not_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="imagenet-sample has no train split; expected test"):
+        realdata.available("imagenet-sample", tmp_path)
+
+
 @pytest.mark.parametrize("name", [name for name, known in realdata.DATASETS.items() if known.recipe])
 def test_what_was_fetched_is_what_everybody_knows(name: str) -> None:
     if not realdata.available(name, split="test"):
