@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from flatproof import theory
-from flatproof.verify.experiments import EXPERIMENTS, ON_REAL_DATA, check_scale, select, wen2023
+from flatproof.verify.experiments import EXPERIMENTS, check_scale, select, wen2023
 from flatproof.verify.experiments.wen2023 import ROWS, judge, neurons, observed, table_1, verdicts
 from flatproof.verify.jobs.job import Stored
 from flatproof.verify.jobs.store import Store
@@ -350,7 +350,7 @@ def test_what_was_not_run_is_said_to_be_so(tmp_path: Path) -> None:
 
 
 def test_ids() -> None:
-    assert select([]) == {paper: list(e.ARTIFACTS) for paper, e in EXPERIMENTS.items() if paper not in ON_REAL_DATA}
+    assert select([]) == {paper: list(e.ARTIFACTS) for paper, e in EXPERIMENTS.items() if not EXPERIMENTS.on_request(paper)}
     assert select(["wen2023/figure-1b", "wen2023/figure-1b"]) == {"wen2023": ["wen2023/figure-1b"]}
     assert select(["wen2023/figure-5"]) == {"wen2023": ["wen2023/figure-5a", "wen2023/figure-5b"]}
     assert select(["wen2023/figure-2"]) == {"wen2023": ["wen2023/figure-2b", "wen2023/figure-2a"]}

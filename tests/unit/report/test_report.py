@@ -10,7 +10,6 @@ from flatproof.verify import experiments
 from flatproof.verify.experiments import wen2023
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.report.artifacts import Table, poorer, write
-from flatproof.verify.two_layer.training import train
 
 
 def table(scale: str, cell: str, **coverage: int) -> Table:
