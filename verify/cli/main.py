@@ -625,8 +625,10 @@ def bench_hvp(
     as_json: Annotated[bool, typer.Option("--json", help="Print a list of rows.")] = False,
 ) -> None:
     """One Hessian-vector product by every kernel and every installed peer, as a multiple of one gradient, and what lambda_max takes."""
+    from flatproof.verify.bench.hvp.peers import PEERS, versions
     from flatproof.verify.bench.hvp.report import artifacts, grid
-    from flatproof.verify.bench.hvp.timings import PEERS, WORKLOADS, hvp_timings, make_workload, versions
+    from flatproof.verify.bench.hvp.timings import hvp_timings
+    from flatproof.verify.bench.hvp.workloads import WORKLOADS, make_workload
     from flatproof.verify.jobs.provenance import provenance
     from flatproof.verify.report.artifacts import write
 

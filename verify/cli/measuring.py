@@ -17,10 +17,11 @@ from rich.table import Table as Grid
 from rich.text import Text
 from torch import Tensor, nn
 
-from flatproof.verify.curvature.estimates import Estimate, one_of, whole_number
+from flatproof.verify.curvature.estimates import Estimate
 from flatproof.verify.curvature.problem import Problem
 from flatproof.verify.curvature.sharpness import Measure, select
 from flatproof.verify.curvature.sharpness.hessian import operator_of
+from flatproof.verify.utils.checks import check_one_of, check_whole
 
 LOSSES = ("mse", "cross-entropy")
 Batch = tuple[Any, Any]
@@ -92,7 +93,7 @@ def load_model(spec: str, weights: Path | None, dtype: str | None) -> nn.Module:
             text = " ".join(str(error).split())
             raise ValueError(f"--weights {weights} does not fit the model: {text[:400]}") from None
     if dtype is not None:
-        one_of("--dtype", dtype, ("float32", "float64"))
+        check_one_of("--dtype", dtype, ("float32", "float64"))
         model = model.to(getattr(torch, dtype))
     return model
 
@@ -130,7 +131,7 @@ def _state(path: Path) -> dict[str, Tensor]:
 
 def load_data(spec: str, batch_size: int, samples: int | None) -> list[Batch]:
     """Batches of x and y: of a file .npz, .pt or .pth with both, or as `module:function` yields them; at most the first `samples`."""
-    whole_number("--batch-size", batch_size)
+    check_whole("--batch-size", batch_size)
     path = Path(spec)
     if path.suffix in (".npz", ".pt", ".pth") or path.exists():
         held = _read(path, "--data")
@@ -153,7 +154,7 @@ def load_data(spec: str, batch_size: int, samples: int | None) -> list[Batch]:
 
 
 def _first(batches: Iterable[Batch], spec: str, samples: int | None) -> list[Batch]:
-    left = whole_number("--samples", samples) if samples is not None else None
+    left = check_whole("--samples", samples) if samples is not None else None
     kept: list[Batch] = []
     for batch in batches:
         if not isinstance(batch, (tuple, list)) or len(batch) != 2 or not isinstance(batch[1], Tensor):
@@ -229,7 +230,7 @@ def build_problem(
     parameters: list[str] | None = None,
 ) -> Problem:
     """The problem, its loss evaluated once; ValueError where model, loss and data do not go together."""
-    one_of("--mode", mode, ("eval", "train"))
+    check_one_of("--mode", mode, ("eval", "train"))
     try:
         problem = Problem(model, loss, batches, parameters, mode="train" if mode == "train" else "eval")
         value = problem.loss()
@@ -290,9 +291,9 @@ def run(
     """
     chosen = select(names)
     own = parse_settings(settings or [], chosen)
-    whole_number("--seed", seed, 0)
+    check_whole("--seed", seed, 0)
     if batch_size is not None:
-        whole_number("--m", batch_size)
+        check_whole("--m", batch_size)
     operator = operator_of(problem)  # one for all measures: what its kernel keeps is kept once
     for name, measure in chosen.items():
         accepted = _settings_of(measure.function)
