@@ -282,14 +282,15 @@ def eigenvalues(
         bound = partial(seen.norm, confidence)
         selection, done = _search(bounds, k, which, stop, tolerance, budget, bound, lambda: gaussian(operator, block, generator))
         method = f"{'block ' if block > 1 else ''}Lanczos, {which}, stop on {stop}"
-        cost = {"seed": None if start is not None else seed, "gradients": float(len(hints)), "method": method, "source": SOURCE}
+        how: dict[str, Any] = {"seed": None if start is not None else seed, "gradients": float(len(hints)), "source": SOURCE}
         estimates = tuple(
             meter.estimate(
                 rescaled.back(selection.values[place]),
                 *rescaled.ends(*selection.interval(bounds, place)),
                 confidence if place == 0 and start is None else None,
                 rests_on=f"{RESTS_ON[min(place, 1)]}; {seen.says()}",
-                **cost,
+                method=method,
+                **how,
             )
             for place in range(len(selection.values))
         )
