@@ -24,8 +24,8 @@ def explicit(model: nn.Module, total: Callable[[Callable[[Tensor], Any]], Tensor
     return torch.autograd.functional.hessian(function, torch.cat([p.detach().reshape(-1) for p in model.parameters()]))
 
 
-def error(found: Tensor, wanted: Tensor) -> float:
-    return float(((found - wanted).abs().max() / wanted.abs().max()).detach())
+def error(computed: Tensor, wanted: Tensor) -> float:
+    return float(((computed - wanted).abs().max() / wanted.abs().max()).detach())
 
 
 def mlp(activation: type[nn.Module] = nn.GELU, out: int = 3) -> nn.Module:

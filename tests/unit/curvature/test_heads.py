@@ -128,8 +128,8 @@ def test_smoothed_labels_keep_the_slope_of_the_likeliest_class(smoothing: float,
         with accurate(IN_LOSSES):
             return F.cross_entropy(values[None], torch.tensor([0]), label_smoothing=given)
 
-    found = torch.func.grad(replaced)(torch.tensor(z, dtype=dtype)).double().numpy()
-    assert found == pytest.approx(slope, rel=20 * torch.finfo(dtype).eps)
+    derivative = torch.func.grad(replaced)(torch.tensor(z, dtype=dtype)).double().numpy()
+    assert derivative == pytest.approx(slope, rel=20 * torch.finfo(dtype).eps)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -144,8 +144,8 @@ def test_logistic_heads_against_sixty_digits(z: float, dtype: torch.dtype) -> No
             return F.binary_cross_entropy_with_logits(value, torch.ones((), dtype=dtype))
 
     at, close = torch.tensor(z, dtype=dtype), 20 * torch.finfo(dtype).eps
-    found = replaced(at), torch.func.grad(replaced)(at), torch.func.hessian(replaced)(at)
-    assert [float(v) for v in found] == pytest.approx([loss, slope, curvature], rel=close)
+    derivatives = replaced(at), torch.func.grad(replaced)(at), torch.func.hessian(replaced)(at)
+    assert [float(v) for v in derivatives] == pytest.approx([loss, slope, curvature], rel=close)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

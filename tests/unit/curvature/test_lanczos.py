@@ -21,14 +21,14 @@ def test_the_bounds_of_lambda_max_cover_it(stop: str, record_property: Callable[
             seed = 1000 * place + trial  # starts of their own: the bound's only random event is the start
             rng = np.random.default_rng(seed)
             values = spectrum(rng, int(rng.integers(20, 60)))
-            found = eigenvalues(with_spectrum(values, seed), stop=stop, seed=seed)  # type: ignore[arg-type]
-            e, truth = found[0], values.max()
+            pairs = eigenvalues(with_spectrum(values, seed), stop=stop, seed=seed)  # type: ignore[arg-type]
+            e, truth = pairs[0], values.max()
             trials += 1
             covered += e.covers(truth)
             inner += e.low <= truth
-            near += np.abs(values - e.value).min() <= found.residuals[0] + 1e-12
+            near += np.abs(values - e.value).min() <= pairs.residuals[0] + 1e-12
             within += abs(e.value - truth) <= 0.01 * abs(truth)
-            assert found.converged, name
+            assert pairs.converged, name
     record_property("coverage", float(covered / trials))
     assert covered >= 0.99 * trials
     assert inner == near == trials
@@ -83,22 +83,22 @@ def test_leaning_towards_whatever_keeps_the_bound(places: tuple[int, ...], which
 def test_a_good_hint_saves_products_and_a_hint_is_not_used_for_the_other_end() -> None:
     values = np.r_[20.0, SPECTRA["flat"](np.random.default_rng(0), 400)]
     matrix = with_spectrum(values, 0).matrix
-    told, untold = Leaning(matrix, (0,)), Dense(matrix)
-    assert eigenvalues(told, stop="ritz")[0].products < eigenvalues(untold, stop="ritz")[0].products
-    assert eigenvalues(told, stop="ritz")[0].gradients == 1
-    assert eigenvalues(told)[0].gradients == 0  # a proof is asked for: the start stays random
-    assert eigenvalues(told, which="smallest", lean=True)[0].value == eigenvalues(untold, which="smallest")[0].value
+    leaning, plain = Leaning(matrix, (0,)), Dense(matrix)
+    assert eigenvalues(leaning, stop="ritz")[0].products < eigenvalues(plain, stop="ritz")[0].products
+    assert eigenvalues(leaning, stop="ritz")[0].gradients == 1
+    assert eigenvalues(leaning)[0].gradients == 0  # a proof is asked for: the start stays random
+    assert eigenvalues(leaning, which="smallest", lean=True)[0].value == eigenvalues(plain, which="smallest")[0].value
 
 
 def test_top_k_pairs() -> None:
     values = SPECTRA["outliers"](np.random.default_rng(0), 80)
     operator = with_spectrum(values, 0)
-    found = eigenvalues(operator, 4, tolerance=1e-6, vectors=True)
-    assert found.values == pytest.approx([10, 8, 7, 5], rel=1e-6)
-    assert all(e.covers(v) for e, v in zip(found.estimates, (10, 8, 7, 5), strict=True))
-    assert found.vectors is not None
-    residual = operator.matrix @ found.vectors - found.vectors * torch.as_tensor(found.values)
-    assert torch.linalg.vector_norm(residual, dim=0).numpy() == pytest.approx(found.residuals, abs=1e-10)
+    pairs = eigenvalues(operator, 4, tolerance=1e-6, vectors=True)
+    assert pairs.values == pytest.approx([10, 8, 7, 5], rel=1e-6)
+    assert all(e.covers(v) for e, v in zip(pairs.estimates, (10, 8, 7, 5), strict=True))
+    assert pairs.vectors is not None
+    residual = operator.matrix @ pairs.vectors - pairs.vectors * torch.as_tensor(pairs.values)
+    assert torch.linalg.vector_norm(residual, dim=0).numpy() == pytest.approx(pairs.residuals, abs=1e-10)
 
 
 def test_multiplicity_shows_in_a_block() -> None:
@@ -108,10 +108,10 @@ def test_multiplicity_shows_in_a_block() -> None:
 
 def test_a_budget_that_ends_leaves_an_honest_interval() -> None:
     values = SPECTRA["close"](np.random.default_rng(1), 200)
-    found = eigenvalues(with_spectrum(values, 1), tolerance=1e-9, max_products=8)
-    assert not found.converged
-    assert found[0].products == 8
-    assert found[0].covers(1.0)
+    pairs = eigenvalues(with_spectrum(values, 1), tolerance=1e-9, max_products=8)
+    assert not pairs.converged
+    assert pairs[0].products == 8
+    assert pairs[0].covers(1.0)
 
 
 def test_single_precision_widens_the_bounds_enough() -> None:

@@ -16,10 +16,10 @@ def test_directions() -> None:
     model, x = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 1), nn.Flatten(0)).double(), torch.randn(9, 4).double()
     y = torch.randn(9).double()
     problem = Problem(model, nn.MSELoss(), [(x[:5], y[:5]), (x[5:], y[5:])])
-    found, gradient = problem.directions(), problem.gradient()
+    directions, gradient = problem.directions(), problem.gradient()
     mean = problem.flatten(torch.autograd.grad(model(x).mean(), list(model.parameters())))
-    assert error(found[:, 0], gradient / gradient.norm()) < CLOSE
-    assert error(found[:, 1], mean / mean.norm()) < CLOSE
+    assert error(directions[:, 0], gradient / gradient.norm()) < CLOSE
+    assert error(directions[:, 1], mean / mean.norm()) < CLOSE
     labels = torch.randint(3, (9,))
     net = mlp()
     columns = Problem(net, nn.CrossEntropyLoss(), (torch.randn(9, 4).double(), labels)).directions()

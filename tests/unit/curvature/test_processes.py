@@ -21,7 +21,7 @@ def _rank(rank: int, folder: str, kernel: Any) -> None:
         operator = HessianOperator(model, nn.CrossEntropyLoss(), mine, kernel=kernel)
         v = torch.as_tensor(np.random.default_rng(0).standard_normal((operator.shape[0], 2)))
         newton = GaussNewtonOperator(model, nn.CrossEntropyLoss(), mine)
-        found = (
+        results = (
             operator.matmat(v),
             newton.matvec(v[:, 0]),
             operator.problem.gradient(),
@@ -30,7 +30,7 @@ def _rank(rank: int, folder: str, kernel: Any) -> None:
             operator.directions(),
             eigenvalues(operator, tolerance=1e-8, stop="ritz")[0].value,
         )
-        torch.save(found, f"{folder}/{rank}.pt")
+        torch.save(results, f"{folder}/{rank}.pt")
     finally:
         torch.distributed.destroy_process_group()
 

@@ -48,16 +48,16 @@ def test_intervals_cover_or_do_not_know(loss: Any, c: float, dtype: torch.dtype)
     model, data, H = sure(c, dtype)
     top, total = float(torch.linalg.eigvalsh(H)[-1]), float(H.trace())
     operator = HessianOperator(model, loss, data, verify=False)
-    found = [lambda_max(operator, seed=seed) for seed in range(20)]
-    assert sum(e.covers(top) for e in found) >= 19
+    estimates = [lambda_max(operator, seed=seed) for seed in range(20)]
+    assert sum(e.covers(top) for e in estimates) >= 19
     assert all(trace(operator, "xtrace", seed=seed).covers(total) for seed in range(5))
     rounding = rounding_of(operator)
     if loss is F.cross_entropy:
         assert rounding.relative < 60 * c * torch.finfo(dtype).eps
-        assert max(e.relative_error for e in found) < 0.02
+        assert max(e.relative_error for e in estimates) < 0.02
     elif c >= (7 if dtype == torch.float32 else 22):
-        assert "their digits are lost: the value is not known" in found[0].rests_on
-        assert min(e.relative_error for e in found) > 1
+        assert "their digits are lost: the value is not known" in estimates[0].rests_on
+        assert min(e.relative_error for e in estimates) > 1
 
 
 def test_what_is_seen_in_single_precision_is_the_rounding_itself() -> None:

@@ -69,8 +69,8 @@ def test_many_networks_at_once(architecture: Any, compiled: bool) -> None:
     inputs, labels = torch.as_tensor(x), torch.as_tensor(y)
     many = TwoLayerHessians(stacked, inputs, labels, architecture, epsilon=models[0].epsilon, compiled=compiled)
     block = torch.randn(3, sum(p.numel() for p in models[0].parameters()), 2, dtype=torch.float64)
-    for model, vectors, found in zip(models, block, many.products(block), strict=True):
-        assert error(found, HessianOperator(model, mse, (inputs, labels), kernel="double-backward").matmat(vectors)) < CLOSE
+    for model, vectors, products in zip(models, block, many.products(block), strict=True):
+        assert error(products, HessianOperator(model, mse, (inputs, labels), kernel="double-backward").matmat(vectors)) < CLOSE
 
 
 @pytest.mark.parametrize("architecture", ["no-bias", "bias"])

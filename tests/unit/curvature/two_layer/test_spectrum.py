@@ -55,14 +55,14 @@ def test_whole_spectrum(
     if not np.isfinite(hessian).all():
         return
     truth = np.linalg.eigvalsh(hessian)[::-1]
-    found = whole_spectrum(network, x, y)
+    spectrum = whole_spectrum(network, x, y)
     scale = np.abs(truth).max() + 1
-    assert len(found.all()) == found.size == len(truth)
-    assert np.abs(found.all() - truth).max() <= 1e-8 * scale
-    assert found.trace().value == pytest.approx(trace_of_hessian(network, x, y), abs=1e-8 * scale * len(truth))
+    assert len(spectrum.all()) == spectrum.size == len(truth)
+    assert np.abs(spectrum.all() - truth).max() <= 1e-8 * scale
+    assert spectrum.trace().value == pytest.approx(trace_of_hessian(network, x, y), abs=1e-8 * scale * len(truth))
     if interpolating:
-        assert found.method == "gram"
-        assert whole_spectrum(TwoLayer(network, x), x).all() == pytest.approx(found.all())
+        assert spectrum.method == "gram"
+        assert whole_spectrum(TwoLayer(network, x), x).all() == pytest.approx(spectrum.all())
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -92,9 +92,9 @@ def test_lanczos_agrees_with_the_whole_spectrum(architecture: Architecture) -> N
 def test_large_plain_network_needs_no_large_matrix() -> None:
     rng = np.random.default_rng(0)
     x = rng.choice([-1.0, 1.0], (40, 20))
-    found = whole_spectrum(random_network("bias", 150, 20, 0), x, x[:, 0] * x[:, 1], limit=400)
-    assert found.method == "low-rank"
-    assert found.size == 150 * 22
-    assert found.trace().covers(trace_of_hessian(random_network("bias", 150, 20, 0), x, x[:, 0] * x[:, 1]))
+    spectrum = whole_spectrum(random_network("bias", 150, 20, 0), x, x[:, 0] * x[:, 1], limit=400)
+    assert spectrum.method == "low-rank"
+    assert spectrum.size == 150 * 22
+    assert spectrum.trace().covers(trace_of_hessian(random_network("bias", 150, 20, 0), x, x[:, 0] * x[:, 1]))
     with pytest.raises(ValueError, match=r"the dense problem has size \d+, above the limit 400"):
         whole_spectrum(random_network("sim-ln", 150, 20, 0), x, x[:, 0], limit=400)
