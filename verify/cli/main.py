@@ -136,7 +136,7 @@ def _reproduce(
     from flatproof.verify.experiments import EXPERIMENTS, build, check_scale, select
     from flatproof.verify.jobs.store import Store
     from flatproof.verify.jobs.sweep import sweep
-    from flatproof.verify.report.artifacts import poorer, write
+    from flatproof.verify.report.write import poorer, write
 
     with refusing_bad_input():
         chosen = {EXPERIMENTS[paper]: artifacts for paper, artifacts in select(ids).items()}
@@ -627,7 +627,7 @@ def bench_hvp(
     from flatproof.verify.bench.hvp.report import artifacts, grid
     from flatproof.verify.bench.hvp.timings import PEERS, WORKLOADS, hvp_timings, make_workload, versions
     from flatproof.verify.jobs.provenance import provenance
-    from flatproof.verify.report.artifacts import write
+    from flatproof.verify.report.write import write
 
     with refusing_bad_input():
         if rounds is not None and rounds < 1:

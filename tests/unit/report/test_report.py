@@ -9,7 +9,8 @@ import pandas as pd
 from flatproof.verify import experiments
 from flatproof.verify.experiments import wen2023
 from flatproof.verify.jobs.store import Store
-from flatproof.verify.report.artifacts import Table, poorer, write
+from flatproof.verify.report.artifacts import Table
+from flatproof.verify.report.write import poorer, write
 from flatproof.verify.two_layer.training import train
 
 

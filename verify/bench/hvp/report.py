@@ -14,7 +14,8 @@ from matplotlib.figure import Figure as Canvas
 from rich.table import Table as Grid
 
 from flatproof.verify.bench.hvp.timings import BLOCK, LIMIT, OURS, PEERS, WORKLOADS, Row, automatic
-from flatproof.verify.report.artifacts import Artifact, Figure, Table, merged, stem
+from flatproof.verify.report.artifacts import Artifact, Figure, Table, merged
+from flatproof.verify.report.write import stem
 
 PAPER = "curvature"
 TABLE, ROWS = (

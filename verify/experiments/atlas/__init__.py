@@ -42,7 +42,7 @@ from flatproof.theory.flatness.predictions import WITHIN
 from flatproof.verify.jobs.job import Job, StoredOutcome
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.report.artifacts import Artifact, Figure, Table, merged
-from flatproof.verify.report.curves import BLUE, GRAY, RED
+from flatproof.verify.report.style import BLUE, GRAY, RED
 
 ID = "atlas"
 DEFAULT_SEEDS = {"smoke": 1, "quick": 1, "paper": 1}  # nothing is random but the sample of the check, which is always the same

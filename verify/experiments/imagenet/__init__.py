@@ -645,7 +645,7 @@ def _figure(found: Sequence[Found], scale: str, provenance: dict[str, str]) -> F
 
 
 def _draw(canvas: "Canvas", found: Sequence[Found]) -> None:
-    from flatproof.verify.report.curves import COLORS, GRAY
+    from flatproof.verify.report.style import COLORS, GRAY
 
     upper, lower = canvas.subplots(2, 1, sharex=True)
     longest = max(found, key=lambda f: len(f.blocks))

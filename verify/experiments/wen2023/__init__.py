@@ -32,7 +32,7 @@ from flatproof.verify.experiments.wen2023.verdicts import (
 )
 from flatproof.verify.jobs.store import Store, Stored
 from flatproof.verify.report.artifacts import NOT_YET, Artifact, Table, collected, divergences, seeds_of
-from flatproof.verify.report.curves import Panel, curves
+from flatproof.verify.report.curves import Panel, draw_curves
 from flatproof.verify.two_layer.settings import Run
 from flatproof.verify.utils.statistics import Interval, mean_interval, share_interval
 
@@ -340,7 +340,7 @@ def figure(row: Row, stored: Sequence[Stored], scale: str, seeds: int) -> Artifa
     remarks = (COLLAPSE.format(off=off, runs=len(stored)),) if off and row.figure == "2a" and scale != "smoke" else ()
     ball = row.data == "uniform_ball"
     excess = "" if row.loss == MSE else "excess "
-    return curves(
+    return draw_curves(
         id=row.id,
         title=f"Figure {row.figure}: {row.name}, {len(stored)} {'seeds' if len(stored) > 1 else 'seed'}",
         stored=stored,
