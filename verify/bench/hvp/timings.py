@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from flatproof import synth
-from flatproof.verify.bench.steps import one_core
+from flatproof.verify.bench.timing import one_core
 from flatproof.verify.curvature.kernels import PREPARE
 from flatproof.verify.curvature.lanczos import eigenvalues
 from flatproof.verify.curvature.operators import HessianOperator
