@@ -44,7 +44,8 @@ def train(
 ) -> None:
     """Train one network on parity data or your own points, and print what is measured along the way."""
     from flatproof.theory.losses import MSE, Loss
-    from flatproof.verify.two_layer.settings import DataSpec, Phase, Run
+    from flatproof.verify.two_layer.settings import DataSpec, Phase
+    from flatproof.verify.two_layer.training import Run
     from flatproof.verify.two_layer.training import train as train_run
 
     with refusing_bad_input():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from flatproof.verify.deep.registry import address
-from flatproof.verify.jobs.job import Job
+from flatproof.verify.jobs.job import Computation
 from flatproof.verify.utils.checks import check_number, check_one_of, check_whole, replace_fields
 
 VERSION = 4  # raised when a change of the harness alters what a training gives
@@ -188,7 +188,7 @@ class Stop:
 
 
 @dataclass(frozen=True)
-class Training(Job):
+class Training(Computation):
     """Everything that determines one training of a network on images.
 
     batch_size: samples a step; an epoch's last batch holds what is left, and a single left sample joins the batch before.
@@ -249,7 +249,7 @@ class Training(Job):
 
         return train(self)
 
-    def says(self, values: dict[str, Any]) -> str:
+    def summary(self, values: dict[str, Any]) -> str:
         """How it ended."""
         if values["status"] == "ended":
             return f"seed {self.seed}: not trained ({values['stopped']})"

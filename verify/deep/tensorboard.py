@@ -28,10 +28,10 @@ def export(jobs: Iterable[tuple[str, Any]], store: Store, folder: Path) -> int:
     writer_of = check_installed()
     count = 0
     for name, job in jobs:
-        stored = store.outcome(job) if isinstance(job, Training) else None
-        if stored is None or stored.outcome.values["status"] == "ended":
+        stored = store.get(job) if isinstance(job, Training) else None
+        if stored is None or stored.result["status"] == "ended":
             continue
-        curve = stored.outcome.values["curve"]
+        curve = stored.result["curve"]
         run = f"{name}, seed {job.seed}, {job.key[:8]}".replace("/", "-")
         with writer_of(str(folder / run)) as writer:
             for quantity in (key for key in curve if key != "epoch"):

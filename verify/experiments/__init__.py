@@ -3,14 +3,13 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
-from typing import Protocol
+from typing import Any, Protocol
 
 from flatproof.theory.claims import Claim, statements
 from flatproof.verify.experiments import atlas, certified, curvature, imagenet, kaur2023, keskar2017, minimizers, scaling, wen2023
 from flatproof.verify.jobs.job import Job
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.report.artifacts import Artifact
-from flatproof.verify.two_layer.settings import Run
 
 SCALES = ("smoke", "quick", "paper")
 
@@ -26,7 +25,7 @@ class Experiment(Protocol):
     ARTIFACTS: tuple[str, ...]
     DEFAULT_SEEDS: dict[str, int]
 
-    def grid(self, only: Sequence[str], scale: str, seeds: int) -> Sequence[tuple[str, Run | Job]]:
+    def grid(self, only: Sequence[str], scale: str, seeds: int) -> Sequence[tuple[str, Job[Any]]]:
         """The runs and jobs that the artifacts `only` need, each with the name of its row."""
 
     def claims(self, ids: Sequence[str], store: Store | None) -> list[Claim]:

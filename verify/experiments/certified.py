@@ -20,7 +20,7 @@ from flatproof.theory.flatness.certificate import check, text
 from flatproof.theory.flatness.parity import generalizing_infimum
 from flatproof.theory.flatness.predictions import WITHIN
 from flatproof.theory.networks import trace_lower_bound
-from flatproof.verify.jobs.job import Job, StoredOutcome
+from flatproof.verify.jobs.job import Computation, Job, StoredValues
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.report.artifacts import Artifact, Table, merged
 
@@ -34,7 +34,7 @@ PARITY = {"square": (2, 4), "cube d=3": (3, 8), "cube d=4": (4, 16), "10 of cube
 
 
 @dataclass(frozen=True)
-class Certify(Job):
+class Certify(Computation):
     """One data set, architecture and notion at kinks."""
 
     data: str
@@ -90,7 +90,7 @@ class Certify(Job):
             "certificate": text(certificate),
         }
 
-    def says(self, values: dict[str, Any]) -> str:
+    def summary(self, values: dict[str, Any]) -> str:
         """The trace and the gap."""
         return f"{self.architecture}, {self.kinks}: trace {values['upper']:.6f}, gap {values['gap']:.0e}"
 
@@ -102,7 +102,7 @@ class Certify(Job):
 
 
 @dataclass(frozen=True)
-class Pin(Job):
+class Pin(Computation):
     """The flattest trace without bias on the paper's parity data, where activation patterns cannot be listed."""
 
     d: int
@@ -125,7 +125,7 @@ class Pin(Job):
         bound = trace_lower_bound("no-bias", data.x, data.y)
         return {"bound": bound, "infimum": found.infimum, "pinned": found.pinned, "active": found.active.tolist()}
 
-    def says(self, values: dict[str, Any]) -> str:
+    def summary(self, values: dict[str, Any]) -> str:
         """How near they are."""
         return f"seed {self.seed}: infimum {values['infimum']:.6f}, bound {values['bound']:.6f}"
 
@@ -149,9 +149,9 @@ def jobs() -> list[Certify]:
     return out
 
 
-def grid(only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Job]]:
+def grid(only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Job[Any]]]:
     """All instances at every scale, and the parity data of the seeds."""
-    certified: list[tuple[str, Job]] = [(f"certified {job.data}", job) for job in jobs()] if TABLE in only else []
+    certified: list[tuple[str, Job[Any]]] = [(f"certified {job.data}", job) for job in jobs()] if TABLE in only else []
     return certified + [(f"flattest at d = {job.d}", job) for job in (pins(seeds) if PINNED in only else [])]
 
 
@@ -167,15 +167,15 @@ def claims(ids: Sequence[str], store: Store | None) -> list[Claim]:
 
 def build(only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
     """The table with its certificates, from stored jobs alone."""
-    ready = [(job, stored) for job in jobs() if (stored := store.outcome(job)) is not None] if TABLE in only else []
-    pinned = [(job, stored) for job in pins(seeds) if (stored := store.outcome(job)) is not None] if PINNED in only else []
+    ready = [(job, stored) for job in jobs() if (stored := store.get(job)) is not None] if TABLE in only else []
+    pinned = [(job, stored) for job in pins(seeds) if (stored := store.get(job)) is not None] if PINNED in only else []
     return [*([_table(ready)] if ready else []), *([_pinned(pinned)] if pinned else [])]
 
 
-def _table(found: Sequence[tuple[Certify, StoredOutcome]]) -> Table:
+def _table(found: Sequence[tuple[Certify, StoredValues]]) -> Table:
     raw = pd.DataFrame(
         [
-            {"data": job.data, "architecture": job.architecture, "kinks": job.kinks, **stored.outcome.values, "file": job.file}
+            {"data": job.data, "architecture": job.architecture, "kinks": job.kinks, **stored.result, "file": job.file}
             for job, stored in found
         ]
     ).drop(columns="certificate")
@@ -208,16 +208,16 @@ def _table(found: Sequence[tuple[Certify, StoredOutcome]]) -> Table:
         "points, normal numbers, both rounded to two decimals.",
     )
     provenance = {"jobs": str(len(found))} | merged([stored.provenance for _, stored in found], "jobs")
-    files = {job.file: stored.outcome.values["certificate"].encode() for job, stored in found}
+    files = {job.file: stored.result["certificate"].encode() for job, stored in found}
     brief = ("data", "architecture", "kinks", "proved lower bound", "relative gap", "do all generalize?")
     title = "Flattest networks with certificates"
     return Table(TABLE, title, shown, raw, notes, provenance, brief, files)
 
 
-def _pinned(found: Sequence[tuple[Pin, StoredOutcome]]) -> Table:
+def _pinned(found: Sequence[tuple[Pin, StoredValues]]) -> Table:
     rows = []
     for d, n in SIZES:
-        values = [stored.outcome.values for job, stored in found if (job.d, job.n) == (d, n)]
+        values = [stored.result for job, stored in found if (job.d, job.n) == (d, n)]
         excess = np.array([max(0.0, v["infimum"] / v["bound"] - 1) for v in values])
         if values:
             rows.append(

@@ -14,6 +14,7 @@ The rules were written after a pilot on seeds 101 and 102 at the size of scale q
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -28,9 +29,10 @@ from flatproof.theory.networks import ARCHITECTURES, Architecture, Network, hidd
 from flatproof.verify.experiments.certified import Pin
 from flatproof.verify.experiments.scaling import LABELS, LEARNING_RATES
 from flatproof.verify.jobs.job import Job
-from flatproof.verify.jobs.store import Store, Stored
+from flatproof.verify.jobs.store import Store
 from flatproof.verify.report.artifacts import NOT_YET, Artifact, Figure, Table, collected, divergences, seeds_of
-from flatproof.verify.two_layer.settings import DataSpec, Phase, Run
+from flatproof.verify.two_layer.settings import DataSpec, Phase
+from flatproof.verify.two_layer.training import Run, StoredRun
 
 ID = "minimizers"
 TABLE, FIGURE = f"{ID}/table-1", f"{ID}/figure-1"
@@ -124,9 +126,9 @@ def pin(scale: str, seed: int) -> Pin:
     return Pin(SIZES[scale].d, SIZES[scale].n, seed)
 
 
-def grid(only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Run | Job]]:
+def grid(only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Job[Any]]]:
     """The same runs for either artifact."""
-    out: list[tuple[str, Run | Job]] = []
+    out: list[tuple[str, Job[Any]]] = []
     if {*ARTIFACTS} & set(only):
         for seed in range(1, seeds + 1):
             out += [(f"{LABELS[a]}, {method.name}", run(a, method, scale, seed)) for a in ARCHITECTURES for method in METHODS]
@@ -223,7 +225,7 @@ class Group:
 
     architecture: Architecture
     method: Method
-    stored: tuple[Stored, ...]
+    stored: tuple[StoredRun, ...]
     ends: tuple[End, ...]
     bound: tuple[float, ...]
     known: tuple[float, ...]
@@ -232,7 +234,7 @@ class Group:
 def groups(scale: str, seeds: int, store: Store) -> list[Group]:
     """From stored runs and jobs, of each seed; without bias a seed needs its flattest trace."""
     data = {seed: run("bias", METHODS[0], scale, seed).data.build() for seed in range(1, seeds + 1)}
-    infimum = {seed: pinned.outcome.values["infimum"] for seed in data if (pinned := store.outcome(pin(scale, seed)))}
+    infimum = {seed: pinned.result["infimum"] for seed in data if (pinned := store.get(pin(scale, seed)))}
     out = []
     for architecture in ARCHITECTURES:
         known = infimum if architecture == "no-bias" else data

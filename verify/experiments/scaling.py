@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 from flatproof.theory.claims import Claim
 from flatproof.theory.networks import ARCHITECTURES, Architecture
-from flatproof.verify.jobs.store import Store, Stored
+from flatproof.verify.jobs.store import Store
 from flatproof.verify.report.artifacts import NOT_YET, Artifact, Figure, Table, collected, divergences
-from flatproof.verify.two_layer.settings import DataSpec, Phase, Run
+from flatproof.verify.two_layer.settings import DataSpec, Phase
+from flatproof.verify.two_layer.training import Run, StoredRun
 from flatproof.verify.utils.statistics import Interval, bootstrap_interval
 
 ID = "scaling"
@@ -135,10 +136,10 @@ class Errors:
         return self.loss[np.isfinite(self.loss).any(axis=(1, 2))]
 
 
-def errors(architecture: Architecture, scale: str, seeds: int, store: Store) -> tuple[Errors, list[Stored]]:
+def errors(architecture: Architecture, scale: str, seeds: int, store: Store) -> tuple[Errors, list[StoredRun]]:
     """From stored runs."""
     planned = runs(architecture, scale, seeds)
-    found = {at: stored for at, run in planned.items() if (stored := store.get(run, with_network=False))}
+    found = {at: stored for at, run in planned.items() if (stored := store.get(run, arrays=False))}
     dimensions, ratios = sorted({d for d, _, _ in planned}), sorted({r for _, r, _ in planned})
     loss, excess = np.full((2, seeds, len(dimensions), len(ratios)), np.nan)
     counted = 0
@@ -218,7 +219,7 @@ def _interval(one: Errors, statistic: Callable[[NDArray[np.floating]], float]) -
     return bootstrap_interval(one.units, statistic) if len(one.units) else Interval(np.nan, -np.inf, np.inf)
 
 
-def _table(found: dict[Architecture, Errors], scale: str, stored: dict[Architecture, list[Stored]]) -> Table:
+def _table(found: dict[Architecture, Errors], scale: str, stored: dict[Architecture, list[StoredRun]]) -> Table:
     shown, raw = [], []
     for architecture, one in found.items():
         a = _interval(one, lambda loss, r=one.ratios: alpha(loss, r))  # type: ignore[misc]
@@ -266,11 +267,11 @@ def _table(found: dict[Architecture, Errors], scale: str, stored: dict[Architect
     return Table(TABLE, title, pd.DataFrame(shown), pd.DataFrame(raw), notes, _provenance(stored, scale), brief)
 
 
-def _provenance(stored: dict[Architecture, list[Stored]], scale: str) -> dict[str, str]:
+def _provenance(stored: dict[Architecture, list[StoredRun]], scale: str) -> dict[str, str]:
     return collected([one for each in stored.values() for one in each], scale)
 
 
-def _figure(found: dict[Architecture, Errors], scale: str, stored: dict[Architecture, list[Stored]]) -> Figure:
+def _figure(found: dict[Architecture, Errors], scale: str, stored: dict[Architecture, list[StoredRun]]) -> Figure:
     with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
         canvas = Canvas(figsize=(11, 3.1), layout="constrained")
         panels = canvas.subplots(1, len(ARCHITECTURES), sharey=True)

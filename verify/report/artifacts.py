@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
 
-from flatproof.verify.jobs.store import Stored
+from flatproof.verify.jobs.job import Stored
 
 NOT_YET = "not yet run"
 
@@ -54,7 +55,7 @@ class Figure:
 Artifact = Table | Figure
 
 
-def collected(stored: Sequence[Stored], scale: str) -> dict[str, str]:
+def collected(stored: Sequence[Stored[Any]], scale: str) -> dict[str, str]:
     """The provenance of several runs: their seeds, then each field's values, with counts of runs where they are not the same."""
     seeds = sorted({int(run.settings["seed"]) for run in stored})
     head = {"scale": scale, "seeds": ", ".join(map(str, seeds)), "runs": str(len(stored))}
@@ -71,12 +72,12 @@ def merged(provenances: Sequence[dict[str, str]], unit: str) -> dict[str, str]:
     return out
 
 
-def seeds_of(stored: Sequence[Stored], asked: int) -> str:
+def seeds_of(stored: Sequence[Stored[Any]], asked: int) -> str:
     """How many of the seeds asked for are stored: "4 of 20"."""
     return f"{len({run.settings['seed'] for run in stored})} of {asked}"
 
 
-def divergences(stored: Sequence[Stored]) -> str:
+def divergences(stored: Sequence[Stored[Any]]) -> str:
     """The runs that diverged, with their seeds and steps while there are few; empty if none did."""
     steps = sorted((run.settings["seed"], run.result.diverged_step or 0) for run in stored if run.result.status == "diverged")
     if not steps:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure as Canvas
@@ -9,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from flatproof.verify.jobs.store import Stored
+from flatproof.verify.jobs.job import Stored
 from flatproof.verify.report.artifacts import Figure
 from flatproof.verify.report.style import BLUE, GRAY, QUARTILES, RANGE, RED, figure_style, label_ticks
 
@@ -34,7 +35,7 @@ class Panel:
 def draw_curves(
     id: str,
     title: str,
-    stored: Sequence[Stored],
+    stored: Sequence[Stored[Any]],
     panels: Sequence[Panel],
     phase_ends: Sequence[int],
     notes: tuple[str, ...],

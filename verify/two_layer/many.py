@@ -14,8 +14,19 @@ from numpy.typing import NDArray
 from flatproof import synth, theory
 from flatproof.verify.two_layer.fused.gpu.layout import missing
 from flatproof.verify.two_layer.initialization import initial_network
-from flatproof.verify.two_layer.settings import Phase, Run
-from flatproof.verify.two_layer.training import CURVE, NOISE, ORDER, TOO_LARGE, Result, enumerated, measured, segments, test_set
+from flatproof.verify.two_layer.settings import Phase
+from flatproof.verify.two_layer.training import (
+    CURVE,
+    NOISE,
+    ORDER,
+    TOO_LARGE,
+    Result,
+    Run,
+    enumerated,
+    measured,
+    segments,
+    test_set,
+)
 
 if TYPE_CHECKING:
     from flatproof.verify.two_layer.fused.gpu.stack import Points

@@ -387,7 +387,7 @@ def test_a_divergence_is_recorded_with_its_step() -> None:
         epoch += 1
     assert outcome["diverged_at"] == len(losses) - 2
     assert all(bool(torch.isfinite(p).all()) for p in model.parameters())
-    assert "diverged at step" in one.says(outcome)
+    assert "diverged at step" in one.summary(outcome)
 
 
 def test_measurements_keep_their_distance_and_include_the_last_epoch() -> None:
@@ -417,10 +417,10 @@ def test_a_training_without_a_start_is_not_trained_and_says_why(tmp_path: Path) 
     with Store(tmp_path / "runs.sqlite") as store:
         assert sweep(cases, store) == 3
         for one, reason in cases.items():
-            stored = store.outcome(one)
+            stored = store.get(one)
             assert stored is not None
-            assert stored.outcome.values == {"status": "ended", "stopped": reason}
-            assert one.says(stored.outcome.values) == f"seed 3: not trained ({reason})"
+            assert stored.result == {"status": "ended", "stopped": reason}
+            assert one.summary(stored.result) == f"seed 3: not trained ({reason})"
     begun, start = trained(never)[0].state_dict(), loop.build(NET, 3).state_dict()
     assert all(torch.equal(value, begun[name]) for name, value in start.items())
     assert not (files.folder(never) / "final.pt").exists()
@@ -514,8 +514,8 @@ def test_running_again_is_no_work_and_workers_do_not_matter(tmp_path: Path, monk
         with Store(tmp_path / f"{workers}" / "runs.sqlite") as store:
             assert sweep(jobs, store, workers) == 2
             assert sweep(jobs, store, workers) == 0
-            found = [store.outcome(one) for one in jobs]
-            values.append([one.outcome.values for one in found if one])
+            found = [store.get(one) for one in jobs]
+            values.append([one.result for one in found if one])
         assert (tmp_path / f"{workers}" / "files" / jobs[0].key / "final.pt").exists()
     assert values[0] == values[1]
     monkeypatch.setattr(loop, "_train", None)
@@ -596,10 +596,10 @@ def test_curves_go_to_tensorboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         never = job(start=early, start_epoch=3)
         sweep([never], store)
         assert export([("C1/SB", first), ("C1 SB", second), ("warm", never)], store, tmp_path / "board") == 1
-        stored = store.outcome(first)
+        stored = store.get(first)
     assert stored is not None
     ((name, lines),) = written.items()
     assert name == f"C1-SB, seed 3, {first.key[:8]}"
     accuracy = [(value, step) for quantity, value, step in lines if quantity == "test_accuracy"]
-    assert accuracy == list(zip(stored.outcome.values["curve"]["test_accuracy"], (0, 1, 2), strict=True))
+    assert accuracy == list(zip(stored.result["curve"]["test_accuracy"], (0, 1, 2), strict=True))
     assert len(lines) == 3 * (len(loop.CURVE) - 1) - 1  # before the first step there is no loss of a step

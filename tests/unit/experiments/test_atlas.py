@@ -205,16 +205,16 @@ def test_jobs_are_stored_once_and_a_store_without_jobs_is_read(tmp_path: Path) -
     with Store(path) as store:
         before = path.read_bytes()
         assert job not in store
-        assert store.outcome(job) is None
+        assert store.get(job) is None
         assert path.read_bytes() == before
         assert store.missing([job, job]) == [job]
         assert sweep([job], store) == 1
         assert sweep([job], store) == 0
-        store.put_outcome(job, Outcome({"answer": []}, 1.0), {"commit": "second"})
+        store.put(job, Outcome({"answer": []}, 1.0), {"commit": "second"})
     with Store(path) as store:
-        found = store.outcome(job)
+        found = store.get(job)
     assert found is not None
-    assert found.outcome.values["answer"] == ["not all", "all"]
+    assert found.result["answer"] == ["not all", "all"]
     assert found.settings == job.settings()
     assert found.provenance["commit"] != "second"
 

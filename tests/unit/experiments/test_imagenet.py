@@ -143,7 +143,7 @@ def test_scale_paper_takes_a_gpu_where_there_is_one(empty: Path, monkeypatch: py
         found = {"blocks": ["stem"], "sizes": [1], "forms": [[1.0], [2.0]]}
         for job in chosen:
             if isinstance(job, (Score, Traces)):
-                store.put_outcome(job, Outcome(values if isinstance(job, Score) else found, 1.0), {"commit": "c"})
+                store.put(job, Outcome(values if isinstance(job, Score) else found, 1.0), {"commit": "c"})
         tables = imagenet.build([imagenet.TABLE], "paper", 1, store)  # a report needs no GPU
     rows = tables[0].shown  # type: ignore[union-attr]
     assert "0.5000" in rows[rows.quantity == "loss"]["Lite 0"].tolist()

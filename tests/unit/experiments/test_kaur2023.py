@@ -27,7 +27,7 @@ from flatproof.verify.experiments.kaur2023.runs import (
     grid,
 )
 from flatproof.verify.experiments.kaur2023.show import RULES, frame
-from flatproof.verify.jobs.job import Outcome, StoredOutcome
+from flatproof.verify.jobs.job import Stored, StoredValues
 from flatproof.verify.jobs.store import Store
 
 SEEDS = (1, 2, 3)
@@ -376,7 +376,7 @@ def test_every_claim_can_be_judged_from_each_grid(scale: str) -> None:
     assert max(run.p for run in found) == max(DROPOUTS)  # what claim 4 takes for the largest planned
 
 
-def stored(run: Final, accuracy: float, top: float, reached: bool = True, between: tuple[float, ...] = ()) -> StoredOutcome:
+def stored(run: Final, accuracy: float, top: float, reached: bool = True, between: tuple[float, ...] = ()) -> StoredValues:
     estimate = {"value": top, "low": top, "high": 1.1 * top}
     values = {
         "status": "finished",
@@ -388,7 +388,7 @@ def stored(run: Final, accuracy: float, top: float, reached: bool = True, betwee
         "between": [{"value": b, "low": b, "high": 1.1 * b} for b in between],
         "edition": "made up",
     }
-    return StoredOutcome(run.settings(), Outcome(values, 1.0), {"commit": "c"})
+    return Stored(run.settings(), values, {"commit": "c"})
 
 
 def test_runs_short_of_99_percent_do_not_count() -> None:
@@ -413,7 +413,7 @@ def test_the_table_shows_both_places(tmp_path: Path) -> None:
     with Store(tmp_path / "runs.sqlite") as store:
         for run in grid("quick", 1):
             outcome = stored(run, 0.5, 10.0, between=(100.0,) if run.between else ())
-            store.put_outcome(run, outcome.outcome, outcome.provenance)
+            store.put(run, outcome.outcome, outcome.provenance)
         (table,) = kaur2023.build(["kaur2023/table-2"], "quick", 1, store)
     shown = table.shown.set_index("network")  # type: ignore[union-attr]
     assert set(shown.loc[NORMALIZED, "λ_max"]) == {"100 *"}
@@ -430,7 +430,7 @@ def test_scale_paper_takes_a_gpu_where_there_is_one(there: bool, monkeypatch: py
     run = next(run for run in grid("paper", 1, "cuda"))
     with Store(tmp_path / "runs.sqlite") as store:
         outcome = stored(run, 0.5, 10.0)
-        store.put_outcome(run, outcome.outcome, outcome.provenance)
+        store.put(run, outcome.outcome, outcome.provenance)
         assert [one.key for one, _ in kaur2023.stored_runs("paper", 1, store)] == [run.key]  # a report needs no GPU
 
 
@@ -441,7 +441,7 @@ def test_the_ledger_shows_verdicts_of_stored_runs(tmp_path: Path) -> None:
             lower = 0.5 ** (run.p + (run.training.method.rho > 0))
             worse = 0.3 * (run.p > 0.5) + 0.01 * run.training.seed
             outcome = stored(run, 0.8 - worse, 10 * lower)
-            store.put_outcome(run, outcome.outcome, outcome.provenance)
+            store.put(run, outcome.outcome, outcome.provenance)
         found = {c.id: c for c in kaur2023.claims([], store)}
         assert found["kaur2023/claim-4"].status == "open"  # only scale paper settles it
         assert "supported" in found["kaur2023/claim-4"].evidence[0].finding
@@ -457,7 +457,7 @@ def test_only_scale_paper_supports(scale: str, status: str, tmp_path: Path) -> N
         for run in (run for run in grid(scale, 3, "cpu") if run.network == DENSE):
             lower = 0.5**run.p * (1 + 0.001 * run.training.seed)
             outcome = stored(run, 0.8 - 0.3 * (run.p > 0.5) + 0.001 * run.training.seed * run.p, 10 * lower)
-            store.put_outcome(run, outcome.outcome, outcome.provenance)
+            store.put(run, outcome.outcome, outcome.provenance)
         claim = kaur2023.claims(["kaur2023/claim-4"], store)[0]
     assert claim.status == claim.evidence[0].supports == status
     assert claim.evidence[0].finding.startswith("supported")
@@ -470,7 +470,7 @@ def test_only_scale_paper_refutes(scale: str, word: str, status: str, tmp_path: 
     with Store(tmp_path / "runs.sqlite") as store:
         for run in (run for run in grid(scale, 3, "cpu") if run.network == DENSE):
             outcome = stored(run, 0.8 + 0.1 * run.p + 0.001 * run.training.seed, 10.0)  # the more dropout the better
-            store.put_outcome(run, outcome.outcome, outcome.provenance)
+            store.put(run, outcome.outcome, outcome.provenance)
         claim = kaur2023.claims(["kaur2023/claim-4"], store)[0]
         (table,) = kaur2023.build(["kaur2023/table-1"], scale, 3, store)
     assert claim.status == claim.evidence[0].supports == status

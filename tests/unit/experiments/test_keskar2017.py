@@ -380,7 +380,7 @@ def test_reduced_size_is_said_of_both_directions_and_smoke_judges_nothing(
 
 
 def put(store: Store, job: Job, values: dict[str, object]) -> None:
-    store.put_outcome(job, Outcome(values, 1.0), {"commit": "test"})
+    store.put(job, Outcome(values, 1.0), {"commit": "test"})
 
 
 @pytest.mark.parametrize(
@@ -444,10 +444,10 @@ def test_an_sb_that_stops_early_leaves_its_warm_starts_out_of_the_tables(store: 
     assert len(ended) == 2  # the training and its sharpness
     assert sweep([job for _, job in jobs], store) == len(jobs)
     for job in ended:
-        stored = store.outcome(job)
+        stored = store.get(job)
         assert stored is not None
-        assert stored.outcome.values["status"] == "ended"
-        assert "ended" in job.says(stored.outcome.values)
+        assert stored.result["status"] == "ended"
+        assert "ended" in job.summary(stored.result)
     assert sweep([job for _, job in jobs], store) == 0
     found = keskar2017.results("smoke", 1, store)
     never, began = (found.plan.warm_start("F1", 1, epoch) for epoch in (4, 1))

@@ -7,7 +7,6 @@ import pytest
 
 from flatproof.verify.experiments import scaling
 from flatproof.verify.jobs.store import Store
-from flatproof.verify.two_layer.training import train
 from flatproof.verify.utils.statistics import Interval
 
 D, R = np.array([10.0, 20.0, 60.0]), np.array([1.0, 2.0, 4.0, 8.0])
@@ -70,7 +69,7 @@ def test_seeds_that_are_not_there_yet_do_not_narrow_the_interval(tmp_path: Path)
     """One stored seed of twenty has an exponent and no interval."""
     with Store(tmp_path / "s.sqlite") as store:
         for run in scaling.runs("no-bias", "smoke", 1).values():
-            store.put(run, train(run), {"commit": "c"})
+            store.put(run, run.carry_out(), {"commit": "c"})
         one, _ = scaling.errors("no-bias", "smoke", 20, store)
         assert one.loss.shape[0] == 20
         assert len(one.units) == 1
@@ -95,7 +94,7 @@ def test_artifacts_from_real_runs(tmp_path: Path) -> None:
         assert set(empty.shown["runs"]) == set(empty.shown["theorem-3.1"]) == {"not yet run"}
         for _, run in scaling.grid(scaling.ARTIFACTS, "smoke", 2):
             if run.architecture != "sim-bn":
-                store.put(run, train(run), {"commit": "c"})
+                store.put(run, run.carry_out(), {"commit": "c"})
         table, figure = scaling.build(scaling.ARTIFACTS, "smoke", 2, store)
         by = table.raw.set_index("architecture")
         assert dict(by["runs"]) == {"no-bias": 8, "bias": 8, "sim-bn": 0, "sim-ln": 8}

@@ -6,7 +6,7 @@ import torch
 
 from flatproof.verify.curvature import HessianOperator
 from flatproof.verify.experiments.curvature import well_fitted
-from flatproof.verify.jobs.job import Outcome, StoredOutcome
+from flatproof.verify.jobs.job import Stored
 
 
 @pytest.mark.parametrize("wanted", [1.0, 1e-2])
@@ -35,11 +35,11 @@ def test_a_small_run_and_its_table() -> None:
     for head in ("binary", "spelt out"):
         job = well_fitted.Fitted(head, "float32", 5)
         values = job.carry_out()
-        ready.append((job, StoredOutcome(job.settings(), Outcome(values, 1.0), {})))
+        ready.append((job, Stored(job.settings(), values, {})))
         cells = [cell["lambda-max"] for cell in values["losses"]]
         assert sum(c["covered"] for c in cells) >= 38
         assert all(c["trials"] == 5 for c in cells)
-        assert job.says(values) == f"lambda-max {sum(c['covered'] for c in cells)}/40"
+        assert job.summary(values) == f"lambda-max {sum(c['covered'] for c in cells)}/40"
         assert cells[-1]["known"] == (5 if head == "binary" else 0)  # what is lost is not claimed
     table = well_fitted.table("curvature/well-fitted", ready)
     assert len(table.shown) == 2 * len(well_fitted.LOSSES)

@@ -10,8 +10,9 @@ import pytest
 from flatproof import theory
 from flatproof.verify.experiments import EXPERIMENTS, ON_REAL_DATA, check_scale, select, wen2023
 from flatproof.verify.experiments.wen2023 import ROWS, judge, neurons, observed, table_1, verdicts
-from flatproof.verify.jobs.store import Store, Stored
-from flatproof.verify.two_layer.training import Result, train
+from flatproof.verify.jobs.job import Stored
+from flatproof.verify.jobs.store import Store
+from flatproof.verify.two_layer.training import Result, stored_form, train
 from tests.networks import random_network
 
 ROW = {row.figure: row for row in ROWS}
@@ -318,7 +319,7 @@ def test_table_2_has_a_line_for_every_figure(tmp_path: Path) -> None:
         for run, one in zip(
             wen2023.runs(ROW["1b"], "quick", 5), [ended(1.0, row="1b", seed=s) for s in range(1, 6)], strict=True
         ):
-            store.put(run, one.result, {})
+            store.put(run, stored_form(one.result), {})
         (found,) = wen2023.claims(["wen2023/figure-1b"], store)
         assert found.status == "tested"
         assert found.evidence[0].finding.startswith("agrees; test accuracy at least 0.99: 5 of 5 seeds")
@@ -333,7 +334,7 @@ def test_one_long_run_does_not_take_the_place_of_five_shortened_ones(tmp_path: P
             ("paper", 5, "paper"),
         ):
             for seed, run in enumerate(wen2023.runs(ROW["8b"], scale, seeds), start=1):
-                store.put(run, ended(1.0, row="8b", seed=seed, scale=scale).result, {})
+                store.put(run, stored_form(ended(1.0, row="8b", seed=seed, scale=scale).result), {})
             (found,) = wen2023.claims(["wen2023/figure-8b"], store)
             assert expected in found.evidence[0].scope
             assert found.status == "tested"

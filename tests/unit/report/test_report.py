@@ -11,7 +11,6 @@ from flatproof.verify.experiments import wen2023
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.report.artifacts import Table
 from flatproof.verify.report.write import poorer, write
-from flatproof.verify.two_layer.training import train
 
 
 def table(scale: str, cell: str, **coverage: int) -> Table:
@@ -87,7 +86,7 @@ def test_coverage_counts_what_is_stored_of_each_row(tmp_path: Path) -> None:
     id = "wen2023/figure-1b"
     with Store(tmp_path / "s.sqlite") as store:
         for run in wen2023.runs(wen2023.ROW["1b"], "smoke", 2):
-            store.put(run, train(run), {})
+            store.put(run, run.carry_out(), {})
         (figure,) = experiments.build(wen2023, [id], "smoke", 3, store)
         assert figure.coverage == {"1b no-bias, 1-SAM": 2}
         (first,) = experiments.build(wen2023, [wen2023.TABLE_1], "smoke", 1, store)
@@ -108,7 +107,7 @@ def test_the_ledger_is_of_no_scale_and_counts_the_runs_behind_it(tmp_path: Path)
     with Store(tmp_path / "s.sqlite") as store:
         before = wen2023._behind_the_claims(store)
         assert set(before.values()) == {0}
-        store.put(wen2023.runs(wen2023.ROW["1b"], "paper", 1)[0], train(run), {})
+        store.put(wen2023.runs(wen2023.ROW["1b"], "paper", 1)[0], run.carry_out(), {})
         after = wen2023._behind_the_claims(store)
     assert after["1b no-bias, 1-SAM, scale paper"] == after["1b no-bias, 1-SAM, scale quick"] == 1  # quick is as printed here
     assert sum(after.values()) == 2

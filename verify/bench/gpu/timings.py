@@ -16,7 +16,8 @@ from flatproof.verify.two_layer.fused.gpu.runtime import DEVICE
 from flatproof.verify.two_layer.fused.gpu.stack import Points, Stack, advance
 from flatproof.verify.two_layer.initialization import initial_network
 from flatproof.verify.two_layer.many import train_many
-from flatproof.verify.two_layer.settings import DataSpec, Phase, Run
+from flatproof.verify.two_layer.settings import DataSpec, Phase
+from flatproof.verify.two_layer.training import Run
 
 D, N, WIDTH = 30, 100, 500
 SAM, SGD = Phase(lr=0.01, epochs=1, rho=0.05), Phase(lr=0.01, epochs=1, label_noise=0.1)

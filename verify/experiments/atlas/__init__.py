@@ -39,7 +39,7 @@ from flatproof.theory.cube_symmetries import Index, members, moved, orbits, symm
 from flatproof.theory.flatness.decide import Population, decide
 from flatproof.theory.flatness.feasibility import Infeasible
 from flatproof.theory.flatness.predictions import WITHIN
-from flatproof.verify.jobs.job import Job, StoredOutcome
+from flatproof.verify.jobs.job import Computation, StoredValues
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.report.artifacts import Artifact, Figure, Table, merged
 from flatproof.verify.report.style import BLUE, GRAY, RED
@@ -93,7 +93,7 @@ def classes(target: str, d: int) -> dict[int, int]:
 
 
 @dataclass(frozen=True)
-class Decisions(Job):
+class Decisions(Computation):
     """The answers for some subsets."""
 
     target: str
@@ -135,7 +135,7 @@ class Decisions(Job):
                     )
         return {name: [row[name] for row in rows] for name in rows[0]}
 
-    def says(self, values: dict[str, Any]) -> str:
+    def summary(self, values: dict[str, Any]) -> str:
         """How many force."""
         counts = Counter(values["answer"])
         rest = "".join(f", {counts[name]} {name}" for name in CATEGORIES[2:] if counts[name])
@@ -255,7 +255,7 @@ class Answers:
     """What is stored of one part: answers by subset; None in place of them if some are missing."""
 
     part: Part
-    stored: tuple[StoredOutcome, ...]
+    stored: tuple[StoredValues, ...]
     answers: dict[int, str] | None
 
     @property
@@ -265,7 +265,7 @@ class Answers:
 
     def values(self, name: str) -> list[Any]:
         """One of the lists of `Decisions.carry_out`, over all subsets."""
-        return [value for one in self.stored for value in one.outcome.values[name]]
+        return [value for one in self.stored for value in one.result[name]]
 
     def counted(self, n: int | None = None) -> dict[str, tuple[int, int]]:
         """Subsets and orbits in each category, of size n or all."""
@@ -281,8 +281,8 @@ class Answers:
 def collect(part: Part, store: Store) -> Answers:
     """What is stored of a part."""
     jobs = part.jobs()
-    found = [(job, one) for job in jobs if (one := store.outcome(job))]
-    answers = {s: a for job, one in found for s, a in zip(job.subsets, one.outcome.values["answer"], strict=True)}
+    found = [(job, one) for job in jobs if (one := store.get(job))]
+    answers = {s: a for job, one in found for s, a in zip(job.subsets, one.result["answer"], strict=True)}
     return Answers(part, tuple(one for _, one in found), answers if len(found) == len(jobs) else None)
 
 

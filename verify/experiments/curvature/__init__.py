@@ -18,11 +18,12 @@ from flatproof.theory.claims import Claim
 from flatproof.verify.experiments.curvature import well_fitted
 from flatproof.verify.experiments.curvature.functions import Functions
 from flatproof.verify.experiments.curvature.functions import table as functions_table
-from flatproof.verify.jobs.job import Job, StoredOutcome
+from flatproof.verify.jobs.job import Computation, Job, StoredValues
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.report.artifacts import Artifact, Table, merged
 from flatproof.verify.two_layer.initialization import initial_network
-from flatproof.verify.two_layer.settings import DataSpec, Phase, Run
+from flatproof.verify.two_layer.settings import DataSpec, Phase
+from flatproof.verify.two_layer.training import Run
 
 ID = "curvature"
 DEFINITIONS, COVERAGE, WELL_FITTED = f"{ID}/definitions", f"{ID}/coverage", f"{ID}/well-fitted"
@@ -38,7 +39,7 @@ NOMINAL = {"lambda-max": 0.995, "hutchinson": 0.95, "hutch++": 0.95, "xtrace": 0
 
 
 @dataclass(frozen=True)
-class Cover(Job):
+class Cover(Computation):
     """Every estimator on one network from seeds 1 to `starts`."""
 
     architecture: str
@@ -103,7 +104,7 @@ class Cover(Job):
                 }
         return out
 
-    def says(self, values: dict[str, Any]) -> str:
+    def summary(self, values: dict[str, Any]) -> str:
         """How often each estimator covered."""
         return ", ".join(f"{name} {values[name]['covered']}/{self.starts}" for name in NOMINAL)
 
@@ -113,9 +114,9 @@ def jobs(starts: int) -> list[Cover]:
     return [Cover(architecture, state, starts) for architecture in WIDTH for state in STATES]
 
 
-def grid(only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Job]]:
+def grid(only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Job[Any]]]:
     """The networks; definitions need no run."""
-    found: list[tuple[str, Job]] = [("functions of torch", Functions())] if FUNCTIONS in only else []
+    found: list[tuple[str, Job[Any]]] = [("functions of torch", Functions())] if FUNCTIONS in only else []
     if COVERAGE in only:
         found += [(f"coverage {job.architecture}", job) for job in jobs(seeds)]
     if WELL_FITTED in only:
@@ -140,12 +141,12 @@ def claims(ids: Sequence[str], store: Store | None) -> list[Claim]:
 def build(only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
     """The definitions, and the coverage from stored jobs alone."""
     made: list[Artifact] = [_definitions()] if DEFINITIONS in only else []
-    if COVERAGE in only and (ready := [(job, stored) for job in jobs(seeds) if (stored := store.outcome(job)) is not None]):
+    if COVERAGE in only and (ready := [(job, stored) for job in jobs(seeds) if (stored := store.get(job)) is not None]):
         made.append(_coverage(ready))
     if WELL_FITTED in only:
-        fitted = [(job, at) for job in well_fitted.jobs(_fitted_starts(seeds)) if (at := store.outcome(job)) is not None]
+        fitted = [(job, at) for job in well_fitted.jobs(_fitted_starts(seeds)) if (at := store.get(job)) is not None]
         made += [well_fitted.table(WELL_FITTED, fitted)] if fitted else []
-    if FUNCTIONS in only and (stored := store.outcome(Functions())) is not None:
+    if FUNCTIONS in only and (stored := store.get(Functions())) is not None:
         made.append(functions_table(FUNCTIONS, stored))
     return made
 
@@ -184,10 +185,10 @@ def _definitions() -> Table:
     return Table(DEFINITIONS, title, shown, shown, notes, provenance(), ("kind", "name", "definition", "paper"))
 
 
-def _coverage(found: Sequence[tuple[Cover, StoredOutcome]]) -> Table:
+def _coverage(found: Sequence[tuple[Cover, StoredValues]]) -> Table:
     rows = []
     for job, stored in found:
-        values = stored.outcome.values
+        values = stored.result
         for name, nominal in NOMINAL.items():
             one = values[name]
             share = stats.binomtest(one["covered"], job.starts).proportion_ci(0.95, method="exact")

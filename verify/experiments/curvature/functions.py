@@ -18,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from flatproof.verify.jobs.job import Job, StoredOutcome
+from flatproof.verify.jobs.job import Computation, StoredValues
 from flatproof.verify.report.artifacts import Table
 
 VERSION = 1
@@ -29,7 +29,7 @@ STEPS = (1e-5, 1e-6, 1e-4, 1e-7, 1e-3)
 
 
 @dataclass(frozen=True)
-class Functions(Job):
+class Functions(Computation):
     """Every function: how "auto" and "linearize" compare with differences."""
 
     @property
@@ -51,7 +51,7 @@ class Functions(Job):
             warnings.simplefilter("ignore")
             return {"rows": list(rows())}
 
-    def says(self, values: dict[str, Any]) -> str:
+    def summary(self, values: dict[str, Any]) -> str:
         """How many agree, are refused, differ."""
         counts = pd.Series([row["auto"] for row in values["rows"]]).value_counts()
         return ", ".join(f"{count} {what}" for what, count in counts.items())
@@ -241,9 +241,9 @@ def compared(function: Callable[..., Any], at: list[Any]) -> dict[str, Any] | No
     return out
 
 
-def table(name: str, stored: StoredOutcome) -> Table:
+def table(name: str, stored: StoredValues) -> Table:
     """The table of the committed results."""
-    raw = pd.DataFrame(stored.outcome.values["rows"])
+    raw = pd.DataFrame(stored.result["rows"])
     shown = pd.DataFrame(
         {
             "function": raw.function,

@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from flatproof.verify.jobs.job import Job, StoredOutcome
+from flatproof.verify.jobs.job import Computation, StoredValues
 from flatproof.verify.report.artifacts import Table, merged
 
 Wide = NDArray[np.longdouble]
@@ -33,7 +33,7 @@ KNOWN = 0.1  # an interval that reaches farther than this from its value, relati
 
 
 @dataclass(frozen=True)
-class Fitted(Job):
+class Fitted(Computation):
     """Every estimator at every loss, from `starts` random starts spread over NETWORKS networks."""
 
     head: str
@@ -94,7 +94,7 @@ class Fitted(Job):
             }
         return out
 
-    def says(self, values: dict[str, Any]) -> str:
+    def summary(self, values: dict[str, Any]) -> str:
         """How often the interval of lambda_max covered."""
         cells = [v["lambda-max"] for v in values["losses"]]
         return f"lambda-max {sum(c['covered'] for c in cells)}/{sum(c['trials'] for c in cells)}"
@@ -271,11 +271,11 @@ def largest(H: Wide) -> Any:
 # ---------------------------------------------------------------------------------------------------------------------- table
 
 
-def table(id: str, ready: Sequence[tuple[Fitted, StoredOutcome]]) -> Table:
+def table(id: str, ready: Sequence[tuple[Fitted, StoredValues]]) -> Table:
     """A row a head, precision and loss."""
     rows = []
     for job, stored in ready:
-        for cell in stored.outcome.values["losses"]:
+        for cell in stored.result["losses"]:
             row: dict[str, Any] = {"head": job.head, "dtype": job.dtype, "loss": cell["loss"], "lambda_max": cell["lambda"]}
             for name in NOMINAL:
                 row |= {f"{name} {what}": value for what, value in cell[name].items()}

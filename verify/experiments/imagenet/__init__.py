@@ -27,12 +27,13 @@ from scipy import stats
 
 from flatproof.theory.claims import Claim
 from flatproof.verify.deep.efficientnet_scales import SCALES as NETWORKS
-from flatproof.verify.jobs.job import Job, StoredOutcome, device_of
+from flatproof.verify.jobs.job import Computation, Job, StoredValues
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.realdata import UNAVAILABLE, NotAvailable, available, weights_file
 from flatproof.verify.realdata import load as load_images
 from flatproof.verify.realdata.files import roots
 from flatproof.verify.report.artifacts import Artifact, Figure, Table, merged
+from flatproof.verify.utils.devices import device_of
 from flatproof.verify.utils.statistics import Interval, mean_interval
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def weights_root(network: str) -> Path:
     raise first or NotAvailable(network)
 
 
-class _OnSubject(Job):
+class _OnSubject(Computation):
     """A job on a network and images."""
 
     subject: Subject
@@ -204,7 +205,7 @@ class Score(_OnSubject):
         images = self.subject.images
         return {"parameters": count(model), "loss": loss / images, "top1": int(top1), "top5": int(top5), "images": images}
 
-    def says(self, values: dict[str, Any]) -> str:
+    def summary(self, values: dict[str, Any]) -> str:
         """The loss and the hits."""
         return f"loss {values['loss']:.3f}, {values['top1']} of {values['images']} right"
 
@@ -250,7 +251,7 @@ class Sharpness(_OnSubject):
         found: Estimate = measures()[self.measure](operator, **self.own())
         return found.as_dict() | {"parameters": operator.problem.size}
 
-    def says(self, values: dict[str, Any]) -> str:
+    def summary(self, values: dict[str, Any]) -> str:
         """The value."""
         return f"{self.measure}{f' of {self.block}' if self.block else ''} {values['value']:.4g}"
 
@@ -289,7 +290,7 @@ class Traces(_OnSubject):
         sizes = [b - a for a, b in where]
         return {"blocks": names, "sizes": sizes, "forms": torch.cat(forms).tolist()}
 
-    def says(self, values: dict[str, Any]) -> str:
+    def summary(self, values: dict[str, Any]) -> str:
         """The whole trace."""
         return f"trace {np.sum(values['forms'], axis=1).mean():.4g} from {self.probes} probes"
 
@@ -393,7 +394,7 @@ def jobs(scale: str, seeds: int, device: str | None = None) -> list[_OnSubject]:
     return out
 
 
-def grid(only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Job]]:
+def grid(only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Job[Any]]]:
     """All jobs for any of the artifacts, which share most; none where the data are not there."""
     return [(f"{job.subject.network} {job.name}", job) for job in jobs(scale, seeds)] if only else []
 
@@ -432,11 +433,11 @@ class Found:
         return mean_interval(self.forms.sum(axis=1).tolist())
 
 
-def gather(done: Sequence[tuple[_OnSubject, StoredOutcome]]) -> list[Found]:
+def gather(done: Sequence[tuple[_OnSubject, StoredValues]]) -> list[Found]:
     """The stored jobs by network and data; subjects without a score or probes are left out."""
     out = []
     for subject in dict.fromkeys(job.subject for job, _ in done):
-        mine = [(job, stored.outcome.values) for job, stored in done if job.subject == subject]
+        mine = [(job, stored.result) for job, stored in done if job.subject == subject]
         score = next((v for job, v in mine if isinstance(job, Score)), None)
         probes = [v for job, v in mine if isinstance(job, Traces)]
         if score is None or not probes:
@@ -451,9 +452,7 @@ def gather(done: Sequence[tuple[_OnSubject, StoredOutcome]]) -> list[Found]:
 def build(only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
     """The artifacts `only`, from stored jobs alone, at 'paper' of the device that most are stored of; tables without data say so."""
     devices = ("cuda", "cpu") if scale == "paper" else (None,)
-    done = max(
-        ([(job, one) for job in jobs(scale, seeds, d) if (one := store.outcome(job)) is not None] for d in devices), key=len
-    )
+    done = max(([(job, one) for job in jobs(scale, seeds, d) if (one := store.get(job)) is not None] for d in devices), key=len)
     found = gather(done)
     provenance = {"scale": scale, "jobs": str(len(done))} | merged([stored.provenance for _, stored in done], "jobs")
     out: list[Artifact] = [_table(found, scale, provenance)] if TABLE in only else []

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from flatproof.theory.claims import Claim, Evidence, Status, gravity
 from flatproof.verify.experiments.kaur2023 import rules
@@ -21,7 +22,7 @@ from flatproof.verify.experiments.kaur2023.show import (
     frame,
     in_words,
 )
-from flatproof.verify.jobs.job import Job, StoredOutcome
+from flatproof.verify.jobs.job import Job, StoredValues
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.report.artifacts import Artifact
 
@@ -30,13 +31,13 @@ ARTIFACTS = (VERDICTS, CELLS, EFFECTS, *BY_RATE, SCATTER, DROPOUT)
 DEFAULT_SEEDS = {"smoke": 3, "quick": 3, "paper": 5}
 
 
-def grid(only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Job]]:
+def grid(only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Job[Any]]]:
     """All runs whose data are there, for any of the artifacts: they show the same runs."""
     there = [run for run in all_runs(scale, seeds) if run.training.data.available()] if only else []
     return [(f"{run.setup}{f', p = {run.p:g}' if run.p else ''}", run) for run in there]
 
 
-def judged(found: Sequence[tuple[Final, StoredOutcome]]) -> dict[str, list[rules.Part]]:
+def judged(found: Sequence[tuple[Final, StoredValues]]) -> dict[str, list[rules.Part]]:
     """Every claim's parts, from the runs that reached 99 % training accuracy."""
     runs = frame(found)
     runs = runs[runs.reached]
@@ -51,10 +52,10 @@ def judged(found: Sequence[tuple[Final, StoredOutcome]]) -> dict[str, list[rules
     }
 
 
-def stored_runs(scale: str, seeds: int, store: Store) -> list[tuple[Final, StoredOutcome]]:
+def stored_runs(scale: str, seeds: int, store: Store) -> list[tuple[Final, StoredValues]]:
     """The runs of a scale that are stored; at 'paper' of the device that most are stored of."""
     devices = ("cuda", "cpu") if scale == "paper" else (None,)
-    found = ([(run, one) for run in all_runs(scale, seeds, d) if (one := store.outcome(run)) is not None] for d in devices)
+    found = ([(run, one) for run in all_runs(scale, seeds, d) if (one := store.get(run)) is not None] for d in devices)
     return max(found, key=len)
 
 
@@ -65,7 +66,7 @@ def claim_ids() -> list[str]:
 
 def claims(ids: Sequence[str], store: Store | None) -> list[Claim]:
     """The paper's claims among `ids` (all if empty), judged from stored runs at the largest scale of which there are any."""
-    found: list[tuple[Final, StoredOutcome]] = []
+    found: list[tuple[Final, StoredValues]] = []
     scale = ""
     for scale in ("paper", "quick"):
         found = stored_runs(scale, DEFAULT_SEEDS["paper"], store) if store is not None else []

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from flatproof.verify.deep import ImageData, Method, Net, Stop, Training
 from flatproof.verify.deep.registry import register
-from flatproof.verify.jobs.job import Job, device_of
+from flatproof.verify.jobs.job import Computation
+from flatproof.verify.utils.devices import device_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -57,7 +58,7 @@ SMALL = Images("synthetic", "synthetic", 60, 1, 8, 60)  # scale smoke
 
 
 @dataclass(frozen=True)
-class Final(Job):
+class Final(Computation):
     """A training, and what is measured at its end.
 
     network, p: for tables; images: which data set. tolerance: of lambda_max. between: where between iterates, () for at the iterate.
@@ -128,7 +129,7 @@ class Final(Job):
             values["between"] = [one.as_dict() for one in found]
         return values
 
-    def says(self, values: dict[str, Any]) -> str:
+    def summary(self, values: dict[str, Any]) -> str:
         """How it ended; network, data and p stand before it."""
         rho = self.training.method.rho
         how = f"batch {self.training.batch_size}, lr {self.lr:g}{f', rho {rho:g}' if rho else ''}, seed {self.training.seed}"

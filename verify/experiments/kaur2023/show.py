@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator
 
 from flatproof.verify.experiments.kaur2023 import rules
 from flatproof.verify.experiments.kaur2023.runs import ACCURACY, DENSE, EXAMPLES, GRIDS, RHO, Final
-from flatproof.verify.jobs.job import StoredOutcome
+from flatproof.verify.jobs.job import StoredValues
 from flatproof.verify.realdata import UNAVAILABLE
 from flatproof.verify.report.artifacts import Artifact, Figure, Table, merged
 from flatproof.verify.report.style import COLORS, GRAY, label_ticks
@@ -43,11 +43,11 @@ RULES = {
 }
 
 
-def frame(found: Sequence[tuple[Final, StoredOutcome]]) -> pd.DataFrame:
+def frame(found: Sequence[tuple[Final, StoredValues]]) -> pd.DataFrame:
     """A row a stored run, with the columns of `rules` and what tables show; diverged runs have no lambda_max."""
     rows = []
     for run, stored in found:
-        values = stored.outcome.values
+        values = stored.result
         row: dict[str, Any] = {
             "setup": run.setup,
             "data": run.images.name,
@@ -131,11 +131,11 @@ CURVATURE = (
 
 
 def artifacts(
-    found: Sequence[tuple[Final, StoredOutcome]], judged: dict[str, list[rules.Part]], scale: str, seeds: int
+    found: Sequence[tuple[Final, StoredValues]], judged: dict[str, list[rules.Part]], scale: str, seeds: int
 ) -> list[Artifact]:
     """All tables and figures; figures of what there is."""
     provenance = {"scale": scale, "runs": str(len(found))} | merged([stored.provenance for _, stored in found], "runs")
-    editions = sorted({stored.outcome.values["edition"] for _, stored in found})
+    editions = sorted({stored.result["edition"] for _, stored in found})
     notes = (settings(scale, seeds), CURVATURE, "Images: " + ("; ".join(editions) or UNAVAILABLE) + ".")
     runs = frame(found)
     out: list[Artifact] = [

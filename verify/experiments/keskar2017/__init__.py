@@ -5,6 +5,7 @@ and `figures` what is written. Networks whose data are not on this machine have 
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from flatproof.theory.claims import Claim, Evidence, Status, gravity
 from flatproof.verify.experiments.keskar2017.figures import FIGURES
@@ -21,10 +22,10 @@ ARTIFACTS = tuple(f"{ID}/{name}" for name in (*TABLES, *FIGURES))
 DEFAULT_SEEDS = {"smoke": 2, "quick": 3, "paper": 5}
 
 
-def grid(only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Job]]:
+def grid(only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Job[Any]]]:
     """What the artifacts `only` need, of the networks whose data are there: trainings first, then what is measured of them."""
     plan, wanted = plan_of(scale), {id.split("/")[1] for id in only}
-    jobs: list[tuple[str, Job]] = []
+    jobs: list[tuple[str, Job[Any]]] = []
     for network in (n for n in NETWORKS if plan.runs(n) and plan.images(n).available()):
         for seed in range(1, seeds + 1):
             jobs += [(f"{network} {name}", job) for artifact, name, job in _needed(plan, network, seed) if artifact & wanted]
@@ -34,11 +35,11 @@ def grid(only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Job]]:
 ALL_TRAININGS = {"table-1", "table-2", "trainings", "claims", "figure-2"}
 
 
-def _needed(plan: Plan, network: str, seed: int) -> list[tuple[set[str], str, Job]]:
+def _needed(plan: Plan, network: str, seed: int) -> list[tuple[set[str], str, Job[Any]]]:
     """Every job of a network and seed: the artifacts that need it, the name of its row, the job."""
     sb, lb = plan.sb(network, seed), plan.lb(network, seed)
     both = {"SB": sb, "LB": lb}
-    out: list[tuple[set[str], str, Job]] = []
+    out: list[tuple[set[str], str, Job[Any]]] = []
     shared = ALL_TRAININGS | {"remedies"} | ({"figure-4", "figure-5", "figure-6"} if network in detailed(plan) else set())
     out += [(shared, name, training) for name, training in both.items()]
     metric = {"table-3", "table-4", "claims"} | (shared - ALL_TRAININGS)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from flatproof.verify.deep.settings import Training
 from flatproof.verify.experiments.keskar2017.published import EPSILONS
-from flatproof.verify.jobs.job import Job
+from flatproof.verify.jobs.job import Computation
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -24,7 +24,7 @@ DIMENSION = 100  # of the random subspaces
 
 
 @dataclass(frozen=True)
-class OfTraining(Job):
+class OfTraining(Computation):
     """Something measured of one training's network, after an epoch that it keeps or at its end (None).
 
     Values: {"status": "diverged"}; {"status": "ended"} where training ended before that epoch, or never began for want of a start; else
@@ -115,7 +115,7 @@ class Sharpness(OfTraining):
             ]
         return values
 
-    def says(self, values: dict[str, Any]) -> str:
+    def summary(self, values: dict[str, Any]) -> str:
         """The metric at the larger epsilon."""
         if values["status"] != "measured":
             return f"seed {self.training.seed}: {values['status']}"
@@ -159,7 +159,7 @@ class Spectrum(OfTraining):
             "converged": found.converged,
         }
 
-    def says(self, values: dict[str, Any]) -> str:
+    def summary(self, values: dict[str, Any]) -> str:
         """The largest."""
         if values["status"] != "measured":
             return f"seed {self.training.seed}: {values['status']}"
@@ -167,7 +167,7 @@ class Spectrum(OfTraining):
 
 
 @dataclass(frozen=True)
-class Path(Job):
+class Path(Computation):
     """Loss and accuracy along alpha x_LB + (1 - alpha) x_SB and sin(alpha pi/2) x_LB + cos(alpha pi/2) x_SB; distances from x_0.
 
     x are the trainable parameters. At every point of the path the running statistics of batch normalization are estimated afresh
@@ -232,7 +232,7 @@ class Path(Job):
             "norm": distance(start, [torch.zeros_like(p) for p in start]),
         }
 
-    def says(self, values: dict[str, Any]) -> str:
+    def summary(self, values: dict[str, Any]) -> str:
         """How far both went."""
         if values["status"] != "measured":
             return f"seed {self.small.seed}: {values['status']}"

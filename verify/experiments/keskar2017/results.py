@@ -9,7 +9,7 @@ import numpy as np
 from flatproof.verify.deep.settings import Training
 from flatproof.verify.experiments.keskar2017.jobs import Path, Sharpness, Spectrum
 from flatproof.verify.experiments.keskar2017.plan import DETAILED, Plan
-from flatproof.verify.jobs.job import Job, StoredOutcome
+from flatproof.verify.jobs.job import Job, StoredValues
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.realdata import UNAVAILABLE
 from flatproof.verify.report.artifacts import merged
@@ -28,25 +28,25 @@ class Results:
 
     def __init__(self, plan: Plan, seeds: int, store: Store) -> None:
         self.plan, self.seeds, self.store = plan, range(1, seeds + 1), store
-        self.used: dict[str, StoredOutcome] = {}
-        self._found: dict[str, StoredOutcome | None] = {}
+        self.used: dict[str, StoredValues] = {}
+        self._found: dict[str, StoredValues | None] = {}
 
     def provenance(self) -> dict[str, str]:
         """Of the jobs in `used`."""
         used = list(self.used.values())
         seeds = sorted({int(one.settings["seed"]) for one in used})
         about = {"scale": self.plan.scale, "seeds": ", ".join(map(str, seeds)), "jobs": str(len(used))}
-        devices = sorted({str(one.outcome.values["device"]) for one in used if "device" in one.outcome.values})
+        devices = sorted({str(one.result["device"]) for one in used if "device" in one.result})
         return about | ({"device": ", ".join(devices)} if devices else {}) | merged([one.provenance for one in used], "jobs")
 
-    def values(self, job: Job) -> dict[str, Any] | None:
+    def values(self, job: Job[Any]) -> dict[str, Any] | None:
         """What a job gave; None if it is not stored."""
         if job.key not in self._found:
-            self._found[job.key] = self.store.outcome(job)
+            self._found[job.key] = self.store.get(job)
         stored = self._found[job.key]
         if stored is not None:
             self.used[job.key] = stored
-        return stored.outcome.values if stored else None
+        return stored.result if stored else None
 
     def absent(self, network: str) -> str:
         """Why a network has no numbers."""
@@ -94,7 +94,7 @@ class Results:
             return None
         return float(found[space][which]) if found["status"] == "measured" else math.nan
 
-    def measured(self, jobs: Iterable[Job]) -> list[dict[str, Any]]:
+    def measured(self, jobs: Iterable[Job[Any]]) -> list[dict[str, Any]]:
         """What the stored ones of some jobs gave, without the diverged."""
         return [values for job in jobs if (values := self.values(job)) and values["status"] == "measured"]
 

@@ -30,10 +30,10 @@ from flatproof.verify.experiments.wen2023.verdicts import (
     seen,
     table_2,
 )
-from flatproof.verify.jobs.store import Store, Stored
+from flatproof.verify.jobs.store import Store
 from flatproof.verify.report.artifacts import NOT_YET, Artifact, Table, collected, divergences, seeds_of
 from flatproof.verify.report.curves import Panel, draw_curves
-from flatproof.verify.two_layer.settings import Run
+from flatproof.verify.two_layer.training import Run, StoredRun
 from flatproof.verify.utils.statistics import Interval, mean_interval, share_interval
 
 __all__ = [
@@ -190,12 +190,12 @@ def grid(only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Run]]:
     return [(names[name], run) for name, group in _groups(_figures(only), scale, seeds).items() for run in group]
 
 
-def _stored(figures: set[str], scale: str, seeds: int, store: Store) -> dict[str, list[Stored]]:
+def _stored(figures: set[str], scale: str, seeds: int, store: Store) -> dict[str, list[StoredRun]]:
     groups = _groups(figures, scale, seeds).items()
     return {name: [s for run in group if (s := store.get(run))] for name, group in groups}
 
 
-def observed(stored: dict[str, list[Stored]], scale: str) -> dict[str, dict[int, Seen | None]]:
+def observed(stored: dict[str, list[StoredRun]], scale: str) -> dict[str, dict[int, Seen | None]]:
     """The runs of each figure by seed; "2b": those of 2a."""
     out = {name: seen(ROW[name], group, scale) for name, group in stored.items()}
     return out | ({"2b": out["2a"]} if "2a" in out else {})
@@ -249,7 +249,7 @@ COLUMNS = (
 BRIEF = tuple(COLUMNS[i] for i in (0, 2, 3, 4, 5, 6, 8, 11))
 
 
-def table_1(stored: dict[str, list[Stored]], scale: str, seeds: int) -> Table:
+def table_1(stored: dict[str, list[StoredRun]], scale: str, seeds: int) -> Table:
     """The paper's Table 1 beside what the runs show; seeds: how many of each row were asked for."""
     shown: list[dict[str, object]] = []
     raw: list[dict[str, object]] = []
@@ -274,7 +274,7 @@ def table_1(stored: dict[str, list[Stored]], scale: str, seeds: int) -> Table:
     )
 
 
-def _entries(row: Row, stored: Sequence[Stored], scale: str, printed: str) -> tuple[dict[str, str], dict[str, object]]:
+def _entries(row: Row, stored: Sequence[StoredRun], scale: str, printed: str) -> tuple[dict[str, str], dict[str, object]]:
     """What one row of runs contributes to table-1's line: text by column, and the numbers behind it."""
     judged, tested = judge(row, stored, scale), points(row, scale)
     measured, says = generalization(row, seen(row, stored, scale), scale, printed)
@@ -326,7 +326,7 @@ def _settings(scale: str) -> str:
     )
 
 
-def figure(row: Row, stored: Sequence[Stored], scale: str, seeds: int) -> Artifact:
+def figure(row: Row, stored: Sequence[StoredRun], scale: str, seeds: int) -> Artifact:
     """Training curves of one row: median, quartiles and range over the stored of the `seeds` asked for."""
     steps = phases(row, scale)
     settings = "; ".join(

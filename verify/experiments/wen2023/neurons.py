@@ -7,8 +7,8 @@ import pandas as pd
 
 from flatproof.verify.experiments.wen2023.rows import ID, ROW, networks, phases
 from flatproof.verify.experiments.wen2023.verdicts import columns, largest_neurons
-from flatproof.verify.jobs.store import Stored
 from flatproof.verify.report.artifacts import NOT_YET, Table, collected
+from flatproof.verify.two_layer.training import StoredRun
 
 FIGURE_2B = f"{ID}/figure-2b"
 PRINTED = {
@@ -27,7 +27,7 @@ PRINTED = {
 }
 
 
-def figure_2b(stored: Sequence[Stored], scale: str) -> Table:
+def figure_2b(stored: Sequence[StoredRun], scale: str) -> Table:
     """A line a phase and seed, from the runs of 2a."""
     shown: list[dict[str, str]] = [PRINTED]
     raw: list[dict[str, object]] = []

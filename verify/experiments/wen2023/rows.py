@@ -8,9 +8,8 @@ import numpy as np
 
 from flatproof.theory.losses import MSE, Loss
 from flatproof.theory.networks import Architecture, Network
-from flatproof.verify.jobs.store import Stored
-from flatproof.verify.two_layer.settings import DataSpec, Phase, Run
-from flatproof.verify.two_layer.training import Result, closing, enumerated
+from flatproof.verify.two_layer.settings import DataSpec, Phase
+from flatproof.verify.two_layer.training import Result, Run, StoredRun, closing, enumerated
 
 ID = "wen2023"
 INTERPOLATES = 0.05
@@ -232,7 +231,7 @@ class Judged:
     off: int
 
 
-def judge(row: Row, stored: Sequence[Stored], scale: str) -> Judged:
+def judge(row: Row, stored: Sequence[StoredRun], scale: str) -> Judged:
     """Each finished run where it is judged; how many diverged, and how many end off interpolation."""
     finished = [s.result for s in stored if s.result.status == "finished"]
     ends = [ending(row, result, scale) for result in finished]

@@ -13,8 +13,8 @@ from scipy import stats
 
 from flatproof.theory.networks import Network
 from flatproof.verify.experiments.wen2023.rows import ID, ROW, ROWS, Row, ending, excess, shortened
-from flatproof.verify.jobs.store import Stored
 from flatproof.verify.report.artifacts import NOT_YET, Table, collected, divergences
+from flatproof.verify.two_layer.training import StoredRun
 
 TABLE_2 = f"{ID}/table-2"
 
@@ -82,7 +82,7 @@ class Seen:
     network: Network | None
 
 
-def seen(row: Row, stored: Sequence[Stored], scale: str) -> dict[int, Seen | None]:
+def seen(row: Row, stored: Sequence[StoredRun], scale: str) -> dict[int, Seen | None]:
     """A row's runs by seed, None for a diverged one."""
     out: dict[int, Seen | None] = {}
     for one in stored:
@@ -300,12 +300,12 @@ def quantiles(values: Sequence[float], form: str) -> str:
     return " / ".join(f"{value:{form}}".rstrip(".") for value in shown)
 
 
-def seconds(stored: Sequence[Stored]) -> float:
+def seconds(stored: Sequence[StoredRun]) -> float:
     """A run's median time on one core, nan for none; with as many runs at a time as there are cores."""
     return float(np.median([one.result.seconds for one in stored])) if stored else np.nan
 
 
-def time_needed(stored: Mapping[str, Sequence[Stored]], seeds: int) -> str:
+def time_needed(stored: Mapping[str, Sequence[StoredRun]], seeds: int) -> str:
     """What all seeds take by the runs so far, rows that have none and Sim-BN's left out and named."""
     known = {row.figure: seconds(stored[row.figure]) for row in ROWS if stored.get(row.figure)}
     cheap = {figure: cost for figure, cost in known.items() if ROW[figure].architecture != "sim-bn"}
@@ -318,7 +318,7 @@ def time_needed(stored: Mapping[str, Sequence[Stored]], seeds: int) -> str:
 
 
 def table_2(
-    runs: Mapping[str, Mapping[int, Seen | None]], scale: str, stored: Mapping[str, Sequence[Stored]], seeds: int
+    runs: Mapping[str, Mapping[int, Seen | None]], scale: str, stored: Mapping[str, Sequence[StoredRun]], seeds: int
 ) -> Table:
     """One line a figure. runs: as `examine` takes them; stored: what they come from; seeds: how many of each were asked for."""
     shown, raw = [], []

@@ -7,17 +7,12 @@ from numpy.typing import NDArray
 
 from flatproof.theory.losses import MSE, Loss
 from flatproof.theory.networks import Network, with_ones
-from flatproof.verify.two_layer.settings import Phase
+from flatproof.verify.two_layer.settings import Phase, supports
 
 __all__ = ["advance", "supports"]
 
 Array = NDArray[np.floating]
 Order = NDArray[np.int64]
-
-
-def supports(phase: Phase) -> bool:
-    """Whether there are kernels for these settings, of all networks and losses; the rest is left to the reference."""
-    return not phase.trace_penalty
 
 
 def advance(
