@@ -21,9 +21,8 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from flatproof.verify.bench.timing import in_turn, one_core
-from flatproof.verify.deep import linear, loop
+from flatproof.verify.deep import ImageData, Method, Net, Stop, Training, linear, loop
 from flatproof.verify.deep.data import Samples, resident
-from flatproof.verify.deep.settings import ImageData, Method, Net, Stop, Training
 from flatproof.verify.deep.steps import make_optimizer, make_step
 from flatproof.verify.realdata import NotAvailable, load
 

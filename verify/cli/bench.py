@@ -98,8 +98,10 @@ def bench_hvp(
     with refusing_bad_input():
         if out is not None:
             check_writable(out)
+    from flatproof.verify.bench.hvp.peers import PEERS, versions
     from flatproof.verify.bench.hvp.report import artifacts, grid
-    from flatproof.verify.bench.hvp.timings import PEERS, WORKLOADS, hvp_timings, make_workload, versions
+    from flatproof.verify.bench.hvp.timings import hvp_timings
+    from flatproof.verify.bench.hvp.workloads import WORKLOADS, make_workload
     from flatproof.verify.jobs.provenance import provenance
     from flatproof.verify.report.write import write
 

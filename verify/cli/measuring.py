@@ -9,12 +9,13 @@ from typing import Any
 from rich.table import Table as Grid
 from rich.text import Text
 
-from flatproof.verify.curvature.estimates import Estimate, whole_number
+from flatproof.verify.curvature.estimates import Estimate
 from flatproof.verify.curvature.lanczos import eigenvalues
 from flatproof.verify.curvature.problem import Problem
 from flatproof.verify.curvature.sharpness import Measure, select
 from flatproof.verify.curvature.sharpness.hessian import operator_of
 from flatproof.verify.curvature.traces import hutchinson, hutchpp, xtrace
+from flatproof.verify.utils.checks import check_whole
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,9 @@ def measure_all(
     """
     chosen = select(names)
     own = parse_settings(settings or [], chosen)
-    whole_number("--seed", seed, 0)
+    check_whole("--seed", seed, 0)
     if batch_size is not None:
-        whole_number("--m", batch_size)
+        check_whole("--m", batch_size)
     operator = operator_of(problem)  # one for all measures: what its kernel keeps is kept once
     for name, measure in chosen.items():
         accepted = _settings_of(measure.function)

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from flatproof.verify.curvature.estimates import one_of, whole_number
 from flatproof.verify.curvature.problem import Problem
+from flatproof.verify.utils.checks import check_one_of, check_whole
 
 LOSSES = ("mse", "cross-entropy")
 Batch = tuple[Any, Any]
@@ -77,7 +77,7 @@ def load_model(spec: str, weights: Path | None, dtype: str | None) -> nn.Module:
             text = " ".join(str(error).split())
             raise ValueError(f"--weights {weights} does not fit the model: {text[:400]}") from None
     if dtype is not None:
-        one_of("--dtype", dtype, ("float32", "float64"))
+        check_one_of("--dtype", dtype, ("float32", "float64"))
         model = model.to(getattr(torch, dtype))
     return model
 
@@ -125,7 +125,7 @@ def load_data(spec: str, batch_size: int, samples: int | None) -> list[Batch]:
         ValueError: names the option whose value cannot be used.
         OSError: the file cannot be read.
     """
-    whole_number("--batch-size", batch_size)
+    check_whole("--batch-size", batch_size)
     path = Path(spec)
     if path.suffix in (".npz", ".pt", ".pth") or path.exists():
         held = _read(path, "--data")
@@ -148,7 +148,7 @@ def load_data(spec: str, batch_size: int, samples: int | None) -> list[Batch]:
 
 
 def _first(batches: Iterable[Batch], spec: str, samples: int | None) -> list[Batch]:
-    left = whole_number("--samples", samples) if samples is not None else None
+    left = check_whole("--samples", samples) if samples is not None else None
     kept: list[Batch] = []
     for batch in batches:
         if not isinstance(batch, (tuple, list)) or len(batch) != 2 or not isinstance(batch[1], Tensor):
@@ -224,7 +224,7 @@ def build_problem(
     parameters: list[str] | None = None,
 ) -> Problem:
     """The problem, its loss evaluated once; ValueError where model, loss and data do not go together."""
-    one_of("--mode", mode, ("eval", "train"))
+    check_one_of("--mode", mode, ("eval", "train"))
     try:
         problem = Problem(model, loss, batches, parameters, mode="train" if mode == "train" else "eval")
         value = problem.loss()

@@ -21,20 +21,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from flatproof.verify.curvature.estimates import (
-    Estimate,
-    Floats,
-    Symmetric,
-    gaussian,
-    generator_of,
-    metered,
-    positive,
-    share,
-    whole_number,
-)
+from flatproof.verify.curvature.estimates import Estimate, Floats, Symmetric, gaussian, generator_of, metered
 from flatproof.verify.curvature.krylov import Krylov
 from flatproof.verify.curvature.rescaled import Rescaled, times
 from flatproof.verify.curvature.rounding import UNSEEN, rounding_of
+from flatproof.verify.utils.checks import check_positive, check_share, check_whole
 
 SOURCE = "Ubaru, Chen, Saad 2017; Ghorbani et al. 2019, section 2"
 
@@ -103,10 +94,10 @@ def spectral_density(
     reaches three widths beyond the outermost nodes. rounding, as for `eigenvalues`. Memory: steps * P numbers. Errors: ValueError for
     settings out of range.
     """
-    whole_number("probes", probes, 2)
-    whole_number("steps", steps)
-    whole_number("points", points, 2)
-    share("confidence", confidence)
+    check_whole("probes", probes, 2)
+    check_whole("steps", steps)
+    check_whole("points", points, 2)
+    check_share("confidence", confidence)
     generator = generator_of(seed)
     size = operator.shape[0]
     with metered(operator) as meter:
@@ -127,7 +118,7 @@ def spectral_density(
         ends = float(min(t[0] for t in nodes)), float(max(t[-1] for t in nodes))
         spread = ends[1] - ends[0] or max(abs(ends[0]), 1.0)
         unit = scaled.exponent or 0
-        width = spread / min(steps, size) if width is None else times(positive("width", width), -unit)
+        width = spread / min(steps, size) if width is None else times(check_positive("width", width), -unit)
         grid = np.linspace(ends[0] - 3 * width, ends[1] + 3 * width, points)
         curves = np.stack(
             [stats.norm.pdf((grid[:, None] - t) / width) @ w / width for t, w in zip(nodes, weights, strict=True)], axis=1

@@ -39,21 +39,11 @@ from scipy import special
 from scipy.linalg import eigh_tridiagonal
 from torch import Tensor
 
-from flatproof.verify.curvature.estimates import (
-    Estimate,
-    Floats,
-    Symmetric,
-    gaussian,
-    generator_of,
-    metered,
-    one_of,
-    positive,
-    share,
-    whole_number,
-)
+from flatproof.verify.curvature.estimates import Estimate, Floats, Symmetric, gaussian, generator_of, metered
 from flatproof.verify.curvature.krylov import Krylov
 from flatproof.verify.curvature.rescaled import Rescaled
 from flatproof.verify.curvature.rounding import UNSEEN, rounding_of
+from flatproof.verify.utils.checks import check_one_of, check_positive, check_share, check_whole
 
 Which = Literal["largest", "smallest", "magnitude"]
 Stop = Literal["interval", "residual", "ritz"]
@@ -246,15 +236,15 @@ def eigenvalues(
             the products are taken as right to the unit roundoff, and `rests_on` says so.
     Errors: ValueError for settings out of range, a product that is not finite, k above P.
     """
-    size, block = operator.shape[0], min(whole_number("block", block), operator.shape[0])
-    whole_number("k", k)
+    size, block = operator.shape[0], min(check_whole("block", block), operator.shape[0])
+    check_whole("k", k)
     if k > size:
         raise ValueError(f"k must be at most the operator's size {size}, got {k}")
-    positive("tolerance", tolerance)
-    share("confidence", confidence)
-    one_of("which", which, ("largest", "smallest", "magnitude"))
-    one_of("stop", stop, ("interval", "residual", "ritz"))
-    budget = min(size, whole_number("max_products", 100 + 20 * k if max_products is None else max_products))
+    check_positive("tolerance", tolerance)
+    check_share("confidence", confidence)
+    check_one_of("which", which, ("largest", "smallest", "magnitude"))
+    check_one_of("stop", stop, ("interval", "residual", "ritz"))
+    budget = min(size, check_whole("max_products", 100 + 20 * k if max_products is None else max_products))
     generator = generator_of(seed)
     with metered(operator) as meter:
         first = gaussian(operator, block, generator) if start is None else _given(operator, start, block)

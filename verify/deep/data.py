@@ -1,6 +1,6 @@
 """Owns the images in memory: both splits as tensors on the device, normalized once; and synthetic images where none can be had."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from flatproof.verify import realdata
 from flatproof.verify.deep.settings import ImageData
 from flatproof.verify.utils.checks import check_number, check_whole
 from flatproof.verify.utils.errors import UserError
@@ -36,13 +37,13 @@ def samples(data: ImageData, device: str = "cpu") -> Samples:
     """
     if data.name == "synthetic":
         return _synthetic(data, device)
-    from flatproof.verify import realdata
-
+    expected = data.edition  # known before the files are read
     train, test = (realdata.load(data.name, split=split, limit=getattr(data, split)) for split in ("train", "test"))
     (train_x, train_y), (test_x, test_y) = train.tensors(), test.tensors()
-    if (found := replace(data).edition) != data.edition:
-        was, now = (one[:12] or "none" for one in (data.edition, found))
-        raise UserError(f"the files of {data.name} were replaced: expected edition {was}, found {now}; start again")
+    if (now := data.edition_now()) != expected:
+        raise UserError(
+            f"the files of {data.name} were replaced: expected edition {expected[:12]}, found {now[:12]}; start again"
+        )
     checksums = tuple(sorted((dict(train.checksums) | dict(test.checksums)).items()))
     x, y = (resident(train_x, device), resident(test_x, device)), (train_y.to(device), test_y.to(device))
     return Samples(x[0], y[0], x[1], y[1], len(train.classes), f"{data.name}: {train.edition}", checksums)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from flatproof.verify import realdata
 from flatproof.verify.deep.efficientnet_scales import SCALES
 
 NORM_EPSILON = 1e-3
@@ -164,10 +165,8 @@ def pretrained(name: str, root: str | Path | None = None) -> EfficientNetLite:
 
     Errors: `verify.realdata.NotAvailable` if not fetched, `Damaged` if altered; ValueError for an unknown name.
     """
-    from flatproof.verify.realdata import weights_file
-
     network = EfficientNetLite(name)
-    file = weights_file(name, root)
+    file = realdata.weights_file(name, root)
     theirs = torch.load(file, map_location="cpu", weights_only=True)
     network.load_state_dict({our_name(key): value for key, value in theirs.items()})
     return network.eval()

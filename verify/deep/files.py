@@ -12,14 +12,14 @@ from typing import Any
 
 import torch
 
-from flatproof.verify.deep.settings import Training
+from flatproof.verify.deep.settings import TrainingSettings
 from flatproof.verify.jobs.workspace import workspace
 from flatproof.verify.utils.errors import UserError
 
 PROGRESS, FINAL = "progress", "final"
 
 
-def folder(job: Training) -> Path:
+def folder(job: TrainingSettings) -> Path:
     """Where a training's files lie."""
     return workspace() / job.key
 
@@ -29,7 +29,7 @@ def kept(epoch: int) -> str:
     return f"epoch-{epoch:06d}"
 
 
-def read(job: Training, name: str) -> dict[str, Any] | None:
+def read(job: TrainingSettings, name: str) -> dict[str, Any] | None:
     """What was written under a name, on the CPU; None if nothing was. Errors: UserError for a file that cannot be read."""
     path = folder(job) / f"{name}.pt"
     if not path.exists():
@@ -41,7 +41,7 @@ def read(job: Training, name: str) -> dict[str, Any] | None:
     return content
 
 
-def write(job: Training, name: str, content: dict[str, Any]) -> None:
+def write(job: TrainingSettings, name: str, content: dict[str, Any]) -> None:
     """Replace a file whole."""
     path = folder(job) / f"{name}.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,13 +50,13 @@ def write(job: Training, name: str, content: dict[str, Any]) -> None:
     partial.replace(path)
 
 
-def remove(job: Training, name: str) -> None:
+def remove(job: TrainingSettings, name: str) -> None:
     """Remove a file that is no longer needed."""
     (folder(job) / f"{name}.pt").unlink(missing_ok=True)
 
 
 @contextmanager
-def alone(job: Training) -> Iterator[None]:
+def alone(job: TrainingSettings) -> Iterator[None]:
     """Hold the training's lock; it goes with the process, however that ends. Without file locks (Windows) nobody waits."""
     try:
         import fcntl

@@ -1,4 +1,4 @@
-"""Owns `train`: epochs over images in memory, measured, checkpointed and stopped by rule.
+"""Owns `trained`: epochs over images in memory, measured, checkpointed and stopped by rule.
 
 Nothing random is carried from one epoch to the next: order, augmentation and dropout masks of an epoch follow from the seed and the
 epoch's number alone. So a training that goes on from a checkpoint gives, on the CPU, the same bits as one that was never interrupted.
@@ -20,8 +20,8 @@ from flatproof.verify.deep import files
 from flatproof.verify.deep.augmentation import augmented
 from flatproof.verify.deep.data import Samples, picked, samples
 from flatproof.verify.deep.linear import onednn_linear
-from flatproof.verify.deep.registry import function
-from flatproof.verify.deep.settings import Net, Stop, Training
+from flatproof.verify.deep.registry import builder
+from flatproof.verify.deep.settings import Net, Stop, TrainingSettings
 from flatproof.verify.deep.steps import Step, make_optimizer, make_step, repeatable
 
 CURVE = ("epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "step_loss")
@@ -36,12 +36,7 @@ Curve = dict[str, list[float]]
 Weights = dict[str, Tensor]
 
 
-def train(job: Training) -> dict[str, Any]:
-    """The outcome of `trained`, plain JSON."""
-    return trained(job)[1]
-
-
-def trained(job: Training, epoch: int | None = None) -> tuple[nn.Module, dict[str, Any]]:
+def trained(job: TrainingSettings, epoch: int | None = None) -> tuple[nn.Module, dict[str, Any]]:
     """The network of a training, in eval mode on its device, and the outcome: read from its files if it was trained before.
 
     epoch: one that the training keeps, for the weights after it (0: the initial ones) in place of the final ones.
@@ -77,7 +72,7 @@ def placed(model: nn.Module, device: str) -> nn.Module:
 
 def build(net: Net, seed: int) -> nn.Module:
     """The network at its random start, on the CPU. Errors: ValueError naming what `net` names but is not there."""
-    make = function(net.build)
+    make = builder(net.build)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream(seed, INITIAL))
         return make(**net.settings)
@@ -121,7 +116,7 @@ def reproducible(device: str, threads: int = 1) -> Iterator[None]:
         cudnn.benchmark, cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before[4:]
 
 
-def _train(job: Training) -> dict[str, Any]:
+def _train(job: TrainingSettings) -> dict[str, Any]:
     """Train from the start or the last checkpoint; what the final file holds, or an outcome "ended", which is not written."""
     if job.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device cuda is not there; expected cpu")
@@ -134,7 +129,7 @@ def _train(job: Training) -> dict[str, Any]:
         return _Loop(job, start).run()
 
 
-def _no_start(start: Training, epoch: int | None) -> str | None:
+def _no_start(start: TrainingSettings, epoch: int | None) -> str | None:
     """Why there are no weights of a training to start from, in words; None if there are. Trains it if that was not done."""
     outcome = trained(start)[1]
     if outcome["status"] == "ended":
@@ -172,7 +167,7 @@ def check_outputs(model: nn.Module, data: Samples) -> None:
 class _Loop:
     """One training in progress: the model and its optimizer, the epochs done, what was measured."""
 
-    def __init__(self, job: Training, start: Weights | None) -> None:
+    def __init__(self, job: TrainingSettings, start: Weights | None) -> None:
         self.job, self.data = job, samples(job.data, job.device)
         check_fit(job.net, self.data)
         model = build(job.net, job.seed)
@@ -274,7 +269,7 @@ class _Loop:
         return True
 
 
-def epoch_of(job: Training, data: Samples, model: nn.Module, step: Step, epoch: int) -> Tensor:
+def epoch_of(job: TrainingSettings, data: Samples, model: nn.Module, step: Step, epoch: int) -> Tensor:
     """One pass over the training images in that epoch's order; the loss of each step, on the device."""
     augment = torch.Generator().manual_seed(stream(job.seed, AUGMENT, epoch))
     torch.manual_seed(stream(job.seed, MASKS, epoch))

@@ -15,6 +15,7 @@ import json
 import re
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -22,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from flatproof.verify.realdata.dataset import SIZE, Checked, Dataset, Listed
 from flatproof.verify.realdata.files import digest
-from flatproof.verify.realdata.samples import Content, Damaged, Images, NotAvailable, Part, Split, check_limit
+from flatproof.verify.realdata.samples import Content, Damaged, Images, NotAvailable, Split, check_limit
 from flatproof.verify.utils.errors import UserError
 
 CLASSES = 1000
@@ -59,15 +61,6 @@ def decode(content: Content, side: int) -> NDArray[np.uint8]:
             return part
     except Exception as error:  # an altered file fails anywhere
         raise Damaged(f"{content.path} does not decode: {error}; expected a complete JPEG file") from None
-
-
-def read_sample(contents: Sequence[Content], shape: tuple[int, ...]) -> Part:
-    """A file of the twenty labelled images: `imagenet_00_243.jpg` is number 0, of class 243."""
-    ((path, data),) = contents
-    found = re.search(r"imagenet_\d\d_(\d{1,3})\.jpg$", path)
-    if not found:
-        raise Damaged(f"{path} is not named imagenet_NN_LABEL.jpg")
-    return Part(decode(Content(path, data), shape[-1])[None], np.array([int(found[1])], dtype=np.int64))
 
 
 def class_index(root: Path) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
@@ -134,22 +127,69 @@ def each(files: Sequence[tuple[Path, int]], side: int) -> Iterator[tuple[str, ND
         yield digest(content.data), decode(content, side)
 
 
-def load(root: Path, split: Split, limit: int | None, side: int) -> Images:
-    """The first `limit` images of `listing`, or all. ValueError if that takes more than 8 GiB."""
-    files, names = listing(root, split)
-    check_limit(limit, len(files))
-    files = files[:limit]
-    if len(files) * 3 * side * side > LARGEST:
-        raise ValueError(f"{len(files)} images of {side} × {side} pixels do not fit in memory; expected a limit")
-    x = np.empty((len(files), 3, side, side), dtype=np.uint8)
-    checksums = {}
-    whole = sha256()
-    for i, (found, image) in enumerate(each(files, side)):
-        x[i] = image
-        name = files[i][0].relative_to(root).as_posix()
-        checksums[name] = found
-        whole.update(f"{name} {found}\n".encode())
-    edition = f"{len(files)} JPEG files, sha256 of their names and checksums {whole.hexdigest()}"
-    source = f"{edition}, {root / FOLDERS[split]}"
-    y = np.array([label for _, label in files], dtype=np.int64)
-    return Images("imagenet", split, x, y, names, MEAN, STD, edition, source, checksums, verified=False)
+@lru_cache
+def _listed(root: Path, split: Split, limit: int | None) -> str:
+    """SHA-256 of names, sizes and labels; once a process, for there are a million."""
+    lines = (
+        f"{path.relative_to(root).as_posix()} {path.stat().st_size} {label}" for path, label in listing(root, split)[0][:limit]
+    )
+    return sha256("\n".join(lines).encode()).hexdigest()
+
+
+class ImageNet(Dataset):
+    """The folders of ILSVRC 2012."""
+
+    name = "imagenet"
+    how = HOW
+
+    def look_for(self, root: Path, split: Split) -> None:
+        """Return if the split has images and its labels are known."""
+        listing(root, split)
+
+    def fingerprint(self, root: Path, split: Split, limit: int | None) -> str:
+        """A digest of the names, sizes and labels of the images that the limit takes."""
+        return _listed(root, split, limit)
+
+    def load(self, root: Path, split: Split, limit: int | None = None, size: int = SIZE, verify_checksums: bool = True) -> Images:
+        """The first `limit` images of `listing`, or all. Raises ValueError if that takes more than 8 GiB."""
+        files, names = listing(root, split)
+        check_limit(limit, len(files))
+        files = files[:limit]
+        if len(files) * 3 * size * size > LARGEST:
+            raise ValueError(f"{len(files)} images of {size} × {size} pixels do not fit in memory; expected a limit")
+        x = np.empty((len(files), 3, size, size), dtype=np.uint8)
+        checksums = {}
+        whole = sha256()
+        for i, (checksum, image) in enumerate(each(files, size)):
+            x[i] = image
+            name = files[i][0].relative_to(root).as_posix()
+            checksums[name] = checksum
+            whole.update(f"{name} {checksum}\n".encode())
+        edition = f"{len(files)} JPEG files, sha256 of their names and checksums {whole.hexdigest()}"
+        source = f"{edition}, {root / FOLDERS[split]}"
+        y = np.array([label for _, label in files], dtype=np.int64)
+        return Images(self.name, split, x, y, names, MEAN, STD, edition, source, checksums, verified=False)
+
+    def compare(self, images: Images, root: Path) -> str:
+        """Nothing more than decoding is possible."""
+        return "every file decodes; no checksums are published"
+
+    def check(self, root: Path, split: Split) -> Checked:
+        """Decode each image in turn: a split is larger than memory."""
+        files, _ = listing(root, split)
+        count = sum(1 for _ in each(files, 32))
+        return Checked(self.name, split, count, str(root / FOLDERS[split]), "every file decodes; no checksums are published")
+
+    def overview(self, root: Path) -> list[Listed]:
+        """The splits whose folders are there, listed and not read. Raises NotAvailable where there is none."""
+        rows = [
+            Listed(split, len(listing(root, split)[0]), str(root / folder), "no: 'data verify' decodes each file")
+            for split, folder in FOLDERS.items()
+            if (root / folder).is_dir()
+        ]
+        if not rows:
+            raise NotAvailable(HOW)
+        return rows
+
+
+IMAGENET = ImageNet()

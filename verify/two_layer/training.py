@@ -13,7 +13,7 @@ from flatproof import synth, theory
 from flatproof.theory.losses import MSE, Loss
 from flatproof.theory.networks import PARAMETERS, Network
 from flatproof.verify.jobs.job import Job, Outcome, Stored
-from flatproof.verify.two_layer import fused
+from flatproof.verify.two_layer.engine import engine_of
 from flatproof.verify.two_layer.initialization import initial_network
 from flatproof.verify.two_layer.settings import Phase, RunSettings, supports
 from flatproof.verify.utils.threads import single_threaded
@@ -133,6 +133,12 @@ def measure(network: Network, data: synth.Data, test: Points | None, loss: Loss 
     that are classes, sign agreement for real ones), test loss and trace of the Hessian.
 
     The logistic loss is in excess of its smallest value, so that 0 is a perfect fit.
+
+    Args:
+        network: of any dtype.
+        data: the training set, (n, d) and (n,).
+        test: test points, (N, d) and (N,), or None.
+        loss: of which training and test loss are measured.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         values = {"train_loss": theory.loss(network, data.x, data.y, loss)}
@@ -150,9 +156,17 @@ def train(
 ) -> Result:
     """Carry out a run. The result depends on the settings alone, not on other runs, workers or the cutting into chunks.
 
-    Args: data, to train on in place of `run.data` (`synth.given` makes one of plain arrays); `on_checkpoint(epoch,
-    measurement)`, called at each checkpoint with what `measured` names. Errors: ValueError when the data refuse their settings, the
-    loss refuses the labels, or the data are so large that the loss of the initial network is not finite.
+    Args:
+        run: the settings.
+        data: to train on in place of `run.data`; `synth.given` makes one of plain arrays.
+        on_checkpoint: called as `on_checkpoint(epoch, measurement)` at each checkpoint with what `measured` names.
+
+    Returns:
+        The curve, the networks and how it ended.
+
+    Raises:
+        ValueError: when the data refuse their settings, the loss refuses the labels, or the data are so large that the loss of the
+            initial network is not finite.
     """
     began = time.perf_counter()
     data = run.data.build() if data is None else data
@@ -177,7 +191,7 @@ def train(
         bound = theory.trace_lower_bound(run.architecture, data.x, data.y, run.epsilon, run.loss, run.activation, run.depth)
     if contradictory(run.architecture, data):
         bound = np.nan
-    advance = _engine(run)  # imports, before the thread pools are limited
+    advance = engine_of(run, network)  # imports, before the thread pools are limited
     epoch = steps = 0
     earlier: list[Network] = []
 
@@ -201,7 +215,7 @@ def train(
                 earlier.append(network)
             visits = order.permuted(np.tile(np.arange(n), (epochs, 1)), axis=1)
             jitter = phase.label_noise * noise.standard_normal(visits.shape) if phase.label_noise else None
-            network, stop = advance(network, data.x, data.y, visits, jitter, phase, run.loss)
+            network, stop = advance[index](network, data.x, data.y, visits, jitter, phase, run.loss)
             if stop is not None:
                 return diverged(epoch + stop // steps_per_epoch(phase, n), steps + stop)
             epoch, steps = epoch + epochs, steps + epochs * steps_per_epoch(phase, n)
@@ -211,14 +225,6 @@ def train(
                     return diverged(epoch - 1, steps - 1)
                 record(values)
     return Result("finished", curve, bound, network, None, time.perf_counter() - began, earlier=tuple(earlier))
-
-
-def _engine(run: RunSettings) -> Callable[..., tuple[Network, int | None]]:
-    if run.engine == "fused":
-        return fused.advance
-    from flatproof.verify.two_layer import reference  # torch is slow to import
-
-    return reference.advance
 
 
 REFERENCE_STEP = 3e-4  # seconds that torch's dispatch alone takes

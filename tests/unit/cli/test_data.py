@@ -5,19 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from flatproof.verify import realdata
-from flatproof.verify.realdata import files, timit
-
-
-def write_timit(root: Path) -> None:
-    rng = np.random.default_rng(0)
-    path = root / timit.PATH
-    path.parent.mkdir()
-    arrays = {f"{split}_x": rng.standard_normal((n, 5)).astype(np.float32) for split, n in (("train", 9), ("test", 4))}
-    np.savez_compressed(path, **arrays, train_y=np.arange(9) % 3, test_y=np.arange(4) % 3)
+from flatproof.verify.realdata import files
+from tests.unit.realdata.formats import write_timit
 
 
 def test_what_is_not_there_is_listed(command: Callable[..., Any], tmp_path: Path) -> None:

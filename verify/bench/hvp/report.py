@@ -13,7 +13,10 @@ import pandas as pd
 from matplotlib.figure import Figure as Canvas
 from rich.table import Table as Grid
 
-from flatproof.verify.bench.hvp.timings import BLOCK, LIMIT, OURS, PEERS, WORKLOADS, Row, automatic
+from flatproof.verify.bench.hvp.largest_eigenvalue import LIMIT
+from flatproof.verify.bench.hvp.peers import OURS, PEERS, automatic
+from flatproof.verify.bench.hvp.timings import BLOCK, Row
+from flatproof.verify.bench.hvp.workloads import WORKLOADS
 from flatproof.verify.report.artifacts import Artifact, Figure, Table, merged
 from flatproof.verify.report.write import stem
 

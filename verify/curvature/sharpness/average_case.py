@@ -5,10 +5,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from flatproof.verify.curvature.estimates import Estimate, generator_of, one_of, positive, share, whole_number
+from flatproof.verify.curvature.estimates import Estimate, generator_of
 from flatproof.verify.curvature.sharpness.landscape import Cost, Landscape, Logits
 from flatproof.verify.curvature.sharpness.registry import Measure
 from flatproof.verify.curvature.sharpness.worst_case import Scaling, scale_of
+from flatproof.verify.utils.checks import check_one_of, check_positive, check_share, check_whole
 from flatproof.verify.utils.statistics import mean_interval
 
 Norm = Literal["l2", "linf"]
@@ -34,10 +35,10 @@ def measure(
 
     Args: draws, loss evaluations on the whole data. Errors: ValueError for settings out of range.
     """
-    positive("rho", rho)
-    one_of("norm", norm, ("l2", "linf"))
-    share("confidence", confidence)
-    count = whole_number("draws", draws, 4 if antithetic else 2)
+    check_positive("rho", rho)
+    check_one_of("norm", norm, ("l2", "linf"))
+    check_share("confidence", confidence)
+    count = check_whole("draws", draws, 4 if antithetic else 2)
     generator = generator_of(seed)
     landscape = Landscape.of(source)
     scale = scale_of(landscape, scaling)

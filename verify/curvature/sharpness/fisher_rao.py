@@ -15,9 +15,10 @@ from typing import Literal
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from flatproof.verify.curvature.estimates import Estimate, one_of
+from flatproof.verify.curvature.estimates import Estimate
 from flatproof.verify.curvature.sharpness.landscape import Cost, Landscape
 from flatproof.verify.curvature.sharpness.registry import Measure
+from flatproof.verify.utils.checks import check_one_of
 
 SOURCE = "Liang et al. 2019, definition 2"
 
@@ -28,7 +29,7 @@ def measure(source: object, *, fisher: Literal["empirical", "model"] = "empirica
     The loss must be a mean ("sum" for that reduction) of losses of the batch's samples, each of its own outputs: so that sample i's
     gradient is row i of the batch's. In mode "train" batch normalization ties the samples together and t_i includes its statistics.
     """
-    one_of("fisher", fisher, ("empirical", "model"))
+    check_one_of("fisher", fisher, ("empirical", "model"))
     landscape = Landscape.of(source)
     cost = Cost(landscape)
     total = 0.0

@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from scipy.optimize import Bounds, minimize
 
-from flatproof.verify.curvature.estimates import Estimate, Floats, generator_of, one_of, positive, whole_number
+from flatproof.verify.curvature.estimates import Estimate, Floats, generator_of
 from flatproof.verify.curvature.sharpness.landscape import Cost, Landscape
 from flatproof.verify.curvature.sharpness.registry import Measure
+from flatproof.verify.utils.checks import check_one_of, check_positive, check_whole
 
 SOURCE = "keskar2017/metric-2.1"
 
@@ -38,16 +39,16 @@ def measure(
     columns: of A, "sphere" (unit vectors) or "normal" (standard normal entries).
     Errors: ValueError for settings out of range, dimension above P, a loss of -1 or below.
     """
-    positive("epsilon", epsilon)
-    whole_number("iterations", iterations)
-    one_of("start", start, ("zero", "random"))
-    one_of("columns", columns, ("sphere", "normal"))
+    check_positive("epsilon", epsilon)
+    check_whole("iterations", iterations)
+    check_one_of("start", start, ("zero", "random"))
+    check_one_of("columns", columns, ("sphere", "normal"))
     generator = generator_of(seed)
     landscape = Landscape.of(source)
     weights = landscape.weights
     A = None
     if dimension is not None:
-        if whole_number("dimension", dimension) > landscape.size:
+        if check_whole("dimension", dimension) > landscape.size:
             raise ValueError(f"dimension must be at most the number of parameters {landscape.size}, got {dimension}")
         A = torch.randn(landscape.size, dimension, generator=generator, dtype=weights.dtype).to(weights.device)
         if columns == "sphere":

@@ -9,9 +9,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from flatproof.verify.curvature.estimates import Estimate, data_of, one_of, whole_number
+from flatproof.verify.curvature.estimates import Estimate, data_of
 from flatproof.verify.curvature.problem import Batch, Problem, distributed
 from flatproof.verify.curvature.verification import examine
+from flatproof.verify.utils.checks import check_one_of, check_whole
 
 Logits = Literal["plain", "normalized", "standardized"]
 
@@ -57,7 +58,7 @@ class Landscape:
         if size is None:
             yield from self.problem.batches()
             return
-        whole_number("batch_size", size)
+        check_whole("batch_size", size)
         index = count = 0
         held: list[tuple[Tensor, Tensor]] = []
         for batch in self.problem.batches():
@@ -157,7 +158,7 @@ def normalize(outputs: Any, logits: Logits) -> Tensor:
     Neither changes when all logits are multiplied by a positive number (andriushchenko2023, logit normalization). A sample whose
     logits are all equal stays as it is. Errors: ValueError for outputs of another shape.
     """
-    one_of("logits", logits, ("normalized", "standardized"))
+    check_one_of("logits", logits, ("normalized", "standardized"))
     if not isinstance(outputs, Tensor) or outputs.ndim != 2 or outputs.shape[1] < 2:
         shape = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
         raise ValueError(f"logit normalization needs outputs of shape (n, K) with K >= 2, got {shape}")

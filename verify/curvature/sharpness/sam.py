@@ -2,10 +2,11 @@
 
 from typing import Literal
 
-from flatproof.verify.curvature.estimates import Estimate, one_of, positive, whole_number
+from flatproof.verify.curvature.estimates import Estimate
 from flatproof.verify.curvature.sharpness.landscape import Landscape
 from flatproof.verify.curvature.sharpness.registry import Measure
 from flatproof.verify.curvature.sharpness.worst_case import mean_increase
+from flatproof.verify.utils.checks import check_one_of, check_positive, check_whole
 
 SOURCE = "kaur2023, SAM (Foret et al., ICLR 2021, equations 1 and 2)"
 
@@ -24,9 +25,9 @@ def measure(
     Auto-PGD in `steps` iterations, the first of which is that point. Either is a lower bound of the maximum: [value, infinity).
     1-SAM's sharpness (wen2023) is batch_size = 1. Errors: ValueError for settings out of range.
     """
-    one_of("point", point, ("first-order", "ascent"))
-    count = 1 if point == "first-order" else whole_number("steps", steps)
-    method = f"{'first-order point' if count == 1 else f'Auto-PGD, {count} steps'}, rho = {positive('rho', rho):g}"
+    check_one_of("point", point, ("first-order", "ascent"))
+    count = 1 if point == "first-order" else check_whole("steps", steps)
+    method = f"{'first-order point' if count == 1 else f'Auto-PGD, {count} steps'}, rho = {check_positive('rho', rho):g}"
     return mean_increase(Landscape.of(source), batch_size, None, rho, "l2", count, "plain", method, SOURCE)
 
 

@@ -6,10 +6,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from flatproof.verify.curvature.estimates import Estimate, one_of, positive, whole_number
+from flatproof.verify.curvature.estimates import Estimate
 from flatproof.verify.curvature.sharpness.ascent import Norm, ascend
 from flatproof.verify.curvature.sharpness.landscape import Cost, Landscape, Logits
 from flatproof.verify.curvature.sharpness.registry import Measure
+from flatproof.verify.utils.checks import check_one_of, check_positive, check_whole
 
 Scaling = Literal["none", "elementwise"]
 SOURCE = "andriushchenko2023, S_max"
@@ -17,7 +18,7 @@ SOURCE = "andriushchenko2023, S_max"
 
 def scale_of(landscape: Landscape, scaling: Scaling) -> Tensor | None:
     """c: None for 1, |w| elementwise; a parameter that is 0 is then not moved."""
-    one_of("scaling", scaling, ("none", "elementwise"))
+    check_one_of("scaling", scaling, ("none", "elementwise"))
     return None if scaling == "none" else landscape.weights.abs()
 
 
@@ -39,8 +40,8 @@ def measure(
     Args: rho, radius, default 0.5 for l2 and 0.002 for linf (inside the paper's ranges for a ResNet-18 on CIFAR-10); scaling,
     "elementwise" (c = |w|, adaptive) or "none"; logits, see `landscape.normalize`. Errors: ValueError for settings out of range.
     """
-    one_of("norm", norm, ("l2", "linf"))
-    radius = positive("rho", (0.5 if norm == "l2" else 0.002) if rho is None else rho)
+    check_one_of("norm", norm, ("l2", "linf"))
+    radius = check_positive("rho", (0.5 if norm == "l2" else 0.002) if rho is None else rho)
     landscape = Landscape.of(source)
     return mean_increase(
         landscape,
@@ -48,7 +49,7 @@ def measure(
         scale_of(landscape, scaling),
         radius,
         norm,
-        whole_number("steps", steps),
+        check_whole("steps", steps),
         logits,
         f"Auto-PGD, {steps} steps, rho = {radius:g}, {norm}, scaling {scaling}, logits {logits}",
         SOURCE,

@@ -32,8 +32,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from flatproof.theory.networks import Array, Network, check_points, forward, hidden, with_ones
-from flatproof.verify.curvature.estimates import Estimate, Floats, whole_number
+from flatproof.verify.curvature.estimates import Estimate, Floats
 from flatproof.verify.two_layer.modules import TwoLayer
+from flatproof.verify.utils.checks import check_whole
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def whole_spectrum(network: Network | TwoLayer, x: ArrayLike, y: ArrayLike | Non
     Errors: ValueError for NaN or wrong shapes, and where the dense problem exceeds the limit.
     """
     begun = perf_counter()
-    whole_number("limit", limit)
+    check_whole("limit", limit)
     net = (network.network() if isinstance(network, TwoLayer) else network).astype("float64")
     points, labels = check_points(x, y, d=net.w1.shape[1])
     values = forward(net, points)

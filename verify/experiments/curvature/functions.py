@@ -163,13 +163,13 @@ def layers() -> Iterator[tuple[str, Callable[..., Any], list[Any]]]:
 
 def rows() -> Iterator[dict[str, Any]]:
     """One row a function, the worst of its samples."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    samples: dict[str, list[dict[str, Any]]] = {}
     for name, function, at in itertools.chain(functions(), layers()):
         row = compared(function, at)
         if row is not None:
-            found.setdefault(name, []).append(row)
+            samples.setdefault(name, []).append(row)
     order = ("differs", "refused", "not known", "agrees")
-    for name, each in found.items():
+    for name, each in samples.items():
         worst = min(each, key=lambda row: order.index(row["auto"]))
         alone = min((row["linearize"] for row in each), key=order.index)
         error = max(row["error"] for row in each)

@@ -60,7 +60,7 @@ class Fitted(Computation):
         from flatproof.verify.curvature import HessianOperator, lambda_max, trace
 
         each = max(1, self.starts // NETWORKS)
-        found: dict[str, list[tuple[bool, float, float]]] = {name: [] for name in NOMINAL}
+        trials: dict[str, list[tuple[bool, float, float]]] = {name: [] for name in NOMINAL}
         losses, tops = [], []
         for network in range(NETWORKS):
             model, loss, data, subject = made(self.head, self.dtype, wanted, network)
@@ -81,12 +81,12 @@ class Fitted(Computation):
                     )
                     doubt = 1e3 * np.finfo(np.longdouble).eps * abs(exact)  # of the exact value itself
                     held = bool(e.low - doubt <= exact <= e.high + doubt)
-                    found[name].append((held, abs(float(e.value / exact) - 1), min(e.relative_error, 1e300)))
+                    trials[name].append((held, abs(float(e.value / exact) - 1), min(e.relative_error, 1e300)))
         out: dict[str, Any] = {"wanted": wanted, "loss": float(np.median(losses)), "lambda": float(np.median(tops))}
-        for name, trials in found.items():
-            covers, errors, reaches = (np.array(column) for column in zip(*trials, strict=True))
+        for name, results in trials.items():
+            covers, errors, reaches = (np.array(column) for column in zip(*results, strict=True))
             out[name] = {
-                "trials": len(trials),
+                "trials": len(results),
                 "covered": int(covers.sum()),
                 "known": int((reaches <= KNOWN).sum()),
                 "error": float(np.median(errors)),

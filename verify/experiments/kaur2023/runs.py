@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from flatproof.verify.deep import ImageData, Method, Net, Stop, Training
 from flatproof.verify.deep.registry import register
+from flatproof.verify.experiments.devices import device_of
 from flatproof.verify.jobs.job import Computation
-from flatproof.verify.utils.devices import device_of
 
 if TYPE_CHECKING:
     from torch import nn

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from flatproof.verify.deep.settings import Training
+from flatproof.verify.deep.training import Training
 from flatproof.verify.experiments.keskar2017.plan import NETWORKS
 from flatproof.verify.experiments.keskar2017.results import FLOOR, Results, detailed, known, path
 from flatproof.verify.experiments.keskar2017.tables import ID, about

@@ -12,9 +12,9 @@ smoke: a few epochs of tiny networks on synthetic images where the paper has MNI
 from dataclasses import dataclass, replace
 from typing import Any
 
-from flatproof.verify.deep.settings import ImageData, Method, Net, Stop, Training
+from flatproof.verify.deep import ImageData, Method, Net, Stop, Training
+from flatproof.verify.experiments.devices import device_of
 from flatproof.verify.experiments.keskar2017.published import DATA
-from flatproof.verify.utils.devices import device_of
 
 NETWORKS = tuple(DATA)
 DETAILED = ("F1", "F2", "C1")  # figures 4 to 6: the paper's F2 and C1, and F1, which it does not show there

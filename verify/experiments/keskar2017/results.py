@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from flatproof.verify.deep.settings import Training
+from flatproof.verify.deep.training import Training
 from flatproof.verify.experiments.keskar2017.jobs import Path, Sharpness, Spectrum
 from flatproof.verify.experiments.keskar2017.plan import DETAILED, Plan
 from flatproof.verify.jobs.job import Job, StoredValues

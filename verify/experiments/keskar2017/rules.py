@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from flatproof.verify.deep.settings import Training
+from flatproof.verify.deep.training import Training
 from flatproof.verify.experiments.keskar2017.plan import NETWORKS, REMEDIES
 from flatproof.verify.experiments.keskar2017.published import CLAIMS
 from flatproof.verify.experiments.keskar2017.results import (

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from flatproof.verify.deep.settings import Training
+from flatproof.verify.deep.training import Training
 from flatproof.verify.experiments.keskar2017.plan import NETWORKS, REMEDIES, Plan
 from flatproof.verify.experiments.keskar2017.published import ACCURACY, CLAIMS, DATA, DESCRIBED, EPSILONS, SHARPNESS, Pair
 from flatproof.verify.experiments.keskar2017.results import (
