@@ -28,16 +28,17 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def test_the_version_comes_first() -> None:
-    said = module.provenance.__wrapped__()
-    assert list(said)[0] == "flatproof"
-    assert said["flatproof"] == flatproof.__version__
-    assert {"python", "torch", "numpy", "machine"} <= set(said)
-    assert all(isinstance(value, str) for value in said.values())
+    provenance = module.provenance.__wrapped__()
+    assert next(iter(provenance)) == "flatproof"
+    assert provenance["flatproof"] == flatproof.__version__
+    assert {"python", "torch", "numpy", "machine"} <= set(provenance)
+    assert all(isinstance(value, str) for value in provenance.values())
 
 
 def test_the_commit_is_named_where_there_is_one(repository: Path) -> None:
     assert "commit" not in module.provenance.__wrapped__()
     git(repository, "init", "-q")
+    git(repository, "commit", "-q", "--allow-empty", "-m", "nothing")
     assert module.provenance.__wrapped__()["commit"] == "uncommitted+changes"
     git(repository, "add", "-A")
     git(repository, "commit", "-q", "-m", "code")
