@@ -72,7 +72,14 @@ class Timing:
 
 
 def certify_timings(repeats: int = 5) -> list[Timing]:
-    """All workloads on one core, implementations in turn; kernels are compiled beforehand."""
+    """All workloads on one core, implementations in turn.
+
+    Args:
+        repeats: timed runs of each; kernels are compiled beforehand.
+
+    Returns:
+        A row for each workload and implementation.
+    """
     out = []
     with one_core(), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # cvxpy's "may be inaccurate": the tests compare the values

@@ -188,7 +188,18 @@ def place(workload: Workload) -> Iterator[None]:
 
 
 def image_timings(name: str | None = None, repeats: int = 5) -> list[Timing]:
-    """Workloads in turn, implementations in turn within each; the first epoch of each is not timed."""
+    """Workloads in turn, implementations in turn within each.
+
+    Args:
+        name: of a workload; None: all that this machine can run.
+        repeats: timed epochs of each implementation, after one that is not timed.
+
+    Returns:
+        A row for each workload and implementation.
+
+    Raises:
+        ValueError: an unknown name; the known ones are named.
+    """
     out = []
     for workload in selected(name):
         with place(workload):

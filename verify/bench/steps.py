@@ -66,7 +66,11 @@ def bars(rows: Sequence[Timing]) -> list[str]:
 def sam_step_timings(repeats: int = 5) -> list[Timing]:
     """One 1-SAM step at d = 30, m = 500, n = 100, float32, one core: fused, the plain torch loop, jax.lax.scan if installed.
 
-    Compilation is not timed.
+    Args:
+        repeats: timed runs of each; compilation is not timed.
+
+    Returns:
+        A row for each implementation and architecture.
     """
     os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
     makers = {"fused": fused_steps, "torch": torch_steps} | ({"jax": jax_steps} if find_spec("jax") else {})

@@ -25,13 +25,13 @@ Repeats = Annotated[int, typer.Option(help="Timed runs of each implementation.")
 def _show(
     rows: Sequence[Any], grids: Sequence[Grid], as_json: bool, head: str = "", about: Mapping[str, str] | None = None
 ) -> None:
-    """The rows as JSON, or tables, `head` and the provenance, with what else is to be said of the run.
+    """Print the rows as JSON, or tables with a line of provenance.
 
     Args:
         rows: dataclasses, one a measured row.
         grids: the same rows for a terminal.
-        as_json: print the rows.
-        head: what the numbers are, before the provenance; lines above the last stand alone.
+        as_json: print the rows alone.
+        head: what the numbers are, before the provenance; of several lines the last is continued by it.
         about: further versions that the numbers depend on.
     """
     if as_json:

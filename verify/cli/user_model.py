@@ -223,7 +223,18 @@ def build_problem(
     mode: str,
     parameters: list[str] | None = None,
 ) -> Problem:
-    """The problem, its loss evaluated once; ValueError where model, loss and data do not go together."""
+    """The problem, its loss evaluated once.
+
+    Args:
+        model: with at least one parameter that requires grad.
+        loss: of outputs and targets.
+        batches: x and y, as `fit_data` returns them.
+        mode: "eval" or "train".
+        parameters: names or prefixes; None: all.
+
+    Raises:
+        ValueError: model, loss and data do not go together, or the loss is not finite.
+    """
     check_one_of("--mode", mode, ("eval", "train"))
     try:
         problem = Problem(model, loss, batches, parameters, mode="train" if mode == "train" else "eval")
