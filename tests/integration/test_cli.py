@@ -49,6 +49,7 @@ def results(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_goes_on_and_gives_the_same_bytes(tmp_path: Path) -> None:
     """SIGKILL in the middle, twice; what was stored stays, and every file equals that of a sweep that nobody disturbed."""
     figures = [f"wen2023/figure-{f}" for f in ("1a", "1b", "2a", "4a", "4b", "6a")]
@@ -100,6 +101,7 @@ def test_a_killed_sweep_goes_on_and_gives_the_same_bytes(tmp_path: Path) -> None
     assert list(raw["architecture"]) == ["no-bias", "bias", "sim-bn", "sim-ln"]
 
 
+@pytest.mark.slow
 def test_networks_on_images_without_any_data(tmp_path: Path) -> None:
     """keskar2017 whole: killed in the middle, gone on with, rebuilt from the store; what has no data says so."""
     (tmp_path / "nothing").mkdir()
@@ -158,6 +160,7 @@ def test_tensorboard_is_optional(tmp_path: Path) -> None:
     assert not (tmp_path / ".flatproof").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_workers_end_with_a_killed_sweep(tmp_path: Path) -> None:
     process = subprocess.Popen(
@@ -194,6 +197,7 @@ def test_workers_end_with_a_killed_sweep(tmp_path: Path) -> None:
     assert not left
 
 
+@pytest.mark.slow
 def test_a_wrong_backend_is_one_line(tmp_path: Path) -> None:
     arguments = ["reproduce", "wen2023/figure-6a", "--scale", "smoke", "--workers", "2"]
     for extra in ({"FLATPROOF_BACKEND": "nope"}, {"FLATPROOF_BACKEND_MODULE": "no_such_module"}):
@@ -203,6 +207,7 @@ def test_a_wrong_backend_is_one_line(tmp_path: Path) -> None:
         assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_figure_alone_writes_its_own_files(tmp_path: Path) -> None:
     """And leaves other people's files in the output folder alone."""
     other = tmp_path / "paper_results/other/package.json"
@@ -217,6 +222,7 @@ def test_a_figure_alone_writes_its_own_files(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_report_replaces_no_fuller_result(tmp_path: Path) -> None:
     """Two seeds stay where one would take their place; --force replaces them; the page shows what lies there."""
     (tmp_path / "paper_results/wen2023").mkdir(parents=True)
@@ -242,6 +248,7 @@ def test_a_report_replaces_no_fuller_result(tmp_path: Path) -> None:
     assert committed.read_bytes() == b"committed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("experiment", "runs", "tables", "figures"),
     [("imagenet", 6, 2, 1), ("kaur2023", 15, 3, 4)],
