@@ -13,12 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LONGER = {"theory/check_certificate.py": "stands alone on purpose: a reader runs it without the rest"}
-NOT_YET_SPLIT = (
-    "theory/flatness/bracket.py",
-    "verify/cli/main.py",
-    "verify/experiments/atlas/__init__.py",
-    "verify/experiments/imagenet/__init__.py",
-)
+NOT_YET_SPLIT = ("theory/flatness/bracket.py",)
 
 
 def script(path: Path) -> ModuleType:

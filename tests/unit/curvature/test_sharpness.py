@@ -1,10 +1,8 @@
 """Every definition of sharpness against losses whose sharpness is known, and what leaves each unchanged."""
 
-import json
 import math
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from flatproof.verify.cli import main, measuring
 from flatproof.verify.curvature import Estimate, Problem
 from flatproof.verify.curvature.sharpness import (
     Landscape,
@@ -28,7 +25,6 @@ from flatproof.verify.curvature.sharpness import (
 )
 from flatproof.verify.curvature.sharpness.ascent import checkpoints
 from flatproof.verify.curvature.sharpness.landscape import normalize
-from flatproof.verify.utils.errors import UserError
 
 cross_entropy = nn.functional.cross_entropy
 SHORT: dict[str, dict[str, Any]] = {
@@ -343,118 +339,6 @@ def test_train_mode_touches_nothing_and_freezes_dropout() -> None:
 def test_bad_settings(call: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         call(landscape(network(0)))
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a module, weights and data, as a user would have them."""
-    name = f"module_{tmp_path.name.replace('-', '_')}"
-    (tmp_path / f"{name}.py").write_text(
-        "import torch\nfrom torch import nn\n"
-        "def make():\n    torch.manual_seed(0)\n    return nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 3))\n"
-        "def batches():\n    yield torch.ones(2, 3), torch.tensor([0, 1])\n"
-        "def broken():\n    raise KeyError('x')\n"
-        "number = 3\n"
-    )
-    x, y = np.random.default_rng(0).standard_normal((10, 3)), np.arange(10) % 3
-    state = {"0.weight": np.ones((4, 3)), "0.bias": np.zeros(4), "2.weight": np.ones((3, 4)) / 4, "2.bias": np.arange(3.0)}
-    np.savez(tmp_path / "d.npz", x=x, y=y)
-    np.savez(tmp_path / "fractions.npz", x=x, y=x[:, 0])
-    np.savez(tmp_path / "x.npz", x=x)
-    np.savez(tmp_path / "w.npz", **state)
-    torch.save({"state_dict": {f"module.{k}": torch.as_tensor(v) for k, v in state.items()}}, tmp_path / "w.pt")
-    torch.save((torch.as_tensor(x), torch.as_tensor(y)), tmp_path / "d.pt")
-    (tmp_path / "text.pt").write_text("no tensors")
-    (tmp_path / "text.npz").write_text("no arrays")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    return Path(name)
-
-
-def test_the_command_reads_what_users_have(folder: Path) -> None:
-    weights = [measuring.load_model(f"{folder}:make", Path(file), "float64").state_dict() for file in ("w.npz", "w.pt")]
-    assert all(torch.equal(v, weights[1][k]) for k, v in weights[0].items())
-    first, second = (measuring.load_data(file, 4, 6) for file in ("d.npz", "d.pt"))
-    assert [len(y) for _, y in first] == [4, 2]
-    assert all(torch.equal(a[0], b[0]) and torch.equal(a[1], b[1]) for a, b in zip(first, second, strict=True))
-    assert len(measuring.load_data(f"{folder}:batches", 4, None)) == 1
-    model = measuring.load_model(f"{folder}:make", None, None)
-    problem = measuring.build_problem(
-        model, measuring.load_loss("cross-entropy"), measuring.fit_data(first, model, "cross-entropy"), "eval"
-    )
-    rows = list(measuring.run(problem, ["trace", "sam"], batch_size=1, settings=["sam.rho=0.1", "trace.method=hutchinson"]))
-    assert [row.measure.name for row in rows] == ["trace", "sam"]
-    assert rows[0].estimate is not None
-    assert "Hutchinson" in rows[0].estimate.method
-    assert "rho = 0.1, batches of 1" in rows[1].as_dict()["method"]
-    assert measuring.table(rows, "").row_count == 2
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--model", "MODULE"], "--model must be module:function, got 'MODULE'"),
-        (["--model", "nothing_here:make"], "there is no module 'nothing_here'"),
-        (["--model", "MODULE:absent"], "has no 'absent'"),
-        (["--model", "MODULE:number"], "expected a function, got int"),
-        (["--model", "MODULE:broken"], "the function raised KeyError: 'x'"),
-        (["--model", "MODULE:batches"], "expected a torch.nn.Module, got generator"),
-        (["--weights", "text.pt"], "is not a file that torch.load(weights_only=True) reads"),
-        (["--weights", "gone.pt"], "cannot use gone.pt: No such file"),
-        (["--weights", "x.npz"], "does not fit the model"),
-        (["--data", "x.npz"], "--data x.npz must hold x and y, got x"),
-        (["--data", "text.npz"], "is not an .npz file of plain arrays"),
-        (["--data", "MODULE:make"], "expected batches (x, y)"),
-        (["--data", "fractions.npz"], "--loss cross-entropy needs classes 0, 1, ... as targets"),
-        (["--loss", "mse"], "outputs (10, 3) and targets (10,) must have the same shape"),
-        (["--loss", "hinge"], "--loss must be one of mse, cross-entropy or module:function, got 'hinge'"),
-        (["--parameters", "3.weight"], "parameters: '3.weight' names nothing in the model; it has 0.weight"),
-        (["--mode", "test"], "--mode must be one of eval, train, got 'test'"),
-        (["--measures", "trace,flat"], "unknown measure 'flat'"),
-        (["--set", "trace.steps=3"], "trace has no setting 'steps'"),
-        (["--set", "rho=3"], "--set must be MEASURE.SETTING=VALUE"),
-        (["--set", "sam.rho=big"], "sam: rho must be a finite number above 0, got 'big'"),
-        (["--samples", "0"], "--samples must be a whole number of at least 1, got 0"),
-        (["--seed", "-1"], "--seed must be a whole number of at least 0, got -1"),
-        (["--dtype", "int8"], "--dtype must be one of float32, float64, got 'int8'"),
-    ],
-)
-def test_the_command_names_the_culprit(folder: Path, arguments: list[str], words: str) -> None:
-    given = {"--model": "MODULE:make", "--data": "d.npz", "--measures": "sam,trace"} | dict([arguments])
-    texts = [text.replace("MODULE", str(folder)) for pair in given.items() for text in pair]
-    with pytest.raises(UserError) as caught:
-        main.app(["sharpness", *texts], standalone_mode=False)
-    assert words.replace("MODULE", str(folder)) in str(caught.value)
-
-
-def test_the_command_prints_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main.app(
-        ["sharpness", "--model", f"{folder}:make", "--data", "d.npz", "--measures", "keskar,lambda-max", "--json"],
-        standalone_mode=False,
-    )
-    keskar_row, lambda_row = json.loads(capsys.readouterr().out)
-    assert keskar_row["high"] is None
-    assert keskar_row["value"] == keskar_row["low"] > 0
-    assert lambda_row["low"] <= lambda_row["value"] <= lambda_row["high"]
-    assert lambda_row["samples"] == 10
-
-
-def test_the_command_measures_parts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every layer is the subset of its parameters; the trace is the sum over layers."""
-    given = ["sharpness", "--model", f"{folder}:make", "--data", "d.npz", "--measures", "trace", "--dtype", "float64", "--json"]
-
-    def measured(*more: str) -> list[dict[str, Any]]:
-        main.app([*given, *more], standalone_mode=False)
-        found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
-        return found
-
-    (whole,), first, second = measured(), measured("--parameters", "0"), measured("--parameters", "2.weight,2.bias")
-    parts = measured("--per-layer")
-    assert [row["layer"] for row in parts] == ["0", "2"]
-    assert [row["value"] for row in parts] == pytest.approx([first[0]["value"], second[0]["value"]])
-    assert sum(row["value"] for row in parts) == pytest.approx(whole["value"], rel=1e-6)
-    with pytest.raises(UserError, match="--parameters or --per-layer, not both"):
-        main.app([*given, "--per-layer", "--parameters", "0"], standalone_mode=False)
 
 
 def test_a_bare_matrix_has_no_loss() -> None:

@@ -17,7 +17,8 @@ from flatproof.verify.bench.hvp.largest_eigenvalue import LIMIT
 from flatproof.verify.bench.hvp.peers import OURS, PEERS, automatic
 from flatproof.verify.bench.hvp.timings import BLOCK, Row
 from flatproof.verify.bench.hvp.workloads import WORKLOADS
-from flatproof.verify.report.artifacts import Artifact, Figure, Table, merged, stem
+from flatproof.verify.report.artifacts import Artifact, Figure, Table, merged
+from flatproof.verify.report.write import stem
 
 PAPER = "curvature"
 TABLE, ROWS = (

@@ -20,7 +20,7 @@ from flatproof.verify.bench.hvp.largest_eigenvalue import to_largest_eigenvalue
 from flatproof.verify.bench.hvp.memory import peak_memory
 from flatproof.verify.bench.hvp.peers import OURS, PEERS, automatic, implementations
 from flatproof.verify.bench.hvp.workloads import WORKLOADS, Workload, make_workload
-from flatproof.verify.bench.steps import one_core
+from flatproof.verify.bench.timing import one_core
 from flatproof.verify.curvature.kernels import PREPARE
 from flatproof.verify.curvature.operators import HessianOperator
 from flatproof.verify.curvature.problem import Problem

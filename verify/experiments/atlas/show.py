@@ -33,7 +33,7 @@ from flatproof.verify.experiments.atlas.jobs import (
 from flatproof.verify.jobs.job import StoredValues
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.report.artifacts import Artifact, Figure, Table, merged
-from flatproof.verify.report.curves import BLUE, GRAY, RED
+from flatproof.verify.report.style import BLUE, GRAY, RED
 
 LABEL = {DIFFERENTIABLE: "no bias, differentiable", ZERO_AT_KINKS: "no bias, relu'(0)=0"}
 THEOREM = "bias; Sim-BN"

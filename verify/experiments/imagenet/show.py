@@ -255,7 +255,7 @@ def _figure(networks: Sequence[Measured], scale: str, provenance: dict[str, str]
 
 
 def _draw(canvas: "Canvas", networks: Sequence[Measured]) -> None:
-    from flatproof.verify.report.curves import COLORS, GRAY
+    from flatproof.verify.report.style import COLORS, GRAY
 
     upper, lower = canvas.subplots(2, 1, sharex=True)
     longest = max(networks, key=lambda f: len(f.blocks))

@@ -15,7 +15,7 @@ from flatproof.verify.experiments.kaur2023.runs import ACCURACY, DENSE, EXAMPLES
 from flatproof.verify.jobs.job import StoredValues
 from flatproof.verify.realdata import UNAVAILABLE
 from flatproof.verify.report.artifacts import Artifact, Figure, Table, merged
-from flatproof.verify.report.curves import COLORS, GRAY, label_ticks
+from flatproof.verify.report.style import COLORS, GRAY, label_ticks
 from flatproof.verify.utils.statistics import mean_interval
 
 VERDICTS, CELLS, EFFECTS = "kaur2023/table-1", "kaur2023/table-2", "kaur2023/table-3"

@@ -13,7 +13,7 @@ from flatproof.verify.experiments.keskar2017.plan import NETWORKS
 from flatproof.verify.experiments.keskar2017.results import FLOOR, Results, detailed, known, path
 from flatproof.verify.experiments.keskar2017.tables import ID, about
 from flatproof.verify.report.artifacts import Figure
-from flatproof.verify.report.curves import BLUE, GRAY, RED, label_ticks
+from flatproof.verify.report.style import BLUE, GRAY, RED, label_ticks
 
 SIZES = (("SB", BLUE), ("LB", RED))
 BAND = "Line: mean over seeds; band: smallest to largest."
