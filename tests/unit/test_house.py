@@ -13,15 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LONGER = {"theory/check_certificate.py": "stands alone on purpose: a reader runs it without the rest"}
-NOT_YET_SPLIT = (
-    "theory/flatness/bracket.py",
-    "verify/bench/hvp/timings.py",
-    "verify/curvature/kernels/tangents.py",
-    "verify/curvature/problem.py",
-    "verify/curvature/two_layer/cpu.py",
-    "verify/experiments/atlas/__init__.py",
-    "verify/experiments/imagenet/__init__.py",
-)
+NOT_YET_SPLIT = ("theory/flatness/bracket.py",)
 
 
 def script(path: Path) -> ModuleType:
