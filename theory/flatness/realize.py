@@ -245,6 +245,37 @@ def _network(setting: Setting, columns: Columns, weights: Array, flats: Mapping[
     return Network(w1=w, w2=sides * a)
 
 
+def rescaled(setting: Setting, networks: Sequence[Network]) -> Iterator[Network]:
+    """Those of some networks that interpolate and have no sample on a kink (of the notion), each neuron rescaled to be flattest."""
+    points, labels = setting.points, setting.y
+    for network in networks:
+        z = points @ network.weights.T
+        if setting.differentiable and (z[points.any(axis=1)] == 0).any():
+            continue
+        scaled = _balanced(network, points)
+        if np.abs(forward(scaled, setting.x) - labels).max() <= 1e-9 * setting.top:
+            yield scaled
+
+
+def _balanced(network: Network, points: Array) -> Network:
+    """The same function on the points with each neuron split between the layers so that it is flattest; its dead neurons are left out."""
+    h = np.maximum(points @ network.weights.T, 0)
+    length = np.linalg.norm(h, axis=0)
+    alive = (length > 0) & (network.w2 != 0) & ((network.gamma if network.gamma is not None else network.w2) != 0)
+    if not alive.any():
+        return network
+    h, length, w1, w2 = h[:, alive], length[alive], network.w1[alive], network.w2[alive]
+    b1 = None if network.b1 is None else network.b1[alive]
+    if network.gamma is not None and b1 is not None:
+        root = np.sqrt(np.abs(w2 * network.gamma[alive]))
+        scale = SIM_BN_SCALE * np.abs(points).max() * np.sqrt(len(points)) / length
+        sign = np.sign(w2 * network.gamma[alive])
+        return replace(network, w1=w1 * scale[:, None], b1=b1 * scale, w2=sign * root, gamma=root)
+    # a^2 t = ||D X w||^2, the product a w given
+    root = np.sqrt(np.sqrt((h > 0).T @ np.sum(points**2, axis=1)) * np.abs(w2) / length)
+    return replace(network, w1=w1 * root[:, None], b1=None if b1 is None else b1 * root, w2=w2 / root)
+
+
 def on_flat(flat: Array, w: Array, points: Array) -> Array:
     """w moved onto the flat, in few enough bits that its products with the points that vanish there are exactly 0 (if they can be)."""
     z = np.linalg.lstsq(flat, w, rcond=None)[0]
