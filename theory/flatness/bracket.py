@@ -85,15 +85,23 @@ def bracket(
     """A bracket of the flattest trace that needs no list of patterns.
 
     Args:
-        x: inputs, (n, d). y: real labels, (n,). architecture, kinks: as in theory.flattest.
+        x: inputs, (n, d).
+        y: real labels, (n,).
+        architecture: "no-bias", "bias" or "sim-bn".
+        kinks: "differentiable" or "relu'(0)=0", as in theory.flattest.
         seed: of the search's random starts.
-        rounds: at most this many, more only while the labels are not fitted. The result is a function of the arguments,
-        seconds: unless this is given: the search ends soon after that time.
+        rounds: at most this many, more only while the labels are not fitted.
+        seconds: the search ends soon after that time; without it the result is a function of the other arguments.
         start: networks of the architecture on R^d whose neurons' patterns enter the first program: if one interpolates, `upper` is not
             above its trace.
 
-    Errors: theory.Infeasible if no network of the class fits the labels; NotRealized if none was found or double precision cannot
-    hold one; ValueError for NaN, shapes, unknown names.
+    Returns:
+        Both bounds, the network behind the upper and the dual point behind the lower.
+
+    Raises:
+        Infeasible: if no network of the class fits the labels.
+        NotRealized: if none was found, or double precision cannot hold one.
+        ValueError: for NaN, shapes, unknown names.
     """
     setting = Setting.of(x, y, architecture, kinks)
     d = setting.x.shape[1]

@@ -160,7 +160,15 @@ class KnownPatterns:
         return np.where(self.kink(v), -1, signs).astype(np.int8) if self.may_stay else signs
 
     def inside(self, signs: Signs, v: Array) -> Array | None:
-        """A neuron inside the cell of these signs, near v (r,) if v is in its closure, on kinks where it may stay; None if none is found."""
+        """A neuron inside the cell of these signs, if there is one.
+
+        Args:
+            signs: of the samples, (n,).
+            v: a neuron (r,) that the new one is near, if v is in the closure of the cell.
+
+        Returns:
+            The neuron (r,), on kinks where it may stay; None if none is found.
+        """
         z = signs * (self.u @ v)
         kink = self.kink(v) & self.live
         rows = signs[:, None] * self.u / np.where(self.live, self.lengths, 1)[:, None]

@@ -71,6 +71,19 @@ def realize(setting: Setting, neurons: Columns, alpha: Array, rays: Columns, fla
     """The network sum_k alpha_k side_k relu(v_k . u), moved off the kinks by as little as double precision allows.
 
     What the move changes is made up for by neurons inside the same cells, and `rays`, as cheaply as they can.
+
+    Args:
+        setting: the problem.
+        neurons: in use, (K,) of them.
+        alpha: their weights, (K,), positive.
+        rays: columns strictly inside their cells, one for every pattern and sign.
+        flats: as in `network_of`.
+
+    Returns:
+        The network.
+
+    Raises:
+        NotRealized: if double precision holds none.
     """
     coordinates, y, top = setting.coordinates, setting.y, setting.top
     u = coordinates.u
@@ -125,7 +138,7 @@ def _spares(u: Array, rays: Columns, near: Sequence[Columns], flats: Mapping[byt
     cells = rays.take(rays.sides > 0)
     for most in (100, 2000):
         every = [cells.take(np.array([k])) for k in range(min(len(cells.sides), most))]
-        more = [_around(u, one, one.v[0], np.eye(u.shape[1])) for one in every if one.signs[0].tobytes() not in flats]
+        more = [_around(u, neuron, neuron.v[0], np.eye(u.shape[1])) for neuron in every if neuron.signs[0].tobytes() not in flats]
         yield sum([*near, *more], start=rays)
         if len(cells.sides) <= most:
             break
@@ -137,12 +150,23 @@ def _around(u: Array, neuron: Columns, center: Array, frame: Array) -> Columns:
     reach = 0.5 * float((np.abs(u[live] @ center) / np.linalg.norm(u[live], axis=1)).min())
     v = np.vstack([center, center + reach * frame.T])
     count = len(v)
-    one = neuron.take(np.zeros(2 * count, int))
-    return normalized(u, replace(one, v=np.vstack([v, v]), sides=np.repeat([1.0, -1.0], count)))
+    copies = neuron.take(np.zeros(2 * count, int))
+    return normalized(u, replace(copies, v=np.vstack([v, v]), sides=np.repeat([1.0, -1.0], count)))
 
 
 def corrected(u: Array, columns: Columns, alpha: Array, rays: Columns, y: Array) -> tuple[Columns, Array]:
-    """Columns and weights > 0 that interpolate to rounding: what is missing is made of rays, as cheaply as they can."""
+    """Columns and weights > 0 that interpolate to rounding: what is missing is made of rays, as cheaply as they can.
+
+    Args:
+        u: points, (n, r).
+        columns: the neurons, K of them.
+        alpha: their weights, (K,).
+        rays: what corrections are made of.
+        y: labels, (n,), of size 1.
+
+    Returns:
+        Columns and their weights.
+    """
     for _ in range(2):  # the linear program is exact to 1e-9 of what it is asked for
         missing = y - columns.outputs(u) @ alpha
         size = float(np.abs(missing).max())
@@ -185,9 +209,15 @@ def normalized(u: Array, columns: Columns) -> Columns:
 def settle(u: Array, signs: Signs, v: Array, frame: Array) -> tuple[Array, Array]:
     """A neuron with the same activations on D, as far inside its cell as they allow, and a direction into the cell's interior.
 
-    Args: u (n, r); signs (n,); v (r,) with S_i u_i . v >= 0 up to rounding; frame (r, k), an orthonormal basis of the flat that the
-    face lies on, the identity for a cell: points that vanish on it stay on the kink. Returns: two neurons (r,); the direction is 0
-    if the neuron is inside already.
+    Args:
+        u: points, (n, r).
+        signs: of the cell or face, (n,).
+        v: the neuron, (r,), with S_i u_i . v >= 0 up to rounding.
+        frame: an orthonormal basis of the flat that the face lies on, (r, k), the identity for a cell: points that vanish on it stay on
+            the kink.
+
+    Returns:
+        Two neurons (r,); the direction is 0 if the neuron is inside already.
     """
     rows, z = u @ frame, frame.T @ v
     live = np.linalg.norm(rows, axis=1) > 1e-9 * np.linalg.norm(u, axis=1)
