@@ -30,14 +30,15 @@ from flatproof.verify.experiments.atlas.jobs import (
     labels,
     parts,
 )
+from flatproof.verify.experiments.vocabulary import DASH, Shelf, Verdict, provenance_of
 from flatproof.verify.jobs.job import StoredValues
 from flatproof.verify.jobs.store import Store
-from flatproof.verify.report.artifacts import Artifact, Figure, Table, merged
+from flatproof.verify.report.artifacts import Artifact, Figure, Table
 from flatproof.verify.report.curves import BLUE, GRAY, RED
 
 LABEL = {DIFFERENTIABLE: "no bias, differentiable", ZERO_AT_KINKS: "no bias, relu'(0)=0"}
 THEOREM = "bias; Sim-BN"
-NOT_RUN = "not run"
+NOT_RUN = Verdict.NOT_RUN.value
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,10 @@ class Answers:
         return out
 
 
-def collect(part: Part, store: Store) -> Answers:
+def collect(part: Part, shelf: Shelf) -> Answers:
     """What is stored of a part."""
     jobs = part.jobs()
-    done = [(job, stored) for job in jobs if (stored := store.get(job))]
+    done = shelf.pairs(jobs)
     answers = {s: a for job, stored in done for s, a in zip(job.subsets, stored.result["answer"], strict=True)}
     return Answers(part, tuple(stored for _, stored in done), answers if len(done) == len(jobs) else None)
 
@@ -159,8 +160,8 @@ def summary(results: Sequence[Answers], provenance: dict[str, str]) -> Table:
         share = counts["all"][0] / sum(sizes.values())
         last = (
             f"{100 * share:.3g} %",
-            f"n = {least}: {fewest[0]:,} ({fewest[1]:,})" if least else "–",
-            f"{always}" if always else "–",
+            f"n = {least}: {fewest[0]:,} ({fewest[1]:,})" if least else DASH,
+            f"{always}" if always else DASH,
         )
         shown.append(head | text | dict(zip(LAST, last, strict=True)))
         raw.append(
@@ -348,9 +349,9 @@ def draw(axes: Axes, d: int, subset: int) -> None:
 
 def artifacts(only: Sequence[str], scale: str, store: Store) -> list[Artifact]:
     """The artifacts `only`, from stored jobs alone; figures of what there is."""
-    results = [collect(part, store) for part in parts(only, scale)]
-    stored = [outcome for answers in results for outcome in answers.stored]
-    provenance = {"scale": scale, "jobs": str(len(stored))} | merged([outcome.provenance for outcome in stored], "jobs")
+    shelf = Shelf(store)
+    results = [collect(part, shelf) for part in parts(only, scale)]
+    provenance = provenance_of([stored for answers in results for stored in answers.stored], scale)
     makers = {SUMMARY: summary, BY_SIZE: by_size}
     out: list[Artifact] = [maker(results, provenance) for id, maker in makers.items() if id in only]
     decided = [answers for answers in results if answers.part.target == "parity" and answers.answers is not None]
