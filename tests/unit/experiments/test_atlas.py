@@ -141,7 +141,7 @@ def test_what_cannot_be_solved_is_a_category(monkeypatch: pytest.MonkeyPatch, tm
     part = Part("parity", 2, "no-bias", DIFFERENTIABLE)
     with Store(tmp_path / "s.sqlite") as store:
         sweep(part.jobs(), store)
-        found = show.collect(part, Shelf(store))
+        answers = show.collect(part, Shelf(store))
     assert answers.counted()["undecided"] == (15, 5)
     assert answers.values("tried") == [4, 4, 2, 4, 1]
     assert "0 orbits are forced" in show.margins([answers])
@@ -213,7 +213,7 @@ def test_jobs_are_stored_once_and_a_store_without_jobs_is_read(tmp_path: Path) -
         assert sweep([job], store) == 0
         store.put(job, Outcome({"answer": []}, 1.0), {"commit": "second"})
     with Store(path) as store:
-        found = store.get(job)
+        stored = store.get(job)
     assert stored is not None
     assert stored.result["answer"] == ["not all", "all"]
     assert stored.settings == job.settings()
