@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -34,7 +33,7 @@ from flatproof.verify.experiments.vocabulary import DASH, Shelf, Verdict, proven
 from flatproof.verify.jobs.job import StoredValues
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.report.artifacts import Artifact, Figure, Table
-from flatproof.verify.report.curves import BLUE, GRAY, RED
+from flatproof.verify.report.style import BLUE, GRAY, RED, figure_style
 
 LABEL = {DIFFERENTIABLE: "no bias, differentiable", ZERO_AT_KINKS: "no bias, relu'(0)=0"}
 THEOREM = "bias; Sim-BN"
@@ -247,7 +246,7 @@ STYLE: dict[str, dict[str, Any]] = {
 def fraction(results: Sequence[Answers], provenance: dict[str, str]) -> Figure:
     """The share of subsets of n points that force parity, a panel a dimension."""
     dimensions = sorted({f.part.d for f in results})
-    with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+    with figure_style():
         canvas = Canvas(figsize=(10, 3.3), layout="constrained")
         panels = canvas.subplots(1, len(dimensions), sharey=True, squeeze=False, width_ratios=[1 + d / 2 for d in dimensions])[0]
         for axes, d in zip(panels, dimensions, strict=True):
@@ -303,7 +302,7 @@ def smallest(results: Sequence[Answers], provenance: dict[str, str]) -> Figure:
     columns = 3
     flat = [drawing for drawing in drawn if drawing[0] < 4]  # in the first line, d = 4 below
     lines = -(-len(flat) // columns) - (-(len(drawn) - len(flat)) // columns)
-    with matplotlib.rc_context({"font.size": 9}):
+    with figure_style():
         canvas = Canvas(figsize=(10, 1.95 * lines), layout="constrained")
         grid = canvas.subplots(lines, columns, squeeze=False)
         for axes in grid.flat:

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure as Canvas
 
 from flatproof.verify.deep.efficientnet_scales import SCALES as NETWORKS
 from flatproof.verify.experiments.imagenet.jobs import (
@@ -28,10 +29,8 @@ from flatproof.verify.jobs.job import StoredValues
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.realdata import UNAVAILABLE
 from flatproof.verify.report.artifacts import Artifact, Figure, Table
+from flatproof.verify.report.style import COLORS, GRAY, figure_style
 from flatproof.verify.utils.statistics import Interval, binomial_interval, mean_interval
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Canvas
 
 PUBLISHED = {"efficientnet-lite0": 0.751, "efficientnet-lite1": 0.767, "efficientnet-lite2": 0.776}
 
@@ -232,10 +231,7 @@ def _block_table(networks: Sequence[Measured], scale: str, provenance: dict[str,
 
 
 def _figure(networks: Sequence[Measured], scale: str, provenance: dict[str, str]) -> Figure:
-    import matplotlib
-    from matplotlib.figure import Figure as Canvas
-
-    with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+    with figure_style():
         canvas = Canvas(figsize=(10, 4.6), layout="constrained")
         _draw(canvas, [f for f in networks if f.subject.data == networks[0].subject.data])
     notes = (
@@ -247,9 +243,7 @@ def _figure(networks: Sequence[Measured], scale: str, provenance: dict[str, str]
     return Figure(FIGURE, f"Curvature block by block, {LABEL[networks[0].subject.data]}", canvas, notes, provenance)
 
 
-def _draw(canvas: "Canvas", networks: Sequence[Measured]) -> None:
-    from flatproof.verify.report.curves import COLORS, GRAY
-
+def _draw(canvas: Canvas, networks: Sequence[Measured]) -> None:
     upper, lower = canvas.subplots(2, 1, sharex=True)
     longest = max(networks, key=lambda f: len(f.blocks))
     spots = {name: i for i, name in enumerate(longest.blocks)}

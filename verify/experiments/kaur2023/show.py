@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -18,7 +17,7 @@ from flatproof.verify.experiments.vocabulary import DASH, LEAST_SEEDS, Effect, b
 from flatproof.verify.jobs.job import StoredValues
 from flatproof.verify.realdata import UNAVAILABLE
 from flatproof.verify.report.artifacts import Artifact, Figure, Table
-from flatproof.verify.report.curves import COLORS, GRAY, label_ticks
+from flatproof.verify.report.style import COLORS, GRAY, figure_style, label_ticks
 from flatproof.verify.utils.statistics import mean_interval
 
 VERDICTS, CELLS, EFFECTS = "kaur2023/table-1", "kaur2023/table-2", "kaur2023/table-3"
@@ -264,7 +263,7 @@ def _panels(runs: pd.DataFrame, title: str, draw: Callable[[Axes, pd.DataFrame],
     """A panel a setup."""
     setups = list(dict.fromkeys(runs.setup))
     lines = -(-len(setups) // columns)
-    with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+    with figure_style():
         canvas = Canvas(figsize=(10, 0.6 + 2.9 * lines), layout="constrained")
         canvas.suptitle(title, fontsize=10)
         for axes, setup in zip(np.atleast_1d(canvas.subplots(lines, columns, squeeze=False)).flat, setups, strict=False):
@@ -345,7 +344,7 @@ def _scatter(runs: pd.DataFrame, notes: tuple[str, ...], provenance: dict[str, s
 def _dropout(runs: pd.DataFrame, notes: tuple[str, ...], provenance: dict[str, str]) -> Figure:
     title = "Dropout: test accuracy and λ_max"
     names = list(dict.fromkeys(runs.data))
-    with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+    with figure_style():
         canvas = Canvas(figsize=(10, 3.2), layout="constrained")
         canvas.suptitle(title, fontsize=10)
         left, right = canvas.subplots(1, 2)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
@@ -13,7 +12,7 @@ from flatproof.verify.experiments.keskar2017.grid import NETWORKS, detailed, pat
 from flatproof.verify.experiments.keskar2017.results import FLOOR, Results, known
 from flatproof.verify.experiments.keskar2017.tables import ID, about
 from flatproof.verify.report.artifacts import Figure
-from flatproof.verify.report.curves import BLUE, GRAY, RED, label_ticks
+from flatproof.verify.report.style import BLUE, GRAY, RED, figure_style, label_ticks
 
 SIZES = (("SB", BLUE), ("LB", RED))
 BAND = "Line: mean over seeds; band: smallest to largest."
@@ -23,7 +22,7 @@ Points = list[tuple[float, list[float]]]  # an abscissa with the values of the s
 def _figure(
     r: Results, name: str, title: str, draw: Callable[[Canvas], None], width: float, height: float, *notes: str
 ) -> Figure:
-    with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+    with figure_style():
         canvas = Canvas(figsize=(width, height), layout="constrained")
         canvas.suptitle(title, fontsize=10)
         draw(canvas)
