@@ -16,7 +16,6 @@ LONGER = {"theory/check_certificate.py": "stands alone on purpose: a reader runs
 NOT_YET_SPLIT = (
     "theory/flatness/bracket.py",
     "verify/bench/hvp/timings.py",
-    "verify/cli/main.py",
     "verify/curvature/kernels/tangents.py",
     "verify/curvature/problem.py",
     "verify/curvature/two_layer/cpu.py",

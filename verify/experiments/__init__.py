@@ -9,7 +9,6 @@ from dataclasses import replace
 from difflib import get_close_matches
 from functools import cached_property
 from importlib import import_module
-from typing import Any
 
 from flatproof.theory.claims import Claim, statements
 from flatproof.verify.experiments.vocabulary import SCALES, Experiment, coverage
@@ -51,8 +50,7 @@ class Registry(Mapping[str, Experiment]):
     def __getitem__(self, id: str) -> Experiment:
         if id not in self._loaded:
             if id in HERE:
-                module: Any = import_module(f"{__name__}.{id}")
-                self._loaded[id] = getattr(module, "EXPERIMENT", module)  # a module offers the same names
+                self._loaded[id] = import_module(f"{__name__}.{id}").EXPERIMENT
             else:
                 self._loaded[id] = _outsider(id, self.outside[id])
         return self._loaded[id]
@@ -65,7 +63,7 @@ class Registry(Mapping[str, Experiment]):
 
     def on_request(self, id: str) -> bool:
         """Whether an experiment runs only when it is named."""
-        return id not in HERE or getattr(self[id], "ON_REQUEST", id in ("keskar2017", "kaur2023", "imagenet"))
+        return id not in HERE or self[id].ON_REQUEST
 
 
 def _described(id: str, address: str) -> str:

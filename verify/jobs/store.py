@@ -170,6 +170,7 @@ class Store:
     def _tables(self) -> dict[str, str]:
         """The tables that are there, with their columns."""
         there = {name for (name,) in self._rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        there.add("runs")  # every store has it: one without it is damaged
         held = "arrays" if "arrays" in self._columns_of_jobs() else "NULL"
         return {table: columns.format(arrays=held) for table, columns in COLUMNS.items() if table in there}
 

@@ -7,7 +7,8 @@ import pytest
 
 from flatproof.verify.bench.hvp.report import artifacts, judged
 from flatproof.verify.bench.hvp.timings import Row, hvp_timings
-from flatproof.verify.report.artifacts import Table, write
+from flatproof.verify.report.artifacts import Table
+from flatproof.verify.report.write import write
 
 
 def rows(workload: str, ours: float, theirs: float) -> list[Row]:

@@ -5,7 +5,6 @@ A table has `shown`, text for people, and `raw`, the numbers behind it; its id i
 
 from collections.abc import Sequence
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
@@ -16,7 +15,7 @@ from flatproof.verify.experiments._template.rules import RULES, Judgement
 from flatproof.verify.experiments.vocabulary import DASH, Effect, bracketed, mean_and_diverged, numbers, of_scale, provenance_of
 from flatproof.verify.jobs.job import StoredValues
 from flatproof.verify.report.artifacts import Figure, Table
-from flatproof.verify.report.curves import COLORS
+from flatproof.verify.report.style import COLORS, figure_style
 
 VERDICTS, FIGURE = f"{ID}/table-1", f"{ID}/figure-1"
 
@@ -66,7 +65,7 @@ def verdicts(judged: Sequence[Judgement], pairs: Pairs, scale: str) -> Table:
 
 def figure(pairs: Pairs, scale: str) -> Figure:
     """A point a run: its trace and its test accuracy."""
-    with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+    with figure_style():
         canvas = Canvas(figsize=(6, 3.4), layout="constrained")
         axes = canvas.subplots()
         for row, color in zip(dict.fromkeys(job.row for job, _ in pairs), COLORS, strict=False):

@@ -35,7 +35,7 @@ from flatproof.verify.experiments.wen2023.rules import (
     row_of,
 )
 from flatproof.verify.report.artifacts import NOT_YET, Figure, Table, divergences, seeds_of
-from flatproof.verify.report.curves import Panel, curves
+from flatproof.verify.report.curves import Panel, draw_curves
 from flatproof.verify.two_layer.training import StoredRun
 from flatproof.verify.utils.statistics import mean_interval, share_interval
 
@@ -167,7 +167,7 @@ def figure(row: Row, stored: Sequence[StoredRun], scale: str, seeds: int) -> Fig
     remarks = (COLLAPSE.format(off=off, runs=len(stored)),) if off and row.figure == "2a" and scale != "smoke" else ()
     ball = row.data == "uniform_ball"
     excess = "" if row.loss == MSE else "excess "
-    return curves(
+    return draw_curves(
         id=row.id,
         title=f"Figure {row.figure}: {row.name}, {len(stored)} {'seeds' if len(stored) > 1 else 'seed'}",
         stored=stored,

@@ -11,7 +11,8 @@ from flatproof.verify.experiments.wen2023 import EXPERIMENT, _behind_the_claims
 from flatproof.verify.experiments.wen2023.grid import ROW, runs
 from flatproof.verify.experiments.wen2023.show import TABLE_1
 from flatproof.verify.jobs.store import Store
-from flatproof.verify.report.artifacts import Table, poorer, write
+from flatproof.verify.report.artifacts import Table
+from flatproof.verify.report.write import poorer, write
 
 
 def table(scale: str, cell: str, **coverage: int) -> Table:
