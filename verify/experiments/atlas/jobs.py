@@ -21,7 +21,7 @@ four: parity, one coordinate, and, constant). S *forces* the function on an arch
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, cast
 
@@ -34,13 +34,12 @@ from flatproof.theory.cube_symmetries import Index, members, moved, orbits, symm
 from flatproof.theory.flatness.decide import Population, decide
 from flatproof.theory.flatness.feasibility import Infeasible
 from flatproof.theory.flatness.predictions import WITHIN
-from flatproof.verify.jobs.job import Computation
+from flatproof.verify.jobs.job import OFF_ADDRESS, Computation
 
 ID = "atlas"
 SUMMARY, BY_SIZE, FRACTION, SMALLEST = f"{ID}/table-1", f"{ID}/table-2", f"{ID}/figure-1", f"{ID}/figure-2"
 ARTIFACTS = (SUMMARY, BY_SIZE, FRACTION, SMALLEST)
 
-VERSION = 2  # raised when a change here or in theory alters answers
 TARGETS = ("parity", "coordinate", "and", "constant")
 DIFFERENTIABLE, ZERO_AT_KINKS = "differentiable", "relu'(0)=0"
 FREE = ("bias", "sim-bn")  # the architectures of the theorem
@@ -84,7 +83,10 @@ def classes(target: str, d: int) -> dict[int, int]:
 class Decisions(Computation):
     """The answers for some subsets."""
 
-    target: str
+    JOB = "atlas decisions"
+    VERSION = 2  # raised when a change here or in theory alters answers
+
+    target: str = field(metadata=OFF_ADDRESS)
     d: int
     architecture: str
     kinks: str
@@ -96,16 +98,8 @@ class Decisions(Computation):
         return 0.02 * 3.0 ** (self.d - 3) * len(self.subsets)
 
     def settings(self) -> dict[str, Any]:
-        """Everything that determines the answers."""
-        return {
-            "job": "atlas decisions",
-            "version": VERSION,
-            "d": self.d,
-            "labels": labels(self.target, self.d).astype(int).tolist(),
-            "architecture": self.architecture,
-            "kinks": self.kinks,
-            "subsets": list(self.subsets),
-        }
+        """The fields, with the target as its labels."""
+        return super().settings() | {"labels": labels(self.target, self.d).astype(int).tolist()}
 
     def carry_out(self) -> dict[str, Any]:
         """Lists over the subsets: `answer`; `margin`, the smallest bound on label times prediction that is proved for "all", the witness'

@@ -19,11 +19,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from flatproof.verify.experiments.vocabulary import provenance_of
 from flatproof.verify.jobs.job import Computation, StoredValues
-from flatproof.verify.report.artifacts import Table, merged
+from flatproof.verify.report.artifacts import Table
 
 Wide = NDArray[np.longdouble]
-VERSION = 1  # raised when a change in verify.curvature alters estimates
 HEADS = ("binary", "ten classes", "smoothed labels", "logistic", "mean squares", "spelt out")
 DTYPES = ("float32", "float64")
 LOSSES = (1.0, 1e-2, 1e-5, 1e-8, 1e-12, 1e-16, 1e-22, 1e-30)
@@ -36,6 +36,9 @@ KNOWN = 0.1  # an interval that reaches farther than this from its value, relati
 class Fitted(Computation):
     """Every estimator at every loss, from `starts` random starts spread over NETWORKS networks."""
 
+    JOB = "well-fitted"
+    VERSION = 1  # raised when a change in verify.curvature alters estimates
+
     head: str
     dtype: str
     starts: int
@@ -44,10 +47,6 @@ class Fitted(Computation):
     def cost(self) -> float:
         """About 15 ms a start."""
         return 2.0 + 0.015 * len(LOSSES) * self.starts
-
-    def settings(self) -> dict[str, Any]:
-        """Everything that determines the values."""
-        return {"job": "well-fitted", "version": VERSION, "head": self.head, "dtype": self.dtype, "starts": self.starts}
 
     def carry_out(self) -> dict[str, Any]:
         """Per loss and estimator: how often the interval held the exact value and how often it claimed to know it; medians."""
@@ -310,7 +309,7 @@ def table(id: str, ready: Sequence[tuple[Fitted, StoredValues]]) -> Table:
         f"In all: λ_max {covered['lambda-max']} (nominal 99.5 %), Hutchinson {covered['hutchinson']} and XTrace {covered['xtrace']} "
         "(nominal 95 %). " + _worst(raw),
     )
-    provenance = {"jobs": str(len(ready))} | merged([stored.provenance for _, stored in ready], "jobs")
+    provenance = provenance_of([stored for _, stored in ready])
     brief = ("loss function", "precision", "training loss", "median reach", "λ_max covered", "trace covered, Hutchinson")
     return Table(id, "Well-fitted networks: how often the intervals hold the exact value", shown, raw, notes, provenance, brief)
 

@@ -14,9 +14,8 @@ alone; it is at most lambda_max(H).
 """
 
 import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 
 ID = "imagenet"
 TABLE, BLOCKS, FIGURE = f"{ID}/table-1", f"{ID}/table-2", f"{ID}/figure-1"
-VERSION = 1  # raised when a change in verify.curvature or verify.deep.efficientnet alters estimates
 BATCH = 5  # images at a time: on a CPU half as long as all twenty, whose activations leave its caches
 MEMORY = 6 << 30  # bytes of what the products keep
 PROBES = {"smoke": 4, "quick": 12, "paper": 24}
@@ -141,9 +139,14 @@ def weights_root(network: str) -> Path:
 class OnSubject(Computation):
     """A job on a network and images."""
 
+    VERSION = 1  # raised when a change in verify.curvature or verify.deep.efficientnet alters estimates
     subject: Subject
-    name: str  # of the job, in its settings
     gradients: float  # rough cost
+
+    @property
+    def row(self) -> str:
+        """The name of its row in the progress display."""
+        return f"{self.subject.network} {self.JOB.removeprefix(f'{ID} ')}"
 
     @property
     def cost(self) -> float:
@@ -161,22 +164,14 @@ class OnSubject(Computation):
         """What is stored."""
         raise NotImplementedError
 
-    def settings(self) -> dict[str, Any]:
-        """Everything that determines the values."""
-        return json_like({"job": f"imagenet {self.name}", "version": VERSION} | asdict(self))  # type: ignore[call-overload]
-
-
-def json_like(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings as they read back from JSON, so that they compare equal."""
-    return dict(json.loads(json.dumps(settings)))
-
 
 @dataclass(frozen=True)
 class Score(OnSubject):
     """Loss, and how many images the network names right."""
 
+    JOB = f"{ID} score"
+
     subject: Subject
-    name = "score"
     gradients = 0.3
 
     def values(self) -> dict[str, Any]:
@@ -203,10 +198,11 @@ class Score(OnSubject):
 class Sharpness(OnSubject):
     """One measure of the whole network, or lambda_max of one block."""
 
+    JOB = f"{ID} sharpness"
+
     subject: Subject
     measure: str
     block: str | None = None
-    name = "sharpness"
 
     @property
     def gradients(self) -> float:  # type: ignore[override]
@@ -249,10 +245,11 @@ class Sharpness(OnSubject):
 class Traces(OnSubject):
     """z_b'(H z)_b of every block b for random signs z."""
 
+    JOB = f"{ID} traces"
+
     subject: Subject
     probes: int
     seed: int
-    name = "traces"
 
     @property
     def gradients(self) -> float:  # type: ignore[override]
@@ -368,7 +365,7 @@ def separate(subject: Subject, scale: str) -> list[str]:
     return [names[0], names[-1]] if scale == "smoke" else names if in_full(subject, scale) else []
 
 
-def jobs(scale: str, seeds: int, device: str | None = None) -> list[OnSubject]:
+def jobs_of(scale: str, seeds: int, device: str | None = None) -> list[OnSubject]:
     """Everything that the artifacts show; device: as for `subjects`."""
     out: list[OnSubject] = []
     for of_data in subjects(scale, device).values():
