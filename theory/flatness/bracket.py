@@ -14,18 +14,19 @@ from time import monotonic
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import linprog
 
 from flatproof.theory.flatness.column_generation import Program
 from flatproof.theory.flatness.cone_solver import Master, solve_master
 from flatproof.theory.flatness.feasibility import check_feasible
-from flatproof.theory.flatness.flattest import ROUNDING, Kinks, check_names, null_space, zero_network
-from flatproof.theory.flatness.lower_bounds import relaxed_bound, sample_dual
-from flatproof.theory.flatness.neurons import Array, Columns, Coordinates, NotRealized, Signs
+from flatproof.theory.flatness.linear_programs import REWEIGHTED, deepest, fewest, most_inside
+from flatproof.theory.flatness.lower_bounds import relaxed_dual, sample_dual
+from flatproof.theory.flatness.neurons import Array, Columns, NotRealized, Signs
+from flatproof.theory.flatness.patterns import null_space
 from flatproof.theory.flatness.program import prices
 from flatproof.theory.flatness.projection import factors, project
-from flatproof.theory.flatness.realize import SIM_BN_SCALE, deepest, network_of
-from flatproof.theory.networks import Architecture, Network, check_points, forward, trace_lower_bound, trace_of_hessian
+from flatproof.theory.flatness.realize import SIM_BN_SCALE, network_of
+from flatproof.theory.flatness.setting import ROUNDING, Kinks, Setting
+from flatproof.theory.networks import Architecture, Network, forward, trace_lower_bound, trace_of_hessian
 
 STARTS = 256  # starting points of the search for violated patterns, for each sign and round
 REFINED = 24  # of the most valuable of them, and of random others, followed from cell to cell; more after a round without a find
@@ -36,7 +37,6 @@ VIOLATED = 1e-8  # relative excess over its price at which a pattern counts as v
 KINK = 1e-9  # |u_i . v| up to this, relative to |u_i| |v|, is a kink
 CLIMBS = 6  # least-squares steps before that
 TRIED = 6  # neighbouring patterns, best first, that are tried for being a cell
-REWEIGHTED = 6  # linear programs in search of a neuron near a kink that few samples on it see
 IDLE = 2  # rounds after which a pattern that is not needed leaves the program
 CLOSED = 1e-8  # relative gap at which the bracket counts as closed
 SLACK = 20.0  # first price of slack, relative to the largest price of a sample
@@ -58,8 +58,7 @@ class Bracket:
     """lower_bound <= smallest trace of an interpolating network <= upper.
 
     Attributes:
-        architecture, kinks: the class of networks and the notion at kinks, as in theory.flattest.
-        x, y: the data, (n, d) and (n,).
+        setting: the problem: the data, the class of networks, the notion at kinks.
         upper: trace of the Hessian at `network`, by the closed form.
         lower_bound: dual . y, proved (see the module).
         network: an interpolating network without a sample on a kink (of the notion).
@@ -68,16 +67,33 @@ class Bracket:
         exhausted: whether the search ended because it found nothing more, not because time or rounds were up.
     """
 
-    architecture: Architecture
-    kinks: Kinks
-    x: Array
-    y: Array
+    setting: Setting
     upper: float
     lower_bound: float
     network: Network
     dual: Array = field(repr=False)
     history: tuple[Round, ...] = field(repr=False)
     exhausted: bool
+
+    @property
+    def architecture(self) -> Architecture:
+        """The class of networks."""
+        return self.setting.architecture
+
+    @property
+    def kinks(self) -> Kinks:
+        """The notion at kinks."""
+        return self.setting.kinks
+
+    @property
+    def x(self) -> Array:
+        """Inputs, (n, d)."""
+        return self.setting.x
+
+    @property
+    def y(self) -> Array:
+        """Labels, (n,)."""
+        return self.setting.y
 
     @property
     def gap(self) -> float:
@@ -108,36 +124,35 @@ def bracket(
     Errors: theory.Infeasible if no network of the class fits the labels; NotRealized if none was found or double precision cannot
     hold one; ValueError for NaN, shapes, unknown names.
     """
-    points, labels = check_points(x, y)
-    kind, notion = check_names(architecture, kinks)
+    setting = Setting.of(x, y, architecture, kinks)
+    d = setting.x.shape[1]
     for network in start:
-        if network.architecture != kind or network.w1.shape[1] != points.shape[1]:
-            raise ValueError(f"start must hold {kind!r} networks on R^{points.shape[1]}, got {network.architecture!r}")
-    check_feasible(points, labels, kind)
-    if not labels.any():
-        nothing = np.zeros(len(labels))
-        return Bracket(kind, notion, points, labels, 0.0, 0.0, zero_network(kind, points.shape[1]), nothing, (), True)
+        if network.architecture != setting.architecture or network.w1.shape[1] != d:
+            raise ValueError(f"start must hold {setting.architecture!r} networks on R^{d}, got {network.architecture!r}")
+    check_feasible(setting)
+    if not setting.y.any():
+        return Bracket(setting, 0.0, 0.0, setting.zero_network(), np.zeros(len(setting.y)), (), True)
     end = np.inf if seconds is None else monotonic() + seconds
-    bound, dual = relaxed_bound(points, labels, kind)
-    search = _Search(kind, notion, points, labels, seed, end)
+    bound, dual = relaxed_dual(setting)
+    search = _Search(setting, seed, end)
     network, history, exhausted = search.run(rounds, start, bound)
-    best = min([network, *search.as_they_are(start)], key=lambda found: trace_of_hessian(found, points))
-    upper = trace_of_hessian(best, points)
+    best = min([network, *search.as_they_are(start)], key=lambda candidate: trace_of_hessian(candidate, setting.x))
+    upper = trace_of_hessian(best, setting.x)
     if bound > (1 - ROUNDING) * upper:
         dual, bound = dual * ((1 - ROUNDING) * upper / bound), (1 - ROUNDING) * upper
-    return Bracket(kind, notion, points, labels, upper, bound, best, dual, history, exhausted)
+    return Bracket(setting, upper, bound, best, dual, history, exhausted)
 
 
 class _Search:
     """The restricted program of one data set and the search for patterns that it lacks."""
 
-    def __init__(self, kind: Architecture, notion: Kinks, points: Array, y: Array, seed: int, end: float):
-        self.kind, self.notion, self.labels, self.end = kind, notion, y, end
-        self.coordinates = Coordinates.of(kind, points)
-        self.u = self.coordinates.u
+    def __init__(self, setting: Setting, seed: int, end: float):
+        self.setting, self.end = setting, end
+        kind, points, y = setting.architecture, setting.x, setting.y
+        self.u = setting.coordinates.u
         self.lengths = np.linalg.norm(self.u, axis=1)
         self.live = self.lengths > 0
-        self.top = float(np.abs(y).max())
+        self.top = setting.top
         self.y = y / self.top
         self.size = trace_lower_bound(kind, points, self.y)  # unit of prices: with it the program's value is a few
         self.first = sample_dual(kind, points, self.y) / self.size
@@ -151,7 +166,7 @@ class _Search:
 
     def run(self, rounds: int, start: Sequence[Network], bound: float) -> tuple[Network, tuple[Round, ...], bool]:
         """The network of the best restricted program; what happened; whether the search ended by itself."""
-        n = len(self.labels)
+        n = len(self.y)
         first = [index for network in start for index in self._patterns_of(network)]
         for k, (signs, inside) in enumerate(self._at(self.random.standard_normal((n, self.u.shape[1])))):
             index = self._add(signs, inside)
@@ -206,19 +221,19 @@ class _Search:
 
     def as_they_are(self, networks: Sequence[Network]) -> Iterator[Network]:
         """Those of the networks that interpolate and have no sample on a kink, each neuron rescaled to be flattest."""
-        points = self.coordinates.points
+        points, labels = self.setting.points, self.setting.y
         for network in networks:
             z = points @ network.weights.T
-            if self.notion == "differentiable" and (z[points.any(axis=1)] == 0).any():
+            if self.setting.differentiable and (z[points.any(axis=1)] == 0).any():
                 continue
             scaled = _balanced(network, points)
-            if np.abs(forward(scaled, points[:, : network.w1.shape[1]]) - self.labels).max() <= 1e-9 * np.abs(self.labels).max():
+            if np.abs(forward(scaled, self.setting.x) - labels).max() <= 1e-9 * self.top:
                 yield scaled
 
     # ------------------------------------------------------------------------------------------------- the restricted program
 
     def _prices(self, signs: Signs) -> Array:
-        return prices(self.kind, self.coordinates.points, signs) / self.size
+        return prices(self.setting.architecture, self.setting.points, signs) / self.size
 
     def _master(self, entries: NDArray[np.integer], box: float) -> Master:
         signs = self.signs[entries[:, 0]]
@@ -226,10 +241,10 @@ class _Search:
 
     def _network(self, chosen: NDArray[np.integer]) -> Network:
         """The flattest network over some patterns, at full accuracy."""
-        program = Program(self.kind, self.coordinates, self.labels, self.signs[chosen])
+        program = Program(self.setting, self.signs[chosen])
         _, bound, binding, in_use, of_any_length = program.solve()
         choices = (self._onto_kinks(binding), binding, in_use, in_use + binding, of_any_length)
-        return network_of(self.kind, self.coordinates, self.labels, choices, self._rays(), self.flats, bound)
+        return network_of(self.setting, choices, self._rays(), self.flats, bound)
 
     def _onto_kinks(self, columns: Columns) -> Columns:
         """The same neurons, exactly on the kinks that they are on but for rounding in directions that their samples hardly see."""
@@ -402,9 +417,9 @@ class _Search:
     def _patterns_of(self, network: Network) -> Iterator[tuple[int, int]]:
         """Patterns and signs of a network's neurons; beside a kink, those with few samples more."""
         weights = network.w2 if network.gamma is None else network.w2 * network.gamma
-        v = self.coordinates.neurons(network.weights.astype(float))
+        v = self.setting.coordinates.neurons(network.weights.astype(float))
         for w, row, weight in zip(network.weights.astype(float), v, weights, strict=True):
-            z = self.coordinates.points @ w
+            z = self.setting.points @ w
             if not weight or not (z > 0).any():
                 continue
             exact = np.where(z > 0, 1, -1).astype(np.int8)
@@ -453,7 +468,7 @@ class _Search:
 
     def _shrunk(self, signs: Signs, v: Array) -> Signs:
         """The signs, those of samples on the kink of v off where the notion and the data allow neurons to stay there."""
-        if self.notion == "differentiable" or not self.whole:
+        if self.setting.differentiable or not self.whole:
             return signs
         kink = np.abs(self.u @ v) <= KINK * self.lengths * np.linalg.norm(v)
         return np.where(kink, -1, signs).astype(np.int8)
@@ -482,27 +497,20 @@ class _Search:
 
         Only for points in whole numbers small enough that products vanish exactly.
         """
-        if self.notion == "differentiable" or not self.whole:
+        if self.setting.differentiable or not self.whole:
             return None
         rows = (signs[:, None] * self.u / np.where(self.live, self.lengths, 1)[:, None])[self.live]
-        n, r = rows.shape
-        found = linprog(
-            np.concatenate([np.zeros(r), -np.ones(n)]),
-            A_ub=np.hstack([-rows, np.eye(n)]),
-            b_ub=np.zeros(n),
-            bounds=[*[(-1e3, 1e3)] * r, *[(0, 1)] * n],
-            method="highs",
-        )
-        if found.x is None or (found.x[r:][signs[self.live] > 0] < 0.5).any():
+        solution = most_inside(rows)
+        if solution is None or (solution[1][signs[self.live] > 0] < 0.5).any():
             return None
         kink = np.zeros(len(signs), bool)
-        kink[self.live] = found.x[r:] < 0.5
+        kink[self.live] = solution[1] < 0.5
         if kink.any():
-            flat = null_space(self.coordinates.points[kink])
+            flat = null_space(self.setting.points[kink])
             if np.abs(flat).max(initial=0) >= 2**10:
                 return None
             self.flats[signs.tobytes()] = flat
-        return found.x[:r]
+        return solution[0]
 
     def _add(self, signs: Signs, witness: Array) -> int | None:
         """The number of a pattern, known or new; None without a sample on its positive side."""
@@ -515,21 +523,6 @@ class _Search:
             self.witnesses = np.vstack([self.witnesses, witness / np.linalg.norm(witness)])
             self.factors = np.concatenate([self.factors, factors(self.u, signs[None])])
         return self.known[key]
-
-
-def fewest(rows: Array, weight: Array) -> tuple[Array, Array]:
-    """delta (r,) with the least weighted sum of the positive parts of rows @ delta + 1, and the multipliers of the rows (n,)."""
-    n, r = rows.shape
-    found = linprog(
-        np.concatenate([np.zeros(r), weight]),
-        A_ub=np.hstack([rows, -np.eye(n)]),
-        b_ub=-np.ones(n),
-        bounds=[*[(-1e3, 1e3)] * r, *[(0, None)] * n],
-        method="highs",
-    )
-    if found.x is None:  # it always has a solution: delta = 0
-        raise NotRealized(f"a linear program was not solved: {found.message}")
-    return found.x[:r], -found.ineqlin.marginals
 
 
 def _balanced(network: Network, points: Array) -> Network:

@@ -31,9 +31,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import qr
 
-from flatproof.theory.check_certificate import FORMAT, KINKS, Verdict, check, digest, statement
+from flatproof.theory.check_certificate import FORMAT, Verdict, check, digest, statement
 from flatproof.theory.flatness.patterns import Patterns, decimal
-from flatproof.theory.networks import check_architecture, check_points
+from flatproof.theory.flatness.setting import Setting
 
 __all__ = ["Verdict", "certificate", "check", "save", "text"]
 
@@ -57,10 +57,7 @@ class Proof:
 
 
 def certificate(
-    architecture: str,
-    kinks: str,
-    x: ArrayLike,
-    y: ArrayLike,
+    setting: Setting,
     dual: ArrayLike,
     patterns: Patterns,
     neurons: ArrayLike,
@@ -71,8 +68,7 @@ def certificate(
     """A certificate, ready for JSON, that the flattest interpolating network has trace dual . y up to rounding.
 
     Args:
-        architecture: "no-bias", "bias" or "sim-bn". kinks: "differentiable" or "relu'(0)=0".
-        x, y: data (n, d), (n,), a float read as the decimal fraction that it prints as, like everywhere in theory.flatness.patterns.
+        setting: the problem; its floats are read as the decimal fractions that they print as, like everywhere in patterns.py.
         dual: the dual point (n,); the further it is from feasible, the more the lower bound loses.
         patterns: all cells of the points (for "relu'(0)=0" all faces), with p = d or d + 1 columns.
         neurons, coefficients: (K, p) and (K,), y = sum_j coefficient_j relu(w_j . x') to rounding. Coefficients are corrected, and
@@ -84,11 +80,8 @@ def certificate(
     Errors: ValueError for unknown names, wrong shapes and nan, labels that no network fits, and, for "differentiable", neurons
     with a point on their kink. Whether the patterns are complete, and their signs and witnesses right, is for `check` to find.
     """
-    points, labels = check_points(x, y)
-    kind = check_architecture(architecture)
-    if kind == "sim-ln" or kinks not in KINKS:
-        raise ValueError(f"there are no certificates for {architecture!r} and {kinks!r}")
-    rows = decimal_rows(kind, points)
+    kind, kinks = setting.architecture, setting.kinks
+    rows = decimal_rows(kind, setting.x)
     problem = Problem(kind == "sim-bn", rows)
     n, p = len(rows), len(rows[0])
     signs, witnesses = np.asarray(patterns.signs), np.asarray(patterns.witnesses)
@@ -108,13 +101,14 @@ def certificate(
         on = tuple(i for i in range(n) if row[i])
         sides = [problem.written(proofs.pop((on, s), None), theta) for s in (1, -1)]  # of faces with one on-set the first has it
         entries.append({"w": numbers(w), "plus": sides[0], "minus": sides[1]})
-    exact = [decimal(value) for value in labels.tolist()]
-    network = network or problem.network(weights, alpha, shown, exact, kinks == "differentiable")
+    exact = [decimal(value) for value in setting.y.tolist()]
+    network = network or problem.network(weights, alpha, shown, exact, setting.differentiable)
     lower = sum((a * b for a, b in zip(point, exact, strict=True)), ZERO)
-    upper, inputs = total(network), [numbers(row[: points.shape[1]]) for row in rows]
+    d = setting.x.shape[1]
+    upper, inputs = total(network), [numbers(row[:d]) for row in rows]
     return {
         "format": FORMAT,
-        "statement": statement(kind, kinks, n, points.shape[1], lower, upper),
+        "statement": statement(kind, kinks, n, d, lower, upper),
         "architecture": kind,
         "kinks": kinks,
         "data_sha256": digest(inputs, numbers(exact)),

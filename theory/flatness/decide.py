@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from flatproof.theory.flatness.certificate import ZERO, dot, number
 from flatproof.theory.flatness.exact_predictions import Neuron
-from flatproof.theory.flatness.flattest import Flattest, flattest, null_space
+from flatproof.theory.flatness.flattest import Flattest, flattest
 from flatproof.theory.flatness.neurons import NotRealized
-from flatproof.theory.flatness.patterns import decimal
+from flatproof.theory.flatness.patterns import decimal, null_space
 from flatproof.theory.flatness.predictions import WITHIN, Case
 from flatproof.theory.flatness.realize import on_flat
 from flatproof.theory.networks import Array, Network
@@ -162,7 +162,7 @@ def _first_witness(solution: Flattest, cases: Sequence[Case], signs: NDArray[np.
                 attained = sign * solution.predictions.attain(case, -sign, within)
             except ArithmeticError:
                 continue
-            doubtful = attained <= NOT_POSITIVE * float(np.abs(solution.y).max())
+            doubtful = attained <= NOT_POSITIVE * solution.setting.top
         if doubtful and tried < TRIED:
             tried += 1
             if _witness(solution, case, sign, within):
@@ -197,7 +197,7 @@ def rounded(solution: Flattest, neurons: list[Neuron]) -> Network:
     """
     predictions = solution.predictions
     kind, rows = solution.architecture, predictions.rows
-    points = np.array([[float(c) for c in row] for row in rows])
+    points = solution.setting.points
     w1, w2, gamma = [], [], []
     for v, sign, _ in neurons:
         activation = [max(dot(row, v), ZERO) for row in rows]

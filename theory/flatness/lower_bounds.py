@@ -23,11 +23,12 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
-from scipy.optimize import linprog
 
-from flatproof.theory.flatness.flattest import check_names, flattest
-from flatproof.theory.flatness.neurons import Array, Coordinates
-from flatproof.theory.networks import Architecture, check_points, with_ones
+from flatproof.theory.flatness.flattest import flattest
+from flatproof.theory.flatness.linear_programs import least_combination
+from flatproof.theory.flatness.neurons import Array
+from flatproof.theory.flatness.setting import Setting
+from flatproof.theory.networks import Architecture, with_ones
 
 
 def relaxed_bound(x: ArrayLike, y: ArrayLike, architecture: str = "no-bias") -> tuple[float, Array]:
@@ -36,17 +37,21 @@ def relaxed_bound(x: ArrayLike, y: ArrayLike, architecture: str = "no-bias") -> 
 
     Both notions at kinks obey it. Time and memory grow like n^2 r^2 in r = rank of the points: seconds for n = 100, r = 30.
     """
-    points, labels = check_points(x, y)
-    kind = check_names(architecture, "differentiable")[0]
-    u = Coordinates.of(kind, points).u
+    return relaxed_dual(Setting.of(x, y, architecture))
+
+
+def relaxed_dual(setting: Setting) -> tuple[float, Array]:
+    """`relaxed_bound` of a problem, the same for both notions at kinks."""
+    kind, points, labels, top = setting.architecture, setting.x, setting.y, setting.top
+    u = setting.coordinates.u
     live = np.linalg.norm(u, axis=1) > 0  # a point at the origin is never seen
-    rows, top = u[live], float(np.abs(labels).max())
+    rows = u[live]
     simple = sample_dual(kind, points, labels)
     if top == 0:
         return 0.0, np.zeros(len(labels))
     length = np.linalg.norm(with_ones(kind, points[live]), axis=1)
     size = float(length.max())
-    even = kind == "no-bias" and bool(np.isfinite(_positive(rows, -rows.sum(axis=0))).all())  # they surround the origin
+    even = kind == "no-bias" and bool(np.isfinite(least_combination(rows, -rows.sum(axis=0))).all())  # they surround the origin
     budgets, small, expansions = _relaxation(rows, labels[live] / top, None if kind == "sim-bn" else length / size, even)
     proved = np.zeros(len(labels))
     factor = 4 / np.sqrt(len(labels)) if kind == "sim-bn" else 4 * size / len(labels)
@@ -62,15 +67,14 @@ def block_bound(
     Each block's cells must be few enough for theory.flattest. ValueError for blocks that overlap, and for "sim-bn", whose prices
     do not add up over blocks.
     """
-    points, labels = check_points(x, y)
-    kind, notion = check_names(architecture, kinks)
-    if kind == "sim-bn":
+    setting = Setting.of(x, y, architecture, kinks)
+    if setting.architecture == "sim-bn":
         raise ValueError('architecture must be no-bias or bias, got "sim-bn": its prices do not add up over blocks')
     index = [i for block in blocks for i in block]
     if len(set(index)) < len(index):
         raise ValueError("blocks must be disjoint")
     return sum(
-        len(block) / len(labels) * flattest(points[list(block)], labels[list(block)], kind, notion).lower_bound
+        len(block) / len(setting.y) * flattest(setting.x[list(block)], setting.y[list(block)], architecture, kinks).lower_bound
         for block in blocks
     )
 
@@ -163,7 +167,7 @@ def _mended(u: Array, budgets: Array, dual: Array, expansions: Array, even: bool
             for _ in range(2):
                 whole = whole + (targets - whole @ u) @ u.T  # U has orthonormal columns
             over = np.maximum(np.abs(whole).sum(axis=0) - beta - gamma, 0)
-            over = over + _positive(u, -(over @ u)) / 2
+            over = over + least_combination(u, -(over @ u)) / 2
         else:
             own = np.array([_nonnegative(u, row, g * point) for row, g, point in zip(own, gamma, u, strict=True)])
             gamma = np.where(own.any(axis=1), gamma, 0)
@@ -172,15 +176,6 @@ def _mended(u: Array, budgets: Array, dual: Array, expansions: Array, even: bool
             excess = np.max(np.divide(over, budget, out=np.zeros_like(over), where=over > 0))
         share = min(share, 1 / (1 + float(excess)))
     return share * dual
-
-
-def _positive(u: Array, target: Array) -> Array:
-    """kappa >= 0 with kappa @ U = target, of least sum; infinite if there is none."""
-    size = float(np.abs(target).max())
-    if size == 0:
-        return np.zeros(len(u))
-    found = linprog(np.ones(len(u)), A_eq=u.T, b_eq=target / size, method="highs")
-    return size * np.asarray(found.x) if found.status == 0 else np.full(len(u), np.inf)
 
 
 def _nonnegative(u: Array, c: Array, target: Array) -> Array:
@@ -196,6 +191,3 @@ def _nonnegative(u: Array, c: Array, target: Array) -> Array:
         free &= c > 0
         c[~free] = 0
     return np.zeros_like(c)
-
-
-# ---------------------------------------------------------------------------------------------------------------- the upper bound

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from flatproof.theory.flatness.bracket import REWEIGHTED, fewest
+from flatproof.theory.flatness.linear_programs import REWEIGHTED, fewest
 from flatproof.theory.flatness.neurons import Array
-from flatproof.theory.networks import check_points
+from flatproof.theory.flatness.setting import Setting
 
 EXACT = 2  # samples that stay on at most where their number is proved to be least
 
@@ -38,7 +38,8 @@ def generalizing_infimum(x: ArrayLike, y: ArrayLike) -> Generalizing:
     4 sqrt(d) altogether, which is the bound of theory.trace_lower_bound. It is found by a linear program and checked in whole numbers.
     Otherwise few samples stay on, k'_s of them: (4/n) sqrt(d k_s (k_s + k'_s)). With relu'(0) = 0 nothing need move.
     """
-    points, labels = check_points(x, y)
+    setting = Setting.of(x, y)
+    points, labels = setting.x, setting.y
     n, d = points.shape
     if d < 2 or (np.abs(points) != 1).any() or (labels != points[:, 0] * points[:, 1]).any():
         raise ValueError("x must be in {-1, 1}^d, d >= 2, and y = x[:, 0] * x[:, 1]")
@@ -92,6 +93,3 @@ def _without(rows: Array, given_up: int) -> Array | None:
 
 def _whole(delta: Array) -> Array:
     return np.round(delta / max(float(np.abs(delta).max()), 1e-300) * 2**24)
-
-
-# ------------------------------------------------------------------------------------------------------------------ lower bounds

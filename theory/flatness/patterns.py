@@ -23,9 +23,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sympy import QQ
+from sympy.polys.matrices import DomainMatrix
 
 Signs = NDArray[np.int8]
 Index = NDArray[np.intp]
+Array = NDArray[np.floating]
 Whole = NDArray[Any]  # whole numbers: int64 where no step can overflow, Python's own otherwise
 CHUNK = 1 << 21  # numbers held at a time while flats are cut
 WORK = 1 << 25  # numbers looked at, after which a count that exceeds the limit already is given up for its bound
@@ -125,6 +128,37 @@ def faces(points: ArrayLike, limit: int | None = None) -> Patterns:
     witnesses = np.concatenate([f.witnesses.astype(object) for f in found])
     order = _groups(signs)[0]
     return _patterns(arrangement, signs[order], witnesses[order])
+
+
+def positive_sets(points: Array, limit: int | None) -> tuple[Patterns, dict[bytes, Array]]:
+    """The sets {i : x_i . w > 0} of all w, kinks included, each as the largest face that has it, and the flats of these faces.
+
+    Faces of one positive set have a largest among them: where one is zero and another negative, their composition is negative.
+    Returns: the faces (M, n), and for the signs (zeros read as -1) of each face with zeros beyond those of zero points, a basis of
+    its flat in whole numbers, (p, k).
+    """
+    found = faces(points, limit)
+    zeros = (found.signs == 0).sum(axis=1)
+    order = np.argsort(zeros, kind="stable")
+    _, first = np.unique(found.signs[order] > 0, axis=0, return_index=True)
+    chosen = order[np.sort(first)]
+    flats, bases = {}, {}
+    blank = ~points.any(axis=1)
+    for signs in found.signs[chosen]:
+        zero = (signs == 0) & ~blank
+        if zero.any():
+            if zero.tobytes() not in bases:
+                bases[zero.tobytes()] = null_space(points[zero])
+            flats[np.where(signs > 0, 1, -1).astype(np.int8).tobytes()] = bases[zero.tobytes()]
+    return Patterns(found.signs[chosen], found.witnesses[chosen]), flats
+
+
+def null_space(points: Array) -> Array:
+    """A basis of {w : x_i . w = 0 for all i} in whole numbers, (p, k)."""
+    exact = [[QQ(*Fraction(c).as_integer_ratio()) for c in row] for row in points.tolist()]
+    rows = DomainMatrix(exact, points.shape, QQ).nullspace().to_list()
+    whole = [[Fraction(int(c.numerator), int(c.denominator)) for c in row] for row in rows]
+    return np.array([[float(c * lcm(*(b.denominator for b in row))) for c in row] for row in whole]).T
 
 
 def rays(points: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -27,9 +27,9 @@ from scipy.optimize import linprog
 
 from flatproof.theory.flatness.column_generation import Program
 from flatproof.theory.flatness.half_cells import ORDER, HalfCells
+from flatproof.theory.flatness.linear_programs import EXACTLY
 from flatproof.theory.flatness.neurons import Array
 from flatproof.theory.flatness.projection import project_linear
-from flatproof.theory.flatness.realize import EXACTLY
 
 NEAR, BATCH, ROUNDS = 1e-3, 40, 40  # half cells this near binding come first; at most so many are added at a time
 CLOSE = 1e-8  # the bound is this close to what networks attain, relative to the larger of it and the largest label: stop

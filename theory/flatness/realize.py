@@ -8,55 +8,43 @@ it by a relative amount of STEPS, which raises the trace by that order; the weig
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
-from typing import Any
 
 import numpy as np
-from scipy.optimize import linprog
 
+from flatproof.theory.flatness.linear_programs import deepest, vertex
 from flatproof.theory.flatness.neurons import Array, Columns, Coordinates, NotRealized, Signs
 from flatproof.theory.flatness.projection import project_linear
-from flatproof.theory.networks import Architecture, Network, forward, trace_of_hessian
+from flatproof.theory.flatness.setting import Setting
+from flatproof.theory.networks import Network, forward, trace_of_hessian
 
-EXACTLY: Any = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}  # of HiGHS: the least it takes
 GOOD = 1e-7  # a relative gap at which no better network is looked for
 STEPS = (1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5)
 SIM_BN_SCALE = 1e6  # s_j in a Sim-BN network, in sizes of the inputs: the trace exceeds its infimum by the inverse square
 
 
-def vertex(outputs: Array, prices: Array, y: Array, tolerance: float = 0.0) -> Array | None:
-    """The cheapest alpha >= 0 with |outputs @ alpha - y| <= tolerance, a basic solution, (K,); None if there is none."""
-    if not len(prices):
-        return None
-    cost = prices / prices.max()  # HiGHS' tolerances are absolute, and it has been seen to corrupt memory on costs of 1e6
-    if tolerance == 0:
-        found = linprog(cost, A_eq=outputs, b_eq=y, method="highs-ds", options=EXACTLY)
-    else:
-        rows, bounds = np.vstack([outputs, -outputs]), np.concatenate([y + tolerance, tolerance - y])
-        found = linprog(cost, A_ub=rows, b_ub=bounds, method="highs-ds", options=EXACTLY)
-    return found.x if found.status == 0 else None
-
-
 def network_of(
-    architecture: Architecture,
-    coordinates: Coordinates,
-    y: Array,
-    choices: Sequence[Columns],
-    rays: Columns,
-    flats: Mapping[bytes, Array],
-    bound: float,
+    setting: Setting, choices: Sequence[Columns], rays: Columns, flats: Mapping[bytes, Array], bound: float
 ) -> Network:
     """An interpolating network at a vertex of the polyhedron of given neurons, the cheapest of the choices that can be realized.
 
-    Args: choices: columns in the closure of their cells. rays: columns strictly inside their cells, one for every pattern and sign.
-    flats: for signs of faces that are no cells, a whole-number basis (p, k) of their flat: neurons stay on it, exactly.
-    bound: no choice is tried after a network whose trace is at most this, up to GOOD.
-    Errors: NotRealized.
+    Args:
+        setting: the problem.
+        choices: columns in the closure of their cells.
+        rays: columns strictly inside their cells, one for every pattern and sign.
+        flats: for signs of faces that are no cells, a whole-number basis (p, k) of their flat: neurons stay on it, exactly.
+        bound: no choice is tried after a network whose trace is at most this, up to GOOD.
+
+    Returns:
+        The network.
+
+    Raises:
+        NotRealized: if double precision holds none.
     """
-    u, top = coordinates.u, float(np.abs(y).max())
-    found: list[Network] = []
+    u, y, top = setting.coordinates.u, setting.y, setting.top
+    realized: list[Network] = []
 
     def trace(network: Network) -> float:
-        return trace_of_hessian(network, coordinates.points[:, : network.w1.shape[1]])
+        return trace_of_hessian(network, setting.x)
 
     failed = NotRealized("the cone program was not solved well enough to interpolate: points are too nearly dependent")
     for neurons in choices:
@@ -68,31 +56,24 @@ def network_of(
             continue
         used = alpha > 1e-12 * alpha.max()
         try:
-            found.append(realize(architecture, coordinates, y, neurons.take(used), alpha[used] * top, rays, flats))
+            realized.append(realize(setting, neurons.take(used), alpha[used] * top, rays, flats))
         except NotRealized as error:
             failed = error
         else:
-            if trace(found[-1]) <= bound * (1 + GOOD):
+            if trace(realized[-1]) <= bound * (1 + GOOD):
                 break
-    if not found:
+    if not realized:
         raise failed
-    return min(found, key=trace)
+    return min(realized, key=trace)
 
 
-def realize(
-    architecture: Architecture,
-    coordinates: Coordinates,
-    y: Array,
-    neurons: Columns,
-    alpha: Array,
-    rays: Columns,
-    flats: Mapping[bytes, Array],
-) -> Network:
+def realize(setting: Setting, neurons: Columns, alpha: Array, rays: Columns, flats: Mapping[bytes, Array]) -> Network:
     """The network sum_k alpha_k side_k relu(v_k . u), moved off the kinks by as little as double precision allows.
 
     What the move changes is made up for by neurons inside the same cells, and `rays`, as cheaply as they can.
     """
-    u, top = coordinates.u, float(np.abs(y).max())
+    coordinates, y, top = setting.coordinates, setting.y, setting.top
+    u = coordinates.u
     base, inward, spares = [], [], []
     for k, (signs, v) in enumerate(zip(neurons.signs, neurons.v, strict=True)):
         flat = flats.get(signs.tobytes())
@@ -110,12 +91,11 @@ def realize(
             if not flats and not _inside(coordinates, moved):
                 continue
             columns, weights = corrected(u, moved, alpha / top, spare, y / top)
-            network = _network(architecture, coordinates, y, columns, weights * top, flats)
-            x = coordinates.points[:, : network.w1.shape[1]]
+            network = _network(setting, columns, weights * top, flats)
             active = coordinates.points @ network.weights.T > 0
             terms = np.abs(coordinates.points) @ np.abs(network.weights).T @ np.abs(network.w2)  # rounding of the output, in eps
             allowed = max(1e-9 * top, min(1e-8 * top, np.finfo(float).eps * float(terms.max())))
-            if ((columns.signs > 0) == active.T).all() and np.abs(forward(network, x) - y).max() <= allowed:
+            if ((columns.signs > 0) == active.T).all() and np.abs(forward(network, setting.x) - y).max() <= allowed:
                 return network
     raise NotRealized(
         "double precision cannot hold the flattest network on its kinks: expected points in few decimals, best whole numbers"
@@ -231,34 +211,16 @@ def deep_enough(u: Array, signs: Signs, v: Array) -> bool:
     return bool((z[live] / np.linalg.norm(u[live], axis=1)).min() > 1e-7 * np.abs(z).max())
 
 
-def deepest(rows: Array, offset: Array) -> Array:
-    """z in a box around 0 with the largest smallest entry of rows @ z + offset, that entry capped at 1, (r,)."""
-    columns = rows.shape[1]
-    reach = 10 * max(1.0, float(np.abs(offset).max()))
-    found = linprog(
-        np.append(np.zeros(columns), -1.0),
-        A_ub=np.hstack([-rows, np.ones((len(rows), 1))]),
-        b_ub=offset,
-        bounds=[*[(-reach, reach)] * columns, (None, 1.0)],
-        method="highs",
-    )
-    if found.x is None:  # it always has a solution: z = 0
-        raise NotRealized(f"a linear program was not solved: {found.message}")
-    return found.x[:-1]
-
-
 def _inside(coordinates: Coordinates, columns: Columns) -> bool:
     """Whether every neuron, as weights in the space of the inputs, is active where it should be and nowhere else."""
     z = (columns.v @ coordinates.basis.T) @ coordinates.points.T
     return bool(((z > 0) == (columns.signs > 0)).all())
 
 
-def _network(
-    architecture: Architecture, coordinates: Coordinates, y: Array, columns: Columns, weights: Array, flats: Mapping[bytes, Array]
-) -> Network:
+def _network(setting: Setting, columns: Columns, weights: Array, flats: Mapping[bytes, Array]) -> Network:
     """The network with sum_k weights_k side_k relu(v_k . u), each neuron split between the layers so that it is flattest."""
-    points = coordinates.points
-    w = columns.v @ coordinates.basis.T
+    architecture, points = setting.architecture, setting.points
+    w = columns.v @ setting.coordinates.basis.T
     length = np.linalg.norm((columns.signs > 0) * (w @ points.T), axis=1)
     if architecture == "sim-bn":
         product = weights * length / np.sqrt(len(points))  # a_j gamma_j
@@ -274,7 +236,7 @@ def _network(
     sides = columns.sides
     if flats and architecture != "sim-bn":  # make up for the rounding of the first layer
         active = np.maximum(points @ w.T, 0)
-        a = np.abs(sides * a + np.linalg.lstsq(active, y - active @ (sides * a), rcond=1e-9)[0])
+        a = np.abs(sides * a + np.linalg.lstsq(active, setting.y - active @ (sides * a), rcond=1e-9)[0])
     if architecture == "sim-bn":
         root = np.sqrt(product)
         return Network(w1=w[:, :-1], b1=w[:, -1], w2=sides * root, gamma=root, architecture=architecture)

@@ -1,8 +1,7 @@
 """Owns what `flatproof sharpness` measures and prints: the chosen measures with their settings, a row each."""
 
-import inspect
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +9,9 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from flatproof.verify.curvature.estimates import Estimate
-from flatproof.verify.curvature.lanczos import eigenvalues
 from flatproof.verify.curvature.problem import Problem
 from flatproof.verify.curvature.sharpness import Measure, select
 from flatproof.verify.curvature.sharpness.hessian import operator_of
-from flatproof.verify.curvature.traces import hutchinson, hutchpp, xtrace
 from flatproof.verify.utils.checks import check_whole
 
 
@@ -44,7 +41,7 @@ def parse_settings(texts: list[str], chosen: dict[str, Measure]) -> dict[str, di
         name, _, setting = target.rpartition(".")
         if not value or not setting or name not in chosen:
             raise ValueError(f"--set must be MEASURE.SETTING=VALUE with one of the measures {', '.join(chosen)}, got {text!r}")
-        accepted = _settings_of(chosen[name].function)
+        accepted = chosen[name].accepts
         if setting not in accepted:
             raise ValueError(f"--set {text}: {name} has no setting {setting!r}; expected one of {', '.join(sorted(accepted))}")
         try:
@@ -52,20 +49,6 @@ def parse_settings(texts: list[str], chosen: dict[str, Measure]) -> dict[str, di
         except json.JSONDecodeError:
             by_measure[name][setting] = value
     return by_measure
-
-
-def _settings_of(function: Callable[..., Any]) -> set[str]:
-    """Names of the settings that a measure takes, those that it passes on included."""
-    names = set()
-    for p in inspect.signature(function).parameters.values():
-        if p.kind is p.KEYWORD_ONLY:
-            names.add(p.name)
-        elif p.kind is p.VAR_KEYWORD:
-            for inner in (eigenvalues,) if "lambda" in function.__module__ else (hutchinson, hutchpp, xtrace):
-                names |= {q.name for q in inspect.signature(inner).parameters.values() if q.kind is q.KEYWORD_ONLY}
-            if function.__module__.endswith("keskar"):
-                names |= {"epsilon", "iterations", "start", "seed"}
-    return names - {"vectors"}
 
 
 def measure_all(
@@ -98,7 +81,7 @@ def measure_all(
         check_whole("--m", batch_size)
     operator = operator_of(problem)  # one for all measures: what its kernel keeps is kept once
     for name, measure in chosen.items():
-        accepted = _settings_of(measure.function)
+        accepted = measure.accepts
         given: dict[str, Any] = {"seed": seed} if "seed" in accepted else {}
         if batch_size is not None and "batch_size" in accepted:
             given["batch_size"] = batch_size

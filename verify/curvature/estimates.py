@@ -50,7 +50,8 @@ class Estimate:
 
     Attributes:
         value: the estimate itself.
-        low, high: the interval; ±inf where nothing is known on that side.
+        low: lower end of the interval; -inf where nothing is known on that side.
+        high: upper end of the interval; inf where nothing is known on that side.
         confidence: the probability that the interval covers the truth, over the estimator's own randomness; None when the
             interval is deterministic.
         products: Hessian-vector products spent on the estimate.
@@ -61,7 +62,8 @@ class Estimate:
         method: how it was computed.
         source: the paper and equation that define it.
         rests_on: what the interval assumes, in words.
-        losses, gradients: passes over the whole data spent on loss values and on gradients.
+        losses: passes over the whole data spent on loss values.
+        gradients: passes over the whole data spent on gradients.
         checks: products spent on the rounding of products, half of them by a second operator; once for an operator at its parameters.
     """
 
@@ -121,7 +123,15 @@ class Meter:
             self.checks += self.operator.products - before
 
     def estimate(self, value: float, low: float, high: float, confidence: float | None, **rest: Any) -> Estimate:
-        """The estimate with its cost and the data it was measured on; `rests_on` ends with what is known of the products."""
+        """The estimate with its cost and the data it was measured on; `rests_on` ends with what is known of the products.
+
+        Args:
+            value: as for `Estimate`, like all the others.
+            low: lower end.
+            high: upper end.
+            confidence: of the interval.
+            **rest: seed, method, source, and what `Estimate` has defaults for.
+        """
         rests_on = "; ".join(filter(None, (rest.pop("rests_on", ""), getattr(self.operator, "rests_on", ""))))
         return Estimate(
             value,

@@ -5,7 +5,7 @@
     model, outcome = trained(job)      # the network itself, trained now or read from its files
 
 `settings` says what determines a training, `training` is the job, `registry` names networks, `data` holds the images, `steps` makes
-the steps, `loop` the epochs, `files` what is kept.
+the steps, `loop` the epochs, `checkpoints` what is kept in files.
 """
 
 import importlib

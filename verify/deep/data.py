@@ -31,9 +31,17 @@ class Samples:
 
 @lru_cache(maxsize=HELD)
 def samples(data: ImageData, device: str = "cpu") -> Samples:
-    """The images, normalized by the whole training set's moments.
+    """Both splits, normalized by the whole training set's moments.
 
-    Errors: NotAvailable, Damaged; ValueError for the settings; UserError where the files are not those of `data.edition`.
+    Args:
+        data: which images.
+        device: "cpu" or "cuda".
+
+    Raises:
+        NotAvailable: for files that are not there.
+        Damaged: for files that are not what they should be.
+        ValueError: for settings of synthetic images.
+        UserError: where the files are not those of `data.edition`.
     """
     if data.name == "synthetic":
         return _synthetic(data, device)
@@ -50,7 +58,7 @@ def samples(data: ImageData, device: str = "cpu") -> Samples:
 
 
 def resident(x: Tensor, device: str) -> Tensor:
-    """Images on the device; on the CPU with a pixel's channels side by side (convolutions are 1.5 to 2.3 times as fast so)."""
+    """Images (n, c, h, w) on the device; on the CPU with a pixel's channels side by side: convolutions are 1.5 to 2.3 times as fast."""
     return x.contiguous(memory_format=torch.channels_last) if device == "cpu" and x.ndim == 4 else x.to(device)
 
 
@@ -75,10 +83,22 @@ def _synthetic(data: ImageData, device: str) -> Samples:
 def synthetic(
     train: int, test: int, *, classes: int = 10, channels: int = 1, side: int = 8, noise: float = 1.0, seed: int = 0
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Images (train + test, channels, side, side) and labels: one random pattern a class plus noise of standard deviation `noise`.
+    """Images of a random pattern a class plus noise; those of each split are the first of those that a larger split has.
 
-    Patterns and noise are standard normal before the whole is scaled to unit variance; labels are uniform. The training images come
-    first; those of each split are the first of those that a larger split has. Errors: ValueError.
+    Patterns and noise are standard normal before the whole is scaled to unit variance; labels are uniform.
+
+    Args:
+        train, test: numbers of images.
+        classes: at least 2.
+        channels, side: shape of an image.
+        noise: standard deviation, in units of the patterns' own.
+        seed: of patterns, labels and noise.
+
+    Returns:
+        Images, float32 (train + test, channels, side, side), training images first, and their labels, int64.
+
+    Raises:
+        ValueError: naming the setting that is out of range.
     """
     check_whole("classes", classes, 2)
     check_whole("channels", channels, 1)

@@ -10,7 +10,7 @@ from flatproof.verify.utils.errors import UserError
 
 
 def check_installed() -> Any:
-    """TensorBoard's writer. Errors: UserError naming the package when it is not installed."""
+    """TensorBoard's writer. Raises UserError naming the package when it is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
@@ -19,11 +19,18 @@ def check_installed() -> Any:
 
 
 def export(jobs: Iterable[tuple[str, Any]], store: Store, folder: Path) -> int:
-    """Each stored training among the named jobs into a run of its own below `folder`; how many were written.
+    """Write each stored training's curves into a run of its own.
 
-    A training that could not begin has no curve and is left out.
+    Args:
+        jobs: name and job; only trainings are written, without those that could not begin: they have no curve.
+        store: what is stored.
+        folder: the runs' folder.
 
-    Errors: UserError when TensorBoard is not installed.
+    Returns:
+        How many were written.
+
+    Raises:
+        UserError: when TensorBoard is not installed.
     """
     writer_of = check_installed()
     count = 0

@@ -4,8 +4,9 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass, field, fields, is_dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,12 +65,37 @@ class Job(Addressed, Generic[T]):
         return None
 
 
+OFF_ADDRESS = MappingProxyType({"address": False})  # metadata of a field that is no setting of its own
+
+
 class Computation(Job[dict[str, Any]]):
-    """A job whose result is its values."""
+    """A job whose result is its values; a dataclass, whose settings are its fields.
+
+    JOB: names it in its settings. VERSION: raised when a change in the code alters values.
+    """
+
+    JOB: ClassVar[str]
+    VERSION: ClassVar[int]
+
+    def settings(self) -> dict[str, Any]:
+        """JOB, VERSION and the fields as plain JSON: of a job its address, of a dataclass its fields; without those OFF_ADDRESS."""
+        addressed = [f.name for f in fields(self) if f.metadata.get("address", True)]  # type: ignore[arg-type]
+        return {"job": self.JOB, "version": self.VERSION} | {name: setting(getattr(self, name), name) for name in addressed}
 
     def result(self, outcome: Outcome) -> dict[str, Any]:
         """The values."""
         return outcome.values
+
+
+def setting(value: Any, at: str) -> Any:
+    """A field as it stands in settings; `at` names it in the message of an error. Errors: ValueError for what JSON has no form of."""
+    if isinstance(value, Addressed):
+        return value.key
+    if is_dataclass(value) and not isinstance(value, type):
+        return {f.name: setting(getattr(value, f.name), f"{at}.{f.name}") for f in fields(value)}
+    if isinstance(value, (list, tuple)):
+        return [setting(item, f"{at}[{i}]") for i, item in enumerate(value)]
+    return plain(value, at)
 
 
 @dataclass(frozen=True)

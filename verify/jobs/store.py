@@ -161,11 +161,11 @@ class Store:
             ) from None
 
     def _row_of(self, key: str, arrays: bool) -> tuple[Any, ...] | None:
-        for table, columns in self._tables().items():
-            chosen = columns if arrays else columns.rsplit(",", 1)[0] + ", NULL"
-            if rows := self._rows(f"SELECT {chosen} FROM {table} WHERE key = ?", key):
-                return rows[0]
-        return None
+        """The columns of a job, in one query over the tables that are there."""
+        tables = self._tables()
+        chosen = {name: columns if arrays else columns.rsplit(",", 1)[0] + ", NULL" for name, columns in tables.items()}
+        query = " UNION ALL ".join(f"SELECT {columns} FROM {name} WHERE key = ?" for name, columns in chosen.items())
+        return next(iter(self._rows(query, *[key] * len(chosen))), None)
 
     def _tables(self) -> dict[str, str]:
         """The tables that are there, with their columns."""

@@ -25,7 +25,16 @@ def serialize(x: NDArray[np.uint8], *labels: NDArray[np.integer]) -> bytes:
 
 
 def read_binary(contents: Sequence[Content], shape: tuple[int, ...], labels: int) -> Part:
-    """One binary file with that many label bytes a sample; the last is the label, the first of two the coarse one."""
+    """One binary file.
+
+    Args:
+        contents: the file.
+        shape: (c, h, w) of a sample.
+        labels: label bytes a sample; the last is the label, the first of two the coarse one.
+
+    Raises:
+        Damaged: for a file that does not hold whole samples.
+    """
     ((path, data),) = contents
     record = labels + prod(shape)
     if not data or len(data) % record:
@@ -38,22 +47,32 @@ def read_binary(contents: Sequence[Content], shape: tuple[int, ...], labels: int
 
 
 def read_python(contents: Sequence[Content], shape: tuple[int, ...], labels: int, split: Split) -> Part:
-    """One pickled file. Where it says of which split it is a batch, that must be `split`."""
+    """One pickled file.
+
+    Args:
+        contents: the file.
+        shape: (c, h, w) of a sample.
+        labels: 1, or 2 where there are coarse ones.
+        split: that of which the file must be a batch, where it says so.
+
+    Raises:
+        Damaged: for a file of another content; nothing in it is run.
+    """
     ((path, data),) = contents
     try:
         batch = _Unpickler(io.BytesIO(data), encoding="latin1").load()
         entries = {_text(key): value for key, value in batch.items()}
         x = entries["data"].build()
         kept = [_labels(entries[key]) for key in (("coarse_labels", "fine_labels") if labels == 2 else ("labels",))]
-        said = _text(entries.get("batch_label", ""))
+        own_label = _text(entries.get("batch_label", ""))
     except Exception as error:  # an altered pickle fails anywhere
         raise Damaged(f"{path} is not a CIFAR batch in Python's format: {type(error).__name__}: {error}") from None
     if x.ndim != 2 or x.shape[1] != prod(shape):
         raise Damaged(f"{path} holds data of shape {x.shape}, expected (n, {prod(shape)})")
     if any(len(y) != len(x) for y in kept):
         raise Damaged(f"{path} holds {len(x)} images but {', '.join(str(len(y)) for y in kept)} labels")
-    if said and not said.startswith(f"{split}ing"):
-        raise Damaged(f"{path} says that it is {said!r}, expected a {split}ing batch")
+    if own_label and not own_label.startswith(f"{split}ing"):
+        raise Damaged(f"{path} says that it is {own_label!r}, expected a {split}ing batch")
     return Part(x.reshape(-1, *shape), kept[-1], kept[0] if labels == 2 else None)
 
 
@@ -90,7 +109,7 @@ class _Array:
         self.state = state
 
     def build(self) -> NDArray[np.uint8]:
-        """The array. TypeError or ValueError unless it is one of unsigned bytes, of as many as its shape says."""
+        """The array. Raises TypeError or ValueError unless it is of unsigned bytes, of as many as its shape says."""
         _, shape, kind, columns_first, raw = self.state
         if not isinstance(kind, _Type) or _text(kind.code) != "u1":
             raise TypeError("data must be an array of unsigned bytes")
@@ -119,7 +138,7 @@ class _Unpickler(pickle._Unpickler):  # the one in Python: the one in C allocate
     }
 
     def find_class(self, module: str, name: str) -> Any:
-        """The stand-in; UnpicklingError for anything that NumPy's arrays do not need."""
+        """The stand-in. Raises UnpicklingError for anything that NumPy's arrays do not need."""
         if (module, name) not in self.ALLOWED:
             raise pickle.UnpicklingError(f"{module}.{name} has no place in a data set")
         return self.ALLOWED[module, name]

@@ -48,7 +48,7 @@ def square(image: Image.Image, side: int) -> NDArray[np.uint8]:
 
 
 def decode(content: Content, side: int) -> NDArray[np.uint8]:
-    """A file as (3, side, side). Damaged unless it decodes to its end; grey and CMYK images become RGB."""
+    """A file as (3, side, side); grey and CMYK images become RGB. Raises Damaged unless it decodes to its end."""
     try:
         with warnings.catch_warnings(), io.BytesIO(content.data) as file:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -66,7 +66,8 @@ def decode(content: Content, side: int) -> NDArray[np.uint8]:
 def class_index(root: Path) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
     """WordNet ids and names in the official order, from the index file in root; None if there is none.
 
-    Errors: Damaged unless it lists 1000 different ids in their sorted order, which is the official one.
+    Raises:
+        Damaged: unless it lists 1000 different ids in their sorted order, which is the official one.
     """
     path = next((root / name for name in INDEXES if (root / name).is_file()), None)
     if path is None:
@@ -91,28 +92,34 @@ def listing(root: Path, split: Split) -> tuple[list[tuple[Path, int]], tuple[str
 
     The first image of each class comes first, then the second of each, and so on: the first n are balanced.
 
-    Errors: NotAvailable without the folder; UserError for part of the classes without an index file; Damaged for a folder
-    that is no class.
+    Args:
+        root: the folder that holds train/ and val/.
+        split: "train" or "test".
+
+    Raises:
+        NotAvailable: without the folder, or without images.
+        UserError: for part of the classes without an index file.
+        Damaged: for a folder that is no class.
     """
     folder = root / FOLDERS[split]
-    found = sorted(p.name for p in folder.iterdir() if p.is_dir() and WORDNET_ID.fullmatch(p.name)) if folder.is_dir() else []
-    if not found:
+    ids = sorted(p.name for p in folder.iterdir() if p.is_dir() and WORDNET_ID.fullmatch(p.name)) if folder.is_dir() else []
+    if not ids:
         raise NotAvailable(f"imagenet, {split}: looked for class folders such as n01440764 in {folder}; {HOW}")
     index = class_index(root)
     if index is None:
-        if len(found) != CLASSES:
+        if len(ids) != CLASSES:
             raise UserError(
-                f"{folder} holds {len(found)} of {CLASSES} classes; expected {' or '.join(INDEXES)} in {root}, "
+                f"{folder} holds {len(ids)} of {CLASSES} classes; expected {' or '.join(INDEXES)} in {root}, "
                 f"to know their official numbers"
             )
-        index = tuple(found), tuple(found)
+        index = tuple(ids), tuple(ids)
     number = {wordnet: i for i, wordnet in enumerate(index[0])}
-    foreign = [name for name in found if name not in number]
+    foreign = [name for name in ids if name not in number]
     if foreign:
         raise Damaged(f"{folder / foreign[0]} is not one of the {CLASSES} classes of ILSVRC 2012")
     files = [
         (rank, number[name], path)
-        for name in found
+        for name in ids
         for rank, path in enumerate(sorted(p for p in (folder / name).iterdir() if p.suffix.lower() in SUFFIXES))
     ]
     if not files:

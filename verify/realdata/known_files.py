@@ -98,6 +98,10 @@ class KnownFiles(Dataset):
     def find(self, root: Path, split: Split) -> Edition:
         """The first edition of which every file of the split is there.
 
+        Args:
+            root: the folder of all data sets.
+            split: one of `splits`.
+
         Raises:
             Incomplete: naming the file that lacks, where others of the split are there.
             NotAvailable: else, with what was looked for.

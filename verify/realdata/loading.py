@@ -51,6 +51,7 @@ def load(
 def available(name: str, root: str | Path | None = None, split: str = "train") -> bool:
     """Whether the files of a split are there, whole or not. Raises ValueError for an unknown name or split."""
     chosen, known = check_split(split), dataset_of(name)
+    known.check_split(chosen)
     try:
         known.look_for(data_root(root), chosen)
     except NotAvailable:

@@ -85,9 +85,15 @@ EARLY_FASHION = _edition(
 
 
 def by_digest(x: NDArray[np.uint8], y: NDArray[np.uint8], held_out: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows of the training and test sets of images x (n, 784): per class the `held_out` of smallest sha256 are test rows.
+    """A split by content: per class the `held_out` images of smallest sha256 are test images.
 
-    In both, the k-th of each class, in the order of that sha256 (equal images: in the given order), precedes the k+1-st of any.
+    Args:
+        x, y: images (n, 784) and labels (n,).
+        held_out: test images a class.
+
+    Returns:
+        The rows of the training and of the test set. In both, the k-th of each class, in the order of that sha256 (equal images: in
+        the given order), precedes the k+1-st of any.
     """
     order = np.array(sorted(range(len(x)), key=lambda i: (digest(x[i].tobytes()), i)), dtype=np.intp)
     rank = np.empty(len(x), dtype=np.intp)

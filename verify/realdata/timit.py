@@ -64,7 +64,9 @@ class Timit(Dataset):
     def load(self, root: Path, split: Split, limit: int | None = None, size: int = SIZE, verify_checksums: bool = True) -> Images:
         """The split: x float32 (n, d), with the training set's mean and deviation a feature.
 
-        Raises NotAvailable without the file, Damaged for one that is cut short, altered, or holds other arrays.
+        Raises:
+            NotAvailable: without the file.
+            Damaged: for one that is cut short, altered, or holds other arrays.
         """
         path = _path(root, split)
         data = path.read_bytes()

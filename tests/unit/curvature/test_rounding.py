@@ -20,8 +20,8 @@ from flatproof.verify.curvature import (
     trace,
 )
 from flatproof.verify.curvature.density import spectral_density, spectral_sum
-from flatproof.verify.curvature.rescaled import Rescaled
 from flatproof.verify.curvature.rounding import UNSEEN, RandomRounding, Rounding, rounding_of
+from flatproof.verify.curvature.scaled import Rescaled
 from tests.unit.curvature.test_estimates import SPECTRA, Dense, with_spectrum
 from tests.unit.curvature.test_heads import sure
 

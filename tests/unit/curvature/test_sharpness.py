@@ -1,7 +1,7 @@
 """Every definition of sharpness against losses whose sharpness is known, and what leaves each unchanged."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -12,8 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from flatproof.verify.curvature.problem import Problem
-from flatproof.verify.curvature.sharpness import Landscape, average_case, fisher_rao, keskar, measures, sam, select, worst_case
+from flatproof.verify.curvature import Estimate, Problem
+from flatproof.verify.curvature.sharpness import (
+    Landscape,
+    average_case_sharpness,
+    fisher_rao_norm,
+    keskar_sharpness,
+    measures,
+    sam_sharpness,
+    select,
+    worst_case_sharpness,
+)
 from flatproof.verify.curvature.sharpness.ascent import checkpoints
 from flatproof.verify.curvature.sharpness.landscape import normalize
 
@@ -162,27 +171,27 @@ def test_trace_and_lambda_max_against_the_explicit_hessian() -> None:
 def test_worst_case_on_quadratics() -> None:
     """max over the ball of a quadratic: known at the minimum and on the box; the ascent reaches it, and is a lower bound."""
     flat = quadratic([0.0, 0.0], [4.0, 1.0])
-    e = worst_case.measure(flat, rho=0.5, scaling="none", steps=40)
+    e = worst_case_sharpness(flat, rho=0.5, scaling="none", steps=40)
     assert e.value == pytest.approx(4 * 0.25 / 2, rel=1e-2)
     assert e.value <= 0.5 + 1e-12
     assert (e.low, e.high) == (e.value, math.inf)
     tilted = quadratic([1.0, -2.0], [4.0, 1.0])
-    box = worst_case.measure(tilted, rho=0.5, norm="linf", scaling="none", steps=5)
+    box = worst_case_sharpness(tilted, rho=0.5, norm="linf", scaling="none", steps=5)
     assert box.value == pytest.approx((4 * 1.5**2 + 2.5**2) / 2 - 4)
-    adaptive = worst_case.measure(tilted, rho=0.5, norm="linf", steps=5)
+    adaptive = worst_case_sharpness(tilted, rho=0.5, norm="linf", steps=5)
     assert adaptive.value == pytest.approx((4 * 1.5**2 + 3**2) / 2 - 4)
 
 
 def test_average_case_on_quadratics() -> None:
     tilted = quadratic([1.0, -2.0], [4.0, 1.0])
     for norm, variance in (("l2", 1.0), ("linf", 1 / 3)):
-        plain = average_case.measure(tilted, rho=0.1, norm=norm, scaling="none", draws=2000)  # type: ignore[arg-type]
+        plain = average_case_sharpness(tilted, rho=0.1, norm=norm, scaling="none", draws=2000)  # type: ignore[arg-type]
         assert plain.low <= 0.01 * variance * (4 + 1) / 2 <= plain.high
-        adaptive = average_case.measure(tilted, rho=0.1, norm=norm, draws=2000)  # type: ignore[arg-type]
+        adaptive = average_case_sharpness(tilted, rho=0.1, norm=norm, draws=2000)  # type: ignore[arg-type]
         assert adaptive.low <= 0.01 * variance * (4 * 1 + 1 * 4) / 2 <= adaptive.high
     w, h = np.linspace(0.5, 1.5, 40), np.linspace(0, 2, 40)
     many, truth = quadratic(w.tolist(), h.tolist()), 0.01 * np.sum(w**2 * h) / 2
-    covered = [average_case.measure(many, draws=40, seed=s).covers(truth) for s in range(80)]
+    covered = [average_case_sharpness(many, draws=40, seed=s).covers(truth) for s in range(80)]
     assert np.mean(covered) >= 0.88  # nominal 0.95
 
 
@@ -190,22 +199,22 @@ def test_sam_on_quadratics() -> None:
     tilted = quadratic([1.0, -2.0], [4.0, 1.0])
     g = np.array([4.0, -2.0])
     moved = np.array([1.0, -2.0]) + 0.3 * g / np.linalg.norm(g)
-    e = sam.measure(tilted, rho=0.3)
+    e = sam_sharpness(tilted, rho=0.3)
     assert e.value == pytest.approx(np.array([4, 1]) @ moved**2 / 2 - 4)
     assert (e.gradients, e.losses) == (1, 1)
-    assert sam.measure(tilted, rho=0.3, point="ascent").value >= e.value
+    assert sam_sharpness(tilted, rho=0.3, point="ascent").value >= e.value
 
 
 def test_keskar_on_quadratics() -> None:
     tilted = quadratic([1.0, -2.0], [4.0, 1.0])
-    e = keskar.measure(tilted, epsilon=0.1)
+    e = keskar_sharpness(tilted, epsilon=0.1)
     top = (4 * 1.2**2 + 2.3**2) / 2
     assert e.value == pytest.approx(100 * (top - 4) / 5)
-    line = keskar.measure(tilted, epsilon=0.1, dimension=1, seed=3)
+    line = keskar_sharpness(tilted, epsilon=0.1, dimension=1, seed=3)
     assert 0 < line.value < e.value
-    assert keskar.measure(tilted, epsilon=0.1, start="random").value <= e.value + 1e-9
+    assert keskar_sharpness(tilted, epsilon=0.1, start="random").value <= e.value + 1e-9
     with pytest.raises(ValueError, match="dimension must be at most the number of parameters 2, got 3"):
-        keskar.measure(tilted, dimension=3)
+        keskar_sharpness(tilted, dimension=3)
 
 
 def test_fisher_rao_against_autograd() -> None:
@@ -213,19 +222,19 @@ def test_fisher_rao_against_autograd() -> None:
     w = place.weights
     rows = [place.value_and_gradient(None, sample)[1] for sample in place.batches(1)]
     truth = float((torch.stack(rows) @ w).square().mean())
-    assert fisher_rao.measure(place).value == pytest.approx(truth)
+    assert fisher_rao_norm(place).value == pytest.approx(truth)
     # Gauss-Newton of cross-entropy: the variance, under the model's own distribution, of the logits' derivative along w
     total = 0.0
     for b in place.batches():
         out, along = torch.func.jvp(partial(place.outputs, batch=b), (torch.zeros_like(w),), (w,))
         p = out.softmax(dim=1)
         total += float(((p * along.square()).sum(dim=1) - (p * along).sum(dim=1).square()).sum())
-    assert fisher_rao.measure(place, fisher="model").value == pytest.approx(total / 14)
+    assert fisher_rao_norm(place, fisher="model").value == pytest.approx(total / 14)
 
 
 def test_m_sharpness_grows_as_batches_shrink() -> None:
     place = landscape(network(3))
-    by_size = [sam.measure(place, rho=1e-3, batch_size=m).value for m in (14, 7, 1)]
+    by_size = [sam_sharpness(place, rho=1e-3, batch_size=m).value for m in (14, 7, 1)]
     assert by_size[0] < by_size[1] < by_size[2]
     assert [batch.samples for batch in place.batches(4)] == [4, 4, 4, 2]
 
@@ -262,8 +271,12 @@ def test_what_rescaling_changes() -> None:
 @given(seed=st.integers(0, 10**6), factor=st.floats(0.1, 10), logits=st.sampled_from(["normalized", "standardized"]))
 def test_invariance_to_the_logits_scale(seed: int, factor: float, logits: Any) -> None:
     model = network(seed)
-    for module, settings in ((worst_case, {"steps": 5}), (average_case, {"draws": 6})):
-        first, second = (module.measure(landscape(m, seed), logits=logits, **settings) for m in (model, louder(model, factor)))
+    measured: tuple[tuple[Callable[..., Estimate], dict[str, int]], ...] = (
+        (worst_case_sharpness, {"steps": 5}),
+        (average_case_sharpness, {"draws": 6}),
+    )
+    for measure, settings in measured:
+        first, second = (measure(landscape(m, seed), logits=logits, **settings) for m in (model, louder(model, factor)))
         assert second.value == pytest.approx(first.value, rel=1e-6, abs=1e-9)
 
 
@@ -277,8 +290,8 @@ def test_what_the_logits_scale_changes() -> None:
 @given(seed=st.integers(0, 1000))
 def test_longer_ascents_find_no_less_and_random_directions_no_more(seed: int) -> None:
     place = landscape(network(seed), seed)
-    first = sam.measure(place, rho=0.2, batch_size=14).value
-    found = sam.measure(place, rho=0.2, batch_size=14, point="ascent", steps=15).value
+    first = sam_sharpness(place, rho=0.2, batch_size=14).value
+    found = sam_sharpness(place, rho=0.2, batch_size=14, point="ascent", steps=15).value
     assert found >= first - 1e-12
     direction = torch.randn(place.size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     (whole,) = place.batches(14)
@@ -311,22 +324,22 @@ def test_train_mode_touches_nothing_and_freezes_dropout() -> None:
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     assert not model.training
     assert torch.equal(state, torch.get_rng_state())
-    assert average_case.measure(place, draws=4).mode == "train"
+    assert average_case_sharpness(place, draws=4).mode == "train"
 
 
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda p: worst_case.measure(p, rho=0.0), "rho must be a finite number above 0"),
-        (lambda p: worst_case.measure(p, norm="l1"), "norm must be one of l2, linf"),
-        (lambda p: worst_case.measure(p, scaling="layer"), "scaling must be one of none, elementwise"),
-        (lambda p: average_case.measure(p, logits="loud"), "logits must be one of"),
-        (lambda p: average_case.measure(p, draws=1), "draws must be a whole number of at least 4"),
-        (lambda p: sam.measure(p, batch_size=0), "batch_size must be a whole number of at least 1"),
-        (lambda p: sam.measure(p, point="best"), "point must be one of"),
-        (lambda p: keskar.measure(p, epsilon=-1), "epsilon must be a finite number above 0"),
+        (lambda p: worst_case_sharpness(p, rho=0.0), "rho must be a finite number above 0"),
+        (lambda p: worst_case_sharpness(p, norm="l1"), "norm must be one of l2, linf"),
+        (lambda p: worst_case_sharpness(p, scaling="layer"), "scaling must be one of none, elementwise"),
+        (lambda p: average_case_sharpness(p, logits="loud"), "logits must be one of"),
+        (lambda p: average_case_sharpness(p, draws=1), "draws must be a whole number of at least 4"),
+        (lambda p: sam_sharpness(p, batch_size=0), "batch_size must be a whole number of at least 1"),
+        (lambda p: sam_sharpness(p, point="best"), "point must be one of"),
+        (lambda p: keskar_sharpness(p, epsilon=-1), "epsilon must be a finite number above 0"),
         (
-            lambda p: worst_case.measure(quadratic([1.0], [1.0]), rho=1e200, scaling="none"),
+            lambda p: worst_case_sharpness(quadratic([1.0], [1.0]), rho=1e200, scaling="none"),
             "the loss is not finite at a displaced point",
         ),
     ],
@@ -338,7 +351,7 @@ def test_bad_settings(call: Any, words: str) -> None:
 
 def test_a_bare_matrix_has_no_loss() -> None:
     with pytest.raises(TypeError, match="expected a Problem, got Tensor"):
-        worst_case.measure(torch.eye(3))
+        worst_case_sharpness(torch.eye(3))
 
 
 def test_a_problem_is_enough() -> None:

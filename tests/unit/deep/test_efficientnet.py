@@ -95,5 +95,5 @@ def test_published_weights_recognize_the_sample(name: str) -> None:
     except realdata.NotAvailable:
         pytest.skip(realdata.UNAVAILABLE)
     with torch.no_grad():
-        found = network(prepare(images.x)).argmax(dim=1).numpy()
-    assert (found == images.y).sum() >= 17
+        classes = network(prepare(images.x)).argmax(dim=1).numpy()
+    assert (classes == images.y).sum() >= 17

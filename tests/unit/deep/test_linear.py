@@ -27,9 +27,9 @@ def test_linear_layers_by_onednn_are_the_same_layers(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(linear, "product", counted)
     with linear.onednn_linear(model, 16):
-        found = slopes()
+        taken_over = slopes()
     assert calls == (9 if torch.backends.mkldnn.is_available() else 0)  # three layers: forward and both gradients
-    for ours, theirs in zip(found, expected, strict=True):
+    for ours, theirs in zip(taken_over, expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
     with linear.onednn_linear(model.double(), 16):  # other types are left to torch
         assert model(x.double()).dtype == torch.float64

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from flatproof.verify.deep import ImageData, Method, Net, Stop, files, loop, samples, trained
+from flatproof.verify.deep import ImageData, Method, Net, Stop, checkpoints, loop, samples, trained
 from flatproof.verify.deep.loop import check_outputs, loss_and_accuracy
 from flatproof.verify.jobs.workspace import working_in
 from tests.unit.deep.modules import KINDS, network
@@ -98,7 +98,7 @@ def test_an_interrupted_training_gives_the_same_bits(method: Method, tmp_path: P
                 trained(training)
         again, resumed = trained(training)
         assert calls == 2 + 1 + 1 + 1 + 2  # epochs 0 1, killed in 2, 2, killed in 3, 3 4: none is trained twice
-        assert not (files.folder(training) / "progress.pt").exists()
+        assert not (checkpoints.folder(training) / "progress.pt").exists()
         early = trained(training, 2)[0].state_dict()
     assert json.dumps(resumed) == json.dumps(outcome)
     for name, value in whole.state_dict().items():

@@ -23,10 +23,12 @@ def test_all_passes_of_a_step_are_of_one_function(kind: str, method: Method) -> 
         torch.manual_seed(seed)
         step(x, y)
         assert torch.equal(torch.rand(1), after), "the step drew more or fewer numbers than one pass"
-        found = model.state_dict()
-        assert found.keys() == expected.keys()
+        after_step = model.state_dict()
+        assert after_step.keys() == expected.keys()
         for name, value in expected.items():
-            torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}")
+            torch.testing.assert_close(
+                after_step[name], value, rtol=1e-5, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}"
+            )
 
 
 def test_buffers_shared_by_modules_stay_shared() -> None:

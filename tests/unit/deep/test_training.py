@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from flatproof.verify.deep import Method, Net, Stop, files, loop, trained
+from flatproof.verify.deep import Method, Net, Stop, checkpoints, loop, trained
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.jobs.sweep import sweep
 from flatproof.verify.jobs.workspace import working_in
@@ -49,7 +49,7 @@ def test_a_training_without_a_start_is_not_trained_and_says_why(tmp_path: Path) 
             assert training.summary(stored.result) == f"seed 3: not trained ({reason})"
     begun, start = trained(never)[0].state_dict(), loop.build(NET, 3).state_dict()
     assert all(torch.equal(value, begun[name]) for name, value in start.items())
-    assert not (files.folder(never) / "final.pt").exists()
+    assert not (checkpoints.folder(never) / "final.pt").exists()
     with pytest.raises(ValueError, match="the training never began, before epoch 0"):
         trained(never, 0)
 

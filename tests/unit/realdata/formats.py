@@ -34,8 +34,10 @@ def binary(x: NDArray[np.uint8], *ys: NDArray[np.int64]) -> bytes:
     return b"".join(bytes(int(y[i]) for y in ys) + x[i].tobytes() for i in range(len(x)))
 
 
-def pickled(x: NDArray[np.uint8], names: Sequence[str], ys: Sequence[NDArray[np.int64]], said: str, protocol: int = 2) -> bytes:
-    batch = {"batch_label": said, "data": x.reshape(len(x), -1)} | {k: y.tolist() for k, y in zip(names, ys, strict=True)}
+def pickled(
+    x: NDArray[np.uint8], names: Sequence[str], ys: Sequence[NDArray[np.int64]], batch_label: str, protocol: int = 2
+) -> bytes:
+    batch = {"batch_label": batch_label, "data": x.reshape(len(x), -1)} | {k: y.tolist() for k, y in zip(names, ys, strict=True)}
     return pickle.dumps(batch | {"filenames": [f"{i}.png" for i in range(len(x))]}, protocol)
 
 

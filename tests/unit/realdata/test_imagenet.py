@@ -92,8 +92,8 @@ def test_every_truncated_jpeg_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Damaged, match="does not decode"):
         realdata.check("imagenet", root)
     path.write_bytes(data)
-    (found,) = realdata.check("imagenet", root)
-    assert (found.split, found.samples) == ("test", 2)
+    (checked,) = realdata.check("imagenet", root)
+    assert (checked.split, checked.samples) == ("test", 2)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
@@ -104,11 +104,11 @@ def test_a_file_whose_end_is_zeros_is_refused_or_exact(kind: str) -> None:
     refused = 0
     for length in range(len(data) // 8, len(data) - 2, 13):
         try:
-            found = imagenet.decode(Content("cut", data[:length] + bytes(len(data) - length)), 16)
+            image = imagenet.decode(Content("cut", data[:length] + bytes(len(data) - length)), 16)
         except Damaged:
             refused += 1
         else:
-            assert np.array_equal(found, whole)
+            assert np.array_equal(image, whole)
     assert refused >= 26
 
 
@@ -120,10 +120,10 @@ def test_an_altered_png_is_never_silently_wrong() -> None:
         altered = bytearray(data)
         altered[place // 8] ^= 1 << place % 8
         try:
-            found = imagenet.decode(Content("altered", bytes(altered)), 16)
+            image = imagenet.decode(Content("altered", bytes(altered)), 16)
         except Damaged:
             continue
-        assert np.array_equal(found, whole)
+        assert np.array_equal(image, whole)
 
 
 def test_more_images_than_memory_holds_need_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

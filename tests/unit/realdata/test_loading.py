@@ -13,10 +13,10 @@ def test_data_that_are_not_there_say_what_would_fetch_them(tmp_path: Path) -> No
         split = "test"
         with pytest.raises(NotAvailable) as raised:
             realdata.load(name, tmp_path, split)
-        said = str(raised.value)
-        assert "\n" not in said
-        assert str(tmp_path) in said
-        assert realdata.DATASETS[name].how in said
+        message = str(raised.value)
+        assert "\n" not in message
+        assert str(tmp_path) in message
+        assert realdata.DATASETS[name].how in message
         assert not realdata.available(name, tmp_path, split)
 
 
@@ -36,9 +36,16 @@ def test_bad_arguments_are_named(tmp_path: Path, arguments: dict[str, object], w
         realdata.load(root=tmp_path, **arguments)
 
 
+def test_a_split_that_a_data_set_has_not_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="imagenet-sample has no train split; expected test"):
+        realdata.available("imagenet-sample", tmp_path)
+
+
 @pytest.mark.parametrize("name", [name for name, known in realdata.DATASETS.items() if known.recipe])
 def test_what_was_fetched_is_what_everybody_knows(name: str) -> None:
     if not realdata.available(name, split="test"):
         pytest.skip(realdata.UNAVAILABLE)
-    found = realdata.check(name)
-    assert [one.samples for one in found] == {"cifar10": [50_000, 10_000], "imagenet-sample": [20]}.get(name, [60_000, 10_000])
+    checked = realdata.check(name)
+    assert [split.samples for split in checked] == {"cifar10": [50_000, 10_000], "imagenet-sample": [20]}.get(
+        name, [60_000, 10_000]
+    )

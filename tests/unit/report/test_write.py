@@ -7,7 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from flatproof.verify import experiments
-from flatproof.verify.experiments import wen2023
+from flatproof.verify.experiments.wen2023 import EXPERIMENT, _behind_the_claims
+from flatproof.verify.experiments.wen2023.grid import ROW, runs
+from flatproof.verify.experiments.wen2023.show import TABLE_1
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.report.artifacts import Table
 from flatproof.verify.report.write import poorer, write
@@ -85,11 +87,11 @@ def test_results_written_before_coverage_was_told_are_protected_too(tmp_path: Pa
 def test_coverage_counts_what_is_stored_of_each_row(tmp_path: Path) -> None:
     id = "wen2023/figure-1b"
     with Store(tmp_path / "s.sqlite") as store:
-        for run in wen2023.runs(wen2023.ROW["1b"], "smoke", 2):
+        for run in runs(ROW["1b"], "smoke", 2):
             store.put(run, run.carry_out(), {})
-        (figure,) = experiments.build(wen2023, [id], "smoke", 3, store)
+        (figure,) = experiments.build(EXPERIMENT, [id], "smoke", 3, store)
         assert figure.coverage == {"1b no-bias, 1-SAM": 2}
-        (first,) = experiments.build(wen2023, [wen2023.TABLE_1], "smoke", 1, store)
+        (first,) = experiments.build(EXPERIMENT, [TABLE_1], "smoke", 1, store)
         assert sum(first.coverage.values()) == 1
         assert len(first.coverage) == 6
 
@@ -103,11 +105,11 @@ def test_nothing_of_scale_smoke_lies_among_the_results(tmp_path: Path) -> None:
 
 
 def test_the_ledger_is_of_no_scale_and_counts_the_runs_behind_it(tmp_path: Path) -> None:
-    run = wen2023.runs(wen2023.ROW["1b"], "smoke", 1)[0]
+    run = runs(ROW["1b"], "smoke", 1)[0]
     with Store(tmp_path / "s.sqlite") as store:
-        before = wen2023._behind_the_claims(store)
+        before = _behind_the_claims(store)
         assert set(before.values()) == {0}
-        store.put(wen2023.runs(wen2023.ROW["1b"], "paper", 1)[0], run.carry_out(), {})
-        after = wen2023._behind_the_claims(store)
+        store.put(runs(ROW["1b"], "paper", 1)[0], run.carry_out(), {})
+        after = _behind_the_claims(store)
     assert after["1b no-bias, 1-SAM, scale paper"] == after["1b no-bias, 1-SAM, scale quick"] == 1  # quick is as printed here
     assert sum(after.values()) == 2

@@ -74,7 +74,16 @@ def converged(work: Workload) -> float:
 
 
 def to_largest_eigenvalue(names: list[str], work: Workload, starts: int) -> dict[str, dict[str, Any]]:
-    """Products and seconds until 1 %, and what each method does when asked for 1 %: in turn, over that many random starts."""
+    """Products and seconds until 1 %, and what each method does when asked for 1 %, in turn.
+
+    Args:
+        names: of the implementations.
+        work: the workload.
+        starts: random starts.
+
+    Returns:
+        For each implementation, fields of its `Row`.
+    """
     wanted = converged(work)
     first: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     asked: dict[str, list[tuple[int, float]]] = {name: [] for name in names}
@@ -88,8 +97,8 @@ def to_largest_eigenvalue(names: list[str], work: Workload, starts: int) -> dict
             if name.startswith(OURS):
                 operator = HessianOperator(work.model, work.loss, (work.x, work.y))
                 proved[name].append(eigenvalues(operator, tolerance=0.01, max_products=LIMIT, seed=start)[0].products)
-    found: dict[str, dict[str, Any]] = {name: {} for name in names}
-    for name, row in found.items():
+    columns: dict[str, dict[str, Any]] = {name: {} for name in names}
+    for name, row in columns.items():
         products, seconds = (statistics.median_low([pair[i] for pair in first[name]]) for i in (0, 1))
         if math.isfinite(products):
             row |= {"lambda_products": int(products), "lambda_seconds": seconds}
@@ -98,7 +107,7 @@ def to_largest_eigenvalue(names: list[str], work: Workload, starts: int) -> dict
             row["asked_error"] = max(e for _, e in asked[name])
         if proved[name]:
             row["proved_products"] = statistics.median_low(proved[name])
-    return found
+    return columns
 
 
 def _search(name: str, work: Workload, wanted: float, start: int) -> tuple["_Watched", float | None]:
@@ -111,10 +120,10 @@ def _search(name: str, work: Workload, wanted: float, start: int) -> tuple["_Wat
         if name == "pyhessian":
             return watched, _power_iteration(watched)
         if name.startswith(OURS):
-            found = eigenvalues(
+            pairs = eigenvalues(
                 watched, tolerance=0.01, stop="ritz", max_products=LIMIT, seed=start, rounding=False
             )  # as peers do
-            return watched, float(found[0].value)
+            return watched, float(pairs[0].value)
         if name == "curvlinops":
             return watched, _arpack(watched)
         with suppress(_Reached):

@@ -16,7 +16,15 @@ from flatproof.verify.bench.hvp.workloads import Workload, make_workload
 
 
 def peak_memory(workload: str, implementation: str) -> float | None:
-    """Megabytes above model and data that preparing and two products take at most, in a fresh process; None where unknown."""
+    """Resident memory above model and data that preparing and two products take at most, in a fresh process.
+
+    Args:
+        workload: its name.
+        implementation: its name.
+
+    Returns:
+        Megabytes; None where the system does not tell.
+    """
     home = Path(flatproof.__file__).parent.parent  # not resolved: in a checkout `flatproof/verify` is a link
     folders = os.pathsep.join([str(home), *(p for p in sys.path if p)])
     command = [sys.executable, "-W", "ignore", "-m", __name__, workload, implementation]

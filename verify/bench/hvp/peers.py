@@ -18,9 +18,15 @@ PEERS = {"pyhessian": "pyhessian", "hessian-eigenthings": "hessian_eigenthings",
 
 @dataclass
 class Ready:
-    """An implementation prepared on a workload: `product` takes what `convert` makes of a flat vector; `flatten` undoes it.
+    """An implementation prepared on a workload.
 
-    krylov: whether its estimate of lambda_max uses all vectors so far. directions: what its search leans towards.
+    Attributes:
+        product: a vector in its own form -> the Hessian's product with it.
+        convert: a flat vector, (P,) -> its own form.
+        flatten: its own form -> a flat vector, (P,).
+        block: (P, k) -> (P, k); None where there is no call for blocks.
+        krylov: whether its estimate of lambda_max uses all vectors so far.
+        directions: what its search leans towards, (P, c); None for nothing.
     """
 
     product: Callable[[Any], Any]
@@ -84,13 +90,13 @@ def _curvlinops(work: Workload) -> Ready:
 
 def versions(peers: Iterable[str]) -> dict[str, str]:
     """The installed version of each peer."""
-    found = {}
+    installed = {}
     for name in peers:
         try:
-            found[name] = version({"curvlinops": "curvlinops-for-pytorch"}.get(name, name))
+            installed[name] = version({"curvlinops": "curvlinops-for-pytorch"}.get(name, name))
         except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            installed[name] = "not installed"
+    return installed
 
 
 def automatic(workload: str) -> tuple[str, ...]:

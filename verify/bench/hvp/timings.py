@@ -33,16 +33,23 @@ class Row:
     """One implementation on one workload.
 
     Attributes:
-        gradients: time of one product over that of one gradient: median over the rounds; low, high: smallest and largest.
-        milliseconds: median time of one product. gradient_ms: of one gradient.
+        workload: its name.
+        implementation: its name.
+        gradients: time of one product over that of one gradient, the median over the rounds.
+        low: the smallest of them.
+        high: the largest of them.
+        milliseconds: median time of one product.
+        gradient_ms: median time of one gradient.
         block_gradients: the same as `gradients` for each vector of a block of 8; None where there is no call for blocks.
         peak_mb: resident memory above that of model and data, at its highest, in a fresh process.
         floor: arithmetic of one product over that of one gradient, matrix products and convolutions counted: of a linearized
             product, of the subset sums for the closed form.
-        lambda_products, lambda_seconds: products and time, preparation included, until the method's own estimate of the largest
-            eigenvalue is first within 1 % of a converged one: medians over random starts, None where that took more than LIMIT.
-            asked_products, asked_error: what it spends when asked for 1 % by its own stopping rule, and how far off it is at worst;
-            None if it has no such rule. proved_products: until an interval of 1 % is proved at 99.5 %; None for methods without one.
+        lambda_products: until the method's own estimate of the largest eigenvalue is first within 1 % of a converged one, the median over
+            random starts; None where that took more than LIMIT.
+        lambda_seconds: the same in seconds, preparation included.
+        asked_products: what it spends when asked for 1 % by its own stopping rule; None if it has none.
+        asked_error: how far off it then is at worst, relative.
+        proved_products: until an interval of 1 % is proved at 99.5 %; None for methods without one.
         disagreement: ||Hv - reference|| / ||reference||, the reference by double backward in float64.
         note: "not installed", or why there is no number.
     """
@@ -67,7 +74,17 @@ class Row:
 
 
 def hvp_timings(workload: str, rounds: int | None = None, *, memory: bool = True, lambda_max: bool = True) -> list[Row]:
-    """Every implementation on the workload, in turn, `rounds` times over (default by workload); one row each."""
+    """Every implementation on the workload, in turn.
+
+    Args:
+        workload: its name.
+        rounds: how many times each is timed; default by workload.
+        memory: whether each row's peak memory is measured, in a process of its own.
+        lambda_max: whether each method seeks the largest eigenvalue.
+
+    Returns:
+        A row for each implementation, with a note for one that is not installed or fails.
+    """
     with one_core() if workload == "two-layer" else nullcontext():  # products of microseconds: threads only add noise
         return _timings(workload, rounds or WORKLOADS[workload].rounds, memory, lambda_max)
 
@@ -89,11 +106,11 @@ def _timings(workload: str, rounds: int, memory: bool, lambda_max: bool) -> list
         try:
             ready = prepare(work)
             given = ready.convert(vector)
-            found = ready.flatten(ready.product(given))
+            product = ready.flatten(ready.product(given))
         except (RuntimeError, NotImplementedError, ValueError) as error:
             rows[name]["note"] = f"fails: {str(error).splitlines()[0][:120]}"
             continue
-        rows[name]["disagreement"] = float((found.double() - reference).norm() / reference.norm())
+        rows[name]["disagreement"] = float((product.double() - reference).norm() / reference.norm())
         calls[name] = lambda ready=ready, given=given: ready.product(given)  # type: ignore[misc]
         if ready.block is not None and name in (*automatic(workload), "curvlinops"):
             calls[f"{name} block"] = lambda ready=ready: ready.block(block)  # type: ignore[misc]
@@ -144,7 +161,7 @@ def arithmetic_floor(work: Workload) -> float:
 def subset_sums_floor(work: Workload) -> float:
     """Additions of the closed form's two products by subset sums of four, over the operations of a gradient's two dense products.
 
-    n m D / 4 additions each and 15/4 (m + n) D for the tables (`kernels.two_layer_cpu`), against n m D multiplications and additions each.
+    n m D / 4 additions each and 15/4 (m + n) D for the tables (`curvature.two_layer.cpu`), against n m D multiply-adds each.
     """
     (n, d), (m, _) = work.x.shape, work.model.get_parameter("w1").shape
     return ((n * m / 2) + 15 / 4 * (m + n)) * (d + 1) / (4 * n * m * (d + 1))

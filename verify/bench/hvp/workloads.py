@@ -76,7 +76,7 @@ WORKLOADS = {
 
 
 def make_workload(name: str) -> Workload:
-    """The named workload, the same at every call. Errors: ValueError naming the known ones."""
+    """The named workload, the same at every call; ValueError naming the known ones for another name."""
     if name not in WORKLOADS:
         raise ValueError(f"--workload must be one of {', '.join(WORKLOADS)}, got {name!r}")
     recipe = WORKLOADS[name]

@@ -16,7 +16,7 @@ Norm = Literal["l2", "linf"]
 SOURCE = "andriushchenko2023, S_avg"
 
 
-def measure(
+def average_case_sharpness(
     source: object,
     *,
     rho: float = 0.1,
@@ -30,10 +30,24 @@ def measure(
 ) -> Estimate:
     """E L(w + delta) - L(w) with delta_i ~ N(0, rho^2 c_i^2) ("l2") or uniform on [-rho c_i, rho c_i] ("linf"), and a t interval.
 
-    The expectation over batches S is the whole data's loss, so each draw is measured on all of it. Antithetic draws come in pairs
-    +delta, -delta, whose mean has no first-order noise; the pairs are independent, and the interval is over them.
+    The expectation over batches S is the whole data's loss, so each draw is measured on all of it.
 
-    Args: draws, loss evaluations on the whole data. Errors: ValueError for settings out of range.
+    Args:
+        source: a problem, or an operator with one.
+        rho: size of the displacements, in units of c.
+        norm: their law, "l2" or "linf" as above.
+        scaling: "elementwise" (c = |w|, adaptive) or "none" (c = 1).
+        logits: whether outputs are normalized first, see `landscape.normalize`.
+        draws: loss evaluations on the whole data.
+        antithetic: draw in pairs +delta, -delta, whose mean has no first-order noise; the interval is over the independent pairs.
+        confidence: of the interval.
+        seed: of the draws.
+
+    Returns:
+        The mean increase of the loss, with Student's t interval.
+
+    Raises:
+        ValueError: settings out of range, a loss that is not finite.
     """
     check_positive("rho", rho)
     check_one_of("norm", norm, ("l2", "linf"))
@@ -82,7 +96,7 @@ def _named(name: str, norm: Norm, scaling: Scaling) -> Measure:
         "positive rescaling between ReLU layers; with logits normalized, their scale" if scaling == "elementwise" else "none"
     )
     formula = f"E L(w + delta) - L(w), delta_i ~ {law}"
-    return Measure(name, formula, SOURCE, measure, "loss", invariant, (("norm", norm), ("scaling", scaling)))
+    return Measure(name, formula, SOURCE, average_case_sharpness, "loss", invariant, (("norm", norm), ("scaling", scaling)))
 
 
 MEASURES = (

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from flatproof import synth, theory
 from flatproof.theory.flatness.bracket import bracket
-from flatproof.theory.flatness.flattest import KINKS
 from flatproof.theory.flatness.lower_bounds import block_bound, relaxed_bound
 from flatproof.theory.flatness.parity import generalizing_infimum
 from flatproof.theory.flatness.program import prices
+from flatproof.theory.flatness.setting import KINKS
 from flatproof.theory.networks import forward, trace_lower_bound, trace_of_hessian, with_ones
 from tests.networks import random_points, seeds
 

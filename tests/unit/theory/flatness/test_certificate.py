@@ -23,6 +23,7 @@ from flatproof.theory.flatness.neurons import Coordinates
 from flatproof.theory.flatness.patterns import Patterns, cells, cover_bound, faces
 from flatproof.theory.flatness.program import prices, reference
 from flatproof.theory.flatness.projection import project
+from flatproof.theory.flatness.setting import Setting
 from flatproof.theory.networks import with_ones
 
 Json = dict[str, Any]
@@ -61,10 +62,7 @@ def solved(architecture: str, kinks: str, x: np.ndarray, y: np.ndarray) -> dict[
     half = len(candidates)
     alpha = (found.x[:half] - found.x[half:]) / np.where(cost > 0, cost, 1)
     return {
-        "architecture": architecture,
-        "kinks": kinks,
-        "x": x,
-        "y": y,
+        "setting": Setting.of(x, y, architecture, kinks),
         "dual": dual,
         "patterns": patterns,
         "neurons": candidates[alpha != 0],
@@ -165,7 +163,9 @@ def test_flattest_networks_of_real_data(architecture, kinks, seed):
     if architecture == "sim-bn":
         scale = found.network.gamma / np.sqrt(np.mean(np.maximum(points @ weights.T, 0) ** 2, axis=0))
     patterns, _ = listed(kinks, points)
-    certificate = exact.certificate(architecture, kinks, x, y, found.dual, patterns, weights, found.network.w2 * scale)
+    certificate = exact.certificate(
+        Setting.of(x, y, architecture, kinks), found.dual, patterns, weights, found.network.w2 * scale
+    )
     verdict = check(through_json(certificate))
     assert 0 <= verdict.relative_gap <= 1e-6
     assert float(verdict.lower) == pytest.approx(found.lower_bound, rel=1e-8)
@@ -198,7 +198,7 @@ def test_a_dual_point_far_from_feasible_is_scaled_down():
 def test_zero_labels_need_no_neurons():
     x = np.array([[1.0, 2.0], [2.0, 1.0]])
     none = np.zeros((0, 2))
-    certificate = exact.certificate("no-bias", "differentiable", x, np.zeros(2), np.zeros(2), cells(x), none, none[:, 0])
+    certificate = exact.certificate(Setting.of(x, np.zeros(2)), np.zeros(2), cells(x), none, none[:, 0])
     assert certificate["neurons"] == []
     assert check(certificate).relative_gap == 0
 
@@ -208,8 +208,6 @@ def test_errors_of_certificate():
     none = {"neurons": np.zeros((0, 3)), "coefficients": np.zeros(0)}
     assert check(exact.certificate(**(arguments | none))).relative_gap > 0  # all from the witnesses
     for change, message in (
-        ({"architecture": "sim-ln"}, "no certificates for 'sim-ln'"),
-        ({"kinks": "some"}, "no certificates"),
         ({"dual": np.zeros(3)}, "shapes"),
         ({"dual": np.full(4, np.nan)}, "finite"),
         ({"neurons": np.array([[1.0, 1.0, 0.0]]), "coefficients": np.ones(1)}, "neuron 0 has point 1 on its kink"),
@@ -219,10 +217,7 @@ def test_errors_of_certificate():
     opposite = np.array([[1.0, 0.0], [-1.0, 0.0], [2.0, 0.0], [-2.0, 0.0]])
     with pytest.raises(ValueError, match="no network fits"):
         exact.certificate(
-            "no-bias",
-            "differentiable",
-            opposite,
-            np.array([1.0, 0.0, 3.0, 0.0]),
+            Setting.of(opposite, np.array([1.0, 0.0, 3.0, 0.0])),
             np.zeros(4),
             cells(opposite),
             none["neurons"][:, :2],
@@ -235,7 +230,7 @@ def test_witnesses_that_do_not_span_the_labels_are_varied():
     y = np.array([1.0, 5.0, -2.0, 3.0])
     for kinks in check_certificate.KINKS:
         patterns, _ = listed(kinks, x)
-        verdict = check(exact.certificate("no-bias", kinks, x, y, np.zeros(4), patterns, none, none[:, 0]))
+        verdict = check(exact.certificate(Setting.of(x, y, kinks=kinks), np.zeros(4), patterns, none, none[:, 0]))
         assert verdict.lower == 0
 
 
@@ -244,11 +239,11 @@ def test_a_cell_without_witness_gets_one(hard):
     patterns = cells(x)
     thin = Patterns(patterns.signs, np.full_like(patterns.witnesses, np.nan))
     none = np.zeros((0, 3))
-    certificate = exact.certificate("no-bias", "differentiable", x, np.abs(x[:, 0]), np.zeros(8), thin, none, none[:, 0])
+    certificate = exact.certificate(Setting.of(x, np.abs(x[:, 0])), np.zeros(8), thin, none, none[:, 0])
     assert check(certificate).lower == 0
     wrong = Patterns(-np.abs(patterns.signs), thin.witnesses)
     with pytest.raises(ValueError, match="no cell"):
-        exact.certificate("no-bias", "differentiable", x, np.abs(x[:, 0]), np.zeros(8), wrong, none, none[:, 0])
+        exact.certificate(Setting.of(x, np.abs(x[:, 0])), np.zeros(8), wrong, none, none[:, 0])
 
 
 def test_floats_are_the_decimals_that_they_print_as():

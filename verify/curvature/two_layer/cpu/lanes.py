@@ -1,7 +1,7 @@
 """Owns explicit vectors for compiled loops on the CPU: a `Lanes` value is a fixed number of floats, added and multiplied as one.
 
 A compiler turns a loop over a short row into vector instructions only where it can prove that nothing it writes is read again, which it
-cannot for arrays it is handed: it guards or gives up, and the row is 3 to 10 times slower (measured on the sums of `two_layer_cpu`). Here
+cannot for arrays it is handed: it guards or gives up, and the row is 3 to 10 times slower (measured on the sums of `subset_sums`). Here
 the vector is a type of its own, so the loops say what is meant; how many registers hold it is left to the machine. For use within
 compiled functions only. Nothing is checked. Arrays are one-dimensional and contiguous, places count their entries.
 """

@@ -30,7 +30,7 @@ def kept(epoch: int) -> str:
 
 
 def read(job: TrainingSettings, name: str) -> dict[str, Any] | None:
-    """What was written under a name, on the CPU; None if nothing was. Errors: UserError for a file that cannot be read."""
+    """What was written under a name, on the CPU; None if nothing was. Raises UserError for a file that cannot be read."""
     path = folder(job) / f"{name}.pt"
     if not path.exists():
         return None

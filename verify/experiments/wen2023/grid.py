@@ -1,17 +1,15 @@
-"""Owns the rows of wen2023's Table 2: what each of the figures 1 to 11 trains, at each scale, and where its runs are judged."""
+"""Owns the rows of wen2023's Table 2: what each of the figures 1 to 11 trains, at each scale."""
 
-import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from flatproof.theory.losses import MSE, Loss
-from flatproof.theory.networks import Architecture, Network
+from flatproof.theory.networks import Architecture
+from flatproof.verify.experiments.wen2023.published import ID
 from flatproof.verify.two_layer.settings import DataSpec, Phase
-from flatproof.verify.two_layer.training import Result, Run, StoredRun, closing, enumerated
+from flatproof.verify.two_layer.training import Run, enumerated
 
-ID = "wen2023"
 INTERPOLATES = 0.05
 
 
@@ -178,68 +176,3 @@ def points(row: Row, scale: str) -> int | None:
     """On how many fresh samples a run's test accuracy is counted; None when it is the whole population."""
     run = runs(row, scale, 1)[0]
     return None if enumerated(run.data.build(), run) else run.test_points
-
-
-@dataclass(frozen=True)
-class Ending:
-    """Where a finished run is judged. values: of each curve the median over the last quarter of the last phase in which it
-    interpolates, of the last phase if it does in none. network: after that phase, None where that is not stored. fits: whether it
-    interpolates in any phase. off: whether it does not in the last.
-    """
-
-    values: dict[str, float]
-    network: Network | None
-    fits: bool
-    off: bool
-
-
-def ending(row: Row, result: Result, scale: str) -> Ending:
-    """Of a finished run. A median, since trace and loss fluctuate from step to step where single samples perturb (Sim-LN's most)."""
-    ends = np.cumsum([0, *(p.epochs for p in phases(row, scale))])
-    epochs = np.array(result.curve["epoch"])
-    medians = [
-        {
-            name: float(np.median(np.array(curve)[(epochs >= closing(start, end)) & (epochs <= end)]))
-            for name, curve in result.curve.items()
-        }
-        for start, end in itertools.pairwise(ends)
-    ]
-    fits = [values["train_loss"] <= row.interpolates for values in medians]
-    at = max((i for i, fit in enumerate(fits) if fit), default=len(fits) - 1)
-    return Ending(medians[at], dict(networks(row, result)).get(at), any(fits), not fits[-1])
-
-
-def networks(row: Row, result: Result) -> list[tuple[int, Network]]:
-    """The stored networks, each with the index of the phase that it ends."""
-    kept = list(enumerate(result.earlier))
-    return kept if result.network is None else [*kept, (len(row.phases) - 1, result.network)]
-
-
-def excess(end: Ending, result: Result) -> float | None:
-    """The trace over its lower bound; None for a run that interpolates in no phase, of which the bound says nothing."""
-    return end.values["trace"] / result.lower_bound if end.fits else None
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A row's finished runs where they are judged; accuracy: of none where labels are real numbers, excess: of those that interpolate."""
-
-    accuracy: list[float]
-    trace: list[float]
-    excess: list[float]
-    diverged: int
-    off: int
-
-
-def judge(row: Row, stored: Sequence[StoredRun], scale: str) -> Judged:
-    """Each finished run where it is judged; how many diverged, and how many end off interpolation."""
-    finished = [s.result for s in stored if s.result.status == "finished"]
-    ends = [ending(row, result, scale) for result in finished]
-    ratios = [excess(end, result) for end, result in zip(ends, finished, strict=True)]
-    return Judged(
-        accuracy=[end.values["test_accuracy"] for end in ends if "test_accuracy" in end.values],
-        trace=[end.values["trace"] for end in ends],
-        excess=[ratio for ratio in ratios if ratio is not None],
-        diverged=len(stored) - len(finished),
-        off=sum(end.off for end in ends),
-    )
