@@ -9,14 +9,13 @@ from dataclasses import replace
 from difflib import get_close_matches
 from functools import cached_property
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
 
 from flatproof.theory.claims import Claim, statements
 from flatproof.verify.experiments.vocabulary import SCALES, Experiment, coverage
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.report.artifacts import Artifact
 from flatproof.verify.utils.errors import UserError
+from flatproof.verify.utils.plugins import addresses, named_object
 
 __all__ = ["EXPERIMENTS", "SCALES", "Experiment", "Registry", "build", "check_scale", "examine", "select"]
 
@@ -41,25 +40,19 @@ class Registry(Mapping[str, Experiment]):
         self._loaded: dict[str, Experiment] = {}
 
     @cached_property
-    def outside(self) -> dict[str, EntryPoint]:
-        """What installed packages add. Errors: UserError for an ID that is taken."""
-        added: dict[str, EntryPoint] = {}
-        for point in entry_points(group=GROUP):
-            taken = HERE if point.name in HERE else [f"{point.name} = {added[point.name].value}"] if point.name in added else None
-            if taken:
-                raise UserError(
-                    f"experiment {point.name} = {point.value}: the ID is taken; expected another than {', '.join(taken)}"
-                )
-            added[point.name] = point
+    def outside(self) -> dict[str, str]:
+        """The addresses of what installed packages add. Errors: UserError for an ID that is the project's."""
+        added = addresses(GROUP)
+        if taken := sorted({*added} & {*HERE}):
+            raise UserError(f"{_described(taken[0], added[taken[0]])}: the ID is taken; expected another than {', '.join(HERE)}")
         return added
 
     def __getitem__(self, id: str) -> Experiment:
         if id not in self._loaded:
             if id in HERE:
-                module: Any = import_module(f"{__name__}.{id}")
-                self._loaded[id] = getattr(module, "EXPERIMENT", module)  # a module offers the same names
+                self._loaded[id] = import_module(f"{__name__}.{id}").EXPERIMENT
             else:
-                self._loaded[id] = _outsider(self.outside[id])
+                self._loaded[id] = _outsider(id, self.outside[id])
         return self._loaded[id]
 
     def __iter__(self) -> Iterator[str]:
@@ -70,20 +63,24 @@ class Registry(Mapping[str, Experiment]):
 
     def on_request(self, id: str) -> bool:
         """Whether an experiment runs only when it is named."""
-        return id not in HERE or getattr(self[id], "ON_REQUEST", id in ("keskar2017", "kaur2023", "imagenet"))
+        return id not in HERE or self[id].ON_REQUEST
 
 
-def _outsider(point: EntryPoint) -> Experiment:
+def _described(id: str, address: str) -> str:
+    return f"experiment {id} = {address} of the entry points {GROUP}"
+
+
+def _outsider(id: str, address: str) -> Experiment:
     """What an entry point names. Errors: UserError, naming the entry point, if that is no experiment of its ID."""
-    entry = f"experiment {point.name} = {point.value} of the entry points {GROUP}"
+    entry = _described(id, address)
     try:
-        experiment = point.load()
+        experiment = named_object(address)
     except Exception as error:  # another's code: whatever it raises, the line names the entry point
-        raise UserError(f"{entry} cannot be loaded: {type(error).__name__}: {error}") from error
+        raise UserError(f"{entry} cannot be loaded: {type(error).__name__}: {error}; expected 'module:object'") from error
     if not isinstance(experiment, Experiment):
         raise UserError(f"{entry} is of the type {type(experiment).__name__}; expected an Experiment")
-    if strays := [id for id in (f"{experiment.ID}/", *experiment.ARTIFACTS) if not id.startswith(f"{point.name}/")]:
-        raise UserError(f"{entry} has the id {strays[0]!r}; expected one that starts with '{point.name}/'")
+    if strays := [name for name in (f"{experiment.ID}/", *experiment.ARTIFACTS) if not name.startswith(f"{id}/")]:
+        raise UserError(f"{entry} has the id {strays[0]!r}; expected one that starts with '{id}/'")
     return experiment
 
 

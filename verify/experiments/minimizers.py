@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
@@ -31,6 +30,7 @@ from flatproof.verify.experiments.vocabulary import DASH, Experiment, Shelf, of_
 from flatproof.verify.jobs.job import Job
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.report.artifacts import NOT_YET, Artifact, Figure, Table, divergences, seeds_of
+from flatproof.verify.report.style import GRAY, figure_style
 from flatproof.verify.two_layer.settings import DataSpec, Phase
 from flatproof.verify.two_layer.training import Run, StoredRun
 
@@ -301,11 +301,11 @@ def _table(groups: Sequence[Group], scale: str, seeds: int) -> Table:
 
 
 def _figure(groups: Sequence[Group], scale: str) -> Figure:
-    with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+    with figure_style():
         canvas = Canvas(figsize=(11, 3.4), layout="constrained")
         panels = canvas.subplots(1, len(ARCHITECTURES), sharey=True)
         for axes, architecture in zip(panels, ARCHITECTURES, strict=True):
-            axes.axvline(1, color="#666666", linestyle="--", linewidth=0.8)
+            axes.axvline(1, color=GRAY, linestyle="--", linewidth=0.8)
             for group in (g for g in groups if g.architecture == architecture):
                 for name, marker in MARKERS.items():
                     ends = [end for end in group.ends if end.kind.name == name]
@@ -320,7 +320,7 @@ def _figure(groups: Sequence[Group], scale: str) -> Figure:
             axes.grid(alpha=0.2)
         panels[0].set_ylabel("test accuracy")
         handles = [Line2D([], [], color=m.colour, marker="o", linestyle="", label=m.name) for m in METHODS]
-        handles += [Line2D([], [], color="#666666", marker=marker, linestyle="", label=name) for name, marker in MARKERS.items()]
+        handles += [Line2D([], [], color=GRAY, marker=marker, linestyle="", label=name) for name, marker in MARKERS.items()]
         canvas.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
     notes = (
         "A point a run: how flat its network is, and how well it generalizes. Dashed: the flattest trace known. Markers: the kind of "

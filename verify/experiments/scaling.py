@@ -33,6 +33,7 @@ from flatproof.verify.experiments.vocabulary import (
 )
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.report.artifacts import NOT_YET, Artifact, Figure, Table, divergences
+from flatproof.verify.report.style import GRAY, figure_style
 from flatproof.verify.two_layer.settings import DataSpec, Phase
 from flatproof.verify.two_layer.training import Run, StoredRun
 from flatproof.verify.utils.statistics import Interval, bootstrap_interval
@@ -240,7 +241,7 @@ def _provenance(stored: dict[Architecture, list[StoredRun]], scale: str) -> dict
 
 
 def _figure(measured: dict[Architecture, Errors], scale: str, stored: dict[Architecture, list[StoredRun]]) -> Figure:
-    with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+    with figure_style():
         canvas = Canvas(figsize=(11, 3.1), layout="constrained")
         panels = canvas.subplots(1, len(ARCHITECTURES), sharey=True)
         colours = matplotlib.colormaps["viridis"]
@@ -256,7 +257,7 @@ def _figure(measured: dict[Architecture, Errors], scale: str, stored: dict[Archi
                 colour = colours(0.9 * i / max(1, len(errors.dimensions) - 1))
                 axes.fill_between(ratios, np.nanmin(loss, 0), np.nanmax(loss, 0), color=colour, alpha=0.15, linewidth=0)
                 axes.plot(ratios, np.nanmedian(loss, 0), color=colour, marker=".", label=f"d = {d:.0f}")
-            axes.plot(errors.ratios, 1 / errors.ratios, color="#666666", linestyle=":", label="d / n")
+            axes.plot(errors.ratios, 1 / errors.ratios, color=GRAY, linestyle=":", label="d / n")
             axes.set_xticks(errors.ratios, [f"{ratio:g}" for ratio in errors.ratios], minor=False)
             axes.minorticks_off()
         panels[0].set_ylabel("test error E (f − y)²")

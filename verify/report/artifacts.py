@@ -55,13 +55,6 @@ class Figure:
 Artifact = Table | Figure
 
 
-def collected(stored: Sequence[Stored[Any]], scale: str) -> dict[str, str]:
-    """The provenance of several runs: their seeds, then each field's values, with counts of runs where they are not the same."""
-    seeds = sorted({int(run.settings["seed"]) for run in stored})
-    head = {"scale": scale, "seeds": ", ".join(map(str, seeds)), "runs": str(len(stored))}
-    return head | merged([run.provenance for run in stored], "runs")
-
-
 def merged(provenances: Sequence[dict[str, str]], unit: str) -> dict[str, str]:
     """Each field's values, with counts (of `unit`) where they are not the same."""
     out = {}

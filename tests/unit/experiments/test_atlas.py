@@ -15,8 +15,7 @@ import pytest
 from flatproof import synth, theory
 from flatproof.theory.cube_symmetries import members, moved, orbits, symmetries
 from flatproof.theory.flatness.certificate import check
-from flatproof.verify.experiments import atlas
-from flatproof.verify.experiments.atlas import jobs, show
+from flatproof.verify.experiments.atlas import EXPERIMENT, jobs, show
 from flatproof.verify.experiments.atlas.jobs import (
     DIFFERENTIABLE,
     NOTIONS,
@@ -27,6 +26,7 @@ from flatproof.verify.experiments.atlas.jobs import (
     by_theorem,
     decide_subset,
 )
+from flatproof.verify.experiments.vocabulary import Shelf
 from flatproof.verify.jobs.job import Outcome
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.jobs.sweep import SweepError, sweep
@@ -78,9 +78,9 @@ def test_a_symmetry_moves_subsets_as_it_moves_points() -> None:
 def test_four_targets_are_all_functions_of_two_coordinates_up_to_symmetry() -> None:
     x = jobs.cube(2)
     everything = symmetries(x, np.ones(4))
-    found = {t: {tuple(s * jobs.labels(t, 2)[g]) for g in everything for s in (1, -1)} for t in TARGETS}
-    assert sorted(map(len, found.values())) == [2, 2, 4, 8]
-    assert len(set().union(*found.values())) == 16
+    functions = {t: {tuple(s * jobs.labels(t, 2)[g]) for g in everything for s in (1, -1)} for t in TARGETS}
+    assert sorted(map(len, functions.values())) == [2, 2, 4, 8]
+    assert len(set().union(*functions.values())) == 16
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -141,12 +141,12 @@ def test_what_cannot_be_solved_is_a_category(monkeypatch: pytest.MonkeyPatch, tm
     part = Part("parity", 2, "no-bias", DIFFERENTIABLE)
     with Store(tmp_path / "s.sqlite") as store:
         sweep(part.jobs(), store)
-        found = show.collect(part, store)
-    assert found.counted()["undecided"] == (15, 5)
-    assert found.values("tried") == [4, 4, 2, 4, 1]
-    assert "0 orbits are forced" in show.margins([found])
-    assert "5 orbits are undecided" in show.margins([found])
-    assert show.thresholds(found) == (None, None)
+        answers = show.collect(part, Shelf(store))
+    assert answers.counted()["undecided"] == (15, 5)
+    assert answers.values("tried") == [4, 4, 2, 4, 1]
+    assert "0 orbits are forced" in show.margins([answers])
+    assert "5 orbits are undecided" in show.margins([answers])
+    assert show.thresholds(answers) == (None, None)
     row = {"margin": 1.0}
     monkeypatch.setattr(jobs, "decide_subset", lambda *a: row | {"answer": "undecided" if a[-1] == 1 else "not all"})
     assert Decisions("parity", 2, "no-bias", DIFFERENTIABLE, (1,)).carry_out() == {
@@ -183,7 +183,7 @@ def test_vertices_that_are_left_out_are_images_of_those_asked() -> None:
 
 
 def test_jobs_cover_every_orbit_once() -> None:
-    for part in jobs.parts(atlas.ARTIFACTS, "paper"):
+    for part in jobs.parts(EXPERIMENT.ARTIFACTS, "paper"):
         subsets = [s for job in part.jobs() for s in job.subsets]
         assert len(subsets) == len(set(subsets))
         if part.complete:
@@ -191,13 +191,13 @@ def test_jobs_cover_every_orbit_once() -> None:
         else:
             assert len(subsets) == jobs.SAMPLE + 1
             assert 2**16 - 1 in subsets
-    keys = [job.key for _, job in atlas.grid(atlas.ARTIFACTS, "paper", 1)]
+    keys = [job.key for _, job in EXPERIMENT.grid(EXPERIMENT.ARTIFACTS, "paper", 1)]
     assert len(keys) == len(set(keys))
     for smaller, larger in (("smoke", "quick"), ("quick", "paper")):
-        assert {job.key for _, job in atlas.grid(atlas.ARTIFACTS, smaller, 1)} < {
-            job.key for _, job in atlas.grid(atlas.ARTIFACTS, larger, 1)
+        assert {job.key for _, job in EXPERIMENT.grid(EXPERIMENT.ARTIFACTS, smaller, 1)} < {
+            job.key for _, job in EXPERIMENT.grid(EXPERIMENT.ARTIFACTS, larger, 1)
         }
-    assert {job.target for _, job in atlas.grid([jobs.FRACTION], "paper", 1)} == {"parity"}
+    assert {job.target for _, job in EXPERIMENT.grid([jobs.FRACTION], "paper", 1)} == {"parity"}
 
 
 def test_jobs_are_stored_once_and_a_store_without_jobs_is_read(tmp_path: Path) -> None:
@@ -213,21 +213,21 @@ def test_jobs_are_stored_once_and_a_store_without_jobs_is_read(tmp_path: Path) -
         assert sweep([job], store) == 0
         store.put(job, Outcome({"answer": []}, 1.0), {"commit": "second"})
     with Store(path) as store:
-        found = store.get(job)
-    assert found is not None
-    assert found.result["answer"] == ["not all", "all"]
-    assert found.settings == job.settings()
-    assert found.provenance["commit"] != "second"
+        stored = store.get(job)
+    assert stored is not None
+    assert stored.result["answer"] == ["not all", "all"]
+    assert stored.settings == job.settings()
+    assert stored.provenance["commit"] != "second"
 
 
 def test_what_was_not_run_is_marked(tmp_path: Path) -> None:
     with Store(tmp_path / "s.sqlite") as store:
-        made = atlas.build(atlas.ARTIFACTS, "smoke", 1, store)
+        made = EXPERIMENT.build(EXPERIMENT.ARTIFACTS, "smoke", 1, store)
         assert [a.id for a in made] == [jobs.SUMMARY, jobs.BY_SIZE]
         assert (made[0].shown["all"] == "not run").all()
         sweep(Part("parity", 2, "no-bias", DIFFERENTIABLE).jobs(), store)
-        made = atlas.build(atlas.ARTIFACTS, "smoke", 1, store)
-    assert [a.id for a in made] == list(atlas.ARTIFACTS)
+        made = EXPERIMENT.build(EXPERIMENT.ARTIFACTS, "smoke", 1, store)
+    assert [a.id for a in made] == list(EXPERIMENT.ARTIFACTS)
     assert made[0].shown["all"].tolist() == ["1 (1)"] + ["not run"] * 11
     assert made[1].shown.iloc[3].tolist()[2:] == ["1 (1)", "1 all", "not run", "not run"]
 

@@ -10,13 +10,13 @@ from PIL import Image
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from flatproof.verify.deep.efficientnet import EfficientNetLite
-from flatproof.verify.experiments import imagenet
-from flatproof.verify.experiments.imagenet import jobs
+from flatproof.verify.experiments.imagenet import EXPERIMENT, jobs
 from flatproof.verify.experiments.imagenet.jobs import Score, Sharpness, Subject, Traces, blocks, places, subjects
-from flatproof.verify.experiments.imagenet.show import Measured, counted
+from flatproof.verify.experiments.imagenet.show import Measured
 from flatproof.verify.jobs.job import Outcome
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.realdata import UNAVAILABLE, files
+from flatproof.verify.utils.statistics import binomial_interval
 
 NOISE = Subject("efficientnet-lite0", "noise", 4)
 
@@ -80,7 +80,7 @@ def test_traces_add_up_over_blocks() -> None:
 
 
 def test_a_count_has_its_exact_interval() -> None:
-    assert counted(18, 20) == pytest.approx((0.9, 0.683, 0.98765), abs=1e-4)  # Clopper and Pearson 1934
+    assert binomial_interval(18, 20) == pytest.approx((0.9, 0.683, 0.98765), abs=1e-4)  # Clopper and Pearson 1934
 
 
 @pytest.fixture
@@ -91,9 +91,9 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_without_data_nothing_runs_and_the_table_says_so(empty: Path) -> None:
-    assert imagenet.grid(imagenet.ARTIFACTS, "quick", 1) == []
+    assert EXPERIMENT.grid(EXPERIMENT.ARTIFACTS, "quick", 1) == []
     with Store(empty / "runs.sqlite") as store:
-        (table,) = imagenet.build(imagenet.ARTIFACTS, "quick", 1, store)
+        (table,) = EXPERIMENT.build(EXPERIMENT.ARTIFACTS, "quick", 1, store)
     rows = table.shown.set_index("data")["Lite 0"]  # type: ignore[union-attr]
     assert rows["20 sample images"] == rows["ImageNet, validation images"] == UNAVAILABLE
     assert "75.1%" in rows["ImageNet, all 50,000 validation images"]
@@ -122,10 +122,10 @@ def test_an_own_folder_is_measured_and_told_from_others(empty: Path, monkeypatch
     ((x, y),) = first.batches()
     assert x.shape == (4, 3, 224, 224)
     assert y.tolist() == [3, 7, 3, 7]
-    before = [job.key for _, job in imagenet.grid(imagenet.ARTIFACTS, "quick", 1)]
+    before = [job.key for _, job in EXPERIMENT.grid(EXPERIMENT.ARTIFACTS, "quick", 1)]
     Image.fromarray(np.full((60, 50, 3), 99, dtype=np.uint8)).save(root / "val" / "n00000004" / "0.JPEG")
     jobs.listed.cache_clear()
-    after = [job.key for _, job in imagenet.grid(imagenet.ARTIFACTS, "quick", 1)]
+    after = [job.key for _, job in EXPERIMENT.grid(EXPERIMENT.ARTIFACTS, "quick", 1)]
     assert before
     assert not set(before) & set(after)
 
@@ -136,9 +136,9 @@ def test_scale_paper_takes_a_gpu_where_there_is_one(empty: Path, monkeypatch: py
     monkeypatch.setattr(jobs, "weights_root", lambda network: empty)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
     jobs.listed.cache_clear()
-    assert {job.subject.device for job in jobs.jobs("paper", 1)} == {"cuda" if there else "cpu"}
-    assert {job.subject.device for job in jobs.jobs("quick", 1)} == {"cpu"}
-    chosen, other = (jobs.jobs("paper", 1, device) for device in ("cuda", "cpu"))
+    assert {job.subject.device for job in jobs.jobs_of("paper", 1)} == {"cuda" if there else "cpu"}
+    assert {job.subject.device for job in jobs.jobs_of("quick", 1)} == {"cpu"}
+    chosen, other = (jobs.jobs_of("paper", 1, device) for device in ("cuda", "cpu"))
     assert not {job.key for job in chosen} & {job.key for job in other}
     with Store(empty / "runs.sqlite") as store:
         values = {"parameters": 1, "loss": 0.5, "top1": 3, "top5": 4, "images": 4}
@@ -146,7 +146,7 @@ def test_scale_paper_takes_a_gpu_where_there_is_one(empty: Path, monkeypatch: py
         for job in chosen:
             if isinstance(job, (Score, Traces)):
                 store.put(job, Outcome(values if isinstance(job, Score) else forms, 1.0), {"commit": "c"})
-        tables = imagenet.build([jobs.TABLE], "paper", 1, store)  # a report needs no GPU
+        tables = EXPERIMENT.build([jobs.TABLE], "paper", 1, store)  # a report needs no GPU
     rows = tables[0].shown  # type: ignore[union-attr]
     assert "0.5000" in rows[rows.quantity == "loss"]["Lite 0"].tolist()
 

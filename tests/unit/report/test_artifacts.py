@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from flatproof.verify.jobs.job import Stored
-from flatproof.verify.report.artifacts import collected, divergences, merged, seeds_of
+from flatproof.verify.report.artifacts import divergences, merged, seeds_of
 
 
 def stored(seed: int, commit: str = "a", step: int | None = None) -> Stored[Any]:
@@ -16,13 +16,7 @@ def stored(seed: int, commit: str = "a", step: int | None = None) -> Stored[Any]
 
 def test_provenance_counts_what_is_not_the_same() -> None:
     runs = [stored(2), stored(1), stored(3, commit="b")]
-    assert collected(runs, "quick") == {
-        "scale": "quick",
-        "seeds": "1, 2, 3",
-        "runs": "3",
-        "commit": "a (2 runs); b (1 runs)",
-        "machine": "m",
-    }
+    assert merged([run.provenance for run in runs], "runs") == {"commit": "a (2 runs); b (1 runs)", "machine": "m"}
     assert merged([], "runs") == {}
     assert merged([{"a": "1"}, {"b": "2"}], "jobs") == {"a": "1 (1 jobs); unknown (1 jobs)", "b": "2 (1 jobs); unknown (1 jobs)"}
 

@@ -21,7 +21,7 @@ four: parity, one coordinate, and, constant). S *forces* the function on an arch
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, cast
 
@@ -34,13 +34,12 @@ from flatproof.theory.cube_symmetries import Index, members, moved, orbits, symm
 from flatproof.theory.flatness.decide import Population, decide
 from flatproof.theory.flatness.feasibility import Infeasible
 from flatproof.theory.flatness.predictions import WITHIN
-from flatproof.verify.jobs.job import Computation
+from flatproof.verify.jobs.job import OFF_ADDRESS, Computation
 
 ID = "atlas"
 SUMMARY, BY_SIZE, FRACTION, SMALLEST = f"{ID}/table-1", f"{ID}/table-2", f"{ID}/figure-1", f"{ID}/figure-2"
 ARTIFACTS = (SUMMARY, BY_SIZE, FRACTION, SMALLEST)
 
-VERSION = 2  # raised when a change here or in theory alters answers
 TARGETS = ("parity", "coordinate", "and", "constant")
 DIFFERENTIABLE, ZERO_AT_KINKS = "differentiable", "relu'(0)=0"
 FREE = ("bias", "sim-bn")  # the architectures of the theorem
@@ -84,7 +83,10 @@ def classes(target: str, d: int) -> dict[int, int]:
 class Decisions(Computation):
     """The answers for some subsets."""
 
-    target: str
+    JOB = "atlas decisions"
+    VERSION = 2  # raised when a change here or in theory alters answers
+
+    target: str = field(metadata=OFF_ADDRESS)
     d: int
     architecture: str
     kinks: str
@@ -96,22 +98,18 @@ class Decisions(Computation):
         return 0.02 * 3.0 ** (self.d - 3) * len(self.subsets)
 
     def settings(self) -> dict[str, Any]:
-        """Everything that determines the answers."""
-        return {
-            "job": "atlas decisions",
-            "version": VERSION,
-            "d": self.d,
-            "labels": labels(self.target, self.d).astype(int).tolist(),
-            "architecture": self.architecture,
-            "kinks": self.kinks,
-            "subsets": list(self.subsets),
-        }
+        """The fields, with the target as its labels."""
+        return super().settings() | {"labels": labels(self.target, self.d).astype(int).tolist()}
 
     def carry_out(self) -> dict[str, Any]:
-        """Lists over the subsets: `answer`; `margin`, the smallest bound on label times prediction that is proved for "all", the witness'
-        for "not all" (None where there is none); `tried`, members of the orbit.
+        """Decide every subset.
 
-        Errors: RuntimeError if an answer contradicts the theorem on bias and Sim-BN.
+        Returns:
+            Lists over the subsets: `answer`; `margin`, the smallest bound on label times prediction that is proved for "all", the
+            witness' for "not all" (None where there is none); `tried`, members of the orbit.
+
+        Raises:
+            RuntimeError: if an answer contradicts the theorem on bias and Sim-BN.
         """
         rows = [self._decide(subset) for subset in self.subsets]
         if self.architecture in FREE:
@@ -141,7 +139,18 @@ class Decisions(Computation):
 
 
 def decide_subset(target: str, d: int, architecture: str, kinks: str, subset: int) -> dict[str, Any]:
-    """The answer for one subset, with its margin; see `Decisions.carry_out`. A trained point is right by interpolation."""
+    """The answer for one subset, with its margin. A trained point is right by interpolation.
+
+    Args:
+        target: one of TARGETS.
+        d: dimension of the cube.
+        architecture: "no-bias", "bias" or "sim-bn".
+        kinks: the notion at kinks.
+        subset: its number, see `cube`.
+
+    Returns:
+        `answer` and `margin`, as in `Decisions.carry_out`.
+    """
     x, y = cube(d), labels(target, d)
     inside = members(subset, len(x))
     asked = inside if inside.all() else representatives(target, d, subset)
@@ -207,7 +216,12 @@ class Part:
 
 
 def parts(only: Sequence[str], scale: str) -> list[Part]:
-    """What is decided at a scale: d = 2 at smoke; d = 2, 3, and parity for d = 4 at quick; everything at paper. Figures need parity."""
+    """What is decided.
+
+    Args:
+        only: ids of artifacts; figures need parity alone.
+        scale: smoke, d = 2; quick, d = 2, 3 and parity for d = 4; paper, everything.
+    """
     targets = TARGETS if SUMMARY in only or BY_SIZE in only else TARGETS[:1]
     out = []
     for d in (2,) if scale == "smoke" else (2, 3, 4):

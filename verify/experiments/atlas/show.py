@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -30,14 +29,15 @@ from flatproof.verify.experiments.atlas.jobs import (
     labels,
     parts,
 )
+from flatproof.verify.experiments.vocabulary import DASH, Shelf, Verdict, provenance_of
 from flatproof.verify.jobs.job import StoredValues
 from flatproof.verify.jobs.store import Store
-from flatproof.verify.report.artifacts import Artifact, Figure, Table, merged
-from flatproof.verify.report.style import BLUE, GRAY, RED
+from flatproof.verify.report.artifacts import Artifact, Figure, Table
+from flatproof.verify.report.style import BLUE, GRAY, RED, figure_style
 
 LABEL = {DIFFERENTIABLE: "no bias, differentiable", ZERO_AT_KINKS: "no bias, relu'(0)=0"}
 THEOREM = "bias; Sim-BN"
-NOT_RUN = "not run"
+NOT_RUN = Verdict.NOT_RUN.value
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,10 @@ class Answers:
         return out
 
 
-def collect(part: Part, store: Store) -> Answers:
+def collect(part: Part, shelf: Shelf) -> Answers:
     """What is stored of a part."""
     jobs = part.jobs()
-    done = [(job, stored) for job in jobs if (stored := store.get(job))]
+    done = shelf.pairs(jobs)
     answers = {s: a for job, stored in done for s, a in zip(job.subsets, stored.result["answer"], strict=True)}
     return Answers(part, tuple(stored for _, stored in done), answers if len(done) == len(jobs) else None)
 
@@ -159,8 +159,8 @@ def summary(results: Sequence[Answers], provenance: dict[str, str]) -> Table:
         share = counts["all"][0] / sum(sizes.values())
         last = (
             f"{100 * share:.3g} %",
-            f"n = {least}: {fewest[0]:,} ({fewest[1]:,})" if least else "–",
-            f"{always}" if always else "–",
+            f"n = {least}: {fewest[0]:,} ({fewest[1]:,})" if least else DASH,
+            f"{always}" if always else DASH,
         )
         shown.append(head | text | dict(zip(LAST, last, strict=True)))
         raw.append(
@@ -246,7 +246,7 @@ STYLE: dict[str, dict[str, Any]] = {
 def fraction(results: Sequence[Answers], provenance: dict[str, str]) -> Figure:
     """The share of subsets of n points that force parity, a panel a dimension."""
     dimensions = sorted({f.part.d for f in results})
-    with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+    with figure_style():
         canvas = Canvas(figsize=(10, 3.3), layout="constrained")
         panels = canvas.subplots(1, len(dimensions), sharey=True, squeeze=False, width_ratios=[1 + d / 2 for d in dimensions])[0]
         for axes, d in zip(panels, dimensions, strict=True):
@@ -302,7 +302,7 @@ def smallest(results: Sequence[Answers], provenance: dict[str, str]) -> Figure:
     columns = 3
     flat = [drawing for drawing in drawn if drawing[0] < 4]  # in the first line, d = 4 below
     lines = -(-len(flat) // columns) - (-(len(drawn) - len(flat)) // columns)
-    with matplotlib.rc_context({"font.size": 9}):
+    with figure_style():
         canvas = Canvas(figsize=(10, 1.95 * lines), layout="constrained")
         grid = canvas.subplots(lines, columns, squeeze=False)
         for axes in grid.flat:
@@ -348,9 +348,9 @@ def draw(axes: Axes, d: int, subset: int) -> None:
 
 def artifacts(only: Sequence[str], scale: str, store: Store) -> list[Artifact]:
     """The artifacts `only`, from stored jobs alone; figures of what there is."""
-    results = [collect(part, store) for part in parts(only, scale)]
-    stored = [outcome for answers in results for outcome in answers.stored]
-    provenance = {"scale": scale, "jobs": str(len(stored))} | merged([outcome.provenance for outcome in stored], "jobs")
+    shelf = Shelf(store)
+    results = [collect(part, shelf) for part in parts(only, scale)]
+    provenance = provenance_of([stored for answers in results for stored in answers.stored], scale)
     makers = {SUMMARY: summary, BY_SIZE: by_size}
     out: list[Artifact] = [maker(results, provenance) for id, maker in makers.items() if id in only]
     decided = [answers for answers in results if answers.part.target == "parity" and answers.answers is not None]

@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from flatproof import synth
+from flatproof.verify.experiments.vocabulary import provenance_of
 from flatproof.verify.jobs.job import Computation, StoredValues
-from flatproof.verify.report.artifacts import Table, merged
+from flatproof.verify.report.artifacts import Table
 from flatproof.verify.two_layer.initialization import initial_network
 from flatproof.verify.two_layer.settings import DataSpec, Phase
 from flatproof.verify.two_layer.training import Run
+from flatproof.verify.utils.statistics import binomial_interval
 
-VERSION = 2  # raised when a change in verify.curvature alters estimates
 D, N = 20, 60
 WIDTH = {"no-bias": 60, "bias": 60, "sim-bn": 30, "sim-ln": 30}  # off interpolation the last two need a dense problem of size P
 STATES = {"initial": 0, "trained": 300}  # epochs of 1-SAM
@@ -30,6 +30,9 @@ NOMINAL = {"lambda-max": 0.995, "hutchinson": 0.95, "hutch++": 0.95, "xtrace": 0
 class Cover(Computation):
     """Every estimator on one network from seeds 1 to `starts`."""
 
+    JOB = "coverage"
+    VERSION = 2  # raised when a change in verify.curvature alters estimates
+
     architecture: str
     state: str
     starts: int
@@ -38,16 +41,6 @@ class Cover(Computation):
     def cost(self) -> float:
         """About 190 products a start."""
         return 3.0 + 0.015 * self.starts
-
-    def settings(self) -> dict[str, Any]:
-        """Everything that determines the values."""
-        return {
-            "job": "coverage",
-            "version": VERSION,
-            "architecture": self.architecture,
-            "state": self.state,
-            "starts": self.starts,
-        }
 
     def carry_out(self) -> dict[str, Any]:
         """Per estimator: how often its interval held the exact value, median relative error and reach, products."""
@@ -109,7 +102,7 @@ def table(id: str, ready: Sequence[tuple[Cover, StoredValues]]) -> Table:
         values = stored.result
         for name, nominal in NOMINAL.items():
             trials = values[name]
-            share = stats.binomtest(trials["covered"], job.starts).proportion_ci(0.95, method="exact")
+            share = binomial_interval(trials["covered"], job.starts)
             rows.append(
                 {
                     "architecture": job.architecture,
@@ -123,8 +116,8 @@ def table(id: str, ready: Sequence[tuple[Cover, StoredValues]]) -> Table:
                     "nominal": nominal,
                     "covered": trials["covered"],
                     "starts": job.starts,
-                    "low": float(share.low),
-                    "high": float(share.high),
+                    "low": share.low,
+                    "high": share.high,
                 }
             )
     raw = pd.DataFrame(rows)
@@ -155,6 +148,6 @@ def table(id: str, ready: Sequence[tuple[Cover, StoredValues]]) -> Table:
         "(Hutchinson, Hutch++) and a jackknife (XTrace): approximations, whose coverage is what is measured here. XTrace's is "
         f"conservative. {short} of {len(raw)} brackets lie below the nominal level; one in forty does by chance alone.",
     )
-    provenance = {"jobs": str(len(ready))} | merged([stored.provenance for _, stored in ready], "jobs")
+    provenance = provenance_of([stored for _, stored in ready])
     brief = ("network", "estimate", "products", "median error", "nominal", "covered")
     return Table(id, "How often the intervals hold the exact value", shown, raw, notes, provenance, brief)

@@ -21,7 +21,6 @@ import pandas as pd
 from flatproof.verify.jobs.job import Computation, StoredValues
 from flatproof.verify.report.artifacts import Table
 
-VERSION = 1
 CLOSE = 1e-4  # of the length of the product
 SIZE = 400  # entries of a function's inputs
 SAMPLES = 2  # sample inputs of a function
@@ -32,16 +31,19 @@ STEPS = (1e-5, 1e-6, 1e-4, 1e-7, 1e-3)
 class Functions(Computation):
     """Every function: how "auto" and "linearize" compare with differences."""
 
+    JOB = "functions"
+    VERSION = 1
+
     @property
     def cost(self) -> float:
         """About two minutes."""
         return 120.0
 
     def settings(self) -> dict[str, Any]:
-        """Everything that determines the values."""
+        """Nothing but torch's version."""
         import torch
 
-        return {"job": "functions", "version": VERSION, "torch": torch.__version__}
+        return super().settings() | {"torch": torch.__version__}
 
     def carry_out(self) -> dict[str, Any]:
         """One row a function: name, samples, what "auto" and "linearize" gave, the largest error, the kernel."""

@@ -14,9 +14,8 @@ alone; it is at most lambda_max(H).
 """
 
 import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 
 ID = "imagenet"
 TABLE, BLOCKS, FIGURE = f"{ID}/table-1", f"{ID}/table-2", f"{ID}/figure-1"
-VERSION = 1  # raised when a change in verify.curvature or verify.deep.efficientnet alters estimates
 BATCH = 5  # images at a time: on a CPU half as long as all twenty, whose activations leave its caches
 MEMORY = 6 << 30  # bytes of what the products keep
 PROBES = {"smoke": 4, "quick": 12, "paper": 24}
@@ -70,8 +68,12 @@ BLOCK_TOLERANCE = 0.05
 class Subject:
     """A network on images.
 
-    data: "sample", "validation", or "noise" (scale smoke: untrained weights, noise for images). images: how many. files: what tells
-    them from other images: a checksum of the validation files' names, sizes and labels. device: "cpu" or "cuda".
+    Args:
+        network: its name.
+        data: "sample", "validation", or "noise" (scale smoke: untrained weights, noise for images).
+        images: how many.
+        files: what tells them from other images: a checksum of the validation files' names, sizes and labels.
+        device: "cpu" or "cuda".
     """
 
     network: str
@@ -81,7 +83,11 @@ class Subject:
     device: str = "cpu"
 
     def model(self) -> "EfficientNetLite":
-        """The network in evaluation mode, on its device. Errors: those of `pretrained`."""
+        """The network in evaluation mode, on its device.
+
+        Raises:
+            NotAvailable: where its weights are not on this machine.
+        """
         import torch
 
         from flatproof.verify.deep.efficientnet import EfficientNetLite, pretrained
@@ -93,7 +99,11 @@ class Subject:
         return pretrained(self.network, weights_root(self.network)).to(self.device)
 
     def batches(self) -> "list[tuple[torch.Tensor, torch.Tensor]]":
-        """Images prepared for the network and their classes, `BATCH` at a time, on its device. Errors: those of `realdata.load`."""
+        """Images prepared for the network and their classes, `BATCH` at a time, on its device.
+
+        Raises:
+            NotAvailable: where the images are not on this machine.
+        """
         import torch
 
         from flatproof.verify.deep.efficientnet import prepare
@@ -118,7 +128,11 @@ class Subject:
 
 
 def data_root(name: str) -> Path:
-    """The folder that holds the test images of a data set: the chosen one or else the default. NotAvailable if neither does."""
+    """The folder that holds the test images of a data set: the chosen one or else the default.
+
+    Raises:
+        NotAvailable: if neither does.
+    """
     for root in roots():
         if available(name, root, "test"):
             return root
@@ -141,9 +155,14 @@ def weights_root(network: str) -> Path:
 class OnSubject(Computation):
     """A job on a network and images."""
 
+    VERSION = 1  # raised when a change in verify.curvature or verify.deep.efficientnet alters estimates
     subject: Subject
-    name: str  # of the job, in its settings
     gradients: float  # rough cost
+
+    @property
+    def row(self) -> str:
+        """The name of its row in the progress display."""
+        return f"{self.subject.network} {self.JOB.removeprefix(f'{ID} ')}"
 
     @property
     def cost(self) -> float:
@@ -161,22 +180,14 @@ class OnSubject(Computation):
         """What is stored."""
         raise NotImplementedError
 
-    def settings(self) -> dict[str, Any]:
-        """Everything that determines the values."""
-        return json_like({"job": f"imagenet {self.name}", "version": VERSION} | asdict(self))  # type: ignore[call-overload]
-
-
-def json_like(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings as they read back from JSON, so that they compare equal."""
-    return dict(json.loads(json.dumps(settings)))
-
 
 @dataclass(frozen=True)
 class Score(OnSubject):
     """Loss, and how many images the network names right."""
 
+    JOB = f"{ID} score"
+
     subject: Subject
-    name = "score"
     gradients = 0.3
 
     def values(self) -> dict[str, Any]:
@@ -203,10 +214,11 @@ class Score(OnSubject):
 class Sharpness(OnSubject):
     """One measure of the whole network, or lambda_max of one block."""
 
+    JOB = f"{ID} sharpness"
+
     subject: Subject
     measure: str
     block: str | None = None
-    name = "sharpness"
 
     @property
     def gradients(self) -> float:  # type: ignore[override]
@@ -249,10 +261,11 @@ class Sharpness(OnSubject):
 class Traces(OnSubject):
     """z_b'(H z)_b of every block b for random signs z."""
 
+    JOB = f"{ID} traces"
+
     subject: Subject
     probes: int
     seed: int
-    name = "traces"
 
     @property
     def gradients(self) -> float:  # type: ignore[override]
@@ -290,7 +303,19 @@ def blocks(model: "EfficientNetLite") -> list[str]:
 
 
 def places(parameters: Sequence[str], sizes: Sequence[int], names: Sequence[str]) -> list[tuple[int, int]]:
-    """Where each block's parameters lie in the flat vector: [start, end). ValueError unless each is contiguous and none is left over."""
+    """Where each block's parameters lie in the flat vector.
+
+    Args:
+        parameters: names in their order.
+        sizes: entries of each.
+        names: of the blocks.
+
+    Returns:
+        [start, end) of each block.
+
+    Raises:
+        ValueError: unless each block is contiguous and none is left over.
+    """
     ends = np.cumsum([0, *sizes])
     out = []
     for name in names:
@@ -321,7 +346,9 @@ def listed(root: Path, images: int) -> tuple[int, str]:
 def subjects(scale: str, device: str | None = None) -> dict[str, list[Subject]]:
     """The networks on each data set that is there; no entry for one that is not.
 
-    device: at scale paper, by default a GPU if this machine has one; the other scales run on the CPU.
+    Args:
+        scale: smoke, quick or paper.
+        device: at scale paper, by default a GPU if this machine has one; the other scales run on the CPU.
     """
     device = device_of(scale, device)
     if scale == "smoke":
@@ -368,8 +395,14 @@ def separate(subject: Subject, scale: str) -> list[str]:
     return [names[0], names[-1]] if scale == "smoke" else names if in_full(subject, scale) else []
 
 
-def jobs(scale: str, seeds: int, device: str | None = None) -> list[OnSubject]:
-    """Everything that the artifacts show; device: as for `subjects`."""
+def jobs_of(scale: str, seeds: int, device: str | None = None) -> list[OnSubject]:
+    """Everything that the artifacts show.
+
+    Args:
+        scale: smoke, quick or paper.
+        seeds: sets of probes for the traces.
+        device: as for `subjects`.
+    """
     out: list[OnSubject] = []
     for of_data in subjects(scale, device).values():
         for subject in of_data:

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from matplotlib.figure import Figure as Canvas
 
 from flatproof.verify.deep.efficientnet_scales import SCALES as NETWORKS
+from flatproof.verify.experiments.devices import devices_of
 from flatproof.verify.experiments.imagenet.jobs import (
     BATCH,
     BLOCK_TOLERANCE,
@@ -22,23 +23,32 @@ from flatproof.verify.experiments.imagenet.jobs import (
     Sharpness,
     Subject,
     Traces,
-    jobs,
+    jobs_of,
 )
+from flatproof.verify.experiments.vocabulary import DASH, Shelf, bracketed, fullest, provenance_of
 from flatproof.verify.jobs.job import StoredValues
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.realdata import UNAVAILABLE
-from flatproof.verify.report.artifacts import Artifact, Figure, Table, merged
-from flatproof.verify.utils.statistics import Interval, mean_interval
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Canvas
+from flatproof.verify.report.artifacts import Artifact, Figure, Table
+from flatproof.verify.report.style import COLORS, GRAY, figure_style
+from flatproof.verify.utils.statistics import Interval, binomial_interval, mean_interval
 
 PUBLISHED = {"efficientnet-lite0": 0.751, "efficientnet-lite1": 0.767, "efficientnet-lite2": 0.776}
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What is stored of one network on one data set: measures by name, lambda_max by block, forms (probes, blocks)."""
+    """What is stored of one network on one data set.
+
+    Args:
+        subject: network and images.
+        score: loss and hits.
+        measures: estimates of the whole network by name.
+        by_block: estimates of lambda_max by block.
+        blocks: names in their order.
+        sizes: parameters of each block.
+        forms: z_b'(H z)_b, (probes, blocks).
+    """
 
     subject: Subject
     score: dict[str, Any]
@@ -95,14 +105,8 @@ def _scale_note(scale: str) -> str:
     }[scale]
 
 
-def counted(right: int, images: int) -> Interval:
-    """A share with its exact (Clopper-Pearson) binomial interval at 95 %."""
-    exact = stats.binomtest(right, images).proportion_ci(0.95, method="exact")
-    return Interval(right / images, float(exact.low), float(exact.high))
-
-
 def _row(data: str, quantity: str, cells: dict[str, str]) -> dict[str, str]:
-    return {"data": data, "quantity": quantity} | {short(name): cells.get(name, "–") for name in NETWORKS}
+    return {"data": data, "quantity": quantity} | {short(name): cells.get(name, DASH) for name in NETWORKS}
 
 
 def short(network: str) -> str:
@@ -112,9 +116,8 @@ def short(network: str) -> str:
 
 def in_words(value: float, low: float | None, high: float | None) -> str:
     """A value with its interval; [x, ∞) where it is not bounded from above."""
-    if low is None or high is None:
-        return f"{value:.4g} in [{value if low is None else low:.4g}, ∞)"
-    return f"{value:.4g} [{low:.4g}, {high:.4g}]"
+    bounded = low is not None and high is not None
+    return bracketed((value, value if low is None else low, high if bounded and high is not None else np.inf), ".4g")
 
 
 def _table(networks: Sequence[Measured], scale: str, provenance: dict[str, str]) -> Table:
@@ -132,7 +135,7 @@ def _table(networks: Sequence[Measured], scale: str, provenance: dict[str, str])
         shown.append(_row(label, "parameters", {n: f"{f.score['parameters']:,}" for n, f in mine.items()}))
         shown.append(_row(label, "loss", {n: f"{f.score['loss']:.4f}" for n, f in mine.items()}))
         for name, key in (("top-1 accuracy", "top1"), ("top-5 accuracy", "top5")):
-            shares = {n: counted(f.score[key], images) for n, f in mine.items()}
+            shares = {n: binomial_interval(f.score[key], images) for n, f in mine.items()}
             shown.append(_row(label, name, {n: f"{s.mean:.1%} [{s.low:.1%}, {s.high:.1%}]" for n, s in shares.items()}))
             raw += [_raw(label, n, name, *shares[n]) for n in mine]
         raw += [_raw(label, n, "loss", f.score["loss"]) for n, f in mine.items()]
@@ -224,7 +227,7 @@ def _block_table(networks: Sequence[Measured], scale: str, provenance: dict[str,
             "parameters": raw.parameters.map("{:,}".format),
             "trace": [in_words(*v) for v in zip(raw.trace, raw.trace_low, raw.trace_high, strict=True)],
             "λ_max": [
-                in_words(*v) if v[0] is not None and np.isfinite(v[0]) else "–"
+                in_words(*v) if v[0] is not None and np.isfinite(v[0]) else DASH
                 for v in zip(raw.lambda_max, raw.lambda_low, raw.lambda_high, strict=True)
             ],
         }
@@ -239,10 +242,7 @@ def _block_table(networks: Sequence[Measured], scale: str, provenance: dict[str,
 
 
 def _figure(networks: Sequence[Measured], scale: str, provenance: dict[str, str]) -> Figure:
-    import matplotlib
-    from matplotlib.figure import Figure as Canvas
-
-    with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+    with figure_style():
         canvas = Canvas(figsize=(10, 4.6), layout="constrained")
         _draw(canvas, [f for f in networks if f.subject.data == networks[0].subject.data])
     notes = (
@@ -254,9 +254,7 @@ def _figure(networks: Sequence[Measured], scale: str, provenance: dict[str, str]
     return Figure(FIGURE, f"Curvature block by block, {LABEL[networks[0].subject.data]}", canvas, notes, provenance)
 
 
-def _draw(canvas: "Canvas", networks: Sequence[Measured]) -> None:
-    from flatproof.verify.report.style import COLORS, GRAY
-
+def _draw(canvas: Canvas, networks: Sequence[Measured]) -> None:
     upper, lower = canvas.subplots(2, 1, sharex=True)
     longest = max(networks, key=lambda f: len(f.blocks))
     spots = {name: i for i, name in enumerate(longest.blocks)}
@@ -283,10 +281,10 @@ def _draw(canvas: "Canvas", networks: Sequence[Measured]) -> None:
 
 def artifacts(only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
     """The artifacts `only`, from stored jobs alone, at 'paper' of the device that most are stored of; tables without data say so."""
-    devices = ("cuda", "cpu") if scale == "paper" else (None,)
-    done = max(([(job, at) for job in jobs(scale, seeds, d) if (at := store.get(job)) is not None] for d in devices), key=len)
+    shelf = Shelf(store)
+    done = fullest([shelf.pairs(jobs_of(scale, seeds, device)) for device in devices_of(scale)])
     networks = gather(done)
-    provenance = {"scale": scale, "jobs": str(len(done))} | merged([stored.provenance for _, stored in done], "jobs")
+    provenance = provenance_of([stored for _, stored in done], scale)
     out: list[Artifact] = [_table(networks, scale, provenance)] if TABLE in only else []
     if networks:
         out += [_block_table(networks, scale, provenance)] if BLOCKS in only else []

@@ -151,7 +151,8 @@ def _of_row(row: Row, shelf: Shelf) -> Evidence | None:
 
 def _behind_the_claims(store: Store) -> dict[str, int]:
     """How many runs of each row the empirical claims may rest on, at either scale that is judged."""
-    keys, counts = store.keys(), dict[str, int]()
+    keys = store.keys()
+    counts: dict[str, int] = {}
     for scale in JUDGED_SCALES:
         for row in ROWS:
             counts |= coverage([(f"{row.figure} {row.name}, scale {scale}", run) for run in runs(row, scale, MOST)], keys)

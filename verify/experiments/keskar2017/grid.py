@@ -1,4 +1,4 @@
-"""Owns what is run at each scale: images, networks, batch sizes, stops; every training of the experiment as its settings.
+"""Owns what is run at each scale: images, networks, batch sizes, stops; every training and what is measured of it, as jobs.
 
 paper: as printed, on a GPU where there is one. Small batch (SB) 256, large batch (LB) a tenth of the training set, ADAM with its default
     step 1e-3, until the training loss no longer improves by 1 % in 10 epochs. Of TIMIT the first 721,329 frames, with 360 features and
@@ -12,13 +12,19 @@ smoke: a few epochs of tiny networks on synthetic images where the paper has MNI
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from flatproof.verify.deep import ImageData, Method, Net, Stop, Training
 from flatproof.verify.experiments.devices import device_of
+from flatproof.verify.experiments.keskar2017.jobs import Path, Sharpness, Spectrum
 from flatproof.verify.experiments.keskar2017.published import DATA
+from flatproof.verify.jobs.job import Job
 
 NETWORKS = tuple(DATA)
 DETAILED = ("F1", "F2", "C1")  # figures 4 to 6: the paper's F2 and C1, and F1, which it does not show there
 SHIFTS: dict[str, tuple[str, ...]] = {"mnist": ("shift",), "cifar10": ("shift", "flip"), "cifar100": ("shift", "flip")}
+ALPHAS = tuple(np.linspace(-1, 2, 25).tolist())
+SMOKE_ALPHAS = (-1.0, -0.25, 0.0, 0.25, 0.75, 1.0, 1.25, 2.0)
 LARGE_SHARE = 10  # LB is the training set over this
 ADAM = Method("adam", lr=1e-3)
 REMEDIES = {  # the paper's settings of the last two are not in its pages here: 3 inner steps, and these strengths, are ours
@@ -32,9 +38,20 @@ REMEDIES = {  # the paper's settings of the last two are not in its pages here: 
 class Plan:
     """The sizes of a scale; pairs are for fully connected and convolutional networks.
 
-    train, test: images (None: all). small: SB. patience: measurements. points: training images that f averages over. batches: of
-    figure 4, as shares of the training set. kept: epochs whose weights are kept (figures 5 and 6). warm: of them, where LB starts;
-    warm_epochs: how long. eigenvalues: how many of the largest. remedied: networks of claim 8.
+    Args:
+        scale: smoke, quick or paper.
+        device: "cpu" or "cuda".
+        train, test: images, None for all.
+        small: SB.
+        small_epochs, large_epochs: at most so many of SB, and of larger batches.
+        patience: measurements without improvement.
+        points: training images that f averages over, None for all.
+        batches: of figure 4, as shares of the training set.
+        kept: epochs whose weights are kept (figures 5 and 6).
+        warm: of them, where LB starts.
+        warm_epochs: how long it then goes on.
+        eigenvalues: how many of the largest.
+        remedied: networks of claim 8.
     """
 
     scale: str
@@ -167,3 +184,67 @@ PLANS = {
 def plan_of(scale: str, device: str | None = None) -> Plan:
     """The plan of a scale; at 'paper' on the given device, by default a GPU if this machine has one."""
     return replace(PLANS[scale], device=device_of(scale, device))
+
+
+def sharpness(plan: Plan, training: Training, epoch: int | None = None, subspace: bool = True) -> Sharpness:
+    """The metric of a training's network.
+
+    Args:
+        plan: of the scale.
+        training: whose network.
+        epoch: after which, None for the end.
+        subspace: in the random subspace too, at the end alone.
+    """
+    return Sharpness(training, epoch, plan.points, subspace and epoch is None)
+
+
+def spectrum(plan: Plan, training: Training) -> Spectrum:
+    """The largest eigenvalues at the end."""
+    return Spectrum(training, None, plan.points, plan.eigenvalues)
+
+
+def path(plan: Plan, network: str, seed: int) -> Path:
+    """From SB to LB."""
+    alphas = SMOKE_ALPHAS if plan.scale == "smoke" else ALPHAS
+    return Path(plan.sb(network, seed), plan.lb(network, seed), alphas, plan.points)
+
+
+def detailed(plan: Plan) -> list[str]:
+    """The networks of figures 4 to 6 that are run."""
+    return [network for network in DETAILED if plan.runs(network)]
+
+
+ALL_TRAININGS = {"table-1", "table-2", "trainings", "claims", "figure-2"}
+
+
+def needed(plan: Plan, network: str, seed: int) -> list[tuple[set[str], str, Job[Any]]]:
+    """Every job of a network and seed: the artifacts that need it, the name of its row, the job."""
+    sb, lb = plan.sb(network, seed), plan.lb(network, seed)
+    both = {"SB": sb, "LB": lb}
+    out: list[tuple[set[str], str, Job[Any]]] = []
+    shared = ALL_TRAININGS | {"remedies"} | ({"figure-4", "figure-5", "figure-6"} if network in detailed(plan) else set())
+    out += [(shared, name, training) for name, training in both.items()]
+    metric = {"table-3", "table-4", "claims"} | (shared - ALL_TRAININGS)
+    out += [(metric, f"{name} sharpness", sharpness(plan, training)) for name, training in both.items()]
+    out += [({"eigenvalues", "claims"}, f"{name} eigenvalues", spectrum(plan, training)) for name, training in both.items()]
+    out.append(({"figure-3", "figure-7", "distances", "claims"}, "path", path(plan, network, seed)))
+    if network in detailed(plan):
+        for batch in sorted({*plan.batch_sizes(network)} - {plan.small_batch(network), plan.large(network)}):
+            training = plan.training(network, batch, seed)
+            out.append(({"figure-4", "trainings", "claims"}, f"batch {batch}", training))
+            out.append(({"figure-4", "claims"}, f"batch {batch} sharpness", sharpness(plan, training, subspace=False)))
+        for epoch in plan.warm:
+            training = plan.warm_start(network, seed, epoch)
+            out.append(({"figure-5", "trainings", "claims"}, f"LB after {epoch} of SB", training))
+            out.append(({"figure-5", "claims"}, f"LB after {epoch} of SB, sharpness", sharpness(plan, training, subspace=False)))
+        out += [
+            ({"figure-6", "claims"}, f"{name} sharpness by epoch", sharpness(plan, training, epoch))
+            for name, training in both.items()
+            for epoch in training.keep
+        ]
+    if network in plan.remedied:
+        for name in REMEDIES:
+            training = plan.remedy(network, seed, name)
+            out.append(({"remedies", "trainings", "claims"}, f"LB {name}", training))
+            out.append(({"remedies", "claims"}, f"LB {name}, sharpness", sharpness(plan, training, subspace=False)))
+    return out
