@@ -84,7 +84,7 @@ def test_a_killed_sweep_goes_on_and_gives_the_same_bytes(tmp_path: Path) -> None
         process.wait()
         process.stdout.close()
         with sqlite3.connect(killed / "s.sqlite") as connection:
-            now = connection.execute("SELECT count(*) FROM runs").fetchone()[0]
+            now = connection.execute("SELECT count(*) FROM jobs").fetchone()[0]
         assert stored + lines - 1 <= now < 18
         stored = now
     last = flatproof(*arguments, "--workers", "2", cwd=killed)

@@ -118,15 +118,22 @@ class Flattest:
             x_new: points, (k, d).
             within: how near the flattest, relative; 0 for the limit, bounded from outside.
 
-        Returns: `low` and `high`, (k,) each, which it iterates over, and which of them are certified; see theory.flatness.predictions.
-        Errors: ValueError for NaN, a wrong number of columns, within < 0.
+        Returns:
+            `low` and `high`, (k,) each, which it iterates over, and which of them are certified; see theory.flatness.predictions.
+
+        Raises:
+            ValueError: for NaN, a wrong number of columns, within < 0.
         """
         return self.predictions.range(x_new, within)
 
     def certificate(self) -> dict[str, Any]:
         """The proof in rational numbers that no interpolating network is flatter than (nearly) `lower_bound`; see `certificate`.
 
-        Errors: ValueError if thin patterns were set aside, or the labels cannot be fitted exactly.
+        Returns:
+            The certificate, ready for JSON.
+
+        Raises:
+            ValueError: if thin patterns were set aside, or the labels cannot be fitted exactly.
         """
         if self.thin:
             raise ValueError(
@@ -155,13 +162,20 @@ def flattest(
     """The flattest two-layer ReLU network that interpolates y on x, with a proof of its flatness.
 
     Args:
-        x: inputs, (n, d). y: real labels, (n,).
+        x: inputs, (n, d).
+        y: real labels, (n,).
         architecture: "no-bias", "bias" or "sim-bn".
         kinks: "differentiable" (infimum over parameters without kinks) or "relu'(0)=0".
         limit: the most patterns to list.
 
-    Errors: theory.Infeasible if no network of the class fits the labels, naming the rows; theory.TooManyPatterns with the count;
-    ValueError for NaN, shapes, unknown names.
+    Returns:
+        The network with its trace, the bound and the dual point behind it.
+
+    Raises:
+        Infeasible: if no network of the class fits the labels, naming the rows.
+        TooManyPatterns: with the count.
+        NotRealized: if double precision does not suffice.
+        ValueError: for NaN, shapes, unknown names.
     """
     setting = Setting.of(x, y, architecture, kinks)
     check_feasible(setting)

@@ -32,10 +32,21 @@ from flatproof.theory.networks import Architecture, with_ones
 
 
 def relaxed_bound(x: ArrayLike, y: ArrayLike, architecture: str = "no-bias") -> tuple[float, Array]:
-    """A number that no interpolating network's trace goes below, never less than theory.trace_lower_bound but for rounding, and the
-    point lambda (n,) behind it: bound = lambda . y. Proved by expansions of points in each other (see the module).
+    """A number that no interpolating network's trace goes below, never less than theory.trace_lower_bound but for rounding.
 
-    Both notions at kinks obey it. Time and memory grow like n^2 r^2 in r = rank of the points: seconds for n = 100, r = 30.
+    Proved by expansions of points in each other (see the module); both notions at kinks obey it. Time and memory grow like n^2 r^2 in
+    r = rank of the points: seconds for n = 100, r = 30.
+
+    Args:
+        x: inputs, (n, d).
+        y: real labels, (n,).
+        architecture: "no-bias", "bias" or "sim-bn".
+
+    Returns:
+        The bound, and the point lambda (n,) behind it: bound = lambda . y.
+
+    Raises:
+        ValueError: for NaN, shapes, unknown names.
     """
     return relaxed_dual(Setting.of(x, y, architecture))
 
@@ -64,8 +75,18 @@ def block_bound(
 ) -> float:
     """sum_b |S_b| / n T*(S_b) over disjoint blocks of samples, a lower bound of T* for "no-bias" and "bias".
 
-    Each block's cells must be few enough for theory.flattest. ValueError for blocks that overlap, and for "sim-bn", whose prices
-    do not add up over blocks.
+    Args:
+        x: inputs, (n, d).
+        y: real labels, (n,).
+        blocks: rows of each block, whose cells must be few enough for theory.flattest.
+        architecture: "no-bias" or "bias".
+        kinks: "differentiable" or "relu'(0)=0".
+
+    Returns:
+        The bound.
+
+    Raises:
+        ValueError: for blocks that overlap, and for "sim-bn", whose prices do not add up over blocks.
     """
     setting = Setting.of(x, y, architecture, kinks)
     if setting.architecture == "sim-bn":
@@ -80,7 +101,16 @@ def block_bound(
 
 
 def sample_dual(kind: Architecture, points: Array, y: Array) -> Array:
-    """The dual point behind theory.trace_lower_bound."""
+    """The dual point behind theory.trace_lower_bound.
+
+    Args:
+        kind: "no-bias", "bias" or "sim-bn".
+        points: inputs, (n, d).
+        y: labels, (n,).
+
+    Returns:
+        lambda, (n,).
+    """
     if kind != "sim-bn":
         return 4 / len(y) * np.linalg.norm(with_ones(kind, points), axis=1) * np.sign(y)
     parts = [np.maximum(side * y, 0) for side in (1, -1)]
@@ -101,19 +131,19 @@ def _relaxation(u: Array, y: Array, lengths: Array | None, even: bool) -> tuple[
 
     n, r = u.shape
     k = n + even
-    one: Any = sp.identity(n)
-    two: Any = sp.identity(2 * n)
+    identity: Any = sp.identity(n)
+    both: Any = sp.identity(2 * n)
     row: Any = sp.csc_matrix(u)
     inner = sp.kron(sp.identity(2 * k), row)
-    reach = sp.kron(sp.identity(2), sp.kron(np.ones((k, 1)), one))
+    reach = sp.kron(sp.identity(2), sp.kron(np.ones((k, 1)), identity))
     own = sp.block_diag([point[None] for point in u])
-    active = sp.hstack([sp.csc_matrix((2 * n, 2 * k * r)), two])
+    active = sp.hstack([sp.csc_matrix((2 * n, 2 * k * r)), both])
     if even:
         own = sp.hstack([sp.csc_matrix((n, r)), own])
-        active = sp.hstack([sp.kron(sp.identity(2), sp.hstack([row, sp.csc_matrix((n, n * r))])), two]) / 2
-    difference = sp.hstack([one, -one])
-    other = sp.hstack([-inner, -reach]) if even else sp.hstack([sp.csc_matrix((2 * n, 2 * k * r)), -two])
-    rows = [difference @ active, sp.hstack([sp.kron(sp.identity(2), own), -two]), sp.hstack([inner, -reach]), other]
+        active = sp.hstack([sp.kron(sp.identity(2), sp.hstack([row, sp.csc_matrix((n, n * r))])), both]) / 2
+    difference = sp.hstack([identity, -identity])
+    other = sp.hstack([-inner, -reach]) if even else sp.hstack([sp.csc_matrix((2 * n, 2 * k * r)), -both])
+    rows = [difference @ active, sp.hstack([sp.kron(sp.identity(2), own), -both]), sp.hstack([inner, -reach]), other]
     matrix: Any = sp.vstack(rows)
     equal = 3 * n
     cones = [clarabel.ZeroConeT(equal), clarabel.NonnegativeConeT(matrix.shape[0] - equal)]
@@ -122,7 +152,7 @@ def _relaxation(u: Array, y: Array, lengths: Array | None, even: bool) -> tuple[
     if lengths is None:
         sums: Any = sp.identity(2)
         units = sp.kron(sums, sp.csc_matrix(([-1.0], ([0], [0])), shape=(n + 1, 1)))
-        parts = sp.kron(sums, sp.vstack([sp.csc_matrix((1, n)), one])) @ active
+        parts = sp.kron(sums, sp.vstack([sp.csc_matrix((1, n)), identity])) @ active
         matrix = sp.bmat([[matrix, None], [-parts, units]])
         cones += [clarabel.SecondOrderConeT(n + 1)] * 2
         right = np.concatenate([right, np.zeros(2 * (n + 1))])

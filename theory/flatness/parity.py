@@ -37,6 +37,16 @@ def generalizing_infimum(x: ArrayLike, y: ArrayLike) -> Generalizing:
     negative products with all k samples of the kink turns them off. Then its price is (4/n) sqrt(d) k_s, k_s the size of the quarter:
     4 sqrt(d) altogether, which is the bound of theory.trace_lower_bound. It is found by a linear program and checked in whole numbers.
     Otherwise few samples stay on, k'_s of them: (4/n) sqrt(d k_s (k_s + k'_s)). With relu'(0) = 0 nothing need move.
+
+    Args:
+        x: distinct or repeated points of {-1, 1}^d, (n, d).
+        y: x[:, 0] * x[:, 1], (n,).
+
+    Returns:
+        The infimum, whether it is pinned, and the moves off the kinks behind it.
+
+    Raises:
+        ValueError: for other data.
     """
     setting = Setting.of(x, y)
     points, labels = setting.x, setting.y
@@ -85,9 +95,9 @@ def _without(rows: Array, given_up: int) -> Array | None:
     for i in np.argsort(-multipliers):
         if multipliers[i] <= 1e-9:
             return None
-        found = _without(np.delete(rows, i, axis=0), given_up - 1)
-        if found is not None:
-            return found
+        rest = _without(np.delete(rows, i, axis=0), given_up - 1)
+        if rest is not None:
+            return rest
     return None
 
 

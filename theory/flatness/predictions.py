@@ -128,7 +128,11 @@ class Predictions:
 
     @cached_property
     def flattest(self) -> list[Neuron]:
-        """The network of the solution in rational numbers. Errors: ValueError where none interpolates exactly."""
+        """The network of the solution in rational numbers.
+
+        Raises:
+            ValueError: where none interpolates exactly.
+        """
         return self.exact(self.network)
 
     @cached_property
@@ -140,7 +144,17 @@ class Predictions:
             return Fraction(self.trace)
 
     def exact(self, network: Network) -> list[Neuron]:
-        """A network that interpolates up to rounding, made to do so exactly. Errors: ValueError."""
+        """A network that interpolates up to rounding, made to do so exactly.
+
+        Args:
+            network: of the setting's architecture.
+
+        Returns:
+            Its neurons in rational numbers.
+
+        Raises:
+            ValueError: where none interpolates exactly.
+        """
         coefficients = network.w2
         if network.gamma is not None:
             coefficients = coefficients * network.gamma / np.maximum(normalizer(network, self.setting.x), np.finfo(float).tiny)
@@ -170,14 +184,37 @@ class Predictions:
         return sorted({tuple(np.flatnonzero(row > 0).tolist()) for row in self.patterns.signs})
 
     def range(self, x_new: ArrayLike, within: float = WITHIN) -> Ranges:
-        """The ranges at points (k, d). Errors: ValueError for NaN, a wrong number of columns, within < 0."""
+        """The ranges of predictions.
+
+        Args:
+            x_new: points, (k, d).
+            within: how near the flattest, relative.
+
+        Returns:
+            Both ends at each point, and whether they are certified.
+
+        Raises:
+            ValueError: for NaN, a wrong number of columns, within < 0.
+        """
         points = check_points(x_new, d=self.setting.x.shape[1])[0]
         cases = [self.case(x, within) for x in points]
         low, high = (np.array([getattr(case, name) for case in cases], float) for name in ("low", "high"))
         return Ranges(low, high, np.array([case.proved == {-1, 1} for case in cases], bool), within)
 
     def case(self, x: Array, within: float = WITHIN, ends: Sequence[int] = (-1, 1)) -> Case:
-        """What can be said of the given ends at one point (d,)."""
+        """What can be said of the given ends at one point.
+
+        Args:
+            x: the point, (d,).
+            within: how near the flattest, relative.
+            ends: those asked for, -1 and 1.
+
+        Returns:
+            The case, with a proof of each end that has one.
+
+        Raises:
+            ValueError: for within < 0.
+        """
         if not (0 <= within < np.inf):
             raise ValueError(f"within must be a number >= 0, got {within}")
         try:
@@ -203,7 +240,16 @@ class Predictions:
     def attain(self, case: Case, end: int, within: float) -> float:
         """What networks attain in one direction at a point in the cone of the samples, in floating point.
 
-        Errors: ArithmeticError if the cone program is not solved.
+        Args:
+            case: the point.
+            end: 1 for large predictions, -1 for small ones.
+            within: how near the flattest, relative.
+
+        Returns:
+            The prediction.
+
+        Raises:
+            ArithmeticError: if the cone program is not solved.
         """
         solver = self._solver(case)
         if end not in case.extremes:
@@ -277,7 +323,18 @@ class Predictions:
     # ------------------------------------------------------------------------------------------------- what goes into a file
 
     def check(self, case: Case, within: float) -> str:
-        """The statement that an entry proves, by the independent checker. Errors: Invalid."""
+        """The statement that an entry proves, by the independent checker.
+
+        Args:
+            case: the point with its proofs.
+            within: how near the flattest, relative.
+
+        Returns:
+            The statement.
+
+        Raises:
+            Invalid: if it proves none.
+        """
         return Prediction(
             self.data,
             self.entry(case, within, statement=None),
@@ -309,11 +366,17 @@ class Predictions:
     # ------------------------------------------------------------------------------------------------------------ witnesses
 
     def find_witness(self, case: Case, end: int, within: float) -> tuple[list[Neuron], Fraction] | None:
-        """An interpolating network of trace at most (1 + within) times the flattest whose prediction is extreme in direction `end`:
-        the first beyond 0, or the most extreme found.
+        """An interpolating network whose prediction is extreme in one direction: the first beyond 0, or the most extreme found.
 
-        In rational numbers, with its prediction; None where none was found. Where predictions are unbounded, it goes past 0 by the
-        size of the largest label.
+        Where predictions are unbounded, it goes past 0 by the size of the largest label.
+
+        Args:
+            case: the point.
+            end: 1 for large predictions, -1 for small ones.
+            within: its trace is at most (1 + within) times the flattest.
+
+        Returns:
+            The network in rational numbers, with its prediction; None where none was found.
         """
         limit = (ONE + decimal(within)) * Fraction(self.lower_bound) * (ONE - SPARE)
         best: tuple[list[Neuron], Fraction] | None = None
@@ -350,7 +413,14 @@ class Predictions:
     def realized(self, extreme: Extreme) -> list[Neuron]:
         """The network of a program's solution in rational numbers, moved off the kinks where that is asked for, by as little as does it.
 
-        Errors: ValueError where none interpolates exactly.
+        Args:
+            extreme: of a range program.
+
+        Returns:
+            The network's neurons.
+
+        Raises:
+            ValueError: where none interpolates exactly.
         """
         u, basis, neurons = self.setting.coordinates.u, self.setting.coordinates.basis, extreme.neurons
         signs = self.signs[neurons.pattern]
@@ -369,7 +439,9 @@ class Predictions:
         return problem.network(weights, coefficients, spare, self.y, self.setting.differentiable)
 
     def _off_kinks(self, w: Array, pattern: int) -> Array:
-        """A neuron (p,) moved towards its cell's witness until every sample is on its side, in exact arithmetic. Errors: ValueError."""
+        """A neuron (p,) moved towards its cell's witness until every sample is on its side, in exact arithmetic; ValueError if none
+        of STEPS does it.
+        """
         signs, inner = self.signs[pattern], self._witnesses[pattern]
         live = np.any(self.setting.points != 0, axis=1)
         for step in STEPS:

@@ -71,6 +71,19 @@ def realize(setting: Setting, neurons: Columns, alpha: Array, rays: Columns, fla
     """The network sum_k alpha_k side_k relu(v_k . u), moved off the kinks by as little as double precision allows.
 
     What the move changes is made up for by neurons inside the same cells, and `rays`, as cheaply as they can.
+
+    Args:
+        setting: the problem.
+        neurons: in use, (K,) of them.
+        alpha: their weights, (K,), positive.
+        rays: columns strictly inside their cells, one for every pattern and sign.
+        flats: as in `network_of`.
+
+    Returns:
+        The network.
+
+    Raises:
+        NotRealized: if double precision holds none.
     """
     coordinates, y, top = setting.coordinates, setting.y, setting.top
     u = coordinates.u
@@ -125,7 +138,7 @@ def _spares(u: Array, rays: Columns, near: Sequence[Columns], flats: Mapping[byt
     cells = rays.take(rays.sides > 0)
     for most in (100, 2000):
         every = [cells.take(np.array([k])) for k in range(min(len(cells.sides), most))]
-        more = [_around(u, one, one.v[0], np.eye(u.shape[1])) for one in every if one.signs[0].tobytes() not in flats]
+        more = [_around(u, neuron, neuron.v[0], np.eye(u.shape[1])) for neuron in every if neuron.signs[0].tobytes() not in flats]
         yield sum([*near, *more], start=rays)
         if len(cells.sides) <= most:
             break
@@ -137,12 +150,23 @@ def _around(u: Array, neuron: Columns, center: Array, frame: Array) -> Columns:
     reach = 0.5 * float((np.abs(u[live] @ center) / np.linalg.norm(u[live], axis=1)).min())
     v = np.vstack([center, center + reach * frame.T])
     count = len(v)
-    one = neuron.take(np.zeros(2 * count, int))
-    return normalized(u, replace(one, v=np.vstack([v, v]), sides=np.repeat([1.0, -1.0], count)))
+    copies = neuron.take(np.zeros(2 * count, int))
+    return normalized(u, replace(copies, v=np.vstack([v, v]), sides=np.repeat([1.0, -1.0], count)))
 
 
 def corrected(u: Array, columns: Columns, alpha: Array, rays: Columns, y: Array) -> tuple[Columns, Array]:
-    """Columns and weights > 0 that interpolate to rounding: what is missing is made of rays, as cheaply as they can."""
+    """Columns and weights > 0 that interpolate to rounding: what is missing is made of rays, as cheaply as they can.
+
+    Args:
+        u: points, (n, r).
+        columns: the neurons, K of them.
+        alpha: their weights, (K,).
+        rays: what corrections are made of.
+        y: labels, (n,), of size 1.
+
+    Returns:
+        Columns and their weights.
+    """
     for _ in range(2):  # the linear program is exact to 1e-9 of what it is asked for
         missing = y - columns.outputs(u) @ alpha
         size = float(np.abs(missing).max())
@@ -185,9 +209,15 @@ def normalized(u: Array, columns: Columns) -> Columns:
 def settle(u: Array, signs: Signs, v: Array, frame: Array) -> tuple[Array, Array]:
     """A neuron with the same activations on D, as far inside its cell as they allow, and a direction into the cell's interior.
 
-    Args: u (n, r); signs (n,); v (r,) with S_i u_i . v >= 0 up to rounding; frame (r, k), an orthonormal basis of the flat that the
-    face lies on, the identity for a cell: points that vanish on it stay on the kink. Returns: two neurons (r,); the direction is 0
-    if the neuron is inside already.
+    Args:
+        u: points, (n, r).
+        signs: of the cell or face, (n,).
+        v: the neuron, (r,), with S_i u_i . v >= 0 up to rounding.
+        frame: an orthonormal basis of the flat that the face lies on, (r, k), the identity for a cell: points that vanish on it stay on
+            the kink.
+
+    Returns:
+        Two neurons (r,); the direction is 0 if the neuron is inside already.
     """
     rows, z = u @ frame, frame.T @ v
     live = np.linalg.norm(rows, axis=1) > 1e-9 * np.linalg.norm(u, axis=1)
@@ -243,6 +273,37 @@ def _network(setting: Setting, columns: Columns, weights: Array, flats: Mapping[
     if architecture == "bias":
         return Network(w1=w[:, :-1], b1=w[:, -1], w2=sides * a, architecture=architecture)
     return Network(w1=w, w2=sides * a)
+
+
+def rescaled(setting: Setting, networks: Sequence[Network]) -> Iterator[Network]:
+    """Those of some networks that interpolate and have no sample on a kink (of the notion), each neuron rescaled to be flattest."""
+    points, labels = setting.points, setting.y
+    for network in networks:
+        z = points @ network.weights.T
+        if setting.differentiable and (z[points.any(axis=1)] == 0).any():
+            continue
+        scaled = _balanced(network, points)
+        if np.abs(forward(scaled, setting.x) - labels).max() <= 1e-9 * setting.top:
+            yield scaled
+
+
+def _balanced(network: Network, points: Array) -> Network:
+    """The same function on the points with each neuron split between the layers so that it is flattest; its dead neurons are left out."""
+    h = np.maximum(points @ network.weights.T, 0)
+    length = np.linalg.norm(h, axis=0)
+    alive = (length > 0) & (network.w2 != 0) & ((network.gamma if network.gamma is not None else network.w2) != 0)
+    if not alive.any():
+        return network
+    h, length, w1, w2 = h[:, alive], length[alive], network.w1[alive], network.w2[alive]
+    b1 = None if network.b1 is None else network.b1[alive]
+    if network.gamma is not None and b1 is not None:
+        root = np.sqrt(np.abs(w2 * network.gamma[alive]))
+        scale = SIM_BN_SCALE * np.abs(points).max() * np.sqrt(len(points)) / length
+        sign = np.sign(w2 * network.gamma[alive])
+        return replace(network, w1=w1 * scale[:, None], b1=b1 * scale, w2=sign * root, gamma=root)
+    # a^2 t = ||D X w||^2, the product a w given
+    root = np.sqrt(np.sqrt((h > 0).T @ np.sum(points**2, axis=1)) * np.abs(w2) / length)
+    return replace(network, w1=w1 * root[:, None], b1=None if b1 is None else b1 * root, w2=w2 / root)
 
 
 def on_flat(flat: Array, w: Array, points: Array) -> Array:

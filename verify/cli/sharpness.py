@@ -19,7 +19,9 @@ def sharpness(
     data: Annotated[str, typer.Option(help="FILE.npz or FILE.pt with x and y, or module:function that yields batches (x, y).")],
     weights: Annotated[Path | None, typer.Option(help="State dict (torch.save) or .npz; the model's own if none.")] = None,
     loss: Annotated[str, typer.Option(help="mse, cross-entropy, or module:function of outputs and targets.")] = "cross-entropy",
-    measures: Annotated[str | None, typer.Option(help="Names separated by commas; all if none.", show_default=False)] = None,
+    measures: Annotated[
+        str | None, typer.Option(help="Names, or module:object, separated by commas; all if none.", show_default=False)
+    ] = None,
     parameters: Annotated[
         str | None, typer.Option(help="Names or prefixes separated by commas; all if none.", show_default=False)
     ] = None,

@@ -13,9 +13,15 @@ from flatproof.verify.curvature.scaled import Rescaled
 class Krylov:
     """A growing orthonormal basis V of block Krylov spaces with T = V'HV, (P, k b) and (k b, k b).
 
-    Attributes: T, symmetric; coupling, the last block B (b, b); norms, the lengths of the b start columns;
-    starts, their coordinates in the first block (b, b); asymmetry as in `Eigenpairs`; invariant, whether V spans an invariant
-    subspace, so that nothing was left of the last product; rounding, a bound of the norm of the products' own rounding, 0 until set.
+    Attributes:
+        T: V'HV, symmetric, (k b, k b).
+        size: k b.
+        block: b.
+        coupling: the last block B, (b, b).
+        starts: coordinates of the b start columns in the first block, (b, b).
+        asymmetry: as in `Eigenpairs`.
+        invariant: whether V spans an invariant subspace, so that nothing was left of the last product.
+        rounding: a bound of the norm of the products' own rounding, 0 until set.
     """
 
     def __init__(self, operator: Rescaled, start: Tensor) -> None:

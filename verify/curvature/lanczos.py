@@ -274,33 +274,28 @@ def eigenvalues(
         hints = _directions(operator) if start is None and leans and which != "smallest" else []
         for place, hint in enumerate(hints):
             first[:, place % block].add_(hint, alpha=math.sqrt(len(hint)))
-        seen = UNSEEN
-        if rounding:
-            with meter.checking():
-                seen = rounding_of(operator)
+        with meter.checking():
+            seen = rounding_of(operator) if rounding else UNSEEN
         krylov = Krylov(rescaled := Rescaled(operator), first)
         norms = torch.linalg.vector_norm(first.double(), dim=0).cpu().numpy()
         bounds = _Bounds(krylov, norms, None if start is not None else seen.left(confidence))
         bound = partial(seen.norm, confidence)
         selection, done = _search(bounds, k, which, stop, tolerance, budget, bound, lambda: gaussian(operator, block, generator))
-        how: dict[str, Any] = {
-            "seed": None if start is not None else seed,
-            "gradients": float(len(hints)),
-            "method": f"{'block ' if block > 1 else ''}Lanczos, {which}, stop on {stop}",
-            "source": SOURCE,
-        }
+        method = f"{'block ' if block > 1 else ''}Lanczos, {which}, stop on {stop}"
+        how: dict[str, Any] = {"seed": None if start is not None else seed, "gradients": float(len(hints)), "source": SOURCE}
         estimates = tuple(
             meter.estimate(
                 rescaled.back(selection.values[place]),
                 *rescaled.ends(*selection.interval(bounds, place)),
                 confidence if place == 0 and start is None else None,
                 rests_on=f"{RESTS_ON[min(place, 1)]}; {seen.says()}",
+                method=method,
                 **how,
             )
             for place in range(len(selection.values))
         )
-        unit = krylov.combine(selection.weights) if vectors else None
     residuals = np.array([rescaled.back(r) for r in selection.residuals])
+    unit = krylov.combine(selection.weights) if vectors else None
     return Eigenpairs(estimates, residuals, unit, done, rescaled.back(krylov.asymmetry))
 
 

@@ -120,7 +120,13 @@ class Problem:
         return tensor.detach()
 
     def outputs(self, tensors: Sequence[Tensor], buffers: Mapping[str, Tensor], batch: Batch) -> Any:
-        """The model's outputs with `tensors` in place of the chosen parameters; call it within `prepared`."""
+        """The model's outputs; call it within `prepared`.
+
+        Args:
+            tensors: what stands in place of the chosen parameters, in their shapes.
+            buffers: what stands in place of buffers, by name.
+            batch: whose inputs the model takes.
+        """
         inputs = batch.inputs
         args, kwargs = ((inputs,), {}) if not isinstance(inputs, (tuple, list, Mapping)) else (inputs, {})
         if isinstance(inputs, Mapping):

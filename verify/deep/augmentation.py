@@ -28,7 +28,12 @@ def augmented(x: Tensor, kinds: Sequence[str], generator: torch.Generator) -> Te
 
 
 def shifted(x: Tensor, down: Tensor, right: Tensor) -> Tensor:
-    """Image i (c, h, w) moved by down[i] and right[i] pixels: out[i, :, r, s] = x[i, :, r - down[i], s - right[i]], 0 outside."""
+    """Each image moved by pixels of its own: out[i, :, r, s] = x[i, :, r - down[i], s - right[i]], 0 outside.
+
+    Args:
+        x: images (n, c, h, w).
+        down, right: pixels (n,), negative for up and left.
+    """
     n, c, h, w = x.shape
     device = x.device
     rows = torch.arange(h, device=device) - down.to(device)[:, None]

@@ -93,7 +93,13 @@ def build(net: Net, seed: int) -> nn.Module:
 
 
 def stream(seed: int, purpose: int, epoch: int = 0) -> int:
-    """The seed of a generator for one purpose in one epoch."""
+    """The seed of a generator.
+
+    Args:
+        seed: of the training.
+        purpose: INITIAL, ORDER, AUGMENT or MASKS.
+        epoch: from 0.
+    """
     return int(np.random.SeedSequence([seed, purpose, epoch]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
@@ -321,7 +327,13 @@ def batches_of(order: Tensor, size: int) -> list[Tensor]:
 
 
 def stopped(stop: Stop, curve: Curve, epoch: int) -> str | None:
-    """The rule that ends training at the last measurement, in words; None to go on."""
+    """The rule that ends training at the last measurement, in words; None to go on.
+
+    Args:
+        stop: the rules.
+        curve: all measurements.
+        epoch: epochs done.
+    """
     if stop.accuracy is not None and curve["train_accuracy"][-1] >= stop.accuracy:
         return f"training accuracy at least {stop.accuracy:g}"
     if stop.patience is not None and since_improvement(curve["train_loss"], stop.improvement) >= stop.patience:

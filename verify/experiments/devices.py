@@ -10,3 +10,8 @@ def device_of(scale: str, device: str | None = None) -> str:
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return device
+
+
+def devices_of(scale: str) -> tuple[str | None, ...]:
+    """Where stored jobs of a scale may have run, as `device_of` takes it: a report shows those of the device that most are stored of."""
+    return ("cuda", "cpu") if scale == "paper" else (None,)

@@ -74,11 +74,31 @@ class Dataset(ABC):
 
     @abstractmethod
     def fingerprint(self, root: Path, split: Split, limit: int | None) -> str:
-        """What tells the split's files from any others, without decoding them. Raises NotAvailable."""
+        """What tells the split's files from any others, without decoding them. It is part of the address of stored trainings.
+
+        Args:
+            root: the folder of all data sets.
+            split: one of `splits`.
+            limit: the first so many samples; all for None.
+
+        Raises:
+            NotAvailable: for files that are not there.
+        """
 
     @abstractmethod
     def compare(self, images: Images, root: Path) -> str:
-        """Compare a whole split with what is known of it; what was compared, in words. Raises Damaged."""
+        """Compare a whole split with what is known of it.
+
+        Args:
+            images: the split.
+            root: the folder of all data sets.
+
+        Returns:
+            What was compared, in words.
+
+        Raises:
+            Damaged: for the first thing that differs.
+        """
 
     def check(self, root: Path, split: Split) -> Checked:
         """Read a split to its last byte. Raises NotAvailable, or Damaged for the first thing that differs."""

@@ -91,7 +91,16 @@ def download(package: Package, folder: Path, say: Say) -> Path:
 
 
 def run(command: Sequence[str], package: Package, place: Path) -> None:
-    """The client, in a folder of its own. Raises FetchError with its own words if it is missing or fails."""
+    """Run a registry's client.
+
+    Args:
+        command: the client and its arguments.
+        package: what it gets, for the message of an error.
+        place: a folder of its own, where it runs.
+
+    Raises:
+        FetchError: with its own words if it is missing or fails.
+    """
     wanted = f"{package.name} {package.version}"
     program = shutil.which(command[0])
     if program is None:

@@ -22,10 +22,10 @@ def check_whole(name: str, value: object, least: int = 1, most: int = 10**12) ->
         ValueError: `value` is no whole number in that range.
     """
     try:
-        number = operator.index(value)  # type: ignore[arg-type]
+        number = least - 1 if isinstance(value, bool) else operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         number = least - 1
-    if isinstance(value, bool) or not least <= number <= most:
+    if not least <= number <= most:
         bounds = f"at least {least}" if number < least else f"at most {most}"
         raise ValueError(f"{name} must be a whole number of {bounds}, got {value!r}")
     return number

@@ -1,7 +1,7 @@
 """Every definition of sharpness against losses whose sharpness is known, and what leaves each unchanged."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -38,14 +38,6 @@ SHORT: dict[str, dict[str, Any]] = {
     "trace": {"products": 12},
     "adaptive-trace": {"products": 12},
 } | {f"{kind}average-{norm}": {"draws": 8} for kind in ("", "adaptive-") for norm in ("l2", "linf")}
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class Explicit:
@@ -127,8 +119,8 @@ class Quadratic(nn.Module):
 def quadratic(w: list[float], curvature: list[float]) -> Landscape:
     """L(w) = sum_i curvature_i w_i^2 / 2."""
     h = torch.tensor(curvature, dtype=torch.float64)
-    one = torch.ones(1, 1, dtype=torch.float64)
-    return Landscape(Problem(Quadratic(w), lambda out, _: (h * out.square()).sum() / (2 * len(out)), (one, one)))
+    single = torch.ones(1, 1, dtype=torch.float64)
+    return Landscape(Problem(Quadratic(w), lambda out, _: (h * out.square()).sum() / (2 * len(out)), (single, single)))
 
 
 def test_every_measure_of_the_papers_is_there() -> None:
@@ -291,12 +283,12 @@ def test_what_the_logits_scale_changes() -> None:
 def test_longer_ascents_find_no_less_and_random_directions_no_more(seed: int) -> None:
     place = landscape(network(seed), seed)
     first = sam_sharpness(place, rho=0.2, batch_size=14).value
-    found = sam_sharpness(place, rho=0.2, batch_size=14, point="ascent", steps=15).value
-    assert found >= first - 1e-12
+    ascended = sam_sharpness(place, rho=0.2, batch_size=14, point="ascent", steps=15).value
+    assert ascended >= first - 1e-12
     direction = torch.randn(place.size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     (whole,) = place.batches(14)
     delta = 0.2 * direction / direction.norm()
-    assert place.value(delta, whole) - place.value(None, whole) <= found + 1e-9
+    assert place.value(delta, whole) - place.value(None, whole) <= ascended + 1e-9
 
 
 def test_normalized_logits() -> None:

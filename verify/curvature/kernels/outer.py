@@ -89,7 +89,13 @@ class Outer:
 
 
 def gauss_newton(problem: Problem, batch: Batch, recorded: bool = True) -> Outer:
-    """C the Hessian of the loss with respect to the outputs."""
+    """J' C J with C the Hessian of the loss with respect to the outputs.
+
+    Args:
+        problem: what is differentiated.
+        batch: of its data.
+        recorded: whether tangents are replayed from a tape, or come by a kept graph.
+    """
 
     def middle(outputs: Tensor) -> Middle:
         with torch.enable_grad():
@@ -107,7 +113,13 @@ def gauss_newton(problem: Problem, batch: Batch, recorded: bool = True) -> Outer
 
 
 def fisher(problem: Problem, batch: Batch, recorded: bool = True) -> Outer:
-    """C block-diagonal: the outer product of each sample's own slope of the loss with respect to its outputs."""
+    """J' C J with C block-diagonal: the outer product of each sample's own slope of the loss with respect to its outputs.
+
+    Args:
+        problem: what is differentiated.
+        batch: of its data.
+        recorded: whether tangents are replayed from a tape, or come by a kept graph.
+    """
 
     def middle(outputs: Tensor) -> Middle:
         with torch.enable_grad():

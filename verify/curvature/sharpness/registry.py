@@ -14,6 +14,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from flatproof.verify.curvature.estimates import Estimate
@@ -76,11 +77,9 @@ def measures() -> dict[str, Measure]:
     Raises:
         ValueError: an entry point that does not load or names no measure, or two measures of one name.
     """
-    from flatproof.verify.curvature import sharpness as folder
-
     known: dict[str, Measure] = {}
-    for info in pkgutil.iter_modules(folder.__path__):
-        module = importlib.import_module(f"{folder.__name__}.{info.name}")
+    for info in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        module = importlib.import_module(f"{__package__}.{info.name}")
         _add(known, getattr(module, "MEASURES", ()))
     for name, address in addresses(GROUP).items():
         _add(known, _loaded(address, f"entry point {name!r} of {GROUP}"))

@@ -102,10 +102,14 @@ class Decisions(Computation):
         return super().settings() | {"labels": labels(self.target, self.d).astype(int).tolist()}
 
     def carry_out(self) -> dict[str, Any]:
-        """Lists over the subsets: `answer`; `margin`, the smallest bound on label times prediction that is proved for "all", the witness'
-        for "not all" (None where there is none); `tried`, members of the orbit.
+        """Decide every subset.
 
-        Errors: RuntimeError if an answer contradicts the theorem on bias and Sim-BN.
+        Returns:
+            Lists over the subsets: `answer`; `margin`, the smallest bound on label times prediction that is proved for "all", the
+            witness' for "not all" (None where there is none); `tried`, members of the orbit.
+
+        Raises:
+            RuntimeError: if an answer contradicts the theorem on bias and Sim-BN.
         """
         rows = [self._decide(subset) for subset in self.subsets]
         if self.architecture in FREE:
@@ -135,7 +139,18 @@ class Decisions(Computation):
 
 
 def decide_subset(target: str, d: int, architecture: str, kinks: str, subset: int) -> dict[str, Any]:
-    """The answer for one subset, with its margin; see `Decisions.carry_out`. A trained point is right by interpolation."""
+    """The answer for one subset, with its margin. A trained point is right by interpolation.
+
+    Args:
+        target: one of TARGETS.
+        d: dimension of the cube.
+        architecture: "no-bias", "bias" or "sim-bn".
+        kinks: the notion at kinks.
+        subset: its number, see `cube`.
+
+    Returns:
+        `answer` and `margin`, as in `Decisions.carry_out`.
+    """
     x, y = cube(d), labels(target, d)
     inside = members(subset, len(x))
     asked = inside if inside.all() else representatives(target, d, subset)
@@ -201,7 +216,12 @@ class Part:
 
 
 def parts(only: Sequence[str], scale: str) -> list[Part]:
-    """What is decided at a scale: d = 2 at smoke; d = 2, 3, and parity for d = 4 at quick; everything at paper. Figures need parity."""
+    """What is decided.
+
+    Args:
+        only: ids of artifacts; figures need parity alone.
+        scale: smoke, d = 2; quick, d = 2, 3 and parity for d = 4; paper, everything.
+    """
     targets = TARGETS if SUMMARY in only or BY_SIZE in only else TARGETS[:1]
     out = []
     for d in (2,) if scale == "smoke" else (2, 3, 4):

@@ -108,7 +108,17 @@ def jobs(starts: int) -> list[Fitted]:
 
 
 def made(head: str, dtype: str, wanted: float, network: int) -> tuple[Any, Callable[..., Any], tuple[Any, Any], tuple[Wide, Any]]:
-    """A model of that precision, its loss and data, and its Hessian and loss in extended precision."""
+    """A network as well fitted as wanted.
+
+    Args:
+        head: one of HEADS.
+        dtype: "float32" or "float64".
+        wanted: training loss.
+        network: number of the draw.
+
+    Returns:
+        The model, its loss, its data, and its Hessian (P, P) and loss in extended precision.
+    """
     import torch
     from torch import nn
 
@@ -222,7 +232,18 @@ def _loss(head: str, z: Wide, y: NDArray[Any], smoothing: float) -> tuple[Any, W
 
 
 def explicit(head: str, layers: Sequence[NDArray[Any]], x: NDArray[Any], y: NDArray[Any], smoothing: float) -> tuple[Wide, Any]:
-    """The Hessian (P, P) and the loss in extended precision, parameters in the order of the layers."""
+    """The Hessian and the loss in extended precision.
+
+    Args:
+        head: one of HEADS.
+        layers: weights and biases in their order.
+        x: (n, d).
+        y: classes or targets, (n,).
+        smoothing: of the labels.
+
+    Returns:
+        The Hessian (P, P), parameters in the order of the layers, and the loss.
+    """
     z = _outputs(layers, x)
     value, g, C = _loss(head, z, y, smoothing)
     n, K = z.shape

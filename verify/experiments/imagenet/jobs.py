@@ -68,8 +68,12 @@ BLOCK_TOLERANCE = 0.05
 class Subject:
     """A network on images.
 
-    data: "sample", "validation", or "noise" (scale smoke: untrained weights, noise for images). images: how many. files: what tells
-    them from other images: a checksum of the validation files' names, sizes and labels. device: "cpu" or "cuda".
+    Args:
+        network: its name.
+        data: "sample", "validation", or "noise" (scale smoke: untrained weights, noise for images).
+        images: how many.
+        files: what tells them from other images: a checksum of the validation files' names, sizes and labels.
+        device: "cpu" or "cuda".
     """
 
     network: str
@@ -79,7 +83,11 @@ class Subject:
     device: str = "cpu"
 
     def model(self) -> "EfficientNetLite":
-        """The network in evaluation mode, on its device. Errors: those of `pretrained`."""
+        """The network in evaluation mode, on its device.
+
+        Raises:
+            NotAvailable: where its weights are not on this machine.
+        """
         import torch
 
         from flatproof.verify.deep.efficientnet import EfficientNetLite, pretrained
@@ -91,7 +99,11 @@ class Subject:
         return pretrained(self.network, weights_root(self.network)).to(self.device)
 
     def batches(self) -> "list[tuple[torch.Tensor, torch.Tensor]]":
-        """Images prepared for the network and their classes, `BATCH` at a time, on its device. Errors: those of `realdata.load`."""
+        """Images prepared for the network and their classes, `BATCH` at a time, on its device.
+
+        Raises:
+            NotAvailable: where the images are not on this machine.
+        """
         import torch
 
         from flatproof.verify.deep.efficientnet import prepare
@@ -116,7 +128,11 @@ class Subject:
 
 
 def data_root(name: str) -> Path:
-    """The folder that holds the test images of a data set: the chosen one or else the default. NotAvailable if neither does."""
+    """The folder that holds the test images of a data set: the chosen one or else the default.
+
+    Raises:
+        NotAvailable: if neither does.
+    """
     for root in roots():
         if available(name, root, "test"):
             return root
@@ -287,7 +303,19 @@ def blocks(model: "EfficientNetLite") -> list[str]:
 
 
 def places(parameters: Sequence[str], sizes: Sequence[int], names: Sequence[str]) -> list[tuple[int, int]]:
-    """Where each block's parameters lie in the flat vector: [start, end). ValueError unless each is contiguous and none is left over."""
+    """Where each block's parameters lie in the flat vector.
+
+    Args:
+        parameters: names in their order.
+        sizes: entries of each.
+        names: of the blocks.
+
+    Returns:
+        [start, end) of each block.
+
+    Raises:
+        ValueError: unless each block is contiguous and none is left over.
+    """
     ends = np.cumsum([0, *sizes])
     out = []
     for name in names:
@@ -318,7 +346,9 @@ def listed(root: Path, images: int) -> tuple[int, str]:
 def subjects(scale: str, device: str | None = None) -> dict[str, list[Subject]]:
     """The networks on each data set that is there; no entry for one that is not.
 
-    device: at scale paper, by default a GPU if this machine has one; the other scales run on the CPU.
+    Args:
+        scale: smoke, quick or paper.
+        device: at scale paper, by default a GPU if this machine has one; the other scales run on the CPU.
     """
     device = device_of(scale, device)
     if scale == "smoke":
@@ -366,7 +396,13 @@ def separate(subject: Subject, scale: str) -> list[str]:
 
 
 def jobs_of(scale: str, seeds: int, device: str | None = None) -> list[OnSubject]:
-    """Everything that the artifacts show; device: as for `subjects`."""
+    """Everything that the artifacts show.
+
+    Args:
+        scale: smoke, quick or paper.
+        seeds: sets of probes for the traces.
+        device: as for `subjects`.
+    """
     out: list[OnSubject] = []
     for of_data in subjects(scale, device).values():
         for subject in of_data:

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure as Canvas
 
 from flatproof.verify.deep.efficientnet_scales import SCALES as NETWORKS
+from flatproof.verify.experiments.devices import devices_of
 from flatproof.verify.experiments.imagenet.jobs import (
     BATCH,
     BLOCK_TOLERANCE,
@@ -37,7 +38,17 @@ PUBLISHED = {"efficientnet-lite0": 0.751, "efficientnet-lite1": 0.767, "efficien
 
 @dataclass(frozen=True)
 class Measured:
-    """What is stored of one network on one data set: measures by name, lambda_max by block, forms (probes, blocks)."""
+    """What is stored of one network on one data set.
+
+    Args:
+        subject: network and images.
+        score: loss and hits.
+        measures: estimates of the whole network by name.
+        by_block: estimates of lambda_max by block.
+        blocks: names in their order.
+        sizes: parameters of each block.
+        forms: z_b'(H z)_b, (probes, blocks).
+    """
 
     subject: Subject
     score: dict[str, Any]
@@ -271,7 +282,7 @@ def _draw(canvas: Canvas, networks: Sequence[Measured]) -> None:
 def artifacts(only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
     """The artifacts `only`, from stored jobs alone, at 'paper' of the device that most are stored of; tables without data say so."""
     shelf = Shelf(store)
-    done = fullest([shelf.pairs(jobs_of(scale, seeds, device)) for device in (("cuda", "cpu") if scale == "paper" else (None,))])
+    done = fullest([shelf.pairs(jobs_of(scale, seeds, device)) for device in devices_of(scale)])
     networks = gather(done)
     provenance = provenance_of([stored for _, stored in done], scale)
     out: list[Artifact] = [_table(networks, scale, provenance)] if TABLE in only else []

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from flatproof.theory.claims import Claim
+from flatproof.verify.experiments.devices import devices_of
 from flatproof.verify.experiments.kaur2023 import rules
 from flatproof.verify.experiments.kaur2023.grid import runs_of
 from flatproof.verify.experiments.kaur2023.jobs import Final
@@ -31,7 +32,7 @@ from flatproof.verify.report.artifacts import Artifact
 def stored_runs(scale: str, seeds: int, store: Store) -> Sequence[tuple[Final, StoredValues]]:
     """The runs of a scale that are stored; at 'paper' of the device that most are stored of."""
     shelf = Shelf(store)
-    return fullest([shelf.pairs(runs_of(scale, seeds, device)) for device in (("cuda", "cpu") if scale == "paper" else (None,))])
+    return fullest([shelf.pairs(runs_of(scale, seeds, device)) for device in devices_of(scale)])
 
 
 class Kaur2023(Experiment):

@@ -26,10 +26,21 @@ Rates = Mapping[int, tuple[float, ...]]  # learning rates by batch size
 class Grid:
     """The settings of one scale.
 
-    rates: learning rates by VGG and batch size. sam: those of them that SAM is run at too. dense: (batch, lr) of the fully connected
-    network. narrow: what VGG's widths are divided by; width: of the fully connected layers. epochs: at most so many by batch size.
-    watched: test images measured during training. every: epochs between measurements. between: where between iterates batch
-    normalization is measured.
+    Args:
+        images: data sets.
+        rates: learning rates by VGG and batch size.
+        sam: those of them that SAM is run at too.
+        dense: (batch, lr) of the fully connected network.
+        dropouts: its p.
+        narrow: what VGG's widths are divided by.
+        width: of the fully connected layers.
+        epochs: at most so many by batch size.
+        dense_epochs: likewise, of the fully connected network.
+        watched: test images measured during training.
+        every: epochs between measurements.
+        tolerance: of lambda_max.
+        between: where between iterates batch normalization is measured.
+        device: "cpu" or "cuda"; at scale paper see `grid_of`.
     """
 
     images: tuple[Images, ...]
@@ -45,7 +56,7 @@ class Grid:
     every: int
     tolerance: float
     between: tuple[float, ...]
-    device: str = "cpu"  # at scale paper see `grid_of`
+    device: str = "cpu"
 
 
 def both(rates: Rates) -> dict[str, Rates]:
@@ -116,7 +127,13 @@ def grid_of(scale: str, device: str | None = None) -> Grid:
 
 
 def runs_of(scale: str, seeds: int, device: str | None = None) -> list[Final]:
-    """The runs of a scale, seeds 1 to `seeds`; device: as for `grid_of`."""
+    """The runs of a scale.
+
+    Args:
+        scale: smoke, quick or paper.
+        seeds: 1 to this.
+        device: as for `grid_of`.
+    """
     g = grid_of(scale, device)
     out: list[Final] = []
     for images in g.images:

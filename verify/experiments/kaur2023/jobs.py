@@ -47,7 +47,13 @@ class Images:
 class Final(Computation):
     """A training, and what is measured at its end.
 
-    network, p: for tables; images: which data set. tolerance: of lambda_max. between: where between iterates, () for at the iterate.
+    Args:
+        training: what is trained.
+        images: which data set, for tables.
+        network: its name, for tables.
+        p: dropout, for tables.
+        tolerance: of lambda_max.
+        between: where between iterates, () for at the iterate.
     """
 
     JOB = "kaur2023"
@@ -123,7 +129,14 @@ class Final(Computation):
 
 
 def curvature(model: "nn.Module", batch: Any, mode: str, tolerance: float) -> "Estimate":
-    """lambda_max of the mean cross-entropy's Hessian on one batch. mode: "train" for batch normalization's own statistics."""
+    """lambda_max of the mean cross-entropy's Hessian.
+
+    Args:
+        model: maps images to logits.
+        batch: images and classes.
+        mode: "train" for batch normalization by the batch's own statistics, else "eval".
+        tolerance: relative, of the value.
+    """
     from torch.nn.functional import cross_entropy
 
     from flatproof.verify.curvature import Problem, measures
@@ -133,7 +146,17 @@ def curvature(model: "nn.Module", batch: Any, mode: str, tolerance: float) -> "E
 
 
 def along(model: "nn.Module", batch: Any, mode: str, lr: float, places: Sequence[float]) -> "list[nn.Module]":
-    """Copies of the model at w - alpha lr g, g the gradient on the batch, for each alpha in `places`."""
+    """Copies of the model between an iterate and the next.
+
+    Args:
+        model: at the iterate w.
+        batch, mode: as for `curvature`; they give the gradient g.
+        lr: learning rate.
+        places: alpha, shares of the full step.
+
+    Returns:
+        The model at w - alpha lr g for each alpha.
+    """
     import copy
 
     import torch

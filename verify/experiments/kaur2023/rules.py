@@ -71,13 +71,22 @@ class Part:
 
 
 def effect_of(where: str, quantity: str, values: pd.Series) -> Effect | None:
-    """The mean over seeds of one value a seed; None without a value."""
+    """An effect from one value a seed.
+
+    Args:
+        where: on which runs.
+        quantity: what the values are of.
+        values: by seed; NaN are left out.
+
+    Returns:
+        None without a value.
+    """
     kept = values.dropna()
     return Effect(where, quantity, tuple(kept.tolist())) if len(kept) else None
 
 
 def slopes(runs: pd.DataFrame, x: str, y: str) -> pd.Series:
-    """The least-squares slope of y against x within each seed; seeds with fewer than two different x are left out."""
+    """Least-squares slopes of column y against column x, by seed; seeds with fewer than two different x are left out."""
     slope_of = {}
     for seed, group in runs.groupby("seed"):
         centred = group[x] - group[x].mean()
@@ -87,7 +96,16 @@ def slopes(runs: pd.DataFrame, x: str, y: str) -> pd.Series:
 
 
 def differences(first: pd.DataFrame, second: pd.DataFrame, on: Sequence[str], y: str) -> pd.DataFrame:
-    """first - second of y, matched on the columns `on` and the seed; a column `d` beside those."""
+    """Paired differences.
+
+    Args:
+        first, second: runs.
+        on: columns that pairs share, beside the seed.
+        y: the column whose difference is taken.
+
+    Returns:
+        The matched rows, with first - second in a column `d`.
+    """
     keys = [*on, "seed"]
     both = first[[*keys, y]].merge(second[[*keys, y]], on=keys, suffixes=("_1", "_2"))
     return both.assign(d=both[f"{y}_1"] - both[f"{y}_2"])
@@ -111,8 +129,15 @@ def cells(runs: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[str, pd.Dat
 
 
 def vanishing(gains: Sequence[Sequence[Effect | None]]) -> list[tuple[bool, bool, bool]]:
-    """For each setup's (small, large, gap): whether there is a benefit at the small batch, whether it vanishes at the large one,
-    whether it persists there. One setup can decide, so benefit and gap are judged among all."""
+    """What becomes of a benefit from small batches to large ones.
+
+    Args:
+        gains: of each setup the effects at the small batch, at the large one, and their difference.
+
+    Returns:
+        For each setup whether there is a benefit at the small batch, whether it vanishes at the large one, and whether it persists
+        there. One setup can decide, so benefit and difference are judged among all.
+    """
     seen = []
     for small, large, gap in gains:
         benefit = small is not None and small.above_among(len(gains))
@@ -252,13 +277,8 @@ def claim_5(runs: pd.DataFrame, plain: str, normalized: str) -> list[Part]:
             for w, group in cells(differences(first, second, keys, "accuracy"), ("data", "batch"))
         )
     )
-    lower = Verdict.INCONCLUSIVE
-    if any(e.above_among(len(moved)) for e in moved):
-        lower = Verdict.SUPPORTED
-    elif moved and all(e.below for e in moved):
-        lower = Verdict.REFUTED
     says: list[Says] = ["supports" if e.above else "contradicts" if e.below else "open" for e in gained]
-    return [Part("5a", lower, moved), Part("5b", majority(says), gained)]
+    return [Part("5a", consistently_below(moved).opposite, moved), Part("5b", majority(says), gained)]
 
 
 def claim_6(runs: pd.DataFrame) -> list[Part]:

@@ -13,7 +13,7 @@ from flatproof.verify.experiments.kaur2023 import rules
 from flatproof.verify.experiments.kaur2023.grid import ACCURACY, GRIDS, RHO
 from flatproof.verify.experiments.kaur2023.jobs import DENSE, EXAMPLES, Final
 from flatproof.verify.experiments.kaur2023.published import CLAIMS
-from flatproof.verify.experiments.vocabulary import DASH, LEAST_SEEDS, Effect, bracketed, provenance_of, together
+from flatproof.verify.experiments.vocabulary import DASH, LEAST_SEEDS, Effect, Verdict, bracketed, provenance_of, together
 from flatproof.verify.jobs.job import StoredValues
 from flatproof.verify.realdata import UNAVAILABLE
 from flatproof.verify.report.artifacts import Artifact, Figure, Table
@@ -143,15 +143,15 @@ def _verdicts(
         for part in parts:
             reduced = scale != "paper"
             verdict, overall = part.verdict.worded(reduced), together(part.verdict for part in parts).worded(reduced)
-            unsaid = "not judged" if scale == "smoke" else None if len(runs) else UNAVAILABLE
+            unjudged = Verdict.NOT_JUDGED.value if scale == "smoke" else None if len(runs) else UNAVAILABLE
             rows.append(
                 {
                     "claim": claim,
                     "published": CLAIMS[claim],
                     "rule": f"({part.id}) {rules.RULES[part.id]}",
                     "effects, mean over seeds [95 % interval]": in_words(part.effects) or DASH,
-                    "part": unsaid or verdict,
-                    "verdict": unsaid or overall,
+                    "part": unjudged or verdict,
+                    "verdict": unjudged or overall,
                 }
             )
     left, diverged = int((~runs.reached).sum()), int((runs.status == "diverged").sum())

@@ -38,9 +38,20 @@ REMEDIES = {  # the paper's settings of the last two are not in its pages here: 
 class Plan:
     """The sizes of a scale; pairs are for fully connected and convolutional networks.
 
-    train, test: images (None: all). small: SB. patience: measurements. points: training images that f averages over. batches: of
-    figure 4, as shares of the training set. kept: epochs whose weights are kept (figures 5 and 6). warm: of them, where LB starts;
-    warm_epochs: how long. eigenvalues: how many of the largest. remedied: networks of claim 8.
+    Args:
+        scale: smoke, quick or paper.
+        device: "cpu" or "cuda".
+        train, test: images, None for all.
+        small: SB.
+        small_epochs, large_epochs: at most so many of SB, and of larger batches.
+        patience: measurements without improvement.
+        points: training images that f averages over, None for all.
+        batches: of figure 4, as shares of the training set.
+        kept: epochs whose weights are kept (figures 5 and 6).
+        warm: of them, where LB starts.
+        warm_epochs: how long it then goes on.
+        eigenvalues: how many of the largest.
+        remedied: networks of claim 8.
     """
 
     scale: str
@@ -176,7 +187,14 @@ def plan_of(scale: str, device: str | None = None) -> Plan:
 
 
 def sharpness(plan: Plan, training: Training, epoch: int | None = None, subspace: bool = True) -> Sharpness:
-    """The metric of a training's network; in the subspace too, at the end of SB and LB."""
+    """The metric of a training's network.
+
+    Args:
+        plan: of the scale.
+        training: whose network.
+        epoch: after which, None for the end.
+        subspace: in the random subspace too, at the end alone.
+    """
     return Sharpness(training, epoch, plan.points, subspace and epoch is None)
 
 

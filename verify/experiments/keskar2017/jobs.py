@@ -67,7 +67,13 @@ class OfTraining(Computation):
 
 
 def problem_of(model: "nn.Module", training: Training, points: int | None) -> "Problem":
-    """The mean cross-entropy over the first `points` training images, in chunks."""
+    """The mean cross-entropy in eval mode, in chunks of images.
+
+    Args:
+        model: maps images to logits.
+        training: whose images.
+        points: the first so many training images, None for all.
+    """
     import torch
     from torch.nn import functional as F
 

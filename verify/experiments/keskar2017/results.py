@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from flatproof.verify.deep import Training
+from flatproof.verify.experiments.devices import devices_of
 from flatproof.verify.experiments.keskar2017.grid import NETWORKS, Plan, plan_of, sharpness
 from flatproof.verify.experiments.vocabulary import Shelf, Verdict, provenance_of
 from flatproof.verify.experiments.vocabulary.cells import UNLIMITED, Limits, limited
@@ -13,9 +14,8 @@ from flatproof.verify.jobs.store import Store
 from flatproof.verify.realdata import UNAVAILABLE
 from flatproof.verify.utils.statistics import Interval, mean_interval
 
-Column = list[
-    float | None
-]  # one entry for each seed: nan where a training diverged, None where nothing is stored or it never began
+# One entry for each seed: nan where a training diverged, None where nothing is stored or it never began.
+Column = list[float | None]
 FLOOR = 1e-4  # of the metric in ratios, percent: what rounding of a float32 loss amounts to
 POSITIVE, PERCENT = (0.0, math.inf), (0.0, 100.0)
 
@@ -78,7 +78,17 @@ class Results:
         ]
 
     def phi(self, trainings: Sequence[Training], space: str = "full", which: int = 0, epoch: int | None = None) -> Column:
-        """The metric; None, too, where training had ended before the epoch or never began."""
+        """The metric, one entry a training.
+
+        Args:
+            trainings: of one kind.
+            space: "full" or "subspace".
+            which: index of the epsilon.
+            epoch: after which, None for the end.
+
+        Returns:
+            Percent; None, too, where training had ended before the epoch or never began.
+        """
         return [self._phi(training, space, which, epoch) for training in trainings]
 
     def _phi(self, training: Training, space: str, which: int, epoch: int | None) -> float | None:
@@ -135,7 +145,7 @@ def capped(training: Training, values: dict[str, Any]) -> bool:
 def results_of(scale: str, seeds: int, store: Store) -> Results:
     """What the store holds of a scale; at 'paper' of the device that it has most of."""
     shelf = Shelf(store)
-    plans = [plan_of(scale, device) for device in (("cuda", "cpu") if scale == "paper" else (None,))]
+    plans = [plan_of(scale, device) for device in devices_of(scale)]
 
     def held(plan: Plan) -> int:
         return sum(plan.lb(n, s).key in shelf.keys for n in NETWORKS if plan.runs(n) for s in range(1, seeds + 1))

@@ -96,7 +96,18 @@ def never_refuted(verdict: Verdict) -> Verdict:
 
 
 def similar(r: Results, verdict: Verdict, numbers: str, groups: Mapping[str, Sequence[Training]]) -> tuple[Verdict, str]:
-    """The verdict, or inconclusive where mean training accuracies of groups differ by more than SAME_TRAINING; the numbers in words."""
+    """A verdict that asks for similar training accuracy.
+
+    Args:
+        r: what is stored.
+        verdict: of the rule without that.
+        numbers: that it rests on, in words.
+        groups: trainings by name.
+
+    Returns:
+        The verdict, inconclusive where mean training accuracies differ by more than SAME_TRAINING; the numbers, with those accuracies
+        then.
+    """
     means = {
         name: accuracy.mean
         for name, group in groups.items()
