@@ -46,9 +46,9 @@ class Template(Experiment):
         name = id.split("/")[1]
         for scale in JUDGED_SCALES:
             pairs = Shelf(store).pairs(jobs(scale, self.DEFAULT_SEEDS["paper"])) if store is not None else []
-            if not pairs:
-                continue
             judgement = next(judged for judged in judge(pairs, scale) if judged.claim == name)
+            if not judgement.effects:
+                continue
             reduced, verdict = scale != "paper", judgement.verdict
             measured = "; ".join(map(words, judgement.effects))
             evidence = evidence_of(
