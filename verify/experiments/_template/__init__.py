@@ -45,9 +45,7 @@ class Template(Experiment):
         """Judged at the largest scale of which anything is stored."""
         name = id.split("/")[1]
         for scale in JUDGED_SCALES:
-            if store is None:
-                break
-            pairs = Shelf(store).pairs(jobs(scale, self.DEFAULT_SEEDS["paper"]))
+            pairs = Shelf(store).pairs(jobs(scale, self.DEFAULT_SEEDS["paper"])) if store is not None else []
             judgement = next(judged for judged in judge(pairs, scale) if judged.claim == name)
             if not judgement.effects:
                 continue
