@@ -153,7 +153,7 @@ def test_a_query_beyond_the_hull_by_the_last_digit_is_outside() -> None:
     assert oracle.bracket([np.nextafter(3.0, 4.0)]).inner == (-np.inf, np.inf)
 
 
-INSTANCES = json.loads(Path(__file__).parents[3].joinpath("oracle", "instances.json").read_text())["cases"]
+INSTANCES = json.loads(Path(__file__).with_name("instances.json").read_text())["cases"]
 
 
 @pytest.mark.parametrize("case", [c for c in INSTANCES if len(c["x"]) <= 5][:12], ids=lambda c: f"{c['seed']}-{c['query']}")
