@@ -53,28 +53,28 @@ class Kaur2023(Experiment):
         """The artifacts `only`, from stored runs alone."""
         return [artifact for artifact in artifacts(stored_runs(scale, seeds, store), scale, seeds) if artifact.id in only]
 
-    def claim(self, id: str, store: Store | None) -> Claim:
-        """Judged from stored runs at the largest scale of which there are any."""
+    def claims(self, ids: Sequence[str], store: Store | None) -> list[Claim]:
+        """Judged from stored runs at the largest scale of which there are any, which are looked up once for all."""
+        wanted = [id for id in self.claim_ids() if not ids or id in ids]
         for scale in JUDGED_SCALES:
             if done := stored_runs(scale, self.DEFAULT_SEEDS["paper"], store) if store is not None else ():
-                return _judged(id, done, scale)
-        return entry(id, CLAIMS[id.split("/")[1]], "open", [not_run(self.ID)])
+                parts = rules.judge(frame(done))
+                return [_judged(id, parts[id.split("/")[1]], len(done), scale) for id in wanted]
+        return [entry(id, CLAIMS[id.split("/")[1]], "open", [not_run(self.ID)]) for id in wanted]
 
 
-def _judged(id: str, done: Sequence[tuple[Final, StoredValues]], scale: str) -> Claim:
-    name, reduced = id.split("/")[1], scale != "paper"
-    parts = rules.judge(frame(done))[name]
-    verdict = together(part.verdict for part in parts)
+def _judged(id: str, parts: Sequence[rules.Part], runs: int, scale: str) -> Claim:
+    reduced, verdict = scale != "paper", together(part.verdict for part in parts)
     words = {part.id: f"{part.id} {part.verdict.worded(reduced)}: {in_words(part.effects)}" for part in parts}
     evidence = evidence_of(
         verdict,
         "training runs, judged by the rules in verify/experiments/kaur2023/rules.py",
-        f"{len(done)} runs, scale {scale}",
+        f"{runs} runs, scale {scale}",
         f"{verdict.worded(reduced)}; " + "; ".join(words.values()),
         " ".join(f"Instead, {words[part.id]}." for part in parts if part.verdict.against),
         reduced,
     )
-    return entry(id, CLAIMS[name], evidence.supports, [evidence])
+    return entry(id, CLAIMS[id.split("/")[1]], evidence.supports, [evidence])
 
 
 EXPERIMENT = Kaur2023()
