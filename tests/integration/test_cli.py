@@ -13,11 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-COMMAND = [sys.executable, "-m", "flatproof"]
-
-
-def flatproof(*arguments: str, cwd: Path, **kwargs: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *arguments], cwd=cwd, capture_output=True, text=True, timeout=300, **kwargs)
+from tests.command import COMMAND, here, in_a_process
 
 
 def write_csv(path: Path, text: str) -> Path:
@@ -136,7 +132,7 @@ def test_bad_input_is_one_line(tmp_path: Path, arguments: list[str], words: str)
         connection.execute("PRAGMA user_version = 1")
         connection.execute("PRAGMA application_id = 0x464C5052")
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir() if p.is_file()}
-    done = flatproof(*arguments, cwd=tmp_path)
+    done = here(*arguments, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert words in done.stderr
     assert done.stderr.startswith("error: ")
@@ -146,7 +142,7 @@ def test_bad_input_is_one_line(tmp_path: Path, arguments: list[str], words: str)
 
 
 def test_only_takes_several_ids(tmp_path: Path) -> None:
-    done = flatproof("reproduce", "--only", "wen2023/figure-1a", "wen2024", cwd=tmp_path)
+    done = here("reproduce", "--only", "wen2023/figure-1a", "wen2024", cwd=tmp_path)
     assert "unknown id 'wen2024'" in done.stderr
 
 
@@ -154,30 +150,30 @@ def test_train_on_own_points(tmp_path: Path) -> None:
     x = np.random.default_rng(0).standard_normal((20, 3))
     frame = pd.DataFrame(np.column_stack([x, np.sign(x[:, 0])]), columns=["a", "b", "c", "label"])
     frame.to_csv(tmp_path / "mine.csv", index=False)
-    done = flatproof(
+    done = here(
         "train", "--architecture", "bias", "--data", "mine.csv", "--test", "mine.csv", "--epochs", "200", "--json", cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert said["status"] == "finished"
     assert said["curve"]["test_accuracy"][-1] > 0.9
-    alone = flatproof("train", "--architecture", "bias", "--data", "mine.csv", "--epochs", "5", cwd=tmp_path)
+    alone = here("train", "--architecture", "bias", "--data", "mine.csv", "--epochs", "5", cwd=tmp_path)
     assert alone.returncode == 0, alone.stderr
     assert "test" not in alone.stdout  # no test set, no test error
     frame["label"] = (frame["label"] + 1) / 2
     frame.to_csv(tmp_path / "codes.csv", index=False)
     arguments = ["--data", "codes.csv", "--test", "codes.csv", "--epochs", "200", "--json"]
     for labels, curve in (("classes", said["curve"]), ("real", None)):
-        made = flatproof("train", "--architecture", "bias", *arguments, "--labels", labels, cwd=tmp_path)
+        made = here("train", "--architecture", "bias", *arguments, "--labels", labels, cwd=tmp_path)
         assert made.returncode == 0, made.stderr
         found = json.loads(made.stdout)
         assert ("test_accuracy" in found["curve"]) == (curve is not None)
         assert curve in (None, found["curve"])
-    text = flatproof("train", "--architecture", "sim-ln", "--d", "4", "--n", "8", "--width", "8", "--epochs", "5", cwd=tmp_path)
+    text = here("train", "--architecture", "sim-ln", "--d", "4", "--n", "8", "--width", "8", "--epochs", "5", cwd=tmp_path)
     assert "lower bound" in text.stdout
     soft = ("train", "--architecture", "bias", "--activation", "softplus", "--smoothing", "0.2", "--d", "4", "--epochs", "2")
-    assert json.loads(flatproof(*soft, "--json", cwd=tmp_path).stdout)["lower_bound"] is None
-    assert "lower bound –" in flatproof(*soft, cwd=tmp_path).stdout
+    assert json.loads(here(*soft, "--json", cwd=tmp_path).stdout)["lower_bound"] is None
+    assert "lower bound –" in here(*soft, cwd=tmp_path).stdout
 
 
 def results(folder: Path) -> dict[str, bytes]:
@@ -202,7 +198,7 @@ def test_a_killed_sweep_goes_on_and_gives_the_same_bytes(tmp_path: Path) -> None
     ]
     whole = tmp_path / "whole"
     whole.mkdir()
-    done = flatproof(*arguments, "--workers", "1", cwd=whole)
+    done = here(*arguments, "--workers", "1", cwd=whole)
     assert done.returncode == 0, done.stderr
     killed = tmp_path / "killed"
     killed.mkdir()
@@ -221,11 +217,11 @@ def test_a_killed_sweep_goes_on_and_gives_the_same_bytes(tmp_path: Path) -> None
             now = connection.execute("SELECT count(*) FROM runs").fetchone()[0]
         assert stored + lines - 1 <= now < 18
         stored = now
-    last = flatproof(*arguments, "--workers", "2", cwd=killed)
+    last = in_a_process(*arguments, "--workers", "2", cwd=killed)
     assert last.returncode == 0, last.stderr
     assert f"18 runs at scale smoke: {stored} stored in s.sqlite, {18 - stored} to do" in last.stdout
     assert results(killed / "out") == results(whole / "out")
-    rebuilt = flatproof("report", *arguments[1:-4], "--out", "again", "--store", "s.sqlite", cwd=killed)
+    rebuilt = here("report", *arguments[1:-4], "--out", "again", "--store", "s.sqlite", cwd=killed)
     assert rebuilt.returncode == 0, rebuilt.stderr
     assert results(killed / "again") == results(whole / "out")
     names = set(results(whole / "out"))
@@ -238,12 +234,12 @@ def test_a_killed_sweep_goes_on_and_gives_the_same_bytes(tmp_path: Path) -> None
 def test_networks_on_images_without_any_data(tmp_path: Path) -> None:
     """keskar2017 whole: killed in the middle, gone on with, rebuilt from the store; what has no data says so."""
     (tmp_path / "nothing").mkdir()
-    environment = {**os.environ, "FLATPROOF_DATA": str(tmp_path / "nothing")}
+    environment = {"FLATPROOF_DATA": str(tmp_path / "nothing")}
     arguments = ["keskar2017", "--scale", "smoke", "--seeds", "1"]
     process = subprocess.Popen(
         [*COMMAND, "reproduce", *arguments, "--workers", "1"],
         cwd=tmp_path,
-        env=environment,
+        env=os.environ | environment,
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -254,10 +250,10 @@ def test_networks_on_images_without_any_data(tmp_path: Path) -> None:
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    done = flatproof("reproduce", *arguments, "--workers", "2", cwd=tmp_path, env=environment)
+    done = in_a_process("reproduce", *arguments, "--workers", "2", cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
     assert ": 0 stored" not in done.stdout
-    again = flatproof("reproduce", *arguments, "--workers", "2", "--out", "again", cwd=tmp_path, env=environment)
+    again = here("reproduce", *arguments, "--workers", "2", "--out", "again", cwd=tmp_path, env=environment)
     assert ", 0 to do" in again.stdout
     assert results(tmp_path / "again") == results(tmp_path / "paper_results")
     folder = tmp_path / "paper_results/keskar2017/smoke_scale"
@@ -274,7 +270,7 @@ def test_networks_on_images_without_any_data(tmp_path: Path) -> None:
 def test_tensorboard_is_optional(tmp_path: Path) -> None:
     """Without the package one line says what to install, before anything is run."""
     (tmp_path / "tensorboard.py").write_text("raise ImportError('none here')\n")
-    hidden = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    hidden = {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
     arguments = [
         "reproduce",
         "keskar2017/table-2",
@@ -287,7 +283,7 @@ def test_tensorboard_is_optional(tmp_path: Path) -> None:
         "--tensorboard",
         "board",
     ]
-    done = flatproof(*arguments, cwd=tmp_path, env=hidden)
+    done = in_a_process(*arguments, cwd=tmp_path, env=hidden)
     assert done.returncode == 2
     assert "--tensorboard needs the package tensorboard" in done.stderr
     assert not (tmp_path / ".flatproof").exists()
@@ -332,7 +328,7 @@ def test_workers_end_with_a_killed_sweep(tmp_path: Path) -> None:
 def test_a_wrong_backend_is_one_line(tmp_path: Path) -> None:
     arguments = ["reproduce", "wen2023/figure-6a", "--scale", "smoke", "--workers", "2"]
     for extra in ({"FLATPROOF_BACKEND": "nope"}, {"FLATPROOF_BACKEND_MODULE": "no_such_module"}):
-        done = flatproof(*arguments, cwd=tmp_path, env=os.environ | extra)
+        done = here(*arguments, cwd=tmp_path, env=extra)
         assert done.returncode == 2, done.stderr
         assert "cannot run a sweep" in done.stderr
         assert done.stderr.count("\n") == 1
@@ -343,7 +339,7 @@ def test_a_figure_alone_writes_its_own_files(tmp_path: Path) -> None:
     other = tmp_path / "paper_results/other/package.json"
     other.parent.mkdir(parents=True)
     other.write_text('{"name": 1}')
-    done = flatproof("reproduce", "wen2023/figure-6a", "--scale", "smoke", "--seeds", "1", cwd=tmp_path)
+    done = here("reproduce", "wen2023/figure-6a", "--scale", "smoke", "--seeds", "1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert sorted(p.name for p in (tmp_path / "paper_results/wen2023/smoke_scale").iterdir()) == [
         "figure_6a.json",
@@ -358,12 +354,12 @@ def test_a_report_replaces_no_fuller_result(tmp_path: Path) -> None:
     committed = tmp_path / "paper_results/wen2023/figure_6a.png"
     committed.write_bytes(b"committed")
     arguments = ["wen2023/figure-6a", "--scale", "smoke"]
-    done = flatproof("reproduce", *arguments, "--seeds", "2", cwd=tmp_path)
+    done = here("reproduce", *arguments, "--seeds", "2", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     before = results(tmp_path / "paper_results")
-    again = flatproof("report", *arguments, "--seeds", "2", cwd=tmp_path)
+    again = here("report", *arguments, "--seeds", "2", cwd=tmp_path)
     assert "kept" not in again.stdout
-    fewer = flatproof("report", *arguments, "--seeds", "1", cwd=tmp_path)
+    fewer = here("report", *arguments, "--seeds", "1", cwd=tmp_path)
     assert fewer.returncode == 0, fewer.stderr
     (line,) = (line for line in fewer.stdout.splitlines() if line.startswith("kept"))
     assert "wen2023/figure-6a, 6a sim-ln, 1-SAM: 2 there, 1 here" in line
@@ -371,21 +367,21 @@ def test_a_report_replaces_no_fuller_result(tmp_path: Path) -> None:
     after = results(tmp_path / "paper_results")
     assert {name for name in after if after[name] != before[name]} <= {"index.html"}
     assert "2 seeds" in (tmp_path / "paper_results/index.html").read_text()
-    forced = flatproof("report", *arguments, "--seeds", "1", "--force", cwd=tmp_path)
+    forced = here("report", *arguments, "--seeds", "1", "--force", cwd=tmp_path)
     assert "kept" not in forced.stdout
     assert "1 of 1 seeds" in (tmp_path / "paper_results/index.html").read_text()
     assert committed.read_bytes() == b"committed"
 
 
 def test_claims_in_full_and_as_json(tmp_path: Path) -> None:
-    done = flatproof("claims", "wen2023/proposition-4.2", cwd=tmp_path)
+    done = here("claims", "wen2023/proposition-4.2", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "status     refuted" in done.stdout
     assert "fails in   statement: boundary" in done.stdout
     assert "corrected  For every n >= 3" in done.stdout
     assert "The same with r = (d+1)^(1/4)" in done.stdout
     assert "rests on   wen2023/equation-3, as printed" in done.stdout
-    as_json = flatproof("claims", "--json", "wen2023/proposition-4.2", "wen2023/lemma-4.1", "wen2023/figure-5a", cwd=tmp_path)
+    as_json = here("claims", "--json", "wen2023/proposition-4.2", "wen2023/lemma-4.1", "wen2023/figure-5a", cwd=tmp_path)
     said = json.loads(as_json.stdout)
     assert [c["id"] for c in said] == ["wen2023/proposition-4.2", "wen2023/lemma-4.1", "wen2023/figure-5a"]
     assert {"id", "status", "target", "severity", "reading", "printed", "corrected", "evidence", "depends_on"} <= set(said[0])
@@ -401,7 +397,7 @@ def test_certify_writes_a_network_and_a_proof_that_stand_alone(tmp_path: Path) -
     write_csv(tmp_path / "train.csv", "".join(f"{a},{b},{c},{a * b}\n" for a, b, c in cube[:-1]))
     write_csv(tmp_path / "test.csv", "".join(f"{a},{b},{c},{a * b}\n" for a, b, c in cube))
     for architecture, answer in (("no-bias", "all"), ("bias", "not all")):
-        done = flatproof("certify", "train.csv", "--architecture", architecture, "--test", "test.csv", "--json", cwd=tmp_path)
+        done = here("certify", "train.csv", "--architecture", architecture, "--test", "test.csv", "--json", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         said = json.loads(done.stdout)
         assert said["decision"]["answer"] == answer
@@ -415,17 +411,17 @@ def test_certify_writes_a_network_and_a_proof_that_stand_alone(tmp_path: Path) -
         assert checked.stdout.startswith("valid: every interpolating network has trace >= ")
         proof.write_text(proof.read_text().replace('"lower": "', '"lower": "1'))
         assert subprocess.run([sys.executable, checker, proof], capture_output=True, check=False).returncode == 1
-    searched = flatproof("certify", "train.csv", "--bracket", "20", "--json", cwd=tmp_path)
+    searched = here("certify", "train.csv", "--bracket", "20", "--json", cwd=tmp_path)
     assert searched.returncode == 0, searched.stderr
     both = json.loads(searched.stdout)
-    certified = json.loads(flatproof("certify", "train.csv", "--json", cwd=tmp_path).stdout)
+    certified = json.loads(here("certify", "train.csv", "--json", cwd=tmp_path).stdout)
     assert both["lower_bound"] <= certified["trace"] <= both["upper"] * (1 + 1e-6)
-    shown = flatproof("certify", "train.csv", "--test", "test.csv", cwd=tmp_path)
+    shown = here("certify", "train.csv", "--test", "test.csv", cwd=tmp_path)
     assert "all flattest networks classify every test point correctly" in shown.stdout
 
 
 def test_help_names_every_command(tmp_path: Path) -> None:
-    done = flatproof("--help", cwd=tmp_path)
+    done = in_a_process("--help", cwd=tmp_path)
     assert done.returncode == 0
     for name in ("reproduce", "report", "claims", "certify", "train", "bench"):
         assert name in done.stdout
@@ -454,14 +450,14 @@ def test_an_experiment_at_scale_smoke_needs_no_data(
         "--seeds",
         "1",
         "--workers",
-        "2",
+        "1",
         "--store",
         "s.sqlite",
         "--out",
         "out",
     ]
-    empty = {**os.environ, "HOME": str(tmp_path), "FLATPROOF_DATA": str(tmp_path / "nothing")}
-    done = flatproof(*arguments, cwd=tmp_path, env=empty)
+    empty = {"HOME": str(tmp_path), "FLATPROOF_DATA": str(tmp_path / "nothing")}
+    done = here(*arguments, cwd=tmp_path, env=empty)
     assert done.returncode == 0, done.stderr
     assert f"{runs} runs at scale smoke: 0 stored in s.sqlite, {runs} to do" in done.stdout
     written = {p.name for p in (tmp_path / "out" / experiment / "smoke_scale").iterdir()}
@@ -469,6 +465,6 @@ def test_an_experiment_at_scale_smoke_needs_no_data(
         assert {f"table_{i}.{suffix}" for i in range(1, tables + 1)} <= written
     assert {f"figure_{i}.{suffix}" for i in range(1, figures + 1) for suffix in ("pdf", "png")} <= written
     before = results(tmp_path / "out")
-    again = flatproof(*arguments, cwd=tmp_path, env=empty)
+    again = here(*arguments, cwd=tmp_path, env=empty)
     assert f"{runs} runs at scale smoke: {runs} stored in s.sqlite, 0 to do" in again.stdout
     assert results(tmp_path / "out") == before
