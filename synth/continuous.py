@@ -20,9 +20,19 @@ def _radius(value: float, above: float) -> float:
 
 
 def uniform_ball(d: int = 10, n: int = 100, seed: int = 0, radius: float | None = None) -> Data:
-    """n points uniform in the ball of R^d of the given radius (default sqrt(d)), y = |x[1]| - |x[2]|.
+    """n points uniform in the ball of R^d, y = |x[1]| - |x[2]| (wen2023, figure 7, has d = 10, n = 100).
 
-    Source: wen2023, figure 7 (d = 10, n = 100). Errors: ValueError for d < 2, n < 1 or a radius that is not positive.
+    Args:
+        d: dimension.
+        n: size of the training set.
+        seed: of the training set.
+        radius: of the ball; sqrt(d) if None.
+
+    Returns:
+        The training set, x (n, d) and y (n,), with its population.
+
+    Raises:
+        ValueError: for d < 2, n < 1 or a radius that is not positive.
     """
     d, n = positive("d", d, least=2), positive("n", n)
     r = _radius(np.sqrt(d) if radius is None else radius, 0)
@@ -42,12 +52,22 @@ def unit_circle(
     radius: float | None = None,
     label: Callable[[Array], Array] | None = None,
 ) -> Data:
-    """n points with (x[1], x[2]) uniform on the unit circle and norm `radius`, y a Lipschitz function of (x[1], x[2]).
+    """n points with (x[1], x[2]) uniform on the unit circle, y a Lipschitz function of (x[1], x[2]) (wen2023/proposition-A.2).
 
-    The other d - 2 coordinates are uniform on the sphere of radius sqrt(radius² - 1); radius defaults to sqrt(d/2), the norm
-    that gives every coordinate variance one half, and is 1 for d = 2. `label` maps (k, 2) to (k,); the default is
-    2 x[1] x[2], 2-Lipschitz on the circle. Source: wen2023/proposition-A.2.
-    Errors: ValueError for d < 2, n < 1, a radius of at most 1 (other than exactly 1 when d = 2), or labels of a wrong shape.
+    The other d - 2 coordinates are uniform on the sphere of radius sqrt(radius² - 1).
+
+    Args:
+        d: dimension.
+        n: size of the training set.
+        seed: of the training set.
+        radius: norm of the points; if None sqrt(d/2), which gives every coordinate variance one half, and 1 for d = 2.
+        label: maps (k, 2) to (k,); if None 2 x[1] x[2], which is 2-Lipschitz on the circle.
+
+    Returns:
+        The training set, x (n, d) and y (n,), with its population.
+
+    Raises:
+        ValueError: for d < 2, n < 1, a radius of at most 1 (other than exactly 1 when d = 2), or labels of a wrong shape.
     """
     d, n = positive("d", d, least=2), positive("n", n)
     if label is not None and not callable(label):

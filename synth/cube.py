@@ -40,7 +40,18 @@ def parity(d: int = 30, n: int = 100, seed: int = 0, k: int = 2) -> Data:
     """n independent uniform points of {-1, 1}^d labelled by the product of their first k coordinates.
 
     k = 2 is P_xor (wen2023, Setting), whose paper uses d = 30 and n = 100. Points may repeat, as independent draws do.
-    Errors: ValueError unless 1 <= k <= d and n >= 1.
+
+    Args:
+        d: dimension.
+        n: size of the training set.
+        seed: of the training set.
+        k: number of relevant coordinates.
+
+    Returns:
+        The training set, x (n, d) and y (n,), with its population.
+
+    Raises:
+        ValueError: unless 1 <= k <= d and n >= 1.
     """
     d, n, k = positive("d", d), positive("n", n), positive("k", k)
     if k > d:
@@ -52,9 +63,18 @@ def parity(d: int = 30, n: int = 100, seed: int = 0, k: int = 2) -> Data:
 def complete_parity(d: int = 6, n: int | None = None, seed: int = 0) -> Data:
     """A training set that satisfies wen2023/condition-1: {x : x[3:d] in S, x[1], x[2] in {-1, 1}}, y = x[1] x[2].
 
-    S holds n/4 distinct sign vectors of dimension d - 2, drawn uniformly among the sets of that size that affinely span
-    R^(d-2). n is a multiple of 4 between 4(d-1), the default and the least that can span, and 2^d.
-    Errors: ValueError for d < 3 or an n outside that range.
+    S holds n/4 distinct sign vectors of dimension d - 2, drawn uniformly among the sets of that size that affinely span R^(d-2).
+
+    Args:
+        d: dimension.
+        n: size of the training set, a multiple of 4 between 4(d-1), the default and the least that can span, and 2^d.
+        seed: of the training set.
+
+    Returns:
+        The training set, x (n, d) and y (n,), with its population.
+
+    Raises:
+        ValueError: for d < 3 or an n outside that range.
     """
     d = positive("d", d, least=3)
     n = 4 * (d - 1) if n is None else positive("n", n)

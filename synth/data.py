@@ -15,7 +15,15 @@ TRAIN, TEST = 0, 1
 def generator(seed: int, stream: int) -> np.random.Generator:
     """The generator of one stream of one seed (PCG64, seeded through SeedSequence: equal on every platform).
 
-    SeedSequence works on 32-bit words; seeds of one word keep the streams apart.
+    Args:
+        seed: a whole number of one 32-bit word: SeedSequence works on these, and longer seeds would mix with the stream.
+        stream: TRAIN or TEST.
+
+    Returns:
+        The generator.
+
+    Raises:
+        ValueError: for another seed.
     """
     if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or not 0 <= seed < 2**32:
         raise ValueError(f"seed must be a whole number of at least 0 and below 2^32, got {seed!r}")
@@ -23,7 +31,19 @@ def generator(seed: int, stream: int) -> np.random.Generator:
 
 
 def positive(name: str, value: int, least: int = 1) -> int:
-    """`value` as an int of at least `least`; ValueError names the argument otherwise."""
+    """A value as an int of at least `least`.
+
+    Args:
+        name: of the argument, for the message.
+        value: what was given.
+        least: the smallest that will do.
+
+    Returns:
+        The value.
+
+    Raises:
+        ValueError: naming the argument otherwise.
+    """
     if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
     return int(value)
@@ -58,7 +78,18 @@ class Data:
             object.__setattr__(self, "labels", kind_of_labels("y", self.y))
 
     def sample(self, k: int, seed: int) -> tuple[Array, Array]:
-        """k fresh points of the population, independent of the training set: x (k, d), y (k,). ValueError if it is not known."""
+        """Fresh points of the population, independent of the training set.
+
+        Args:
+            k: how many.
+            seed: of the draw; equal seeds give equal points.
+
+        Returns:
+            x (k, d) and y (k,).
+
+        Raises:
+            ValueError: if the population is not known.
+        """
         if self.draw is None:
             raise ValueError(NO_TEST_SET)
         return self.draw(positive("k", k), generator(seed, TEST))
@@ -82,12 +113,22 @@ def given(
     test_y: Array | None = None,
     labels: Literal["auto", "classes", "real"] = "auto",
 ) -> Data:
-    """A user's own points (n, d) and labels (n,), with test points (k, d), (k,) as the population; without them none is known.
+    """A user's own points and labels, with test points as the population; without them none is known.
 
-    labels: "auto" takes -c and c as two classes and refuses what looks like other codes of classes (`kind_of_labels`), all else is
-    real numbers; "classes": two values, of which the smaller becomes -1 and the larger 1 (`settings` keeps both); "real": numbers,
-    whatever they are.
-    Errors: ValueError naming the array for NaN, empty arrays, wrong shapes, and labels that are none of the kind.
+    Args:
+        x: training inputs, (n, d).
+        y: training labels, (n,).
+        test_x: test inputs, (k, d).
+        test_y: test labels, (k,).
+        labels: "auto" takes -c and c as two classes and refuses what looks like other codes of classes (`kind_of_labels`), all else is
+            real numbers; "classes": two values, of which the smaller becomes -1 and the larger 1 (`settings` keeps both); "real":
+            numbers, whatever they are.
+
+    Returns:
+        The training set with its population.
+
+    Raises:
+        ValueError: naming the array, for NaN, empty arrays, wrong shapes, and labels that are none of the kind.
     """
     if labels not in ("auto", "classes", "real"):
         raise ValueError(f"labels must be auto, classes or real, got {labels!r}")
@@ -125,8 +166,16 @@ def given(
 def kind_of_labels(name: str, y: Array) -> Labels:
     """What labels (n,) are: "signs" for -c and c (1 alone, too), "real" for numbers.
 
-    Errors: ValueError for what looks like the codes of classes: 0 and 1; two values that repeat, other than -c and c; three or more
-    consecutive whole numbers from -1, 0 or 1 on, each twice on average.
+    Args:
+        name: of the array, for the message.
+        y: labels, (n,).
+
+    Returns:
+        "signs" or "real".
+
+    Raises:
+        ValueError: for what looks like the codes of classes: 0 and 1; two values that repeat, other than -c and c; three or more
+            consecutive whole numbers from -1, 0 or 1 on, each twice on average.
     """
     values = np.unique(y)
     k = len(values)

@@ -14,13 +14,12 @@ Completed = subprocess.CompletedProcess[str]
 
 def in_a_process(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> Completed:
     """`flatproof ...` as a user runs it; env is added to this process's."""
-    return subprocess.run(
-        [*COMMAND, *arguments], cwd=cwd, env=os.environ | (env or {}), capture_output=True, text=True, timeout=300
-    )
+    whole = os.environ | (env or {})
+    return subprocess.run([*COMMAND, *arguments], cwd=cwd, env=whole, capture_output=True, text=True, timeout=300)
 
 
 def here(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> Completed:
-    """What the installed script calls, from its first line to its exit status, with this process put back as it was."""
+    """The same through the entry point that a shell calls, in this process, which is put back as it was."""
     from flatproof.verify.cli.main import main
 
     out, errors, status = io.StringIO(), io.StringIO(), 0
@@ -29,11 +28,10 @@ def here(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> Compl
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(errors),
         mock.patch.object(sys, "argv", ["flatproof", *arguments]),
-        mock.patch.object(sys, "path", ["", *sys.path]),
         mock.patch.dict(os.environ, env or {}),
     ):
         try:
-            main()
+            main(list(arguments))
         except SystemExit as ending:
             status = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
     return Completed([*arguments], status, out.getvalue(), errors.getvalue())

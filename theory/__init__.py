@@ -1,6 +1,18 @@
-"""What is claimed about flat two-layer ReLU networks: closed forms, constructions, bounds. Plain arrays in and out; never torch."""
+"""What is claimed about flat two-layer ReLU networks: closed forms, constructions, bounds. Plain arrays in and out; never torch.
 
-from flatproof.theory import claims
+    networks             the family: forward, gradient norms, the exact trace of the Hessian
+    losses               losses of one output
+    constructions        the papers' explicit networks
+    flatness             the flattest networks: solver, certificates, predictions
+    check_certificate    the independent checker, which needs nothing but Python
+    claims               the ledger of every printed statement
+    cube_symmetries      subsets of the cube up to symmetry
+    compiled             how kernels are compiled and where they are kept
+
+What is listed in `__all__` is the public face; `theory.flattest`, `theory.bracket` and `theory.decide` are the functions.
+"""
+
+from flatproof.theory import check_certificate, claims, compiled, constructions, cube_symmetries, flatness, losses, networks
 from flatproof.theory.constructions import generalizing_network, memorizing_network
 from flatproof.theory.flatness.bracket import Bracket, bracket
 from flatproof.theory.flatness.decide import Decision, decide
@@ -34,17 +46,28 @@ __all__ = [
     "Network",
     "TooManyPatterns",
     "bracket",
+    "check_certificate",
     "claims",
+    "compiled",
+    "constructions",
+    "cube_symmetries",
     "decide",
+    "flatness",
     "flattest",
     "forward",
     "generalizing_infimum",
     "generalizing_network",
     "loss",
+    "losses",
     "memorizing_network",
+    "networks",
     "normalizer",
     "relaxed_bound",
     "squared_gradient_norms",
     "trace_lower_bound",
     "trace_of_hessian",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -234,10 +234,10 @@ class Data:
     def signs(self, v: Sequence[Fraction], name: str) -> tuple[int, ...]:
         """The sign vector of a neuron, which must not have inputs on its kink unless that is allowed."""
         w = whole(v)
-        found = tuple((z > 0) - (z < 0) for z in (dot(row, w) for row in self.directions))
-        on_kink = [i for i in range(self.n) if found[i] == 0 and any(self.x[i])]
+        sides = tuple((z > 0) - (z < 0) for z in (dot(row, w) for row in self.directions))
+        on_kink = [i for i in range(self.n) if sides[i] == 0 and any(self.x[i])]
         need(not on_kink or self.kinks != "differentiable", f"{name} has x{on_kink[:1]} on its kink")
-        return found
+        return sides
 
     def price(self, on: Iterable[int]) -> Fraction:
         """c_D^2."""
@@ -285,7 +285,17 @@ class Data:
 def check_proof(data: Data, proof: Any, on: Sequence[int], target: Sequence[Fraction], most: Fraction, name: str, q: Any) -> None:
     """sum_{i in D} (x_i.u) x_i = target + sum_{i in D} mu_i x_i - sum_{i not in D} mu_i x_i + nu q, and |Xu|_D^2 <= most.
 
-    Args: target: (p,). q: None, or a point (p,) that the half space where the inequality is wanted is on the positive side of.
+    Args:
+        data: the certificate's data.
+        proof: u and mu (and nu), as they stand in the file.
+        on: the on-set D.
+        target: (p,).
+        most: the square of the price.
+        name: of the proof, for messages.
+        q: None, or a point (p,) that the half space where the inequality is wanted is on the positive side of.
+
+    Raises:
+        Invalid: if it proves nothing.
     """
     parts = fields(proof, name, ("v", "mu") + (("nu",) if q is not None else ()))
     u, unit = common(vector(parts["v"], data.p, f"{name}.v"))
@@ -346,11 +356,11 @@ def check(certificate: Any) -> Verdict:
     need(rational(data["lower"], "lower") == lower, f"lower is not dual . y = {lower}")
     need(rational(data["upper"], "upper") == upper, f"upper is not the sum of the neurons' costs, {upper}")
     need(lower <= upper, "lower exceeds upper")
-    told = statement(inputs.architecture, inputs.kinks, n, inputs.d, lower, upper)
-    need(data["statement"] == told, f'statement is not "{told}"')
+    claimed = statement(inputs.architecture, inputs.kinks, n, inputs.d, lower, upper)
+    need(data["statement"] == claimed, f'statement is not "{claimed}"')
     if "predictions" not in data:
         need("within" not in data and "decision" not in data, "within and decision belong to predictions, and there are none")
-        return Verdict(told, lower, upper)
+        return Verdict(claimed, lower, upper)
     need("within" in data, 'the certificate lacks the field "within"')
     within = rational(data["within"], "within")
     need(within >= 0, "within is negative")
@@ -361,7 +371,7 @@ def check(certificate: Any) -> Verdict:
     for case, entry in zip(cases, data["predictions"], strict=True):
         need(entry["statement"] == case.statement, f'{case.name}.statement is not "{case.statement}"')
     decision = check_decision(data["decision"], cases, within) if "decision" in data else None
-    return Verdict(told, lower, upper, tuple(case.statement for case in cases), decision)
+    return Verdict(claimed, lower, upper, tuple(case.statement for case in cases), decision)
 
 
 class Prediction:
@@ -501,9 +511,9 @@ def statement(architecture: str, kinks: str, n: int, d: int, lower: Fraction, up
 def read(path: str) -> Any:
     """A JSON file without repeated fields; floating-point numbers become strings that are no numbers of a certificate."""
 
-    def pairs(found: list[tuple[str, Any]]) -> dict[str, Any]:
-        need(len(dict(found)) == len(found), "a field occurs twice in one object")
-        return dict(found)
+    def pairs(fields_read: list[tuple[str, Any]]) -> dict[str, Any]:
+        need(len(dict(fields_read)) == len(fields_read), "a field occurs twice in one object")
+        return dict(fields_read)
 
     with open(path, encoding="utf-8") as file:
         return json.load(file, object_pairs_hook=pairs, parse_float=str, parse_constant=str)  # no exact numbers: refused
@@ -540,10 +550,10 @@ def main(arguments: Sequence[str]) -> int:
             verdict = check(certificate)
             if points is not None:
                 compare(certificate, points)
-            told = [f"valid: {verdict.statement}", *verdict.predictions, *([verdict.decision] if verdict.decision else [])]
+            lines = [f"valid: {verdict.statement}", *verdict.predictions, *([verdict.decision] if verdict.decision else [])]
         except (ValueError, OSError, RecursionError) as error:
-            invalid, told = 1, [f"INVALID: {error}"]
-        for text in told:
+            invalid, lines = 1, [f"INVALID: {error}"]
+        for text in lines:
             print(f"{path}: {text}" if len(paths) > 1 else text)
     return invalid
 

@@ -118,10 +118,17 @@ def cube(d: int) -> Iterator[Point]:
 
 
 def separating_direction(points: Sequence[Point], i: int) -> tuple[Point, Fraction] | None:
-    """A rational w with w . x_i > w . x_j for all j != i, and the smallest difference; None if x_i is no vertex of the hull.
+    """A direction in which one point lies beyond all others.
 
     Found by a linear program in floating point, rounded to rationals and verified exactly. Equal norms need no program: then
     x_i itself separates. A point that repeats is never a vertex of its own.
+
+    Args:
+        points: x_j, n of them.
+        i: the point's index.
+
+    Returns:
+        A rational w with w . x_i > w . x_j for all j != i, and the smallest difference; None if x_i is no vertex of the hull.
     """
     others = [p for j, p in enumerate(points) if j != i]
     for w in _candidates(points, i):
@@ -154,17 +161,26 @@ def memorizing(points: Sequence[Point], labels: Sequence[Fraction]) -> ExactNetw
 
     p_i = (w_i, -w_i . x_i + eps) / eps with eps half the smallest margin, q_i = y_i, S_i = |y_i| ||x'_i||. A sample with label 0
     gets a neuron that is never active: any active one would add to the trace.
-    Errors: ValueError when a point is no vertex of the hull of the points.
+
+    Args:
+        points: x_i, n of them.
+        labels: y_i.
+
+    Returns:
+        The network, exact.
+
+    Raises:
+        ValueError: when a point is no vertex of the hull of the points.
     """
     neurons = []
     for i, (x, y) in enumerate(zip(points, labels, strict=True)):
-        found = separating_direction(points, i)
-        if found is None:
+        separation = separating_direction(points, i)
+        if separation is None:
             raise ValueError(f"x must be in convex position to be memorized; row {i} is no vertex of the convex hull")
         if y == 0:
             neurons.append(Neuron((Fraction(0),) * (len(x) + 1), Fraction(0), sp.Integer(1)))
             continue
-        w, margin = found
+        w, margin = separation
         eps = margin / 2
         offset = eps - dot(w, x)
         direction = tuple(v / eps for v in (*w, offset))
@@ -207,7 +223,18 @@ def memorizing_network(x: ArrayLike, y: ArrayLike, architecture: str = "bias", e
 
     "bias": theorem-4.1, trace (4/n) sum_i ||x'_i|| |y_i|. "sim-ln": theorem-5.1 with its case boundary corrected to
     ||x'_i|| |y_i| = epsilon / 2, trace (2/n) sum_i min(1, (2/epsilon) ||x'_i|| |y_i|).
-    Args: x (n, d), y (n,). Errors: ValueError for another architecture, or a point that is no vertex of the hull.
+
+    Args:
+        x: inputs, (n, d), in convex position.
+        y: labels, (n,).
+        architecture: "bias" or "sim-ln".
+        epsilon: the floor of the norm in Sim-LN.
+
+    Returns:
+        The network, n neurons.
+
+    Raises:
+        ValueError: for another architecture, or a point that is no vertex of the hull.
     """
     kind = check_architecture(architecture)
     if kind not in ("bias", "sim-ln"):
@@ -239,7 +266,18 @@ def generalizing_network(d: int, architecture: str = "bias", epsilon: float = 1e
     "bias": proposition-4.2 corrected, flattest. "sim-ln": proposition-5.2, flattest for epsilon < sqrt(d + 1). "sim-bn":
     lemma-A.1 with first-layer weights scaled by `size`, whose trace tends to the infimum 8 on complete parity sets as size
     grows. "no-bias": theorem-A.1's four neurons at epsilon = 1/2, scaled between the layers for ||x|| = sqrt(d); not flattest.
-    Errors: ValueError for d < 2 or an unknown architecture.
+
+    Args:
+        d: dimension.
+        architecture: one of ARCHITECTURES.
+        epsilon: the floor of the norm in Sim-LN.
+        size: of Sim-BN's first layer.
+
+    Returns:
+        The network, four neurons.
+
+    Raises:
+        ValueError: for d < 2 or an unknown architecture.
     """
     kind = check_architecture(architecture)
     if d < 2:

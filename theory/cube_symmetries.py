@@ -23,12 +23,12 @@ def symmetries(x: Array, y: Array) -> Index:
     weights = 1 << np.arange(d)
     code = (x > 0) @ weights
     vertex = np.argsort(code)  # by code
-    found = []
+    images = []
     for order, signs in product(permutations(range(d)), product((1, -1), repeat=d)):
         image = vertex[(x[:, order] * signs > 0) @ weights]
         if (y[image] == y).all() or (y[image] == -y).all():
-            found.append(image)
-    return np.array(found)
+            images.append(image)
+    return np.array(images)
 
 
 def moved(masks: Masks, permutation: Index) -> Masks:
@@ -43,9 +43,16 @@ def moved(masks: Masks, permutation: Index) -> Masks:
 
 
 def orbits(group: Index) -> tuple[Masks, Masks]:
-    """The nonempty subsets up to a group of permutations of the vertices: the least number of each orbit, ascending, and its size.
+    """The nonempty subsets up to a group of permutations of the vertices.
 
-    Errors: ValueError for a cube of more than 2^4 vertices.
+    Args:
+        group: the permutations, (G, N).
+
+    Returns:
+        The least number of each orbit, ascending, and its size, both (K,).
+
+    Raises:
+        ValueError: for a cube of more than 2^4 vertices.
     """
     if group.shape[1] > 2**LARGEST:
         raise ValueError(f"subsets are listed for d of at most {LARGEST}, got {group.shape[1]} vertices")

@@ -105,7 +105,19 @@ def check_architecture(architecture: str) -> Architecture:
 
 
 def check_kind(architecture: str, activation: str, depth: int) -> Architecture:
-    """The architecture itself; ValueError for a combination that is not among the networks of this module."""
+    """The architecture, if networks of this module combine it with the activation and the depth.
+
+    Args:
+        architecture: one of ARCHITECTURES.
+        activation: one of ACTIVATIONS.
+        depth: 2 or 3.
+
+    Returns:
+        The architecture itself.
+
+    Raises:
+        ValueError: for a combination that is not among the networks of this module.
+    """
     kind = check_architecture(architecture)
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}")
@@ -134,7 +146,19 @@ def _real(name: str, values: ArrayLike) -> Array:
 
 
 def check_points(x: ArrayLike, y: ArrayLike | None = None, d: int | None = None) -> tuple[Array, Array]:
-    """x as a finite (n, d) float array with n >= 1 and y as a finite (n,) one (zeros if None); ValueError names the culprit."""
+    """Points and labels as finite arrays of floats.
+
+    Args:
+        x: inputs, (n, d) with n, d >= 1.
+        y: labels, (n,), or None.
+        d: the number of columns that x must have, if any.
+
+    Returns:
+        x (n, d) and y (n,) in float64, copied; zeros for y if None.
+
+    Raises:
+        ValueError: naming the culprit.
+    """
     points = np.asarray(x)
     if points.dtype.kind not in "fiub":
         raise ValueError(f"x must hold numbers, got dtype {points.dtype}")
@@ -170,7 +194,15 @@ def hidden(network: Network, x: Array) -> Array:
 
 
 def normalizer(network: Network, train_x: Array) -> Array:
-    """s_j of Sim-BN: the root mean square of neuron j's activation over the training inputs, (m,)."""
+    """s_j of Sim-BN: the root mean square of neuron j's activation over the training inputs.
+
+    Args:
+        network: on R^d, m neurons.
+        train_x: training inputs, (n, d).
+
+    Returns:
+        s, (m,).
+    """
     return np.sqrt(np.mean(hidden(network, train_x) ** 2, axis=0))
 
 
@@ -180,7 +212,19 @@ def _reciprocal(s: Array) -> Array:
 
 
 def forward(network: Network, x: ArrayLike, train_x: ArrayLike | None = None) -> Array:
-    """f(x) in float64, (n,). Sim-BN normalizes with the statistics of `train_x`, which defaults to x itself."""
+    """f(x) in float64.
+
+    Args:
+        network: on R^d.
+        x: inputs, (n, d).
+        train_x: whose statistics Sim-BN normalizes with, (k, d); x itself if None.
+
+    Returns:
+        Outputs, (n,).
+
+    Raises:
+        ValueError: for NaN or wrong shapes.
+    """
     points, network = check_points(x, d=network.w1.shape[1])[0], network.astype("float64")
     if network.middle is not None:
         return deep(network).forward(points)
@@ -195,15 +239,38 @@ def forward(network: Network, x: ArrayLike, train_x: ArrayLike | None = None) ->
 
 
 def loss(network: Network, x: ArrayLike, y: ArrayLike, objective: Loss = MSE) -> float:
-    """(1/n) sum_i l(f(x_i), y_i) on a training set."""
+    """(1/n) sum_i l(f(x_i), y_i) on a training set.
+
+    Args:
+        network: on R^d.
+        x: inputs, (n, d).
+        y: labels, (n,).
+        objective: the loss of one sample.
+
+    Returns:
+        The mean loss.
+
+    Raises:
+        ValueError: for NaN or wrong shapes.
+    """
     points, labels = check_points(x, y)
     return float(np.mean(objective.value(forward(network, points), labels)))
 
 
 def squared_gradient_norms(network: Network, x: ArrayLike) -> Array:
-    """||grad_theta f(x_i)||^2 for each training input, (n,), all layers together.
+    """||grad_theta f(x_i)||^2 for each training input, all layers together.
 
     Two layers with or without bias: wen2023/equation-2. Sim-BN: the derivative runs through the statistics over all of x.
+
+    Args:
+        network: on R^d.
+        x: training inputs, (n, d).
+
+    Returns:
+        The squared norms, (n,).
+
+    Raises:
+        ValueError: for NaN or wrong shapes.
     """
     return _gradients_and_laplacians(network, check_points(x, d=network.w1.shape[1])[0])[0]
 
@@ -216,7 +283,17 @@ def trace_of_hessian(network: Network, x: ArrayLike, y: ArrayLike | None = None,
     (wen2023/lemma-4.1, lemma-A.13 as corrected in the ledger). The Laplacian vanishes for ReLU networks without normalization,
     which are linear in each single parameter.
 
-    Args: x (n, d); y (n,) or None. Errors: ValueError for NaN or wrong shapes.
+    Args:
+        network: on R^d.
+        x: training inputs, (n, d).
+        y: labels, (n,), or None.
+        objective: the loss of one sample.
+
+    Returns:
+        The trace.
+
+    Raises:
+        ValueError: for NaN or wrong shapes.
     """
     points, labels = check_points(x, y, d=network.w1.shape[1])
     norms, laplacians = _gradients_and_laplacians(network, points)
@@ -294,6 +371,21 @@ def trace_lower_bound(
     gives p + q = mean(v y) = sum_j a_j gamma_j mean_i(v_i u_ij) <= ||a * gamma||_1.
 
     For the logistic loss the same at its targets in place of y, times p (1 - p)/2 (wen2023/theorem-A.2 and lemma-A.13, corrected).
+
+    Args:
+        architecture: one of ARCHITECTURES.
+        x: training inputs, (n, d).
+        y: labels, (n,).
+        epsilon: the floor of the norm in Sim-LN.
+        objective: the loss of one sample.
+        activation: one of ACTIVATIONS.
+        depth: 2 or 3 layers.
+
+    Returns:
+        The bound.
+
+    Raises:
+        ValueError: for NaN, wrong shapes, or a combination that is not among the networks of this module.
     """
     points, labels = check_points(x, y)
     kind = check_kind(architecture, activation, depth)

@@ -8,7 +8,7 @@ from flatproof.theory.flatness.neurons import Coordinates
 from flatproof.theory.flatness.patterns import cells
 from flatproof.theory.flatness.program import reference
 from flatproof.verify.bench.certify import WORKLOADS, Workload
-from flatproof.verify.bench.steps import one_core
+from flatproof.verify.bench.timing import one_core
 
 
 @pytest.mark.parametrize("implementation", ["flatproof", "cvxpy"])

@@ -6,8 +6,9 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from flatproof.verify.bench.hvp.timings import PEERS, implementations, make_workload
-from flatproof.verify.bench.steps import one_core
+from flatproof.verify.bench.hvp.peers import PEERS, implementations
+from flatproof.verify.bench.hvp.workloads import make_workload
+from flatproof.verify.bench.timing import one_core
 
 
 @pytest.mark.parametrize("implementation", ["gradient", *implementations("two-layer")])

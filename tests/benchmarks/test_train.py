@@ -5,7 +5,8 @@ from importlib.util import find_spec
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from flatproof.verify.bench.steps import fused_steps, jax_steps, one_core, torch_steps
+from flatproof.verify.bench.steps import fused_steps, jax_steps, torch_steps
+from flatproof.verify.bench.timing import one_core
 
 STEPS = 2000
 

@@ -12,6 +12,7 @@ from flatproof.theory.check_certificate import check
 from flatproof.theory.flatness import certificate as exact
 from flatproof.theory.flatness.feasibility import Infeasible, check_feasible
 from flatproof.theory.flatness.patterns import cells, decimal, faces
+from flatproof.theory.flatness.setting import Setting
 from flatproof.theory.networks import with_ones
 
 kinks = st.sampled_from(sorted(check_certificate.KINKS))
@@ -49,8 +50,9 @@ def test_whatever_is_given_becomes_a_proof(x, architecture, kinks, seed, power, 
     points = with_ones(architecture, x)
     w, a = rng.integers(-3, 4, (3, points.shape[1])), rng.integers(-3, 4, 3)
     y = np.maximum(points @ w.T, 0) @ a  # exact for "no-bias"; for the others any labels do
+    setting = Setting.of(x, y, architecture, kinks)
     try:
-        check_feasible(x, y, architecture)
+        check_feasible(setting)
     except Infeasible:
         assume(False)
     patterns = cells(points) if kinks == "differentiable" else faces(points)
@@ -59,7 +61,7 @@ def test_whatever_is_given_becomes_a_proof(x, architecture, kinks, seed, power, 
     signs = patterns.signs
     multipliers = rng.exponential(size=(2, *signs.shape)) * rng.integers(0, 2, (2, *signs.shape)) if helped else None
     none = np.zeros((0, points.shape[1]))
-    certificate = exact.certificate(architecture, kinks, x, y, dual, patterns, none, none[:, 0], multipliers)
+    certificate = exact.certificate(setting, dual, patterns, none, none[:, 0], multipliers)
     verdict = check(certificate)
     assert verdict.lower <= verdict.upper
     if not size and architecture != "sim-bn":  # equation 3 of wen2023 is feasible and needs no scaling down
@@ -74,7 +76,9 @@ def test_no_forged_dual_point_beats_a_network(x, architecture, kinks, seed):
     y = np.maximum(points @ rng.integers(-3, 4, (3, points.shape[1])).T, 0) @ rng.integers(-3, 4, 3)
     patterns = cells(points) if kinks == "differentiable" else faces(points)
     none = np.zeros((0, points.shape[1]))
-    certificate = exact.certificate(architecture, kinks, x, y, rng.standard_normal(len(y)), patterns, none, none[:, 0])
+    certificate = exact.certificate(
+        Setting.of(x, y, architecture, kinks), rng.standard_normal(len(y)), patterns, none, none[:, 0]
+    )
     upper = check(certificate).upper
     dual = [Fraction(v) + int(rng.integers(-1, 2)) * Fraction(1, int(rng.integers(1, 1000))) for v in certificate["dual"]]
     lower = sum((a * Fraction(b) for a, b in zip(dual, certificate["y"], strict=True)), Fraction(0))

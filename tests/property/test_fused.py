@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from flatproof import synth
 from flatproof.theory import ARCHITECTURES, MSE, Loss, Network
 from flatproof.verify.two_layer import fused, reference
+from flatproof.verify.two_layer.engine import choose
 from flatproof.verify.two_layer.initialization import initial_network
 from flatproof.verify.two_layer.settings import Phase
 from tests.networks import LOGISTIC, VARIANTS, random_points, seeds
@@ -256,7 +257,8 @@ def test_a_block_with_huge_steps_that_survives_is_continued(kind: Kind, rho: flo
 def test_weight_decay_that_makes_parameters_grow_diverges_in_the_same_step() -> None:
     x, y = random_points(3, 4, 0)
     start, phase = initial_network("no-bias", 3, 8, 0).astype("float32"), Phase(lr=1.0, epochs=1, weight_decay=3.0)
-    _, ours = fused.advance(start, 0 * x, y, orders(4, 100, 0), None, phase)
+    assert choose("fused", start, phase) is reference.advance
+    _, ours = choose("fused", start, phase)(start, 0 * x, y, orders(4, 100, 0), None, phase)
     _, theirs = reference.advance(start, 0 * x, y, orders(4, 100, 0), None, phase)
     assert ours == theirs
     assert ours is not None

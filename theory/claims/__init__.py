@@ -51,9 +51,18 @@ class EvidenceFailed(AssertionError):
 class Evidence:
     """One piece of evidence.
 
-    supports: the status it establishes. method: how it was produced. scope: for which parameter values, instances or samples.
-    finding: what came out. corrected: for a refutation, what holds instead. target, severity: of a refutation, which needs both.
-    reading: the reading that it is for, None for all. Errors: ValueError where a refutation has no target or severity.
+    Attributes:
+        supports: the status it establishes.
+        method: how it was produced.
+        scope: for which parameter values, instances or samples.
+        finding: what came out.
+        corrected: for a refutation, what holds instead.
+        target: of a refutation, which needs one.
+        severity: of a refutation, which needs one.
+        reading: the reading that it is for, None for all.
+
+    Raises:
+        ValueError: where a refutation has no target or severity, or something else has one.
     """
 
     supports: Status
@@ -120,13 +129,13 @@ class Statement:
 
     def claim(self) -> Claim:
         """Examine the statement now."""
-        found: list[Evidence] = []
+        evidence: list[Evidence] = []
         try:
-            found += self.examine()
+            evidence += self.examine()
         except EvidenceFailed as failure:
-            found = [replace(e, supports="open", target=None, severity=None, corrected=None) for e in found]
-            found.append(Evidence("open", "failed check", "-", str(failure)))
-        return judged(self.id, self.title, self.printed, found, self.depends_on, self.reading)
+            evidence = [replace(e, supports="open", target=None, severity=None, corrected=None) for e in evidence]
+            evidence.append(Evidence("open", "failed check", "-", str(failure)))
+        return judged(self.id, self.title, self.printed, evidence, self.depends_on, self.reading)
 
 
 def judged(
@@ -211,9 +220,16 @@ def statements() -> dict[str, Statement]:
 
 
 def ledger(ids: Iterable[str] = ()) -> Iterator[Claim]:
-    """Examine statements, all of them if no ids are given, each as it is asked for.
+    """Examine statements, each as it is asked for.
 
-    Errors: ValueError naming an unknown id.
+    Args:
+        ids: of the statements; all of them if none are given.
+
+    Returns:
+        The claims, one after another.
+
+    Raises:
+        ValueError: naming an unknown id.
     """
     known, wanted = statements(), list(ids)
     for id in wanted:

@@ -40,7 +40,14 @@ def unsupported(ledger: Mapping[str, Claim]) -> list[str]:
 def layers(ledger: Mapping[str, Claim]) -> dict[str, int]:
     """For each statement the length of the longest chain that it rests on, 0 for those that rest on none.
 
-    Edges to statements outside `ledger` do not count. Errors: ValueError naming a statement that rests on itself.
+    Args:
+        ledger: claims by id; edges to statements outside it do not count.
+
+    Returns:
+        Lengths by id.
+
+    Raises:
+        ValueError: naming a statement that rests on itself.
     """
     depth: dict[str, int] = {}
 

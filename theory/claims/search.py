@@ -16,8 +16,20 @@ def try_to_break(
 ) -> Evidence:
     """Look for a negative relative gap (right - left) / (1 + |left|) by quasi-Newton descent from random starts.
 
-    Args: gap, of a vector of `dimension` parameters; starts of sizes 10^-2 to 10^2; steps, iterations of L-BFGS a start.
-    Returns: evidence "tested" with the budget and the smallest gap found. Errors: EvidenceFailed at a violation.
+    Args:
+        statement: what is tried, for the message.
+        gap: of a vector of `dimension` parameters.
+        dimension: of that vector.
+        scope: of the evidence.
+        starts: how many, of sizes 10^-2 to 10^2.
+        steps: iterations of L-BFGS a start.
+        seed: of the starts.
+
+    Returns:
+        Evidence "tested" with the budget and the smallest gap seen.
+
+    Raises:
+        EvidenceFailed: at a violation.
     """
     rng = np.random.default_rng(seed)
     smallest, evaluations = np.inf, 0

@@ -1,1 +1,33 @@
-"""The flattest networks that interpolate: a convex program, solved with certificates, and what all of them predict."""
+"""The flattest networks that interpolate: a convex program, solved with certificates, and what all of them predict.
+
+What each module owns, from the problem to the proof:
+
+    setting             the problem, validated once: points, labels, architecture, notion at kinks, coordinates
+    feasibility         which labels a network of the class can fit at all
+    patterns            activation patterns: cells and faces of the arrangement of the points, listed exactly
+    neurons             the coordinates in which programs are solved, and neurons as columns of them
+    program             the convex program as one reads it, its prices, and a reference solution through cvxpy
+    cone_solver         that program over a chosen list of patterns, assembled for Clarabel
+    projection          what a pattern is worth at a dual point: the projection on the outputs that it can produce
+    column_generation   the program over all patterns of a list, solved over the few that matter
+    linear_programs     the linear programs that the others solve
+    realize             networks made of given neurons: exact interpolation, off the kinks
+    flattest            `flattest`: the flattest network of a data set, with a dual point that proves it
+
+    lower_bounds        bounds of the flattest trace that need no list of patterns
+    known_patterns      patterns that a search has met, and cells beside neurons on kinks
+    pricing             local search for patterns that are worth more than their price
+    search              the program over patterns met so far, round by round
+    bracket             `bracket`: lower and upper bound where patterns are too many to list
+    parity              how flat the generalizing networks without bias are on parity data of any dimension
+
+    half_cells          cells cut in two by a query point
+    range_program       the largest prediction at one point over nearly flattest networks, in floating point
+    exact_predictions   its proof in rational numbers
+    predictions         the ranges of predictions, point by point, with their proofs
+    decide              `decide`: whether all nearly flattest networks classify a population correctly
+
+    certificate         dual points and neurons turned into a proof in rational numbers; theory/check_certificate.py checks it
+
+Functions are imported from their modules or, those that have a module's name among them, from `flatproof.theory`.
+"""

@@ -31,9 +31,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import qr
 
-from flatproof.theory.check_certificate import FORMAT, KINKS, Verdict, check, digest, statement
+from flatproof.theory.check_certificate import FORMAT, Verdict, check, digest, statement
 from flatproof.theory.flatness.patterns import Patterns, decimal
-from flatproof.theory.networks import check_architecture, check_points
+from flatproof.theory.flatness.setting import Setting
 
 __all__ = ["Verdict", "certificate", "check", "save", "text"]
 
@@ -57,10 +57,7 @@ class Proof:
 
 
 def certificate(
-    architecture: str,
-    kinks: str,
-    x: ArrayLike,
-    y: ArrayLike,
+    setting: Setting,
     dual: ArrayLike,
     patterns: Patterns,
     neurons: ArrayLike,
@@ -71,24 +68,24 @@ def certificate(
     """A certificate, ready for JSON, that the flattest interpolating network has trace dual . y up to rounding.
 
     Args:
-        architecture: "no-bias", "bias" or "sim-bn". kinks: "differentiable" or "relu'(0)=0".
-        x, y: data (n, d), (n,), a float read as the decimal fraction that it prints as, like everywhere in theory.flatness.patterns.
+        setting: the problem; its floats are read as the decimal fractions that they print as, like everywhere in patterns.py.
         dual: the dual point (n,); the further it is from feasible, the more the lower bound loses.
         patterns: all cells of the points (for "relu'(0)=0" all faces), with p = d or d + 1 columns.
-        neurons, coefficients: (K, p) and (K,), y = sum_j coefficient_j relu(w_j . x') to rounding. Coefficients are corrected, and
-            neurons of the patterns' witnesses added as far as it takes, until it holds exactly.
+        neurons: w_j, (K, p).
+        coefficients: (K,), y = sum_j coefficient_j relu(w_j . x') to rounding. They are corrected, and neurons of the patterns' witnesses
+            added as far as it takes, until it holds exactly.
         multipliers: mu of the projections of dual and -dual onto each pattern, (2, M, n), as theory.flatness.projection gives them; found
             in exact arithmetic, slowly, where they are missing or nan. Rows are not read where the projection is not needed.
         network: the neurons in rational numbers if they are known already, in place of those made from `neurons`.
 
-    Errors: ValueError for unknown names, wrong shapes and nan, labels that no network fits, and, for "differentiable", neurons
-    with a point on their kink. Whether the patterns are complete, and their signs and witnesses right, is for `check` to find.
+    Returns:
+        The certificate. Whether the patterns are complete, and their signs and witnesses right, is for `check` to find.
+
+    Raises:
+        ValueError: for wrong shapes and nan, labels that no network fits, and, for "differentiable", neurons with a point on their kink.
     """
-    points, labels = check_points(x, y)
-    kind = check_architecture(architecture)
-    if kind == "sim-ln" or kinks not in KINKS:
-        raise ValueError(f"there are no certificates for {architecture!r} and {kinks!r}")
-    rows = decimal_rows(kind, points)
+    kind, kinks = setting.architecture, setting.kinks
+    rows = decimal_rows(kind, setting.x)
     problem = Problem(kind == "sim-bn", rows)
     n, p = len(rows), len(rows[0])
     signs, witnesses = np.asarray(patterns.signs), np.asarray(patterns.witnesses)
@@ -108,13 +105,14 @@ def certificate(
         on = tuple(i for i in range(n) if row[i])
         sides = [problem.written(proofs.pop((on, s), None), theta) for s in (1, -1)]  # of faces with one on-set the first has it
         entries.append({"w": numbers(w), "plus": sides[0], "minus": sides[1]})
-    exact = [decimal(value) for value in labels.tolist()]
-    network = network or problem.network(weights, alpha, shown, exact, kinks == "differentiable")
+    exact = [decimal(value) for value in setting.y.tolist()]
+    network = network or problem.network(weights, alpha, shown, exact, setting.differentiable)
     lower = sum((a * b for a, b in zip(point, exact, strict=True)), ZERO)
-    upper, inputs = total(network), [numbers(row[: points.shape[1]]) for row in rows]
+    d = setting.x.shape[1]
+    upper, inputs = total(network), [numbers(row[:d]) for row in rows]
     return {
         "format": FORMAT,
-        "statement": statement(kind, kinks, n, points.shape[1], lower, upper),
+        "statement": statement(kind, kinks, n, d, lower, upper),
         "architecture": kind,
         "kinks": kinks,
         "data_sha256": digest(inputs, numbers(exact)),
@@ -145,7 +143,12 @@ def text(certificate: dict[str, Any]) -> str:
 
 
 def save(certificate: dict[str, Any], path: str | os.PathLike[str]) -> None:
-    """Write a certificate; the file is there in full or not at all."""
+    """Write a certificate; the file is there in full or not at all.
+
+    Args:
+        certificate: as `certificate` returns it.
+        path: of the file.
+    """
     target = Path(path)
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     try:
@@ -178,37 +181,40 @@ class Problem:
         self, dual: Rationals, active: NDArray[np.bool_], multipliers: Array | None
     ) -> dict[tuple[tuple[int, ...], int], Proof]:
         """A proof for each on-set and sign; the worst ones are improved until the worst cannot be."""
-        found = {}
+        proofs = {}
         products = [[value * c for c in row] for value, row in zip(dual, self.points, strict=True)]
         targets = {}
         for index, row in enumerate(active.tolist()):
             on = tuple(i for i in range(self.n) if row[i])
             for side, s in enumerate((1, -1)):
-                if (on, s) in found:
+                if (on, s) in proofs:
                     continue
                 proof = Proof(sum((dual[i] ** 2 for i in on if s * dual[i] > 0), ZERO))
                 if self.excess(on, proof) > 1 + ROUNDING:
                     targets[on, s] = target = [s * sum((products[i][k] for i in on), ZERO) for k in range(self.p)]
                     if multipliers is not None and (better := self.rounded(on, target, multipliers[side, index])):
                         proof = min(proof, better, key=lambda each: each.square)
-                found[on, s] = proof
-        excess = {key: self.excess(key[0], proof) for key, proof in found.items() if key in targets}
+                proofs[on, s] = proof
+        excess = {key: self.excess(key[0], proof) for key, proof in proofs.items() if key in targets}
         while excess:
             worst = max(excess, key=excess.__getitem__)
             if excess.pop(worst) <= 1 + ROUNDING:
                 break
             best = self.projected(worst[0], targets[worst])
-            if best is not None and best.square < found[worst].square:
-                found[worst] = best
-            if self.excess(worst[0], found[worst]) >= max(excess.values(), default=ONE):
+            if best is not None and best.square < proofs[worst].square:
+                proofs[worst] = best
+            if self.excess(worst[0], proofs[worst]) >= max(excess.values(), default=ONE):
                 break
-        return found
+        return proofs
 
     def rounded(self, on: Sequence[int], target: Rationals, mu: Array, extra: Sequence[list[int]] = ()) -> Proof | None:
         """The proof with multipliers near those given; None if there is none with those that are positive.
 
-        Args: on: D. target: scale times the linear term, (p,). mu: (n,), or (n + 1,) with that of `extra`, one more row that v is on
-        the positive side of.
+        Args:
+            on: D.
+            target: scale times the linear term, (p,).
+            mu: (n,), or (n + 1,) with that of `extra`.
+            extra: at most one more row that v is on the positive side of.
         """
         lengths = [*self.lengths, *(float(sum(c * c for c in row)) ** 0.5 / self.scale for row in extra)]
         sizes = {i: value * lengths[i] for i, value in enumerate(mu.tolist()) if value > 0 and lengths[i] > 0}
@@ -222,8 +228,8 @@ class Problem:
 
     def projected(self, on: Sequence[int], target: Rationals, extra: Sequence[list[int]] = ()) -> Proof | None:
         """The shortest proof: the projection, in exact arithmetic."""
-        found = nearest(self.system(on, []), target, self.cone(on, extra))
-        return None if found is None else self.proof(on, *found)
+        projection = nearest(self.system(on, []), target, self.cone(on, extra))
+        return None if projection is None else self.proof(on, *projection)
 
     def cone(self, on: Sequence[int], extra: Sequence[list[int]]) -> Whole:
         """Rows that v is on the positive side of: S_i x_i, and more."""
@@ -269,10 +275,10 @@ class Problem:
         """
         cone = [[-s * c for c in row] + [-1] for s, row in zip(signs, self.points, strict=True) if any(row)]
         identity = [[int(j == k) for k in range(self.p + 1)] for j in range(self.p + 1)]
-        found = nearest(identity, [ZERO] * self.p + [ONE], cone)
-        if found is None or found[0][-1] <= 0:
+        projection = nearest(identity, [ZERO] * self.p + [ONE], cone)
+        if projection is None or projection[0][-1] <= 0:
             raise ValueError("a pattern without witness is no cell")
-        return as_whole([-c for c in found[0][:-1]])
+        return as_whole([-c for c in projection[0][:-1]])
 
     def settled(self, w: Array) -> list[int]:
         """Whole weights that have on their kink, exactly, the points that w has there to rounding: they cost least so."""
@@ -300,25 +306,27 @@ class Problem:
                 if start[j] and max(output) > 0 and (stuck := [i for i, z in enumerate(output) if not z and any(self.points[i])]):
                     raise ValueError(f"neuron {j} has point {stuck[0]} on its kink, where the loss has no Hessian")
         right = [value * self.scale for value in y]
-        found = list[list[tuple[Rationals, int, Fraction]]]()
+        candidates = list[list[tuple[Rationals, int, Fraction]]]()
         aim: Fraction | None = None
         for varied in (False, True):
             whole = given + (self.varied(spare) if varied else spare)
             active = [[max(z, 0) for z in output] for output in self.outputs(whole)]
             start += [ZERO] * (len(whole) - len(start))
             order = [j for j in _well_conditioned(active, start) if any(active[j]) and (start[j] or j >= len(given))]
-            for some in ([j for k, j in enumerate(order) if k < self.n or start[j]], order):
-                matrix = [[active[j][i] for j in some] for i in range(self.n)]
-                solution = _solve(matrix, right, [start[j] for j in some])
+            for columns in ([j for k, j in enumerate(order) if k < self.n or start[j]], order):
+                matrix = [[active[j][i] for j in columns] for i in range(self.n)]
+                solution = _solve(matrix, right, [start[j] for j in columns])
                 if solution is None:
                     continue
                 aim = aim or total(self.priced(whole, active, dict(enumerate(start[: len(given)])))) * (1 + ROUNDING * 2**15)
-                found.append(self.priced(whole, active, dict(zip(some, solution, strict=True))))
-                if total(found[-1]) <= aim:  # else the columns were nearly dependent, and small corrections took large weights
-                    return found[-1]
-        if not found:
+                candidates.append(self.priced(whole, active, dict(zip(columns, solution, strict=True))))
+                if (
+                    total(candidates[-1]) <= aim
+                ):  # else the columns were nearly dependent, and small corrections took large weights
+                    return candidates[-1]
+        if not candidates:
             raise ValueError("no network fits the labels exactly")
-        return min(found, key=total)
+        return min(candidates, key=total)
 
     def outputs(self, weights: Whole) -> Whole:
         """w . x_i, a row for each w."""
@@ -365,9 +373,18 @@ def _well_conditioned(active: Whole, start: Rationals) -> list[int]:
 
 
 def nearest(gram: Whole, target: Rationals, cone: Whole) -> tuple[Rationals, dict[int, Fraction]] | None:
-    """v in {v : cone v >= 0} minimizing v' gram v / 2 - target . v, and multipliers mu: gram v - target = sum_i mu_i cone_i.
+    """The point of a cone nearest a target in the metric of a matrix, in exact arithmetic.
 
-    The active-set method with Bland's rule in exact arithmetic, from 0; None if it cycles or there is no minimum.
+    The active-set method with Bland's rule, from 0.
+
+    Args:
+        gram: the matrix, positive semidefinite, (p, p).
+        target: (p,).
+        cone: rows, (k, p): the cone is {v : row . v >= 0 for all}.
+
+    Returns:
+        v minimizing v' gram v / 2 - target . v in the cone, and multipliers mu with gram v - target = sum_i mu_i row_i; None if it cycles
+        or there is no minimum.
     """
     p = len(gram)
     v, working = [ZERO] * p, list[int]()
@@ -469,6 +486,7 @@ def root(square: Fraction) -> Fraction:
 
 
 def dot(u: Sequence[Any], v: Sequence[Fraction]) -> Fraction:
+    """u . v."""
     return sum((a * b for a, b in zip(u, v, strict=True)), ZERO)
 
 
@@ -478,4 +496,5 @@ def number(value: Fraction | int) -> int | str:
 
 
 def numbers(values: Sequence[Fraction] | Sequence[int]) -> list[int | str]:
+    """`number` of each."""
     return [number(value) for value in values]

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flatproof.theory.flatness.cone_solver import Master, solve_master
-from flatproof.theory.flatness.neurons import Array, Columns, Coordinates, NotRealized, Signs
+from flatproof.theory.flatness.neurons import Array, Columns, NotRealized, Signs
 from flatproof.theory.flatness.program import prices
 from flatproof.theory.flatness.projection import factors, project
-from flatproof.theory.networks import Architecture
+from flatproof.theory.flatness.setting import Setting
 
 FIRST, BATCH = 60, 30  # patterns in the first program, violated patterns added to it at a time
 ROUNDS = 200
@@ -29,12 +29,13 @@ BOX = 1e2  # first price of slack, in units where points and labels are at most 
 class Program:
     """The convex program of one data set over given patterns (M, n) in {-1, 1}, each with some point on its positive side."""
 
-    def __init__(self, architecture: Architecture, coordinates: Coordinates, y: Array, signs: Signs):
-        self.u, self.signs = coordinates.u, signs
-        self.top = float(np.abs(y).max()) or 1.0
+    def __init__(self, setting: Setting, signs: Signs):
+        architecture, y = setting.architecture, setting.y
+        self.u, self.signs = setting.coordinates.u, signs
+        self.top = setting.top or 1.0
         self.y = y / self.top
-        largest = 1.0 if architecture == "sim-bn" else float(np.abs(coordinates.points).max()) or 1.0
-        points = coordinates.points / largest
+        largest = 1.0 if architecture == "sim-bn" else float(np.abs(setting.points).max()) or 1.0
+        points = setting.points / largest
         # in units of the per-sample bound (equation 3 of wen2023), so that the value is a few whatever the sizes of the points
         lengths = np.linalg.norm(points, axis=1) if architecture != "sim-bn" else np.ones(len(y))
         unit = 4 / len(y) * float(lengths @ np.abs(self.y)) or 1.0
@@ -138,7 +139,7 @@ class Program:
         length = np.linalg.norm((self.signs[pattern] > 0) * (solution.v @ self.u.T), axis=1)
         used = length > least * length.max()
         pattern, signs, v = pattern[used], self.signs[pattern[used]], solution.v[used] / length[used, None]
-        v = np.array([_seen(self.u, on, one) for on, one in zip(signs, v, strict=True)])
+        v = np.array([_seen(self.u, on, neuron) for on, neuron in zip(signs, v, strict=True)])
         return Columns(signs, 1.0 - 2 * side[used], v, self.prices[pattern] * self.size)
 
     def rays(self, v: Array) -> Columns:

@@ -38,9 +38,19 @@ def frame(active: Array, off: Array) -> tuple[Array, int]:
 def solve_master(u: Array, y: Array, signs: NDArray[np.int8], sides: Array, prices: Array, box: float) -> Master:
     """min sum_k c_k t_k + box |slack|_1  s.t.  sum_k side_k D_k U v_k + slack = y,  S_k U v_k >= 0,  ||D_k U v_k|| <= t_k.
 
-    Args: u (n, r); y (n,); signs (K, n); sides (K,) of +-1; prices (K,). Each neuron has coordinates of its own, v_k = W_k z_k / c_k,
-    in which its cone is round and its cost 1. Clarabel is an interior-point method: of a face of optimal dual points it returns
-    one near the middle, so that few more patterns look binding than are.
+    Each neuron has coordinates of its own, v_k = W_k z_k / c_k, in which its cone is round and its cost 1. Clarabel is an interior-point
+    method: of a face of optimal dual points it returns one near the middle, so that few more patterns look binding than are.
+
+    Args:
+        u: points, (n, r).
+        y: labels, (n,).
+        signs: patterns, (K, n).
+        sides: the outputs' signs, +-1, (K,).
+        prices: c, (K,).
+        box: price of slack.
+
+    Returns:
+        The solution.
     """
     import clarabel
 

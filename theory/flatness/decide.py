@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from flatproof.theory.flatness.certificate import ZERO, dot, number
 from flatproof.theory.flatness.exact_predictions import Neuron
-from flatproof.theory.flatness.flattest import Flattest, flattest, null_space
+from flatproof.theory.flatness.flattest import Flattest, flattest
 from flatproof.theory.flatness.neurons import NotRealized
-from flatproof.theory.flatness.patterns import decimal
+from flatproof.theory.flatness.patterns import decimal, null_space
 from flatproof.theory.flatness.predictions import WITHIN, Case
 from flatproof.theory.flatness.realize import on_flat
 from flatproof.theory.networks import Array, Network
@@ -81,7 +81,11 @@ class Decision:
     def witness(self) -> Network | None:
         """The witness of "not all": an interpolating network within `within` of the flattest with the wrong sign at the worst point.
 
-        It is the exact one of `cases[worst].witness`, rounded; None if there is none. Errors: NotRealized as `rounded`.
+        Returns:
+            The exact one of `cases[worst].witness`, rounded; None if there is none.
+
+        Raises:
+            NotRealized: as `rounded`.
         """
         exact = None if self.worst is None else self.cases[self.worst].witness
         return None if exact is None else rounded(self.solution, exact[0])
@@ -89,15 +93,19 @@ class Decision:
     def certificate(self) -> dict[str, Any]:
         """The flattest network's certificate, with every proved prediction and the decision; see theory.check_certificate.
 
-        Errors: as Flattest.certificate.
+        Returns:
+            The certificate, ready for JSON.
+
+        Raises:
+            ValueError: as Flattest.certificate.
         """
-        found, predictions = self.solution.certificate(), self.solution.predictions
+        flattest_certificate, predictions = self.solution.certificate(), self.solution.predictions
         entries = []
         for case in self.cases:
             draft = predictions.entry(case, self.within, None)
             entries.append(draft | {"statement": predictions.check(case, self.within)})
         answer = {"labels": [number(decimal(value)) for value in self.y.tolist()], "answer": self.answer}
-        return found | {"within": number(decimal(self.within)), "predictions": entries, "decision": answer}
+        return flattest_certificate | {"within": number(decimal(self.within)), "predictions": entries, "decision": answer}
 
 
 def decide(
@@ -112,12 +120,17 @@ def decide(
 
     Args:
         data: with x, y and enumerate(), as synth.Data; labels must not be 0.
-        architecture, kinks: as `flattest` takes them.
+        architecture: as `flattest` takes it.
+        kinks: as `flattest` takes it.
         solution: of `flattest` for data.x, data.y, if known.
         within: how near the flattest, relative.
         ranges: whether both ends are wanted at every point; otherwise only what the answer needs.
 
-    Errors: as `flattest`; ValueError for a label 0 in the population or within not above 0.
+    Returns:
+        The answer and what is known at each point.
+
+    Raises:
+        ValueError: for a label 0 in the population or within not above 0; all that `flattest` raises.
     """
     if not 0 < within < np.inf:
         raise ValueError(f"within must be a number above 0, got {within}")
@@ -162,7 +175,7 @@ def _first_witness(solution: Flattest, cases: Sequence[Case], signs: NDArray[np.
                 attained = sign * solution.predictions.attain(case, -sign, within)
             except ArithmeticError:
                 continue
-            doubtful = attained <= NOT_POSITIVE * float(np.abs(solution.y).max())
+            doubtful = attained <= NOT_POSITIVE * solution.setting.top
         if doubtful and tried < TRIED:
             tried += 1
             if _witness(solution, case, sign, within):
@@ -172,32 +185,51 @@ def _first_witness(solution: Flattest, cases: Sequence[Case], signs: NDArray[np.
 
 def _witness(solution: Flattest, case: Case, sign: int, within: float) -> bool:
     """Whether there is a witness against the sign at a point; it is put into the case."""
-    found = solution.predictions.find_witness(case, -sign, within)
-    if found is None or found[1] * sign > 0:
+    exact = solution.predictions.find_witness(case, -sign, within)
+    if exact is None or exact[1] * sign > 0:
         return False
-    case.witness = found
+    case.witness = exact
     return True
 
 
 def witness(solution: Flattest, x: Array, end: Literal[-1, 1], within: float = WITHIN) -> Network | None:
-    """A network that interpolates, of trace at most (1 + within) times the flattest, whose prediction at x (d,) is extreme in
-    direction `end`; where the range is infinite, past 0 by the size of the largest label. None where none was found.
+    """A network that interpolates, nearly as flat as the flattest, whose prediction at a point is extreme in one direction.
 
     Its trace, interpolation and prediction were verified in rational numbers before it was rounded.
+
+    Args:
+        solution: of `flattest`.
+        x: the point, (d,).
+        end: 1 for a large prediction, -1 for a small one; where the range is infinite, past 0 by the size of the largest label.
+        within: the trace is at most (1 + within) times the flattest.
+
+    Returns:
+        The network; None where none was found.
+
+    Raises:
+        NotRealized: as `rounded`.
     """
     predictions = solution.predictions
-    found = predictions.find_witness(predictions.case(x, within, ()), end, within)
-    return None if found is None else rounded(solution, found[0])
+    exact = predictions.find_witness(predictions.case(x, within, ()), end, within)
+    return None if exact is None else rounded(solution, exact[0])
 
 
 def rounded(solution: Flattest, neurons: list[Neuron]) -> Network:
     """A network of rational neurons in floating point, each split between the layers so that it is flattest.
 
-    Errors: NotRealized if double precision cannot keep the samples on the kinks that they are on.
+    Args:
+        solution: of `flattest`, for the data.
+        neurons: of the network, exact.
+
+    Returns:
+        The network.
+
+    Raises:
+        NotRealized: if double precision cannot keep the samples on the kinks that they are on.
     """
     predictions = solution.predictions
     kind, rows = solution.architecture, predictions.rows
-    points = np.array([[float(c) for c in row] for row in rows])
+    points = solution.setting.points
     w1, w2, gamma = [], [], []
     for v, sign, _ in neurons:
         activation = [max(dot(row, v), ZERO) for row in rows]

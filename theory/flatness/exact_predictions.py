@@ -75,7 +75,7 @@ class ExactPoint:
         self.place = self._place()
 
     def _place(self) -> Place:
-        """By projecting q on {v : x_i . v <= 0}, the polar cone, in exact arithmetic. Errors: ArithmeticError if that cycles."""
+        """By projecting q on {v : x_i . v <= 0}, the polar cone, in exact arithmetic; ArithmeticError if that cycles."""
         points, p = self.problem.points, self.problem.p
         for i, row in enumerate(points):
             k = max(range(p), key=lambda k: abs(row[k]))
@@ -99,11 +99,16 @@ class ExactPoint:
         Args:
             e: which end.
             most: U.
-            dual: lambda (n,). tau: what it needs up to rounding.
+            dual: lambda (n,).
+            tau: what it needs up to rounding.
             active: on-sets, (M, n).
             multipliers: mu and nu of the projections, (4, M, n + 1), in the order of HALVES.
 
-        Errors: ArithmeticError where a half cell has no proof.
+        Returns:
+            The bound with its proofs.
+
+        Raises:
+            ArithmeticError: where a half cell has no proof.
         """
         problem, beta = self.problem, self.place.beta
         assert beta is not None

@@ -10,10 +10,9 @@ like), and linear functions the odd parts. So each failure below is a proof, and
 from fractions import Fraction
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from flatproof.theory.flatness.patterns import decimal
-from flatproof.theory.networks import check_architecture, check_points
+from flatproof.theory.flatness.setting import Setting
 
 TOLERANCE = 1e-10
 Ray = tuple[Fraction, ...]
@@ -23,10 +22,10 @@ class Infeasible(ValueError):
     """No network of the class interpolates the labels; the message names the rows that prove it."""
 
 
-def check_feasible(x: ArrayLike, y: ArrayLike, architecture: str) -> None:
+def check_feasible(setting: Setting) -> None:
     """Raise Infeasible, naming rows (counted from 0), unless some network of the architecture fits y on x exactly."""
-    points, labels = check_points(x, y)
-    bias = check_architecture(architecture) != "no-bias"
+    points, labels = setting.x, setting.y
+    bias = setting.architecture != "no-bias"
     first: dict[Ray, tuple[int, Fraction]] = {}  # ray -> a row on it, and the label it gives at length 1
     for i, (row, label) in enumerate(zip(points.tolist(), labels.tolist(), strict=True)):
         exact, value = tuple(map(decimal, row)) + ((Fraction(1),) if bias else ()), decimal(label)

@@ -23,30 +23,46 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
-from scipy.optimize import linprog
 
-from flatproof.theory.flatness.flattest import check_names, flattest
-from flatproof.theory.flatness.neurons import Array, Coordinates
-from flatproof.theory.networks import Architecture, check_points, with_ones
+from flatproof.theory.flatness.flattest import flattest
+from flatproof.theory.flatness.linear_programs import least_combination
+from flatproof.theory.flatness.neurons import Array
+from flatproof.theory.flatness.setting import Setting
+from flatproof.theory.networks import Architecture, with_ones
 
 
 def relaxed_bound(x: ArrayLike, y: ArrayLike, architecture: str = "no-bias") -> tuple[float, Array]:
-    """A number that no interpolating network's trace goes below, never less than theory.trace_lower_bound but for rounding, and the
-    point lambda (n,) behind it: bound = lambda . y. Proved by expansions of points in each other (see the module).
+    """A number that no interpolating network's trace goes below, never less than theory.trace_lower_bound but for rounding.
 
-    Both notions at kinks obey it. Time and memory grow like n^2 r^2 in r = rank of the points: seconds for n = 100, r = 30.
+    Proved by expansions of points in each other (see the module); both notions at kinks obey it. Time and memory grow like n^2 r^2 in
+    r = rank of the points: seconds for n = 100, r = 30.
+
+    Args:
+        x: inputs, (n, d).
+        y: real labels, (n,).
+        architecture: "no-bias", "bias" or "sim-bn".
+
+    Returns:
+        The bound, and the point lambda (n,) behind it: bound = lambda . y.
+
+    Raises:
+        ValueError: for NaN, shapes, unknown names.
     """
-    points, labels = check_points(x, y)
-    kind = check_names(architecture, "differentiable")[0]
-    u = Coordinates.of(kind, points).u
+    return relaxed_dual(Setting.of(x, y, architecture))
+
+
+def relaxed_dual(setting: Setting) -> tuple[float, Array]:
+    """`relaxed_bound` of a problem, the same for both notions at kinks."""
+    kind, points, labels, top = setting.architecture, setting.x, setting.y, setting.top
+    u = setting.coordinates.u
     live = np.linalg.norm(u, axis=1) > 0  # a point at the origin is never seen
-    rows, top = u[live], float(np.abs(labels).max())
+    rows = u[live]
     simple = sample_dual(kind, points, labels)
     if top == 0:
         return 0.0, np.zeros(len(labels))
     length = np.linalg.norm(with_ones(kind, points[live]), axis=1)
     size = float(length.max())
-    even = kind == "no-bias" and bool(np.isfinite(_positive(rows, -rows.sum(axis=0))).all())  # they surround the origin
+    even = kind == "no-bias" and bool(np.isfinite(least_combination(rows, -rows.sum(axis=0))).all())  # they surround the origin
     budgets, small, expansions = _relaxation(rows, labels[live] / top, None if kind == "sim-bn" else length / size, even)
     proved = np.zeros(len(labels))
     factor = 4 / np.sqrt(len(labels)) if kind == "sim-bn" else 4 * size / len(labels)
@@ -59,24 +75,42 @@ def block_bound(
 ) -> float:
     """sum_b |S_b| / n T*(S_b) over disjoint blocks of samples, a lower bound of T* for "no-bias" and "bias".
 
-    Each block's cells must be few enough for theory.flattest. ValueError for blocks that overlap, and for "sim-bn", whose prices
-    do not add up over blocks.
+    Args:
+        x: inputs, (n, d).
+        y: real labels, (n,).
+        blocks: rows of each block, whose cells must be few enough for theory.flattest.
+        architecture: "no-bias" or "bias".
+        kinks: "differentiable" or "relu'(0)=0".
+
+    Returns:
+        The bound.
+
+    Raises:
+        ValueError: for blocks that overlap, and for "sim-bn", whose prices do not add up over blocks.
     """
-    points, labels = check_points(x, y)
-    kind, notion = check_names(architecture, kinks)
-    if kind == "sim-bn":
+    setting = Setting.of(x, y, architecture, kinks)
+    if setting.architecture == "sim-bn":
         raise ValueError('architecture must be no-bias or bias, got "sim-bn": its prices do not add up over blocks')
     index = [i for block in blocks for i in block]
     if len(set(index)) < len(index):
         raise ValueError("blocks must be disjoint")
     return sum(
-        len(block) / len(labels) * flattest(points[list(block)], labels[list(block)], kind, notion).lower_bound
+        len(block) / len(setting.y) * flattest(setting.x[list(block)], setting.y[list(block)], architecture, kinks).lower_bound
         for block in blocks
     )
 
 
 def sample_dual(kind: Architecture, points: Array, y: Array) -> Array:
-    """The dual point behind theory.trace_lower_bound."""
+    """The dual point behind theory.trace_lower_bound.
+
+    Args:
+        kind: "no-bias", "bias" or "sim-bn".
+        points: inputs, (n, d).
+        y: labels, (n,).
+
+    Returns:
+        lambda, (n,).
+    """
     if kind != "sim-bn":
         return 4 / len(y) * np.linalg.norm(with_ones(kind, points), axis=1) * np.sign(y)
     parts = [np.maximum(side * y, 0) for side in (1, -1)]
@@ -97,19 +131,19 @@ def _relaxation(u: Array, y: Array, lengths: Array | None, even: bool) -> tuple[
 
     n, r = u.shape
     k = n + even
-    one: Any = sp.identity(n)
-    two: Any = sp.identity(2 * n)
+    identity: Any = sp.identity(n)
+    both: Any = sp.identity(2 * n)
     row: Any = sp.csc_matrix(u)
     inner = sp.kron(sp.identity(2 * k), row)
-    reach = sp.kron(sp.identity(2), sp.kron(np.ones((k, 1)), one))
+    reach = sp.kron(sp.identity(2), sp.kron(np.ones((k, 1)), identity))
     own = sp.block_diag([point[None] for point in u])
-    active = sp.hstack([sp.csc_matrix((2 * n, 2 * k * r)), two])
+    active = sp.hstack([sp.csc_matrix((2 * n, 2 * k * r)), both])
     if even:
         own = sp.hstack([sp.csc_matrix((n, r)), own])
-        active = sp.hstack([sp.kron(sp.identity(2), sp.hstack([row, sp.csc_matrix((n, n * r))])), two]) / 2
-    difference = sp.hstack([one, -one])
-    other = sp.hstack([-inner, -reach]) if even else sp.hstack([sp.csc_matrix((2 * n, 2 * k * r)), -two])
-    rows = [difference @ active, sp.hstack([sp.kron(sp.identity(2), own), -two]), sp.hstack([inner, -reach]), other]
+        active = sp.hstack([sp.kron(sp.identity(2), sp.hstack([row, sp.csc_matrix((n, n * r))])), both]) / 2
+    difference = sp.hstack([identity, -identity])
+    other = sp.hstack([-inner, -reach]) if even else sp.hstack([sp.csc_matrix((2 * n, 2 * k * r)), -both])
+    rows = [difference @ active, sp.hstack([sp.kron(sp.identity(2), own), -both]), sp.hstack([inner, -reach]), other]
     matrix: Any = sp.vstack(rows)
     equal = 3 * n
     cones = [clarabel.ZeroConeT(equal), clarabel.NonnegativeConeT(matrix.shape[0] - equal)]
@@ -118,7 +152,7 @@ def _relaxation(u: Array, y: Array, lengths: Array | None, even: bool) -> tuple[
     if lengths is None:
         sums: Any = sp.identity(2)
         units = sp.kron(sums, sp.csc_matrix(([-1.0], ([0], [0])), shape=(n + 1, 1)))
-        parts = sp.kron(sums, sp.vstack([sp.csc_matrix((1, n)), one])) @ active
+        parts = sp.kron(sums, sp.vstack([sp.csc_matrix((1, n)), identity])) @ active
         matrix = sp.bmat([[matrix, None], [-parts, units]])
         cones += [clarabel.SecondOrderConeT(n + 1)] * 2
         right = np.concatenate([right, np.zeros(2 * (n + 1))])
@@ -163,7 +197,7 @@ def _mended(u: Array, budgets: Array, dual: Array, expansions: Array, even: bool
             for _ in range(2):
                 whole = whole + (targets - whole @ u) @ u.T  # U has orthonormal columns
             over = np.maximum(np.abs(whole).sum(axis=0) - beta - gamma, 0)
-            over = over + _positive(u, -(over @ u)) / 2
+            over = over + least_combination(u, -(over @ u)) / 2
         else:
             own = np.array([_nonnegative(u, row, g * point) for row, g, point in zip(own, gamma, u, strict=True)])
             gamma = np.where(own.any(axis=1), gamma, 0)
@@ -172,15 +206,6 @@ def _mended(u: Array, budgets: Array, dual: Array, expansions: Array, even: bool
             excess = np.max(np.divide(over, budget, out=np.zeros_like(over), where=over > 0))
         share = min(share, 1 / (1 + float(excess)))
     return share * dual
-
-
-def _positive(u: Array, target: Array) -> Array:
-    """kappa >= 0 with kappa @ U = target, of least sum; infinite if there is none."""
-    size = float(np.abs(target).max())
-    if size == 0:
-        return np.zeros(len(u))
-    found = linprog(np.ones(len(u)), A_eq=u.T, b_eq=target / size, method="highs")
-    return size * np.asarray(found.x) if found.status == 0 else np.full(len(u), np.inf)
 
 
 def _nonnegative(u: Array, c: Array, target: Array) -> Array:
@@ -196,6 +221,3 @@ def _nonnegative(u: Array, c: Array, target: Array) -> Array:
         free &= c > 0
         c[~free] = 0
     return np.zeros_like(c)
-
-
-# ---------------------------------------------------------------------------------------------------------------- the upper bound

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from flatproof.theory.flatness.bracket import REWEIGHTED, fewest
+from flatproof.theory.flatness.linear_programs import REWEIGHTED, fewest
 from flatproof.theory.flatness.neurons import Array
-from flatproof.theory.networks import check_points
+from flatproof.theory.flatness.setting import Setting
 
 EXACT = 2  # samples that stay on at most where their number is proved to be least
 
@@ -37,8 +37,19 @@ def generalizing_infimum(x: ArrayLike, y: ArrayLike) -> Generalizing:
     negative products with all k samples of the kink turns them off. Then its price is (4/n) sqrt(d) k_s, k_s the size of the quarter:
     4 sqrt(d) altogether, which is the bound of theory.trace_lower_bound. It is found by a linear program and checked in whole numbers.
     Otherwise few samples stay on, k'_s of them: (4/n) sqrt(d k_s (k_s + k'_s)). With relu'(0) = 0 nothing need move.
+
+    Args:
+        x: distinct or repeated points of {-1, 1}^d, (n, d).
+        y: x[:, 0] * x[:, 1], (n,).
+
+    Returns:
+        The infimum, whether it is pinned, and the moves off the kinks behind it.
+
+    Raises:
+        ValueError: for other data.
     """
-    points, labels = check_points(x, y)
+    setting = Setting.of(x, y)
+    points, labels = setting.x, setting.y
     n, d = points.shape
     if d < 2 or (np.abs(points) != 1).any() or (labels != points[:, 0] * points[:, 1]).any():
         raise ValueError("x must be in {-1, 1}^d, d >= 2, and y = x[:, 0] * x[:, 1]")
@@ -84,14 +95,11 @@ def _without(rows: Array, given_up: int) -> Array | None:
     for i in np.argsort(-multipliers):
         if multipliers[i] <= 1e-9:
             return None
-        found = _without(np.delete(rows, i, axis=0), given_up - 1)
-        if found is not None:
-            return found
+        rest = _without(np.delete(rows, i, axis=0), given_up - 1)
+        if rest is not None:
+            return rest
     return None
 
 
 def _whole(delta: Array) -> Array:
     return np.round(delta / max(float(np.abs(delta).max()), 1e-300) * 2**24)
-
-
-# ------------------------------------------------------------------------------------------------------------------ lower bounds

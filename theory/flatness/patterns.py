@@ -23,9 +23,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sympy import QQ
+from sympy.polys.matrices import DomainMatrix
 
 Signs = NDArray[np.int8]
 Index = NDArray[np.intp]
+Array = NDArray[np.floating]
 Whole = NDArray[Any]  # whole numbers: int64 where no step can overflow, Python's own otherwise
 CHUNK = 1 << 21  # numbers held at a time while flats are cut
 WORK = 1 << 25  # numbers looked at, after which a count that exceeds the limit already is given up for its bound
@@ -89,7 +92,19 @@ class _Faces(NamedTuple):
 
 
 def cells(points: ArrayLike, limit: int | None = None) -> Patterns:
-    """Every cell; TooManyPatterns before any is listed if there are more than `limit`."""
+    """Every cell.
+
+    Args:
+        points: (n, p).
+        limit: the most to list.
+
+    Returns:
+        The cells' signs and witnesses.
+
+    Raises:
+        TooManyPatterns: before any is listed, if there are more than `limit`.
+        ValueError: for points that are no finite numbers.
+    """
     arrangement = _arrangement(points)
     lines = arrangement.lines
     levels, count = _flats(lines, limit, cover_bound(*lines.shape))
@@ -107,7 +122,16 @@ def cells(points: ArrayLike, limit: int | None = None) -> Patterns:
 def faces(points: ArrayLike, limit: int | None = None) -> Patterns:
     """Every face of every dimension but the origin (the sign vector 0).
 
-    Raises TooManyPatterns as soon as more than `limit` are certain, with the number for as many points in general position.
+    Args:
+        points: (n, p).
+        limit: the most to list.
+
+    Returns:
+        The faces' signs and witnesses.
+
+    Raises:
+        TooManyPatterns: as soon as more than `limit` are certain, with the number for as many points in general position.
+        ValueError: for points that are no finite numbers.
     """
     arrangement = _arrangement(points)
     lines = arrangement.lines
@@ -116,15 +140,55 @@ def faces(points: ArrayLike, limit: int | None = None) -> Patterns:
         return Patterns(np.zeros((0, arrangement.shape[0]), np.int8), np.zeros((0, arrangement.shape[1]), object))
     bound = sum(comb(n, r - m) * cover_bound(n - r + m, m) for m in range(1, r + 1))
     levels, count = _flats(lines, limit, bound)
-    found: list[_Faces] = []
-    for some in _faces(lines, levels, _one_size(levels[-1].basis[:, :, 0])):
-        found.append(some)
-        if limit is not None and max(count, 2 * sum(len(f.flat) for f in found)) > limit:
+    dimensions: list[_Faces] = []
+    for level in _faces(lines, levels, _one_size(levels[-1].basis[:, :, 0])):
+        dimensions.append(level)
+        if limit is not None and max(count, 2 * sum(len(f.flat) for f in dimensions)) > limit:
             raise TooManyPatterns(bound, limit, exact=False)
-    signs = np.concatenate([f.signs for f in found])
-    witnesses = np.concatenate([f.witnesses.astype(object) for f in found])
+    signs = np.concatenate([f.signs for f in dimensions])
+    witnesses = np.concatenate([f.witnesses.astype(object) for f in dimensions])
     order = _groups(signs)[0]
     return _patterns(arrangement, signs[order], witnesses[order])
+
+
+def positive_sets(points: Array, limit: int | None) -> tuple[Patterns, dict[bytes, Array]]:
+    """The sets {i : x_i . w > 0} of all w, kinks included, each as the largest face that has it, and the flats of these faces.
+
+    Faces of one positive set have a largest among them: where one is zero and another negative, their composition is negative.
+
+    Args:
+        points: (n, p).
+        limit: the most faces to list.
+
+    Returns:
+        The faces (M, n), and for the signs (zeros read as -1) of each face with zeros beyond those of zero points, a basis of its flat in
+        whole numbers, (p, k).
+
+    Raises:
+        TooManyPatterns: as `faces`.
+    """
+    every = faces(points, limit)
+    zeros = (every.signs == 0).sum(axis=1)
+    order = np.argsort(zeros, kind="stable")
+    _, first = np.unique(every.signs[order] > 0, axis=0, return_index=True)
+    chosen = order[np.sort(first)]
+    flats, bases = {}, {}
+    blank = ~points.any(axis=1)
+    for signs in every.signs[chosen]:
+        zero = (signs == 0) & ~blank
+        if zero.any():
+            if zero.tobytes() not in bases:
+                bases[zero.tobytes()] = null_space(points[zero])
+            flats[np.where(signs > 0, 1, -1).astype(np.int8).tobytes()] = bases[zero.tobytes()]
+    return Patterns(every.signs[chosen], every.witnesses[chosen]), flats
+
+
+def null_space(points: Array) -> Array:
+    """A basis of {w : x_i . w = 0 for all i} in whole numbers, (p, k)."""
+    exact = [[QQ(*Fraction(c).as_integer_ratio()) for c in row] for row in points.tolist()]
+    rows = DomainMatrix(exact, points.shape, QQ).nullspace().to_list()
+    whole = [[Fraction(int(c.numerator), int(c.denominator)) for c in row] for row in rows]
+    return np.array([[float(c * lcm(*(b.denominator for b in row))) for c in row] for row in whole]).T
 
 
 def rays(points: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -132,7 +196,11 @@ def rays(points: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
 
     In terms of as many columns as the points span: these rays generate the closure of every face.
 
-    Args: points, (n, p). Returns: vectors, (R, p); the products x_i . v times some positive number that is one ray's own, (R, n).
+    Args:
+        points: (n, p).
+
+    Returns:
+        Vectors, (R, p); the products x_i . v times some positive number that is one ray's own, (R, n).
     """
     arrangement = _arrangement(points)
     if not len(arrangement.lines):
@@ -246,15 +314,15 @@ def _flats(lines: Whole, limit: int | None, bound: int) -> tuple[list[_Level], i
     levels = [_Level(np.eye(r, dtype=np.int64)[None], none, none, np.zeros((0, n), np.int8))]
     mobius, first, count = np.ones(1, np.int64), np.array([n]), 1  # |mu| of each flat and the first line that vanishes on it
     for m in range(r, 0, -1):
-        basis, found, work = levels[-1].basis, [], 0
+        basis, cuts, work = levels[-1].basis, [], 0
         for pairs in _hyperplanes(lines, basis):
-            found.append(pairs)
+            cuts.append(pairs)
             count += int(mobius[pairs[0]][pairs[1] < first[pairs[0]]].sum())
             work += len(pairs[0]) * n * m
             if limit is not None and count > limit and max(work, len(basis) * n * m) > WORK:
                 raise TooManyPatterns(bound, limit, exact=False)
         if m > 1:
-            parent, wall, normal, zero, side = (np.concatenate(column) for column in zip(*found, strict=True))
+            parent, wall, normal, zero, side = (np.concatenate(column) for column in zip(*cuts, strict=True))
             order, starts, group = _groups(zero.astype(np.int8))
             child = np.empty_like(parent)
             child[order], chosen = group, order[starts]
@@ -271,12 +339,12 @@ def _flats(lines: Whole, limit: int | None, bound: int) -> tuple[list[_Level], i
 
 def _faces(lines: Whole, levels: list[_Level], rays: NDArray[Any]) -> Iterator[_Faces]:
     """The faces of dimension 1, 2, .., r, with witnesses that are sums of the rays given."""
-    found = _upper(_sides(lines, levels[-1].basis[:, :, 0]), rays, np.arange(len(rays)))
-    yield found
+    layer = _upper(_sides(lines, levels[-1].basis[:, :, 0]), rays, np.arange(len(rays)))
+    yield layer
     for level in levels[:0:-1]:
-        parts = [_join(level, pairs, found) for pairs in _batches(level, np.bincount(found.flat) * len(lines))]
-        found = _Faces(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-        yield found
+        parts = [_join(level, pairs, layer) for pairs in _batches(level, np.bincount(layer.flat) * len(lines))]
+        layer = _Faces(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        yield layer
 
 
 def _batches(level: _Level, size: Index) -> list[Index]:

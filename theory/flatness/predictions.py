@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,14 +23,12 @@ from flatproof.theory.check_certificate import Data, Invalid, Prediction
 from flatproof.theory.flatness.certificate import ONE, Problem, as_whole, decimal_rows, neurons_written, number, numbers, total
 from flatproof.theory.flatness.column_generation import Program
 from flatproof.theory.flatness.exact_predictions import End, ExactPoint, Neuron, Place
-from flatproof.theory.flatness.neurons import Array
-from flatproof.theory.flatness.patterns import decimal
+from flatproof.theory.flatness.neurons import Array, Signs
+from flatproof.theory.flatness.patterns import Patterns, decimal
 from flatproof.theory.flatness.projection import project_linear
 from flatproof.theory.flatness.range_program import Extreme, RangeProgram
+from flatproof.theory.flatness.setting import Setting
 from flatproof.theory.networks import Network, check_points, normalizer, with_ones
-
-if TYPE_CHECKING:
-    from flatproof.theory.flatness.flattest import Flattest
 
 WITHIN = 1e-6  # networks whose trace is this near the flattest, relative, unless told otherwise
 TIGHT = 1e-7  # dual points of larger limits are tried where a bound is further from what networks attain, relative
@@ -85,24 +83,57 @@ class Case:
     witness: tuple[list[Neuron], Fraction] | None = None
 
 
+@dataclass(frozen=True, eq=False)
 class Predictions:
-    """The nearly flattest networks of one data set, as far as their predictions go."""
+    """The nearly flattest networks of one data set, as far as their predictions go.
 
-    def __init__(self, solution: "Flattest") -> None:
-        self.solution, self.architecture, self.coordinates = solution, solution.architecture, solution.coordinates
-        active = (solution.patterns.signs > 0).any(axis=1)
-        self.signs = np.where(solution.patterns.signs[active] > 0, 1, -1).astype(np.int8)
-        self.rows, self.y = decimal_rows(solution.architecture, solution.x), [decimal(c) for c in solution.y.tolist()]
+    Attributes:
+        setting: the problem.
+        patterns: every activation pattern.
+        network: a flattest network, up to rounding.
+        trace: its trace, in floating point.
+        lower_bound: no interpolating network has a smaller trace.
+        dual: the point (n,) behind that bound.
+        thin: whether patterns were set aside, so that nothing is proved.
+    """
+
+    setting: Setting
+    patterns: Patterns
+    network: Network
+    trace: float
+    lower_bound: float
+    dual: Array
+    thin: bool
+
+    @cached_property
+    def signs(self) -> Signs:
+        """The patterns with a sample on their positive side, zeros read as -1, (M, n)."""
+        active = (self.patterns.signs > 0).any(axis=1)
+        return np.where(self.patterns.signs[active] > 0, 1, -1).astype(np.int8)
+
+    @cached_property
+    def rows(self) -> list[list[Fraction]]:
+        """The points as the decimal fractions that they print as, the constant 1 appended where there is a bias."""
+        return decimal_rows(self.setting.architecture, self.setting.x)
+
+    @cached_property
+    def y(self) -> list[Fraction]:
+        """The labels, likewise."""
+        return [decimal(label) for label in self.setting.y.tolist()]
 
     @cached_property
     def program(self) -> Program:
         """The cone program of the flattest network, for its scales and factors."""
-        return Program(self.architecture, self.coordinates, self.solution.y, self.signs)
+        return Program(self.setting, self.signs)
 
     @cached_property
     def flattest(self) -> list[Neuron]:
-        """The network of the solution in rational numbers. Errors: ValueError where none interpolates exactly."""
-        return self.exact(self.solution.network)
+        """The network of the solution in rational numbers.
+
+        Raises:
+            ValueError: where none interpolates exactly.
+        """
+        return self.exact(self.network)
 
     @cached_property
     def upper(self) -> Fraction:
@@ -110,30 +141,39 @@ class Predictions:
         try:
             return total(self.flattest)
         except ValueError:
-            return Fraction(self.solution.trace)
+            return Fraction(self.trace)
 
     def exact(self, network: Network) -> list[Neuron]:
-        """A network that interpolates up to rounding, made to do so exactly. Errors: ValueError."""
+        """A network that interpolates up to rounding, made to do so exactly.
+
+        Args:
+            network: of the setting's architecture.
+
+        Returns:
+            Its neurons in rational numbers.
+
+        Raises:
+            ValueError: where none interpolates exactly.
+        """
         coefficients = network.w2
         if network.gamma is not None:
-            coefficients = coefficients * network.gamma / np.maximum(normalizer(network, self.solution.x), np.finfo(float).tiny)
+            coefficients = coefficients * network.gamma / np.maximum(normalizer(network, self.setting.x), np.finfo(float).tiny)
         problem, spare = self._spares
-        return problem.network(network.weights, coefficients, spare, self.y, self.solution.kinks == "differentiable")
+        return problem.network(network.weights, coefficients, spare, self.y, self.setting.differentiable)
 
     @cached_property
     def _spares(self) -> tuple[Problem, list[list[int]]]:
-        patterns = self.solution.patterns
-        problem = Problem(self.architecture == "sim-bn", self.rows)
-        return problem, problem.short_witnesses(patterns.signs, patterns.witnesses)
+        problem = Problem(self.setting.architecture == "sim-bn", self.rows)
+        return problem, problem.short_witnesses(self.patterns.signs, self.patterns.witnesses)
 
     @cached_property
     def data(self) -> Data:
         """The data as the checker has them."""
         return Data(
             {
-                "architecture": self.architecture,
-                "kinks": self.solution.kinks,
-                "x": [numbers(row[: self.solution.x.shape[1]]) for row in self.rows],
+                "architecture": self.setting.architecture,
+                "kinks": self.setting.kinks,
+                "x": [numbers(row[: self.setting.x.shape[1]]) for row in self.rows],
                 "y": numbers(self.y),
             }
         )
@@ -141,17 +181,40 @@ class Predictions:
     @cached_property
     def active(self) -> list[tuple[int, ...]]:
         """Every on-set, the empty one included where it occurs."""
-        return sorted({tuple(np.flatnonzero(row > 0).tolist()) for row in self.solution.patterns.signs})
+        return sorted({tuple(np.flatnonzero(row > 0).tolist()) for row in self.patterns.signs})
 
     def range(self, x_new: ArrayLike, within: float = WITHIN) -> Ranges:
-        """The ranges at points (k, d). Errors: ValueError for NaN, a wrong number of columns, within < 0."""
-        points = check_points(x_new, d=self.solution.x.shape[1])[0]
+        """The ranges of predictions.
+
+        Args:
+            x_new: points, (k, d).
+            within: how near the flattest, relative.
+
+        Returns:
+            Both ends at each point, and whether they are certified.
+
+        Raises:
+            ValueError: for NaN, a wrong number of columns, within < 0.
+        """
+        points = check_points(x_new, d=self.setting.x.shape[1])[0]
         cases = [self.case(x, within) for x in points]
         low, high = (np.array([getattr(case, name) for case in cases], float) for name in ("low", "high"))
         return Ranges(low, high, np.array([case.proved == {-1, 1} for case in cases], bool), within)
 
     def case(self, x: Array, within: float = WITHIN, ends: Sequence[int] = (-1, 1)) -> Case:
-        """What can be said of the given ends at one point (d,)."""
+        """What can be said of the given ends at one point.
+
+        Args:
+            x: the point, (d,).
+            within: how near the flattest, relative.
+            ends: those asked for, -1 and 1.
+
+        Returns:
+            The case, with a proof of each end that has one.
+
+        Raises:
+            ValueError: for within < 0.
+        """
         if not (0 <= within < np.inf):
             raise ValueError(f"within must be a number >= 0, got {within}")
         try:
@@ -164,20 +227,29 @@ class Predictions:
             low, high = (value, value) if rounded else (np.nextafter(value, -np.inf), np.nextafter(value, np.inf))
             return Case(x, place, low, high, {-1, 1})
         if place.direction is not None:
-            return Case(x, place, -np.inf, np.inf, {-1, 1} if self.solution.lower_bound > 0 and within > 0 else set())
+            return Case(x, place, -np.inf, np.inf, {-1, 1} if self.lower_bound > 0 and within > 0 else set())
         case = Case(x, place)
         for end in ends:
             self.prove(case, end, within)
         return case
 
     def _point(self, x: Array) -> ExactPoint:
-        q = decimal_rows(self.architecture, x[None])[0]
-        return ExactPoint(self.architecture == "sim-bn", self.rows, self.y, q)
+        q = decimal_rows(self.setting.architecture, x[None])[0]
+        return ExactPoint(self.setting.architecture == "sim-bn", self.rows, self.y, q)
 
     def attain(self, case: Case, end: int, within: float) -> float:
         """What networks attain in one direction at a point in the cone of the samples, in floating point.
 
-        Errors: ArithmeticError if the cone program is not solved.
+        Args:
+            case: the point.
+            end: 1 for large predictions, -1 for small ones.
+            within: how near the flattest, relative.
+
+        Returns:
+            The prediction.
+
+        Raises:
+            ArithmeticError: if the cone program is not solved.
         """
         solver = self._solver(case)
         if end not in case.extremes:
@@ -188,13 +260,13 @@ class Predictions:
         """The bound on one end at a point in the cone of the samples, with its proof if there is one."""
         solver = self._solver(case)
         try:
-            if end not in case.extremes and self.solution.y.any():
+            if end not in case.extremes and self.setting.y.any():
                 self.attain(case, end, within)
             extreme = case.extremes[end] = self._tightest(solver, case.extremes.get(end), end, within)
         except ArithmeticError:
             return self._set(case, end, np.inf)
         self._set(case, end, extreme.bound * solver.size * self.program.top)
-        if self.solution.thin or "flattest" not in self.__dict__:
+        if self.thin or "flattest" not in self.__dict__:
             return None
         try:
             case.ends[end] = self._point(case.x).end(
@@ -242,30 +314,41 @@ class Predictions:
 
     def _solver(self, case: Case) -> RangeProgram:
         if case.solver is None:
-            q = with_ones(self.architecture, case.x[None])
-            inside = (q @ self.coordinates.basis)[0]
-            dual = self.solution.dual / self.program.size
-            case.solver = RangeProgram(self.program, dual, self.coordinates.points, q[0], inside)
+            q = with_ones(self.setting.architecture, case.x[None])
+            inside = (q @ self.setting.coordinates.basis)[0]
+            dual = self.dual / self.program.size
+            case.solver = RangeProgram(self.program, dual, self.setting.points, q[0], inside)
         return case.solver
 
     # ------------------------------------------------------------------------------------------------- what goes into a file
 
     def check(self, case: Case, within: float) -> str:
-        """The statement that an entry proves, by the independent checker. Errors: Invalid."""
+        """The statement that an entry proves, by the independent checker.
+
+        Args:
+            case: the point with its proofs.
+            within: how near the flattest, relative.
+
+        Returns:
+            The statement.
+
+        Raises:
+            Invalid: if it proves none.
+        """
         return Prediction(
             self.data,
             self.entry(case, within, statement=None),
             "the prediction",
             self.active,
             decimal(within),
-            Fraction(self.solution.lower_bound),
+            Fraction(self.lower_bound),
             self.upper,
         ).statement
 
     def entry(self, case: Case, within: float, statement: str | None) -> dict[str, Any]:
         """A prediction's entry in a certificate, ready for JSON; without statement it is a draft."""
         place = case.place
-        q = decimal_rows(self.architecture, case.x[None])[0][: len(case.x)]
+        q = decimal_rows(self.setting.architecture, case.x[None])[0][: len(case.x)]
         out: dict[str, Any] = {"x": numbers(q), "statement": statement}
         if place is not None and place.ray is not None:
             out["ray"] = {"of": place.ray[0], "times": number(place.ray[1])}
@@ -283,13 +366,19 @@ class Predictions:
     # ------------------------------------------------------------------------------------------------------------ witnesses
 
     def find_witness(self, case: Case, end: int, within: float) -> tuple[list[Neuron], Fraction] | None:
-        """An interpolating network of trace at most (1 + within) times the flattest whose prediction is extreme in direction `end`:
-        the first beyond 0, or the most extreme found.
+        """An interpolating network whose prediction is extreme in one direction: the first beyond 0, or the most extreme found.
 
-        In rational numbers, with its prediction; None where none was found. Where predictions are unbounded, it goes past 0 by the
-        size of the largest label.
+        Where predictions are unbounded, it goes past 0 by the size of the largest label.
+
+        Args:
+            case: the point.
+            end: 1 for large predictions, -1 for small ones.
+            within: its trace is at most (1 + within) times the flattest.
+
+        Returns:
+            The network in rational numbers, with its prediction; None where none was found.
         """
-        limit = (ONE + decimal(within)) * Fraction(self.solution.lower_bound) * (ONE - SPARE)
+        limit = (ONE + decimal(within)) * Fraction(self.lower_bound) * (ONE - SPARE)
         best: tuple[list[Neuron], Fraction] | None = None
         for share in SHARES:
             try:
@@ -309,15 +398,14 @@ class Predictions:
             return self.flattest
         if case.place.direction is not None:
             top = max(map(abs, self.y)) or ONE
-            return exact.free(self.flattest, end * top, limit - self.upper, self._inside, self.architecture != "no-bias")
+            return exact.free(self.flattest, end * top, limit - self.upper, self._inside, self.setting.architecture != "no-bias")
         return self.realized(self._solver(case).extreme(end, self._limit(within), vertex=True))
 
     @cached_property
     def _inside(self) -> list[Fraction] | None:
         """z with x_i . z < 0 for all samples but zero points, None if there is none."""
-        patterns = self.solution.patterns
-        live = self.solution.x.any(axis=1) if self.architecture == "no-bias" else np.ones(len(self.y), bool)
-        for signs, witness in zip(patterns.signs, patterns.witnesses, strict=True):
+        live = self.setting.points.any(axis=1)
+        for signs, witness in zip(self.patterns.signs, self.patterns.witnesses, strict=True):
             if (signs[live] < 0).all() and not any(c != c for c in witness.tolist()):
                 return [Fraction(c) for c in as_whole(witness.tolist())]
         return None
@@ -325,15 +413,22 @@ class Predictions:
     def realized(self, extreme: Extreme) -> list[Neuron]:
         """The network of a program's solution in rational numbers, moved off the kinks where that is asked for, by as little as does it.
 
-        Errors: ValueError where none interpolates exactly.
+        Args:
+            extreme: of a range program.
+
+        Returns:
+            The network's neurons.
+
+        Raises:
+            ValueError: where none interpolates exactly.
         """
-        u, basis, neurons = self.coordinates.u, self.coordinates.basis, extreme.neurons
+        u, basis, neurons = self.setting.coordinates.u, self.setting.coordinates.basis, extreme.neurons
         signs = self.signs[neurons.pattern]
         v = self._inside_cells(neurons.z[:, :-1] @ u, neurons.pattern)
         lengths = np.linalg.norm((signs > 0) * (v @ u.T), axis=1)
         used = np.flatnonzero(lengths > 1e-10 * lengths.max(initial=0.0))
         weights, sizes = v[used] @ basis.T, np.abs(v[used] @ basis.T).max(axis=1)
-        if self.solution.kinks == "differentiable":
+        if self.setting.differentiable:
             weights = np.array(
                 [self._off_kinks(w / size, m) for w, size, m in zip(weights, sizes, neurons.pattern[used], strict=True)]
             )
@@ -341,12 +436,14 @@ class Predictions:
             weights = weights / sizes[:, None]
         problem, spare = self._spares
         coefficients = neurons.sides[used] * sizes * self.program.top
-        return problem.network(weights, coefficients, spare, self.y, self.solution.kinks == "differentiable")
+        return problem.network(weights, coefficients, spare, self.y, self.setting.differentiable)
 
     def _off_kinks(self, w: Array, pattern: int) -> Array:
-        """A neuron (p,) moved towards its cell's witness until every sample is on its side, in exact arithmetic. Errors: ValueError."""
+        """A neuron (p,) moved towards its cell's witness until every sample is on its side, in exact arithmetic; ValueError if none
+        of STEPS does it.
+        """
         signs, inner = self.signs[pattern], self._witnesses[pattern]
-        live = np.any(self.coordinates.points != 0, axis=1)
+        live = np.any(self.setting.points != 0, axis=1)
         for step in STEPS:
             moved = w + step * inner
             sides = np.sign(self._spares[0].outputs([as_whole(moved.tolist())])[0])
@@ -357,13 +454,12 @@ class Predictions:
     @cached_property
     def _witnesses(self) -> Array:
         """A vector well inside the cell of each pattern of the program, its largest entry 1, (M, p)."""
-        patterns = self.solution.patterns
-        inner = patterns.witnesses[(patterns.signs > 0).any(axis=1)].astype(float)
+        inner = self.patterns.witnesses[(self.patterns.signs > 0).any(axis=1)].astype(float)
         return inner / np.abs(inner).max(axis=1, keepdims=True)
 
     def _inside_cells(self, v: Array, pattern: NDArray[np.intp]) -> Array:
         """Neurons (K, r) moved to the nearest in the closures of their cells: the solver leaves them slightly outside."""
-        u, signs = self.coordinates.u, self.signs[pattern]
+        u, signs = self.setting.coordinates.u, self.signs[pattern]
         outside: NDArray[np.bool_] = np.any(signs * (v @ u.T) < 0, axis=1)
         identity = np.tile(np.eye(u.shape[1]), (len(v), 1, 1))
         moved = project_linear(u, signs, v, identity, ~outside)[0]

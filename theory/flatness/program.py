@@ -21,7 +21,16 @@ Array = NDArray[np.floating]
 
 
 def prices(architecture: Architecture, points: Array, signs: NDArray[np.int8]) -> Array:
-    """c_D of each pattern, (M,), for points (n, p) with the bias folded in and signs (M, n)."""
+    """c_D of each pattern.
+
+    Args:
+        architecture: "no-bias", "bias" or "sim-bn".
+        points: with the bias folded in, (n, p).
+        signs: patterns, (M, n).
+
+    Returns:
+        Prices, (M,).
+    """
     n, on = len(points), signs > 0
     if architecture == "sim-bn":
         return np.where(on.any(axis=1), 4 / np.sqrt(n), 0.0)
@@ -29,9 +38,21 @@ def prices(architecture: Architecture, points: Array, signs: NDArray[np.int8]) -
 
 
 def reference(architecture: Architecture, points: Array, y: Array, signs: NDArray[np.int8]) -> tuple[float, Array]:
-    """The least trace and the dual point (n,) of the interpolation constraint, over the given patterns (M, n), through cvxpy.
+    """The least trace over given patterns, through cvxpy.
 
     Every pattern gets its variables and its cone; build time and memory grow with M n p.
+
+    Args:
+        architecture: "no-bias", "bias" or "sim-bn".
+        points: with the bias folded in, (n, p).
+        y: labels, (n,).
+        signs: patterns, (M, n).
+
+    Returns:
+        The trace, and the dual point (n,) of the interpolation constraint.
+
+    Raises:
+        ValueError: if the solver does not come to an optimum.
     """
     import cvxpy as cp  # only here: the rest of the project runs without it
 

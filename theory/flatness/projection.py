@@ -218,12 +218,15 @@ def project(
     """The projection of D q on K_D for each pattern.
 
     Args:
-        x: points, (n, p). signs: patterns, (M, n). targets: q, (M, n).
+        x: points, (n, p).
+        signs: patterns, (M, n).
+        targets: q, (M, n).
         enough: (M,), optional: where a bound on the length, the positive part of q on D, is at most this, the bound is returned
             as the length, and v = mu = 0.
         factor: `factors(x, signs)` if already known.
 
-    Returns: v (M, p), multipliers mu (M, n) and lengths (M,).
+    Returns:
+        v (M, p), multipliers mu (M, n) and lengths (M,).
     """
     patterns, n = signs.shape
     v, mu, length = np.zeros((patterns, x.shape[1])), np.zeros((patterns, n)), np.zeros(patterns)
@@ -247,8 +250,9 @@ def project_linear(
         factor: `factors` of the on-sets D, (M, p, p).
         skipped: patterns to leave alone, (M,).
 
-    Returns: v (M, p) with D X v the projection, multipliers mu (M, n) with X' D X v = g + sum_i S_i mu_i x_i, lengths (M,), which
-    are the largest values; 0 where skipped.
+    Returns:
+        v (M, p) with D X v the projection, multipliers mu (M, n) with X' D X v = g + sum_i S_i mu_i x_i, lengths (M,), which are the
+        largest values; 0 where skipped.
     """
     patterns, n = signs.shape
     v, mu, length = np.zeros((patterns, x.shape[1])), np.zeros((patterns, n)), np.zeros(patterns)

@@ -27,9 +27,9 @@ from scipy.optimize import linprog
 
 from flatproof.theory.flatness.column_generation import Program
 from flatproof.theory.flatness.half_cells import ORDER, HalfCells
+from flatproof.theory.flatness.linear_programs import EXACTLY
 from flatproof.theory.flatness.neurons import Array
 from flatproof.theory.flatness.projection import project_linear
-from flatproof.theory.flatness.realize import EXACTLY
 
 NEAR, BATCH, ROUNDS = 1e-3, 40, 40  # half cells this near binding come first; at most so many are added at a time
 CLOSE = 1e-8  # the bound is this close to what networks attain, relative to the larger of it and the largest label: stop
@@ -97,11 +97,18 @@ class RangeProgram:
         self.prices = np.repeat(program.prices, 2)
 
     def extreme(self, end: int, most: float, vertex: bool = False) -> Extreme:
-        """The largest prediction (end = 1), or the largest of its negative (end = -1), over networks of cost at most `most`.
+        """The largest prediction, or the largest of its negative, over networks of bounded cost.
 
-        With `vertex`, neurons are those of a linear program, few and exact to rounding.
+        Args:
+            end: 1 or -1.
+            most: the bound on the cost.
+            vertex: whether neurons are wanted from a linear program: few, and exact to rounding.
 
-        Errors: ArithmeticError if the cone program is not solved.
+        Returns:
+            The bound, what is attained, and by which neurons.
+
+        Raises:
+            ArithmeticError: if the cone program is not solved.
         """
         program, cells = self.program, self.cells
         room = most - float(self.flattest @ program.y)
@@ -157,8 +164,8 @@ class RangeProgram:
     def _priced(self, dual: Array, end: int, most: float) -> tuple[Extreme, Array]:
         """The bound of a dual point, with its steepest neurons, and the slopes over the prices, (2, 2 M)."""
         gains = self.cells.gains(dual, end)
-        found = [self.cells.steepest(gain) for gain in gains]
-        slopes = np.array([bound for bound, _ in found]) / self.prices
+        steepest = [self.cells.steepest(gain) for gain in gains]
+        slopes = np.array([bound for bound, _ in steepest]) / self.prices
         tau = float(slopes.max(initial=0.0))
         bound = float(dual @ self.program.y) + tau * most
         nothing = Neurons(np.zeros(0, np.intp), np.zeros(0), np.zeros((0, len(dual) + 1)))
@@ -232,7 +239,7 @@ class RangeProgram:
         gain = end * columns.sides * np.maximum(columns.z[:, -1], 0)
         reduced = np.maximum(self.program.prices[columns.pattern] - out @ self.flattest, 0.0)
         size = float(np.abs(gain).max(initial=0.0)) or 1.0
-        found: Any = linprog(
+        solution: Any = linprog(
             -gain / size,
             A_ub=reduced[None] / room,
             b_ub=np.ones(1),
@@ -241,10 +248,10 @@ class RangeProgram:
             method="highs-ds",
             options=EXACTLY,
         )
-        if found.status != 0:
+        if solution.status != 0:
             return None
-        tau = -size * float(found.ineqlin.marginals[0]) / room
-        return found.x, -size * found.eqlin.marginals - tau * self.flattest, tau, -size * float(found.fun)
+        tau = -size * float(solution.ineqlin.marginals[0]) / room
+        return solution.x, -size * solution.eqlin.marginals - tau * self.flattest, tau, -size * float(solution.fun)
 
     def _cone_program(self, chosen: NDArray[np.bool_], end: int, room: float) -> tuple[Array, float, float, Neurons]:
         """The cone program over chosen half cells: lambda (n,), tau, the value and the neurons."""

@@ -8,55 +8,43 @@ it by a relative amount of STEPS, which raises the trace by that order; the weig
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
-from typing import Any
 
 import numpy as np
-from scipy.optimize import linprog
 
+from flatproof.theory.flatness.linear_programs import deepest, vertex
 from flatproof.theory.flatness.neurons import Array, Columns, Coordinates, NotRealized, Signs
 from flatproof.theory.flatness.projection import project_linear
-from flatproof.theory.networks import Architecture, Network, forward, trace_of_hessian
+from flatproof.theory.flatness.setting import Setting
+from flatproof.theory.networks import Network, forward, trace_of_hessian
 
-EXACTLY: Any = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}  # of HiGHS: the least it takes
 GOOD = 1e-7  # a relative gap at which no better network is looked for
 STEPS = (1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5)
 SIM_BN_SCALE = 1e6  # s_j in a Sim-BN network, in sizes of the inputs: the trace exceeds its infimum by the inverse square
 
 
-def vertex(outputs: Array, prices: Array, y: Array, tolerance: float = 0.0) -> Array | None:
-    """The cheapest alpha >= 0 with |outputs @ alpha - y| <= tolerance, a basic solution, (K,); None if there is none."""
-    if not len(prices):
-        return None
-    cost = prices / prices.max()  # HiGHS' tolerances are absolute, and it has been seen to corrupt memory on costs of 1e6
-    if tolerance == 0:
-        found = linprog(cost, A_eq=outputs, b_eq=y, method="highs-ds", options=EXACTLY)
-    else:
-        rows, bounds = np.vstack([outputs, -outputs]), np.concatenate([y + tolerance, tolerance - y])
-        found = linprog(cost, A_ub=rows, b_ub=bounds, method="highs-ds", options=EXACTLY)
-    return found.x if found.status == 0 else None
-
-
 def network_of(
-    architecture: Architecture,
-    coordinates: Coordinates,
-    y: Array,
-    choices: Sequence[Columns],
-    rays: Columns,
-    flats: Mapping[bytes, Array],
-    bound: float,
+    setting: Setting, choices: Sequence[Columns], rays: Columns, flats: Mapping[bytes, Array], bound: float
 ) -> Network:
     """An interpolating network at a vertex of the polyhedron of given neurons, the cheapest of the choices that can be realized.
 
-    Args: choices: columns in the closure of their cells. rays: columns strictly inside their cells, one for every pattern and sign.
-    flats: for signs of faces that are no cells, a whole-number basis (p, k) of their flat: neurons stay on it, exactly.
-    bound: no choice is tried after a network whose trace is at most this, up to GOOD.
-    Errors: NotRealized.
+    Args:
+        setting: the problem.
+        choices: columns in the closure of their cells.
+        rays: columns strictly inside their cells, one for every pattern and sign.
+        flats: for signs of faces that are no cells, a whole-number basis (p, k) of their flat: neurons stay on it, exactly.
+        bound: no choice is tried after a network whose trace is at most this, up to GOOD.
+
+    Returns:
+        The network.
+
+    Raises:
+        NotRealized: if double precision holds none.
     """
-    u, top = coordinates.u, float(np.abs(y).max())
-    found: list[Network] = []
+    u, y, top = setting.coordinates.u, setting.y, setting.top
+    realized: list[Network] = []
 
     def trace(network: Network) -> float:
-        return trace_of_hessian(network, coordinates.points[:, : network.w1.shape[1]])
+        return trace_of_hessian(network, setting.x)
 
     failed = NotRealized("the cone program was not solved well enough to interpolate: points are too nearly dependent")
     for neurons in choices:
@@ -68,31 +56,37 @@ def network_of(
             continue
         used = alpha > 1e-12 * alpha.max()
         try:
-            found.append(realize(architecture, coordinates, y, neurons.take(used), alpha[used] * top, rays, flats))
+            realized.append(realize(setting, neurons.take(used), alpha[used] * top, rays, flats))
         except NotRealized as error:
             failed = error
         else:
-            if trace(found[-1]) <= bound * (1 + GOOD):
+            if trace(realized[-1]) <= bound * (1 + GOOD):
                 break
-    if not found:
+    if not realized:
         raise failed
-    return min(found, key=trace)
+    return min(realized, key=trace)
 
 
-def realize(
-    architecture: Architecture,
-    coordinates: Coordinates,
-    y: Array,
-    neurons: Columns,
-    alpha: Array,
-    rays: Columns,
-    flats: Mapping[bytes, Array],
-) -> Network:
+def realize(setting: Setting, neurons: Columns, alpha: Array, rays: Columns, flats: Mapping[bytes, Array]) -> Network:
     """The network sum_k alpha_k side_k relu(v_k . u), moved off the kinks by as little as double precision allows.
 
     What the move changes is made up for by neurons inside the same cells, and `rays`, as cheaply as they can.
+
+    Args:
+        setting: the problem.
+        neurons: in use, (K,) of them.
+        alpha: their weights, (K,), positive.
+        rays: columns strictly inside their cells, one for every pattern and sign.
+        flats: as in `network_of`.
+
+    Returns:
+        The network.
+
+    Raises:
+        NotRealized: if double precision holds none.
     """
-    u, top = coordinates.u, float(np.abs(y).max())
+    coordinates, y, top = setting.coordinates, setting.y, setting.top
+    u = coordinates.u
     base, inward, spares = [], [], []
     for k, (signs, v) in enumerate(zip(neurons.signs, neurons.v, strict=True)):
         flat = flats.get(signs.tobytes())
@@ -110,12 +104,11 @@ def realize(
             if not flats and not _inside(coordinates, moved):
                 continue
             columns, weights = corrected(u, moved, alpha / top, spare, y / top)
-            network = _network(architecture, coordinates, y, columns, weights * top, flats)
-            x = coordinates.points[:, : network.w1.shape[1]]
+            network = _network(setting, columns, weights * top, flats)
             active = coordinates.points @ network.weights.T > 0
             terms = np.abs(coordinates.points) @ np.abs(network.weights).T @ np.abs(network.w2)  # rounding of the output, in eps
             allowed = max(1e-9 * top, min(1e-8 * top, np.finfo(float).eps * float(terms.max())))
-            if ((columns.signs > 0) == active.T).all() and np.abs(forward(network, x) - y).max() <= allowed:
+            if ((columns.signs > 0) == active.T).all() and np.abs(forward(network, setting.x) - y).max() <= allowed:
                 return network
     raise NotRealized(
         "double precision cannot hold the flattest network on its kinks: expected points in few decimals, best whole numbers"
@@ -145,7 +138,7 @@ def _spares(u: Array, rays: Columns, near: Sequence[Columns], flats: Mapping[byt
     cells = rays.take(rays.sides > 0)
     for most in (100, 2000):
         every = [cells.take(np.array([k])) for k in range(min(len(cells.sides), most))]
-        more = [_around(u, one, one.v[0], np.eye(u.shape[1])) for one in every if one.signs[0].tobytes() not in flats]
+        more = [_around(u, neuron, neuron.v[0], np.eye(u.shape[1])) for neuron in every if neuron.signs[0].tobytes() not in flats]
         yield sum([*near, *more], start=rays)
         if len(cells.sides) <= most:
             break
@@ -157,12 +150,23 @@ def _around(u: Array, neuron: Columns, center: Array, frame: Array) -> Columns:
     reach = 0.5 * float((np.abs(u[live] @ center) / np.linalg.norm(u[live], axis=1)).min())
     v = np.vstack([center, center + reach * frame.T])
     count = len(v)
-    one = neuron.take(np.zeros(2 * count, int))
-    return normalized(u, replace(one, v=np.vstack([v, v]), sides=np.repeat([1.0, -1.0], count)))
+    copies = neuron.take(np.zeros(2 * count, int))
+    return normalized(u, replace(copies, v=np.vstack([v, v]), sides=np.repeat([1.0, -1.0], count)))
 
 
 def corrected(u: Array, columns: Columns, alpha: Array, rays: Columns, y: Array) -> tuple[Columns, Array]:
-    """Columns and weights > 0 that interpolate to rounding: what is missing is made of rays, as cheaply as they can."""
+    """Columns and weights > 0 that interpolate to rounding: what is missing is made of rays, as cheaply as they can.
+
+    Args:
+        u: points, (n, r).
+        columns: the neurons, K of them.
+        alpha: their weights, (K,).
+        rays: what corrections are made of.
+        y: labels, (n,), of size 1.
+
+    Returns:
+        Columns and their weights.
+    """
     for _ in range(2):  # the linear program is exact to 1e-9 of what it is asked for
         missing = y - columns.outputs(u) @ alpha
         size = float(np.abs(missing).max())
@@ -205,9 +209,15 @@ def normalized(u: Array, columns: Columns) -> Columns:
 def settle(u: Array, signs: Signs, v: Array, frame: Array) -> tuple[Array, Array]:
     """A neuron with the same activations on D, as far inside its cell as they allow, and a direction into the cell's interior.
 
-    Args: u (n, r); signs (n,); v (r,) with S_i u_i . v >= 0 up to rounding; frame (r, k), an orthonormal basis of the flat that the
-    face lies on, the identity for a cell: points that vanish on it stay on the kink. Returns: two neurons (r,); the direction is 0
-    if the neuron is inside already.
+    Args:
+        u: points, (n, r).
+        signs: of the cell or face, (n,).
+        v: the neuron, (r,), with S_i u_i . v >= 0 up to rounding.
+        frame: an orthonormal basis of the flat that the face lies on, (r, k), the identity for a cell: points that vanish on it stay on
+            the kink.
+
+    Returns:
+        Two neurons (r,); the direction is 0 if the neuron is inside already.
     """
     rows, z = u @ frame, frame.T @ v
     live = np.linalg.norm(rows, axis=1) > 1e-9 * np.linalg.norm(u, axis=1)
@@ -231,34 +241,16 @@ def deep_enough(u: Array, signs: Signs, v: Array) -> bool:
     return bool((z[live] / np.linalg.norm(u[live], axis=1)).min() > 1e-7 * np.abs(z).max())
 
 
-def deepest(rows: Array, offset: Array) -> Array:
-    """z in a box around 0 with the largest smallest entry of rows @ z + offset, that entry capped at 1, (r,)."""
-    columns = rows.shape[1]
-    reach = 10 * max(1.0, float(np.abs(offset).max()))
-    found = linprog(
-        np.append(np.zeros(columns), -1.0),
-        A_ub=np.hstack([-rows, np.ones((len(rows), 1))]),
-        b_ub=offset,
-        bounds=[*[(-reach, reach)] * columns, (None, 1.0)],
-        method="highs",
-    )
-    if found.x is None:  # it always has a solution: z = 0
-        raise NotRealized(f"a linear program was not solved: {found.message}")
-    return found.x[:-1]
-
-
 def _inside(coordinates: Coordinates, columns: Columns) -> bool:
     """Whether every neuron, as weights in the space of the inputs, is active where it should be and nowhere else."""
     z = (columns.v @ coordinates.basis.T) @ coordinates.points.T
     return bool(((z > 0) == (columns.signs > 0)).all())
 
 
-def _network(
-    architecture: Architecture, coordinates: Coordinates, y: Array, columns: Columns, weights: Array, flats: Mapping[bytes, Array]
-) -> Network:
+def _network(setting: Setting, columns: Columns, weights: Array, flats: Mapping[bytes, Array]) -> Network:
     """The network with sum_k weights_k side_k relu(v_k . u), each neuron split between the layers so that it is flattest."""
-    points = coordinates.points
-    w = columns.v @ coordinates.basis.T
+    architecture, points = setting.architecture, setting.points
+    w = columns.v @ setting.coordinates.basis.T
     length = np.linalg.norm((columns.signs > 0) * (w @ points.T), axis=1)
     if architecture == "sim-bn":
         product = weights * length / np.sqrt(len(points))  # a_j gamma_j
@@ -274,13 +266,44 @@ def _network(
     sides = columns.sides
     if flats and architecture != "sim-bn":  # make up for the rounding of the first layer
         active = np.maximum(points @ w.T, 0)
-        a = np.abs(sides * a + np.linalg.lstsq(active, y - active @ (sides * a), rcond=1e-9)[0])
+        a = np.abs(sides * a + np.linalg.lstsq(active, setting.y - active @ (sides * a), rcond=1e-9)[0])
     if architecture == "sim-bn":
         root = np.sqrt(product)
         return Network(w1=w[:, :-1], b1=w[:, -1], w2=sides * root, gamma=root, architecture=architecture)
     if architecture == "bias":
         return Network(w1=w[:, :-1], b1=w[:, -1], w2=sides * a, architecture=architecture)
     return Network(w1=w, w2=sides * a)
+
+
+def rescaled(setting: Setting, networks: Sequence[Network]) -> Iterator[Network]:
+    """Those of some networks that interpolate and have no sample on a kink (of the notion), each neuron rescaled to be flattest."""
+    points, labels = setting.points, setting.y
+    for network in networks:
+        z = points @ network.weights.T
+        if setting.differentiable and (z[points.any(axis=1)] == 0).any():
+            continue
+        scaled = _balanced(network, points)
+        if np.abs(forward(scaled, setting.x) - labels).max() <= 1e-9 * setting.top:
+            yield scaled
+
+
+def _balanced(network: Network, points: Array) -> Network:
+    """The same function on the points with each neuron split between the layers so that it is flattest; its dead neurons are left out."""
+    h = np.maximum(points @ network.weights.T, 0)
+    length = np.linalg.norm(h, axis=0)
+    alive = (length > 0) & (network.w2 != 0) & ((network.gamma if network.gamma is not None else network.w2) != 0)
+    if not alive.any():
+        return network
+    h, length, w1, w2 = h[:, alive], length[alive], network.w1[alive], network.w2[alive]
+    b1 = None if network.b1 is None else network.b1[alive]
+    if network.gamma is not None and b1 is not None:
+        root = np.sqrt(np.abs(w2 * network.gamma[alive]))
+        scale = SIM_BN_SCALE * np.abs(points).max() * np.sqrt(len(points)) / length
+        sign = np.sign(w2 * network.gamma[alive])
+        return replace(network, w1=w1 * scale[:, None], b1=b1 * scale, w2=sign * root, gamma=root)
+    # a^2 t = ||D X w||^2, the product a w given
+    root = np.sqrt(np.sqrt((h > 0).T @ np.sum(points**2, axis=1)) * np.abs(w2) / length)
+    return replace(network, w1=w1 * root[:, None], b1=None if b1 is None else b1 * root, w2=w2 / root)
 
 
 def on_flat(flat: Array, w: Array, points: Array) -> Array:

@@ -4,20 +4,20 @@ Ours lists the patterns, solves, and builds and checks the network; with a range
 reference is theory/flatness/program.py: every pattern with its own variables and cones, through cvxpy to the same solver, the value alone.
 """
 
-import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+from rich.table import Table as Grid
 
 from flatproof import theory
 from flatproof.theory.flatness.neurons import Coordinates
 from flatproof.theory.flatness.patterns import cells
 from flatproof.theory.flatness.program import reference
 from flatproof.theory.networks import Architecture
-from flatproof.verify.bench.steps import one_core
+from flatproof.verify.bench.timing import in_turn, one_core
 
 OURS, CVXPY = "flatproof", "cvxpy, all patterns"
 
@@ -72,7 +72,14 @@ class Timing:
 
 
 def certify_timings(repeats: int = 5) -> list[Timing]:
-    """All workloads on one core, implementations in turn; kernels are compiled beforehand."""
+    """All workloads on one core, implementations in turn.
+
+    Args:
+        repeats: timed runs of each; kernels are compiled beforehand.
+
+    Returns:
+        A row for each workload and implementation.
+    """
     out = []
     with one_core(), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # cvxpy's "may be inaccurate": the tests compare the values
@@ -81,20 +88,29 @@ def certify_timings(repeats: int = 5) -> list[Timing]:
             x, y, new = workload.data()
             points = Coordinates.of(workload.architecture, x).points
             patterns = len(cells(points).signs)
-            rows: dict[str, tuple[Callable[[], float], list[float], list[float]]] = {
-                "flatproof": (_ours(workload, x, y, new), [], [])
-            }
-            if workload.compare:
-                rows[CVXPY] = (_reference(workload, x, y), [], [])
-            for _ in range(repeats):
-                for run, seconds, values in rows.values():
-                    began = time.perf_counter()
-                    values.append(run())
-                    seconds.append(time.perf_counter() - began)
-            for name, (_, seconds, values) in rows.items():
-                middle = float(np.median(seconds))
-                out.append(Timing(workload.name, name, len(y), patterns, middle, min(seconds), max(seconds), repeats, values[-1]))
+            makers = {OURS: _ours(workload, x, y, new)} | ({CVXPY: _reference(workload, x, y)} if workload.compare else {})
+            for name, timed in in_turn(makers, repeats).items():
+                assert timed.value is not None
+                spread = timed.median, timed.low, timed.high
+                out.append(Timing(workload.name, name, len(y), patterns, *spread, repeats, timed.value))
     return out
+
+
+def grid(rows: Sequence[Timing]) -> Grid:
+    """The rows for a terminal, a line a data set."""
+    out = Grid(title="Flattest networks, seconds a data set, one core", title_justify="left")
+    for column in ("data", "patterns", "flatproof", "cvxpy", "ratio"):
+        out.add_column(column, justify="left" if column == "data" else "right")
+    peers = {row.workload: row for row in rows if row.implementation != OURS}
+    for row in (row for row in rows if row.implementation == OURS):
+        peer = peers.get(row.workload)
+        compared = ("not run", "") if peer is None else (_spread(peer), f"{peer.seconds / row.seconds:.1f}")
+        out.add_row(row.workload, f"{row.patterns}", _spread(row), *compared)
+    return out
+
+
+def _spread(row: Timing) -> str:
+    return f"{row.seconds:.3f} ({row.low:.2f}–{row.high:.2f})"
 
 
 def _ours(workload: Workload, x: np.ndarray, y: np.ndarray, new: np.ndarray) -> Callable[[], float]:

@@ -7,23 +7,22 @@ anew each epoch as by default, pinned memory on CUDA), torch.optim.SGD, `loss.it
 What no float32 harness can beat is beside them: the large matrix products of an epoch alone, by the fastest routine that torch has.
 """
 
-import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 import torch
+from rich.table import Table as Grid
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from flatproof.verify.bench.steps import one_core
-from flatproof.verify.deep import linear, loop
+from flatproof.verify.bench.timing import in_turn, one_core
+from flatproof.verify.deep import ImageData, Method, Net, Stop, Training, linear, loop
 from flatproof.verify.deep.data import Samples, resident
-from flatproof.verify.deep.settings import ImageData, Method, Net, Stop, Training
 from flatproof.verify.deep.steps import make_optimizer, make_step
 from flatproof.verify.realdata import NotAvailable, load
 
@@ -86,13 +85,13 @@ class OneByOne(Dataset[tuple[Tensor, int]]):
 def images(workload: Workload) -> OneByOne:
     """The first n training images, or random bytes of their shape where the data are not on this machine."""
     try:
-        found = load(workload.data, limit=workload.n)
-        x, y, moments = found.x, found.y, (found.mean, found.std)
+        stored = load(workload.data, limit=workload.n)
+        x, y, moments = stored.x, stored.y, (stored.mean, stored.std)
     except NotAvailable:
         rng = np.random.default_rng(0)
         x, y = rng.integers(0, 256, (workload.n, *workload.shape), dtype=np.uint8), rng.integers(0, 10, workload.n)
         moments = ((0.5,) * workload.shape[0], (0.25,) * workload.shape[0])
-    mean, std = (torch.tensor(one).reshape(-1, 1, 1) for one in moments)
+    mean, std = (torch.tensor(moment).reshape(-1, 1, 1) for moment in moments)
     return OneByOne(torch.from_numpy(x), torch.from_numpy(y), mean, std)
 
 
@@ -168,17 +167,17 @@ def products(workload: Workload) -> Callable[[], nn.Module]:
 
 def makers(workload: Workload) -> dict[str, Callable[[], nn.Module]]:
     """Ours, the usual loops and, where linear layers are all there is, the bound, by name, made ready."""
-    found = {OURS: ours(workload)} | {f"DataLoader, {k} workers": usual(workload, k) for k in WORKERS}
-    return found | {PRODUCTS: products(workload)} if workload.net == MLP and linear.available() else found
+    loops = {OURS: ours(workload)} | {f"DataLoader, {k} workers": usual(workload, k) for k in WORKERS}
+    return loops | {PRODUCTS: products(workload)} if workload.net == MLP and linear.available() else loops
 
 
 def selected(name: str | None) -> list[Workload]:
     """The named workload, or all that this machine's devices can run; ValueError naming the known ones."""
-    there = [w for w in WORKLOADS if w.device == "cpu" or torch.cuda.is_available()]
-    found = [w for w in there if name in (None, w.name)]
-    if not found:
-        raise ValueError(f"workload must be one of {'; '.join(w.name for w in there)}, got {name!r}")
-    return found
+    runnable = [w for w in WORKLOADS if w.device == "cpu" or torch.cuda.is_available()]
+    chosen = [w for w in runnable if name in (None, w.name)]
+    if not chosen:
+        raise ValueError(f"workload must be one of {'; '.join(w.name for w in runnable)}, got {name!r}")
+    return chosen
 
 
 @contextmanager
@@ -189,20 +188,39 @@ def place(workload: Workload) -> Iterator[None]:
 
 
 def image_timings(name: str | None = None, repeats: int = 5) -> list[Timing]:
-    """Workloads in turn, implementations in turn within each; the first epoch of each is not timed."""
+    """Workloads in turn, implementations in turn within each.
+
+    Args:
+        name: of a workload; None: all that this machine can run.
+        repeats: timed epochs of each implementation, after one that is not timed.
+
+    Returns:
+        A row for each workload and implementation.
+
+    Raises:
+        ValueError: an unknown name; the known ones are named.
+    """
     out = []
     for workload in selected(name):
         with place(workload):
             ready = makers(workload)
-            seconds: dict[str, list[float]] = {key: [] for key in ready}
             for run in ready.values():
                 run()
-            for _ in range(repeats):
-                for key, run in ready.items():
-                    began = time.perf_counter()
-                    run()
-                    seconds[key].append(time.perf_counter() - began)
-        for key, times in seconds.items():
-            middle = float(np.median(times))
-            out.append(Timing(workload.name, key, workload.n, middle, min(times), max(times), workload.n / middle, repeats))
+            measured = in_turn(ready, repeats)
+        for implementation, timed in measured.items():
+            spread = timed.median, timed.low, timed.high
+            out.append(Timing(workload.name, implementation, workload.n, *spread, workload.n / timed.median, repeats))
+    return out
+
+
+def grid(rows: Sequence[Timing]) -> Grid:
+    """The rows for a terminal."""
+    out = Grid(title="An epoch of training on images; CPU: one core", title_justify="left")
+    for column in ("workload", "implementation", "images per second", "seconds", "range", "flatproof is faster"):
+        out.add_column(column, justify="left" if column in ("workload", "implementation") else "right")
+    own = {row.workload: row.seconds for row in rows if row.implementation == OURS}
+    for row in rows:
+        times = "" if row.implementation == OURS else f"{row.seconds / own[row.workload]:.2f}"
+        rate, spread = f"{row.images_per_second:,.0f}", f"{row.low:.3f}–{row.high:.3f}"
+        out.add_row(row.workload, row.implementation, rate, f"{row.seconds:.3f}", spread, times)
     return out

@@ -1,22 +1,21 @@
-"""Owns the measured comparisons behind `flatproof bench`: the same work by several implementations, in turn, in one run."""
+"""Owns the comparison behind `flatproof bench train`: the 1-SAM step by the fused kernel, a plain torch loop and jax."""
 
 import os
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 
 import numpy as np
 import torch
+from rich.table import Table as Grid
 
 from flatproof import synth
 from flatproof.theory.networks import Network
+from flatproof.verify.bench.timing import in_turn, one_core
 from flatproof.verify.two_layer import fused
 from flatproof.verify.two_layer.initialization import initial_network
 from flatproof.verify.two_layer.modules import TwoLayer
 from flatproof.verify.two_layer.settings import Phase
-from flatproof.verify.utils.threads import single_threaded
 
 D, N, WIDTH = 30, 100, 500
 PHASE = Phase(lr=0.01, epochs=1, rho=0.05)
@@ -37,10 +36,22 @@ class Timing:
     repeats: int
 
 
+def grid(rows: Sequence[Timing]) -> Grid:
+    """The rows for a terminal."""
+    plain = {row.architecture: row.us_per_step for row in rows if row.implementation == "torch"}
+    out = Grid(title=f"1-SAM, d = {D}, m = {WIDTH}, n = {N}, float32, one core", title_justify="left")
+    for column in ("architecture", "implementation", "µs per step", "range", "times plain torch"):
+        out.add_column(column, justify="left" if column in ("architecture", "implementation") else "right")
+    for row in rows:
+        us, spread = f"{row.us_per_step:.2f}", f"{row.us_low:.2f}–{row.us_high:.2f}"
+        out.add_row(row.architecture, row.implementation, us, spread, f"{plain[row.architecture] / row.us_per_step:.1f}")
+    return out
+
+
 def bars(rows: Sequence[Timing]) -> list[str]:
     """Each architecture's fused step against MOST_US and, where jax is installed, TIMES_JAX; a line each."""
     us = {(row.architecture, row.implementation): row.us_per_step for row in rows}
-    said = []
+    lines = []
     for architecture in dict.fromkeys(row.architecture for row in rows):
         ours, jax = us[architecture, "fused"], us.get((architecture, "jax"))
         parts = [f"{ours:.2f} µs, wanted at most {MOST_US:g}: {'met' if ours <= MOST_US else 'missed'}"]
@@ -48,31 +59,18 @@ def bars(rows: Sequence[Timing]) -> list[str]:
             parts.append(
                 f"{jax / ours:.0f}x jax.lax.scan, wanted {TIMES_JAX:g}x: {'met' if jax >= TIMES_JAX * ours else 'missed'}"
             )
-        said.append(f"{architecture}: {'; '.join(parts)}")
-    return said
-
-
-@contextmanager
-def one_core() -> Iterator[None]:
-    """Pin this process to one core where the system allows it, and its pools to one thread."""
-    threads, pinned = torch.get_num_threads(), None
-    if hasattr(os, "sched_setaffinity"):
-        pinned = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {max(pinned)})
-    torch.set_num_threads(1)
-    try:
-        with single_threaded():
-            yield
-    finally:
-        torch.set_num_threads(threads)
-        if pinned:
-            os.sched_setaffinity(0, pinned)
+        lines.append(f"{architecture}: {'; '.join(parts)}")
+    return lines
 
 
 def sam_step_timings(repeats: int = 5) -> list[Timing]:
     """One 1-SAM step at d = 30, m = 500, n = 100, float32, one core: fused, the plain torch loop, jax.lax.scan if installed.
 
-    Implementations take turns, so that a drift of the machine's speed meets all of them; compilation is not timed.
+    Args:
+        repeats: timed runs of each; compilation is not timed.
+
+    Returns:
+        A row for each implementation and architecture.
     """
     os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
     makers = {"fused": fused_steps, "torch": torch_steps} | ({"jax": jax_steps} if find_spec("jax") else {})
@@ -82,16 +80,10 @@ def sam_step_timings(repeats: int = 5) -> list[Timing]:
             ready = {name: make(architecture, STEPS[name]) for name, make in makers.items()}
             for run in ready.values():
                 run()
-            seconds: dict[str, list[float]] = {name: [] for name in ready}
-            for _ in range(repeats):
-                for name, run in ready.items():
-                    began = time.perf_counter()
-                    run()
-                    seconds[name].append(time.perf_counter() - began)
-            for name, times in seconds.items():
-                us = np.array(times) / STEPS[name] * 1e6
-                middle, low, high = float(np.median(us)), float(us.min()), float(us.max())
-                out.append(Timing(name, architecture, middle, low, high, STEPS[name], repeats))
+            for name, timed in in_turn(ready, repeats).items():
+                us = 1e6 / STEPS[name]
+                spread = timed.median * us, timed.low * us, timed.high * us
+                out.append(Timing(name, architecture, *spread, STEPS[name], repeats))
     return out
 
 

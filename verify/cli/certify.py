@@ -1,29 +1,90 @@
 """Owns `flatproof certify`: the flattest network of a user's own points, its certificate, and what all flattest networks predict."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
+import typer
+from rich.table import Table as Grid
 
-from flatproof import synth, theory
-from flatproof.theory.check_certificate import Verdict
-from flatproof.theory.flatness.certificate import check, save
-from flatproof.theory.flatness.neurons import NotRealized
-from flatproof.theory.flatness.predictions import WITHIN
-from flatproof.theory.networks import PARAMETERS
+from flatproof.verify.cli.options import AsJson, Labels, check_at_least_one, check_writable
+from flatproof.verify.cli.points import own_points
+from flatproof.verify.cli.terminal import console, refusing_bad_input, say
+from flatproof.verify.utils.errors import UserError
+
+if TYPE_CHECKING:
+    from flatproof import synth, theory
+    from flatproof.theory.check_certificate import Verdict
 
 SUFFIXES = {"network": "network.json", "certificate": "certificate.json", "witness": "witness.json"}
+SHOWN = 20  # test points in a terminal
+
+
+def certify(
+    file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="Your points: a row a point, the label last.")],
+    architecture: Annotated[str, typer.Option(help="no-bias, bias or sim-bn.")] = "no-bias",
+    kinks: Annotated[
+        str, typer.Option(help="differentiable, or relu'(0)=0: whether samples may sit on kinks.")
+    ] = "differentiable",
+    test: Annotated[Path | None, typer.Option(help="CSV of test points alike: do all flattest networks get them right?")] = None,
+    within: Annotated[
+        float, typer.Option(help="With --test: speak of all networks whose trace is this near the flattest, relative.")
+    ] = 1e-6,
+    labels: Labels = "auto",
+    limit: Annotated[int, typer.Option(help="The most activation patterns to list.")] = 200_000,
+    bracket: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Search so long instead of listing patterns: bounds from both sides.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Where the network and the certificate go.")] = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Find the flattest network that fits your points, prove that none is flatter, and what all of them predict."""
+    name = f"{file.stem}.{architecture}"
+    with refusing_bad_input():
+        check_at_least_one("--limit", limit)
+        if not 0 < within < math.inf:
+            raise ValueError(f"--within must be a number above 0, got {within}")
+        if bracket is not None and not 0 < bracket < math.inf:
+            raise ValueError(f"--bracket must be a number of seconds above 0, got {bracket}")
+        if bracket is not None and test is not None:
+            raise ValueError("--test needs the list of patterns; expected --test or --bracket, not both")
+        points = own_points(file, test, labels)
+        if test is not None and points.labels != "signs":
+            raise ValueError(f"--test asks whether points are classified; expected labels -1 and 1 in {file}, got real numbers")
+        check_writable(out)
+    outcome: Certified | Bracketed
+    try:
+        with refusing_bad_input():
+            if bracket is not None:
+                outcome = bracket_points(points, architecture, kinks, bracket, out, name)
+            else:
+                outcome = certify_points(points, architecture, kinks, limit, out, name, test is not None, within)
+    except ArithmeticError as error:
+        raise UserError(f"{file}: {error}") from error
+    if as_json:
+        print(json.dumps(outcome.summary()))
+        return
+    outcome.show()
+    for kind, path in outcome.files.items():
+        say(f"{kind:<12} {path}")
 
 
 @dataclass(frozen=True)
 class Certified:
-    """What was found for one data set: the solution, the checker's verdict, the decision on test points if there are any."""
+    """What was computed for one data set.
 
-    solution: theory.Flattest
-    verdict: Verdict
-    decision: theory.Decision | None
+    Args:
+        solution: the flattest network with its optimality.
+        verdict: of the independent checker on the certificate.
+        decision: on the test points, if there are any.
+        files: what was written, by kind.
+    """
+
+    solution: "theory.Flattest"
+    verdict: "Verdict"
+    decision: "theory.Decision | None"
     files: dict[str, Path]
 
     def summary(self) -> dict[str, Any]:
@@ -40,7 +101,7 @@ class Certified:
             "gap": float(self.verdict.relative_gap),
             "attained": solution.attained,
             "width": solution.network.width,
-            "files": {name: str(path) for name, path in self.files.items()},
+            "files": {kind: str(path) for kind, path in self.files.items()},
         }
         if self.decision is not None:
             out["decision"] = {
@@ -56,21 +117,74 @@ class Certified:
             }
         return out
 
+    def show(self) -> None:
+        """The trace, what is proved of it, and the decision."""
+        solution = self.solution
+        attained = "is attained" if solution.attained else "is approached, not attained"
+        say(
+            f"trace        {solution.trace:.10g}  ({solution.network.width} neurons; the minimum {attained}, as floating point has it: "
+            "not certified)"
+        )
+        patterns = len(solution.patterns.signs)
+        say(f"lower bound  {float(self.verdict.lower):.10g}  (proved in rational numbers over {patterns} patterns)")
+        say(f"gap          {float(self.verdict.relative_gap):.1e}")
+        if self.decision is not None:
+            _show_decision(self.decision)
 
-def certify(
-    data: synth.Data, architecture: str, kinks: str, limit: int, folder: Path, name: str, test: bool, within: float = WITHIN
+
+@dataclass(frozen=True)
+class Bracketed:
+    """Bounds that were computed without listing patterns, and what was written, by kind."""
+
+    bracket: "theory.Bracket"
+    files: dict[str, Path]
+
+    def summary(self) -> dict[str, Any]:
+        """The numbers, ready for JSON."""
+        bracket = self.bracket
+        return {
+            "architecture": bracket.architecture,
+            "kinks": bracket.kinks,
+            "n": len(bracket.y),
+            "d": bracket.x.shape[1],
+            "upper": bracket.upper,
+            "lower_bound": bracket.lower_bound,
+            "gap": bracket.gap,
+            "width": bracket.network.width,
+            "exhausted": bracket.exhausted,
+            "files": {kind: str(path) for kind, path in self.files.items()},
+        }
+
+    def show(self) -> None:
+        """Both bounds, and how the search ended."""
+        bracket = self.bracket
+        ended = "the search found nothing more" if bracket.exhausted else "the time was up"
+        say(f"upper bound  {bracket.upper:.10g}  (a network of {bracket.network.width} neurons; {ended})")
+        say(f"lower bound  {bracket.lower_bound:.10g}  (proved, in double precision)")
+        say(f"gap          {bracket.gap:.1e}")
+
+
+def certify_points(
+    data: "synth.Data", architecture: str, kinks: str, limit: int, folder: Path, name: str, test: bool, within: float
 ) -> Certified:
-    """Solve, decide on the test points if there are any, write NAME.network.json and NAME.certificate.json, check what was written.
+    """Solve, decide on the test points if there are any, write network and certificate, check what was written.
 
     Args:
         data: points, labels and, for `test`, a population.
         architecture, kinks, limit: as theory.flattest takes them.
-        folder, name: where the files go.
+        folder: where the files go; made if it is not there.
+        name: what their names begin with.
         test: whether to decide on the population.
         within: how near the flattest the networks are that the decision is about, relative.
 
-    Errors: as theory.flattest; ArithmeticError where double precision does not suffice.
+    Raises:
+        ValueError: as theory.flattest.
+        ArithmeticError: double precision does not suffice.
     """
+    from flatproof import theory
+    from flatproof.theory.flatness.certificate import check, save
+    from flatproof.theory.flatness.neurons import NotRealized
+
     solution = theory.flattest(data.x, data.y, architecture, kinks, limit)
     decision = theory.decide(data, architecture, kinks, solution, within) if test else None
     certificate = solution.certificate() if decision is None else decision.certificate()
@@ -92,43 +206,48 @@ def certify(
     return Certified(solution, verdict, decision, files)
 
 
-@dataclass(frozen=True)
-class Bracketed:
-    """What was found without listing patterns."""
+def bracket_points(data: "synth.Data", architecture: str, kinks: str, seconds: float, folder: Path, name: str) -> Bracketed:
+    """An upper bound with its network, which is written, and a lower bound, after a search of about so many seconds."""
+    from flatproof import theory
 
-    bracket: theory.Bracket
-    files: dict[str, Path]
-
-    def summary(self) -> dict[str, Any]:
-        """The numbers, ready for JSON."""
-        found = self.bracket
-        return {
-            "architecture": found.architecture,
-            "kinks": found.kinks,
-            "n": len(found.y),
-            "d": found.x.shape[1],
-            "upper": found.upper,
-            "lower_bound": found.lower_bound,
-            "gap": found.gap,
-            "width": found.network.width,
-            "exhausted": found.exhausted,
-            "files": {name: str(path) for name, path in self.files.items()},
-        }
-
-
-def bracket(data: synth.Data, architecture: str, kinks: str, seconds: float, folder: Path, name: str) -> Bracketed:
-    """An upper bound with its network, written to NAME.network.json, and a lower bound, after a search of about so many seconds."""
-    found = theory.bracket(data.x, data.y, architecture, kinks, seconds=seconds)
+    bracket = theory.bracket(data.x, data.y, architecture, kinks, seconds=seconds)
     path = folder / f"{name}.{SUFFIXES['network']}"
     folder.mkdir(parents=True, exist_ok=True)
-    _write(path, found.network, trace=found.upper)
-    return Bracketed(found, {"network": path})
+    _write(path, bracket.network, trace=bracket.upper)
+    return Bracketed(bracket, {"network": path})
 
 
 def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
+    return value if math.isfinite(value) else None
 
 
-def _write(path: Path, network: theory.Network, **facts: Any) -> None:
+def _write(path: Path, network: "theory.Network", **facts: Any) -> None:
+    import numpy as np
+
+    from flatproof.theory.networks import PARAMETERS
+
     parameters = {name: value.tolist() for name in PARAMETERS if isinstance(value := getattr(network, name), np.ndarray)}
     path.write_text(json.dumps({"architecture": network.architecture, **facts, **parameters}, indent=1) + "\n")
+
+
+def _show_decision(decision: "theory.Decision") -> None:
+    """The answer, and the range of predictions at the first test points, each with what it rests on."""
+    right, total = int(decision.right.sum()), len(decision.y)
+    near = f"within {decision.within:g} of the flattest trace"
+    answer = {
+        "all": f"all flattest networks classify every test point correctly: certified for all networks {near}",
+        "not all": f"not all networks {near} classify every test point correctly: certified; "
+        f"{right} of {total} points are certified right",
+        "undecided": f"undecided for networks {near}: {right} of {total} test points are certified right, and no network at hand errs",
+    }[decision.answer]
+    say(f"decision     {answer}")
+    say(f"ranges       over all networks {near}")
+    grid = Grid("point", "label", "smallest", "largest", "settled", "range")
+    for i in range(min(total, SHOWN)):
+        settled = "right" if decision.right[i] else "wrong" if decision.wrong[i] else "no"
+        where = ", ".join(f"{c:g}" for c in decision.x[i][:6]) + (", …" if decision.x.shape[1] > 6 else "")
+        proof = "certified" if decision.certified[i] else "not certified"
+        grid.add_row(where, f"{decision.y[i]:g}", f"{decision.low[i]:.6g}", f"{decision.high[i]:.6g}", settled, proof)
+    console.print(grid)
+    if total > SHOWN:
+        say(f"{total - SHOWN} more test points: --json lists all")

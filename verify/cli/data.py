@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table as Grid
 
+from flatproof.verify.cli.options import AsJson
+from flatproof.verify.cli.terminal import print_grid, refusing_bad_input, say
 from flatproof.verify.utils.errors import UserError
 
 app = typer.Typer(no_args_is_help=True, help="Real data sets: what is there, fetching and verifying it.")
-console = Console()
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A data set, as 'flatproof data list' names it.")]
 Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Data sets, as 'flatproof data list' names them.")]
@@ -22,23 +22,18 @@ Root = Annotated[
     Path | None,
     typer.Option("--root", help="Folder of the data sets; default: $FLATPROOF_DATA or ~/.cache/flatproof.", show_default=False),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print a list of objects.")]
 
 
 @contextmanager
-def _one_line() -> Iterator[None]:
-    """Turn what a user can mend into UserError."""
+def _refusing_bad_input() -> Iterator[None]:
+    """As for every command; data that are not on this machine are said to be that, in the words of the tables."""
     from flatproof.verify.realdata import UNAVAILABLE, NotAvailable
 
-    try:
-        yield
-    except NotAvailable as error:
-        raise UserError(f"{UNAVAILABLE}: {error}") from error
-    except OSError as error:
-        where = f" {error.filename}" if error.filename else ""
-        raise UserError(f"cannot use{where}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    with refusing_bad_input():
+        try:
+            yield
+        except NotAvailable as error:
+            raise UserError(f"{UNAVAILABLE}: {error}") from error
 
 
 @app.command("fetch")
@@ -47,8 +42,8 @@ def fetch_command(names: Names, root: Root = None) -> None:
     from flatproof.verify.realdata.fetch import fetch
 
     for name in names:
-        with _one_line():
-            fetch(name, root, lambda line: console.print(line, highlight=False, soft_wrap=True))
+        with _refusing_bad_input():
+            fetch(name, root, say)
 
 
 @app.command("verify")
@@ -56,14 +51,14 @@ def verify_command(name: Name, root: Root = None, as_json: AsJson = False) -> No
     """Read a data set to its last byte and compare it with its checksums and with what is known of it."""
     from flatproof.verify.realdata import check
 
-    with _one_line():
-        found = check(name, root)
+    with _refusing_bad_input():
+        splits = check(name, root)
     if as_json:
-        print(json.dumps([asdict(one) for one in found]))
+        print(json.dumps([asdict(split) for split in splits]))
         return
-    for one in found:
-        console.print(f"{one.name}, {one.split}: {one.samples} samples, {one.source}", highlight=False, soft_wrap=True)
-        console.print(f"    verified: {one.compared}", highlight=False, soft_wrap=True)
+    for split in splits:
+        say(f"{split.name}, {split.split}: {split.samples} samples, {split.source}")
+        say(f"    verified: {split.compared}")
 
 
 @app.command("list")
@@ -71,7 +66,7 @@ def list_command(root: Root = None, as_json: AsJson = False) -> None:
     """Every data set: where it was found, how many samples, whether verified, and how to get it."""
     from flatproof.verify.realdata.overview import overview
 
-    with _one_line():
+    with _refusing_bad_input():
         rows = overview(root)
     if as_json:
         print(json.dumps(rows))
@@ -81,4 +76,4 @@ def list_command(root: Root = None, as_json: AsJson = False) -> None:
         grid.add_column(column)
     for row in rows:
         grid.add_row(*row.values())
-    (console if console.is_terminal else Console(width=160)).print(grid)
+    print_grid(grid, width=160)

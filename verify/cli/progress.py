@@ -1,5 +1,6 @@
-"""Owns what a running sweep shows: runs done, time left and the current figures, live in a terminal, a line a run elsewhere."""
+"""Owns what a running sweep shows: jobs done, time left and the current figures, live in a terminal, a line a job elsewhere."""
 
+from collections import Counter
 from collections.abc import Mapping
 from types import TracebackType
 
@@ -9,9 +10,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from flatproof.verify.jobs.job import Job, Outcome
 from flatproof.verify.jobs.sweep import Progress as Done
-from flatproof.verify.two_layer.training import Result
 
 
 def duration(seconds: float) -> str:
@@ -22,11 +21,13 @@ def duration(seconds: float) -> str:
 
 
 class Display:
-    """Shows a sweep's progress: a context manager, called with each `verify.jobs.sweep.Progress`. `names`: of the runs, by key."""
+    """Shows a sweep's progress: a context manager, called with each `verify.jobs.sweep.Progress`. `names`: of the rows, by key."""
 
     def __init__(self, console: Console, total: int, names: Mapping[str, str]) -> None:
         self.console, self.names = console, names
-        self.outcomes: dict[str, list[Done]] = {}
+        self.ended: Counter[str] = Counter()
+        self.figures: dict[str, dict[str, list[float]]] = {}  # of a row, by their names
+        self.remarks: dict[str, Counter[str]] = {}
         self.bar = Progress(
             TextColumn("runs"),
             BarColumn(),
@@ -48,50 +49,33 @@ class Display:
             self.live.stop()
 
     def __call__(self, done: Done) -> None:
-        """Show a run that has just been stored."""
-        name = self.names[done.run.key]
-        self.outcomes.setdefault(name, []).append(done)
+        """Show a job that has just been stored."""
+        row, result = self.names[done.job.key], done.job.result(done.outcome)
+        self.ended[row] += 1
+        for name, value in done.job.figures(result).items():
+            self.figures.setdefault(row, {}).setdefault(name, []).append(value)
+        if remark := done.job.remark(result):
+            self.remarks.setdefault(row, Counter())[remark] += 1
         self.bar.update(self.task, completed=done.done, left=f"about {duration(done.seconds_left)} left")
         if self.live:
             self.live.update(self._view())
             return
         self.console.print(
-            f"[{done.done}/{done.total}] {name}, {_said(done)} "
-            f"({done.result.seconds:.0f} s; about {duration(done.seconds_left)} left)",
+            f"[{done.done}/{done.total}] {row}, {done.job.summary(result)} "
+            f"({done.outcome.seconds:.0f} s; about {duration(done.seconds_left)} left)",
             markup=False,
             highlight=False,
             soft_wrap=True,
         )
 
     def _view(self) -> Group:
+        """The bar above a table of the rows: how many ended, each figure's median over them, remarks."""
+        names = list(dict.fromkeys(name for figures in self.figures.values() for name in figures))
         table = Table(box=None, header_style="dim")
-        for column in ("row", "runs", "test accuracy", "trace", "diverged"):
-            table.add_column(column, justify="left" if column == "row" else "right")
-        for name, ended in sorted(self.outcomes.items()):
-            trained = [d.result for d in ended if isinstance(d.result, Result)]
-            results = [result for result in trained if result.status == "finished"]
-            accuracy = [r.final("test_accuracy") for r in results if "test_accuracy" in r.curve]
-            trace = [r.final("trace") for r in results]
-            table.add_row(
-                name,
-                str(len(ended)),
-                f"{np.mean(accuracy):.3f}" if accuracy else "–",
-                f"{np.median(trace):.4g}" if trace else "–",
-                str(len(trained) - len(results)) if trained else "–",
-            )
+        for column in ("row", "runs", *(f"{name} (median)" for name in names), "remarks"):
+            table.add_column(column, justify="left" if column in ("row", "remarks") else "right")
+        for row, count in sorted(self.ended.items()):
+            values = [self.figures.get(row, {}).get(name) for name in names]
+            remarks = ", ".join(f"{times} {remark}" for remark, times in self.remarks.get(row, Counter()).items())
+            table.add_row(row, str(count), *(f"{np.median(v):.4g}" if v else "–" for v in values), remarks)
         return Group(self.bar, table)
-
-
-def _said(done: Done) -> str:
-    """What has come out, in a few words."""
-    run, result = done.run, done.result
-    if isinstance(run, Job):
-        assert isinstance(result, Outcome)
-        return run.says(result.values)
-    assert isinstance(result, Result)
-    if result.status != "finished":
-        return f"seed {run.seed}: diverged in step {result.diverged_step:,}"
-    shown = {"test_accuracy": "test accuracy {:.3f}", "trace": "trace {:.4g}"}
-    if run.data.labels == "real":
-        shown = {"test_loss": "test loss {:.4g}", "trace": "trace {:.4g}"}
-    return f"seed {run.seed}: " + ", ".join(text.format(result.final(name)) for name, text in shown.items())

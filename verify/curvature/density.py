@@ -21,20 +21,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from flatproof.verify.curvature.estimates import (
-    Estimate,
-    Floats,
-    Symmetric,
-    gaussian,
-    generator_of,
-    metered,
-    positive,
-    share,
-    whole_number,
-)
+from flatproof.verify.curvature.estimates import Estimate, Floats, Symmetric, gaussian, generator_of, metered
 from flatproof.verify.curvature.krylov import Krylov
-from flatproof.verify.curvature.rescaled import Rescaled, times
 from flatproof.verify.curvature.rounding import UNSEEN, rounding_of
+from flatproof.verify.curvature.scaled import Rescaled, times
+from flatproof.verify.utils.checks import check_positive, check_share, check_whole
 
 SOURCE = "Ubaru, Chen, Saad 2017; Ghorbani et al. 2019, section 2"
 
@@ -44,8 +35,12 @@ class Density:
     """The smoothed spectral density (1/P) sum_i N(t; lambda_i, width^2) on a grid.
 
     Attributes:
-        grid, density, low, high: (G,) each.
-        nodes, weights: of the quadrature, one array (k,) for each probe.
+        grid: points t, (G,).
+        density: at each point, (G,).
+        low: lower ends of the intervals, (G,).
+        high: upper ends of the intervals, (G,).
+        nodes: of the quadrature, one array (k,) for each probe.
+        weights: of the quadrature, one array (k,) for each probe.
         size: P.
         width: of the smoothing.
         confidence: of the interval at each point, not of the whole curve.
@@ -97,16 +92,28 @@ def spectral_density(
     seed: int = 0,
     rounding: bool = True,
 ) -> Density:
-    """Stochastic Lanczos quadrature with `probes` random directions of `steps` products each (defined at the head of this module).
+    """Stochastic Lanczos quadrature (defined at the head of this module). Memory: steps * P numbers.
 
-    Args: width, of the Gaussian smoothing, in units of eigenvalues; default the range of the nodes over `steps`. points, of the grid, which
-    reaches three widths beyond the outermost nodes. rounding, as for `eigenvalues`. Memory: steps * P numbers. Errors: ValueError for
-    settings out of range.
+    Args:
+        operator: H, (P, P).
+        probes: random directions.
+        steps: products for each of them.
+        points: of the grid, which reaches three widths beyond the outermost nodes.
+        width: of the Gaussian smoothing, in units of eigenvalues; default the range of the nodes over `steps`.
+        confidence: of the interval at each point.
+        seed: of the directions.
+        rounding: as for `eigenvalues`.
+
+    Returns:
+        The smoothed density with its intervals.
+
+    Raises:
+        ValueError: settings out of range, a product that is not finite.
     """
-    whole_number("probes", probes, 2)
-    whole_number("steps", steps)
-    whole_number("points", points, 2)
-    share("confidence", confidence)
+    check_whole("probes", probes, 2)
+    check_whole("steps", steps)
+    check_whole("points", points, 2)
+    check_share("confidence", confidence)
     generator = generator_of(seed)
     size = operator.shape[0]
     with metered(operator) as meter:
@@ -127,7 +134,7 @@ def spectral_density(
         ends = float(min(t[0] for t in nodes)), float(max(t[-1] for t in nodes))
         spread = ends[1] - ends[0] or max(abs(ends[0]), 1.0)
         unit = scaled.exponent or 0
-        width = spread / min(steps, size) if width is None else times(positive("width", width), -unit)
+        width = spread / min(steps, size) if width is None else times(check_positive("width", width), -unit)
         grid = np.linspace(ends[0] - 3 * width, ends[1] + 3 * width, points)
         curves = np.stack(
             [stats.norm.pdf((grid[:, None] - t) / width) @ w / width for t, w in zip(nodes, weights, strict=True)], axis=1
@@ -173,7 +180,16 @@ def gauss_bias(radius: float, width: float, steps: int) -> float:
 
 
 def spectral_sum(operator: Symmetric, function: Callable[[Floats], Floats], **settings: object) -> Estimate:
-    """tr f(H) = sum_i f(lambda_i) by stochastic Lanczos quadrature, f vectorized; settings as for `spectral_density`."""
+    """tr f(H) = sum_i f(lambda_i) by stochastic Lanczos quadrature.
+
+    Args:
+        operator: H, (P, P).
+        function: f, elementwise on arrays.
+        **settings: those of `spectral_density`.
+
+    Returns:
+        The sum with Student's t interval over the probes.
+    """
     density = spectral_density(operator, **settings)  # type: ignore[arg-type]
     value, low, high = density.sum(function)
     cost = density.mass

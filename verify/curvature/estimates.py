@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from flatproof.verify.utils.checks import check_whole
+
 Floats = NDArray[np.float64]
 
 
@@ -48,7 +50,8 @@ class Estimate:
 
     Attributes:
         value: the estimate itself.
-        low, high: the interval; ±inf where nothing is known on that side.
+        low: lower end of the interval; -inf where nothing is known on that side.
+        high: upper end of the interval; inf where nothing is known on that side.
         confidence: the probability that the interval covers the truth, over the estimator's own randomness; None when the
             interval is deterministic.
         products: Hessian-vector products spent on the estimate.
@@ -59,7 +62,8 @@ class Estimate:
         method: how it was computed.
         source: the paper and equation that define it.
         rests_on: what the interval assumes, in words.
-        losses, gradients: passes over the whole data spent on loss values and on gradients.
+        losses: passes over the whole data spent on loss values.
+        gradients: passes over the whole data spent on gradients.
         checks: products spent on the rounding of products, half of them by a second operator; once for an operator at its parameters.
     """
 
@@ -119,7 +123,15 @@ class Meter:
             self.checks += self.operator.products - before
 
     def estimate(self, value: float, low: float, high: float, confidence: float | None, **rest: Any) -> Estimate:
-        """The estimate with its cost and the data it was measured on; `rests_on` ends with what is known of the products."""
+        """The estimate with its cost and the data it was measured on; `rests_on` ends with what is known of the products.
+
+        Args:
+            value: as for `Estimate`, like all the others.
+            low: lower end.
+            high: upper end.
+            confidence: of the interval.
+            **rest: seed, method, source, and what `Estimate` has defaults for.
+        """
         rests_on = "; ".join(filter(None, (rest.pop("rests_on", ""), getattr(self.operator, "rests_on", ""))))
         return Estimate(
             value,
@@ -149,34 +161,6 @@ def data_of(source: object) -> dict[str, Any]:
     return {"samples": None if samples is None else int(samples), "mode": None if mode is None else str(mode)}
 
 
-def whole_number(name: str, value: object, least: int = 1) -> int:
-    """The number itself; ValueError naming it unless it is whole and at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
-    return int(value)
-
-
-def positive(name: str, value: object) -> float:
-    """The number itself; ValueError naming it unless it is finite and above 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.floating, np.integer)) or not 0 < value < math.inf:
-        raise ValueError(f"{name} must be a finite number above 0, got {value!r}")
-    return float(value)
-
-
-def share(name: str, value: object) -> float:
-    """The number itself; ValueError naming it unless it lies strictly between 0 and 1."""
-    if not isinstance(value, (float, np.floating)) or not 0 < value < 1:
-        raise ValueError(f"{name} must lie strictly between 0 and 1, got {value!r}")
-    return float(value)
-
-
-def one_of(name: str, value: str, known: tuple[str, ...]) -> str:
-    """The word itself; ValueError naming the known ones otherwise."""
-    if value not in known:
-        raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
-    return value
-
-
 def gaussian(operator: Symmetric, columns: int, generator: torch.Generator) -> Tensor:
     """Independent standard normal columns, (P, columns), drawn on the CPU so that a seed means the same on every device."""
     return torch.randn(operator.shape[0], columns, generator=generator, dtype=operator.dtype).to(operator.device)
@@ -190,7 +174,7 @@ def rademacher(operator: Symmetric, columns: int, generator: torch.Generator) ->
 
 def generator_of(seed: int) -> torch.Generator:
     """A CPU generator with that seed; ValueError unless it is a whole number of at least 0."""
-    return torch.Generator().manual_seed(whole_number("seed", seed, 0))
+    return torch.Generator().manual_seed(check_whole("seed", seed, 0, 2**64 - 1))
 
 
 def multiply(operator: Symmetric, block: Tensor) -> Tensor:

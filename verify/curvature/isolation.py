@@ -19,7 +19,10 @@ _OWN = ("_parameters", "_buffers", "_modules")
 class Room:
     """A module within `isolated`.
 
-    Attributes: parameters, buffers: the module's own, by name; written, names of the replacements that were written in place.
+    Attributes:
+        parameters: the module's own, by name.
+        buffers: the module's own, by name.
+        written: names of the replacements that were written in place.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -73,6 +76,12 @@ def isolated(model: nn.Module, *, training: bool, seed: int, device: torch.devic
 
     In training mode normalizations do not track running statistics: they use each batch's own. In evaluation mode attention takes
     torch's general path with gradients or without: its fast path zeroes padded outputs.
+
+    Args:
+        model: what is run.
+        training: its mode within the block.
+        seed: of the random numbers.
+        device: whose generator is put back too.
     """
     room = Room(model)
     fast, python = torch.backends.mha.get_fastpath_enabled(), random.getstate()

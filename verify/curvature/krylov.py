@@ -7,15 +7,21 @@ import torch
 from torch import Tensor
 
 from flatproof.verify.curvature.estimates import Floats
-from flatproof.verify.curvature.rescaled import Rescaled
+from flatproof.verify.curvature.scaled import Rescaled
 
 
 class Krylov:
     """A growing orthonormal basis V of block Krylov spaces with T = V'HV, (P, k b) and (k b, k b).
 
-    Attributes: T, symmetric; coupling, the last block B (b, b); norms, the lengths of the b start columns;
-    starts, their coordinates in the first block (b, b); asymmetry as in `Eigenpairs`; invariant, whether V spans an invariant
-    subspace, so that nothing was left of the last product; rounding, a bound of the norm of the products' own rounding, 0 until set.
+    Attributes:
+        T: V'HV, symmetric, (k b, k b).
+        size: k b.
+        block: b.
+        coupling: the last block B, (b, b).
+        starts: coordinates of the b start columns in the first block, (b, b).
+        asymmetry: as in `Eigenpairs`.
+        invariant: whether V spans an invariant subspace, so that nothing was left of the last product.
+        rounding: a bound of the norm of the products' own rounding, 0 until set.
     """
 
     def __init__(self, operator: Rescaled, start: Tensor) -> None:
@@ -83,8 +89,8 @@ class Krylov:
         """V s for the columns s of `weights` (k b, c), (P, c)."""
         parts, done = None, 0
         for rows in self._filled():
-            some = torch.as_tensor(weights[done : done + len(rows)], dtype=rows.dtype, device=rows.device)
-            parts = rows.T @ some if parts is None else parts.addmm_(rows.T, some)
+            part = torch.as_tensor(weights[done : done + len(rows)], dtype=rows.dtype, device=rows.device)
+            parts = rows.T @ part if parts is None else parts.addmm_(rows.T, part)
             done += len(rows)
         if parts is None:
             raise ValueError("the Krylov space is empty; expected at least one product")
@@ -108,12 +114,12 @@ class Krylov:
 
     def _remove(self, block: Tensor) -> Floats:
         """Subtract the projection on V in place; its coordinates, (k b, c)."""
-        found = []
+        parts = []
         for rows in self._filled():
             part = rows @ block
             block.addmm_(rows.T, part, alpha=-1)
-            found.append(part.double().cpu().numpy())
-        return np.concatenate(found) if found else np.zeros((0, block.shape[1]))
+            parts.append(part.double().cpu().numpy())
+        return np.concatenate(parts) if parts else np.zeros((0, block.shape[1]))
 
     def _orthonormal(self, block: Tensor, floor: float | None = None) -> tuple[Tensor, Floats]:
         """Orthonormal columns Q and R with block = Q R; directions that are nothing but rounding are left out of Q."""

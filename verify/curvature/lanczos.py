@@ -24,7 +24,7 @@ What is guaranteed, and by what:
 Rounding: all bounds are widened by `slack`, the departure of V'HV from the recurrence's pattern (zero for exact symmetric products)
 plus a multiple of the unit roundoff times the norm of T, plus, for an operator that can be compared with a second one, the bound of
 ||E|| for the products' own rounding E (`rounding`): eigenvalues of H + E and of H differ by no more (Weyl). Everything is computed for
-2^-e H (`rescaled`), where no length underflows.
+2^-e H (`scaled`), where no length underflows.
 """
 
 import math
@@ -39,21 +39,11 @@ from scipy import special
 from scipy.linalg import eigh_tridiagonal
 from torch import Tensor
 
-from flatproof.verify.curvature.estimates import (
-    Estimate,
-    Floats,
-    Symmetric,
-    gaussian,
-    generator_of,
-    metered,
-    one_of,
-    positive,
-    share,
-    whole_number,
-)
+from flatproof.verify.curvature.estimates import Estimate, Floats, Symmetric, gaussian, generator_of, metered
 from flatproof.verify.curvature.krylov import Krylov
-from flatproof.verify.curvature.rescaled import Rescaled
 from flatproof.verify.curvature.rounding import UNSEEN, rounding_of
+from flatproof.verify.curvature.scaled import Rescaled
+from flatproof.verify.utils.checks import check_one_of, check_positive, check_share, check_whole
 
 Which = Literal["largest", "smallest", "magnitude"]
 Stop = Literal["interval", "residual", "ritz"]
@@ -100,7 +90,16 @@ def probability_quantile(confidence: float, columns: int = 1) -> float:
 
 
 def jacobi(T: Floats, start: Floats, steps: int) -> tuple[Floats, Floats, Floats]:
-    """Lanczos on the small matrix T from `start`: diagonal (k,), the off-diagonals after each step (k,), the last vector, k <= steps."""
+    """Lanczos on a small matrix.
+
+    Args:
+        T: symmetric, (s, s).
+        start: (s,).
+        steps: at most so many.
+
+    Returns:
+        The diagonal (k,), the off-diagonals after each step (k,) and the last vector (s,), k <= steps.
+    """
     alphas, betas, basis = [], [], [start / np.linalg.norm(start)]
     scale = float(np.abs(T).sum(axis=1).max(initial=0.0))
     while True:
@@ -115,25 +114,28 @@ def jacobi(T: Floats, start: Floats, steps: int) -> tuple[Floats, Floats, Floats
 
 
 def excluded(alphas: Floats, betas: Floats, ratio: float, value: float) -> bool:
-    """Whether value lies beyond the largest Ritz value with sum_{j <= k} p_j(value)^2 > ratio.
+    """Whether value lies beyond the largest Ritz value with sum_{j <= k} p_j(value)^2 > ratio. If so for one, then for all above it.
 
-    alphas (k,) and betas (k,) > 0 are the recurrence beta_{j+1} p_{j+1} = (lambda - alpha_{j+1}) p_j - beta_j p_{j-1} with p_0 = 1. If
-    so for one value, then for all above it.
+    Args:
+        alphas: of the recurrence beta_{j+1} p_{j+1} = (lambda - alpha_{j+1}) p_j - beta_j p_{j-1} with p_0 = 1, (k,).
+        betas: of the same, above 0, (k,).
+        ratio: ||g||^2 / t^2.
+        value: what may be excluded.
     """
     # q_j = p_j / p_{j-1} is positive beyond the top Ritz value: no overflow, only sums of logarithms
     log_p, log_total, log_ratio, quotient, before = 0.0, 0.0, math.log(ratio), math.inf, 0.0
-    found = log_total > log_ratio
+    beyond = log_total > log_ratio
     for a, b in zip(alphas.tolist(), betas.tolist(), strict=True):
         pull = value - a - before / quotient
         if pull <= 0:  # not beyond the top Ritz value
             return False
-        if not found:
+        if not beyond:
             log_p += math.log(pull) - math.log(b)
             high, low = max(log_total, 2 * log_p), min(log_total, 2 * log_p)
             log_total = high + math.log1p(math.exp(low - high))
-            found = log_total > log_ratio
+            beyond = log_total > log_ratio
         quotient, before = pull / b, b
-    return found
+    return beyond
 
 
 def christoffel_bound(alphas: Floats, betas: Floats, ratio: float) -> float:
@@ -174,15 +176,15 @@ class _Bounds:
         if k.block == 1:
             last = k.floor if closed else float(k.coupling[0, 0])  # a remainder was called zero below the floor, not at zero
             return [(np.diag(T).copy(), np.append(np.abs(np.diag(T, 1)), last), float(self.norms[0]))]
-        found = []
+        recurrences = []
         for column in range(k.block):
             start = np.zeros(size)
             start[: len(k.starts)] = k.starts[:, column]
             alphas, betas, vector = jacobi(T, start, size if closed else size // k.block)
             outside = 0.0 if closed else float(np.linalg.norm(k.coupling @ vector[size - k.coupling.shape[1] :]))
             betas[-1] = max(math.hypot(betas[-1], outside), k.floor)
-            found.append((alphas, betas, float(self.norms[column])))
-        return found
+            recurrences.append((alphas, betas, float(self.norms[column])))
+        return recurrences
 
     def within(self, sign: float, confidence: float, value: float) -> bool:
         """Whether `outer` is at most that value: one look instead of a search."""
@@ -227,6 +229,9 @@ def eigenvalues(
     Eigenvalues of multiplicity above `block` are seen once.
 
     Args:
+        operator: H, (P, P).
+        k: how many.
+        which: "largest", "smallest" or largest in "magnitude".
         confidence: of the first interval. The bound is sharp: a start with |xi| < t does mislead it about once in 1 / (1 - confidence)
             runs; raising it costs little (a further product or so where the spectrum has outliers).
         tolerance: relative. `stop` says which error must be below it:
@@ -244,17 +249,24 @@ def eigenvalues(
             for the smallest.
         rounding: look at the rounding of the operator's products, once for an operator at its parameters (`rounding_of`); without it
             the products are taken as right to the unit roundoff, and `rests_on` says so.
-    Errors: ValueError for settings out of range, a product that is not finite, k above P.
+        seed: of the random start.
+        vectors: whether the eigenvectors are wanted too.
+
+    Returns:
+        The eigenvalues with their intervals.
+
+    Raises:
+        ValueError: settings out of range, a product that is not finite, k above P.
     """
-    size, block = operator.shape[0], min(whole_number("block", block), operator.shape[0])
-    whole_number("k", k)
+    size, block = operator.shape[0], min(check_whole("block", block), operator.shape[0])
+    check_whole("k", k)
     if k > size:
         raise ValueError(f"k must be at most the operator's size {size}, got {k}")
-    positive("tolerance", tolerance)
-    share("confidence", confidence)
-    one_of("which", which, ("largest", "smallest", "magnitude"))
-    one_of("stop", stop, ("interval", "residual", "ritz"))
-    budget = min(size, whole_number("max_products", 100 + 20 * k if max_products is None else max_products))
+    check_positive("tolerance", tolerance)
+    check_share("confidence", confidence)
+    check_one_of("which", which, ("largest", "smallest", "magnitude"))
+    check_one_of("stop", stop, ("interval", "residual", "ritz"))
+    budget = min(size, check_whole("max_products", 100 + 20 * k if max_products is None else max_products))
     generator = generator_of(seed)
     with metered(operator) as meter:
         first = gaussian(operator, block, generator) if start is None else _given(operator, start, block)
@@ -262,33 +274,28 @@ def eigenvalues(
         hints = _directions(operator) if start is None and leans and which != "smallest" else []
         for place, hint in enumerate(hints):
             first[:, place % block].add_(hint, alpha=math.sqrt(len(hint)))
-        seen = UNSEEN
-        if rounding:
-            with meter.checking():
-                seen = rounding_of(operator)
+        with meter.checking():
+            seen = rounding_of(operator) if rounding else UNSEEN
         krylov = Krylov(rescaled := Rescaled(operator), first)
         norms = torch.linalg.vector_norm(first.double(), dim=0).cpu().numpy()
         bounds = _Bounds(krylov, norms, None if start is not None else seen.left(confidence))
         bound = partial(seen.norm, confidence)
-        found, done = _search(bounds, k, which, stop, tolerance, budget, bound, lambda: gaussian(operator, block, generator))
-        how: dict[str, Any] = {
-            "seed": None if start is not None else seed,
-            "gradients": float(len(hints)),
-            "method": f"{'block ' if block > 1 else ''}Lanczos, {which}, stop on {stop}",
-            "source": SOURCE,
-        }
+        selection, done = _search(bounds, k, which, stop, tolerance, budget, bound, lambda: gaussian(operator, block, generator))
+        method = f"{'block ' if block > 1 else ''}Lanczos, {which}, stop on {stop}"
+        how: dict[str, Any] = {"seed": None if start is not None else seed, "gradients": float(len(hints)), "source": SOURCE}
         estimates = tuple(
             meter.estimate(
-                rescaled.back(found.values[place]),
-                *rescaled.ends(*found.interval(bounds, place)),
+                rescaled.back(selection.values[place]),
+                *rescaled.ends(*selection.interval(bounds, place)),
                 confidence if place == 0 and start is None else None,
                 rests_on=f"{RESTS_ON[min(place, 1)]}; {seen.says()}",
+                method=method,
                 **how,
             )
-            for place in range(len(found.values))
+            for place in range(len(selection.values))
         )
-        unit = krylov.combine(found.weights) if vectors else None
-    residuals = np.array([rescaled.back(r) for r in found.residuals])
+    residuals = np.array([rescaled.back(r) for r in selection.residuals])
+    unit = krylov.combine(selection.weights) if vectors else None
     return Eigenpairs(estimates, residuals, unit, done, rescaled.back(krylov.asymmetry))
 
 
@@ -304,7 +311,15 @@ def _search(
 ) -> tuple["_Selection", bool]:
     """Products until the stopping rule is met or the budget spent: what was selected, and whether it was met.
 
-    Args: rounding, the bound of the products' own rounding in units of 2^exponent; fresh, new directions once a space is closed.
+    Args:
+        bounds: of the Krylov space that grows.
+        k: wanted eigenvalues.
+        which: of them.
+        stop: the stopping rule.
+        tolerance: relative.
+        budget: products.
+        rounding: exponent -> the bound of the products' own rounding in units of 2^exponent.
+        fresh: new directions once a space is closed.
     """
     krylov = bounds.krylov
     size, block = krylov.operator.shape[0], krylov.block
@@ -313,22 +328,22 @@ def _search(
         krylov.rounding = rounding(krylov.operator.exponent)
         if krylov.invariant and not bounds.closed:
             bounds.closed = len(krylov.T)
-        found = _select(krylov, k, which)
-        done = found is not None and (krylov.size >= size or found.met(bounds, stop, tolerance))
+        selection = _select(krylov, k, which)
+        done = selection is not None and (krylov.size >= size or selection.met(bounds, stop, tolerance))
         if done or krylov.size + min(block, size - krylov.size) > budget:
-            if found is None:
+            if selection is None:
                 raise ValueError(f"max_products must be at least k = {k} to see that many eigenvalues, got {budget}")
-            return found, done
+            return selection, done
         if krylov.invariant and not krylov.restart(fresh()):
-            found = _select(krylov, min(k, krylov.size), which)
-            if found is None:
+            selection = _select(krylov, min(k, krylov.size), which)
+            if selection is None:
                 raise ValueError(f"k must be at most the number of eigenvalues {krylov.size}, got {k}")
-            return found, True
+            return selection, True
 
 
 def _directions(operator: Symmetric) -> list[Tensor]:
-    found = getattr(operator, "directions", None)
-    return list(found().to(dtype=operator.dtype, device=operator.device).T) if found else []
+    directions = getattr(operator, "directions", None)
+    return list(directions().to(dtype=operator.dtype, device=operator.device).T) if directions else []
 
 
 def _given(operator: Symmetric, start: Tensor, block: int) -> Tensor:
@@ -406,5 +421,11 @@ def _select(krylov: Krylov, k: int, which: str) -> _Selection | None:
 
 
 def lambda_max(operator: Symmetric, *, tolerance: float = 0.01, **settings: Any) -> Estimate:
-    """The largest eigenvalue with its interval; settings as for `eigenvalues`."""
+    """The largest eigenvalue with its interval.
+
+    Args:
+        operator: H, (P, P).
+        tolerance: relative, of the interval.
+        **settings: those of `eigenvalues`.
+    """
     return eigenvalues(operator, 1, which="largest", tolerance=tolerance, **settings)[0]

@@ -12,7 +12,7 @@ done behind torch's back (through `.data`) or a module's parameter was replaced 
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, Self
+from typing import Any, ClassVar, Self, get_args
 
 import numpy as np
 import torch
@@ -20,22 +20,14 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator
 from torch import Tensor, nn
 
-from flatproof.verify.curvature.kernels import AUTO, PREPARE, KernelName, Product, Unsupported, check_kernel
+from flatproof.verify.curvature.batches import Batch, WeightOf, same_data
+from flatproof.verify.curvature.kernels import AUTO, PREPARE, KernelName, Product, Unsupported, closed_form
 from flatproof.verify.curvature.kernels.outer import Outer, fisher, gauss_newton
-from flatproof.verify.curvature.problem import (
-    Batch,
-    Loss,
-    Mode,
-    Parameters,
-    Problem,
-    Reduction,
-    WeightOf,
-    distributed,
-    reduced,
-    same_data,
-)
-from flatproof.verify.curvature.two_layer.product import applies
+from flatproof.verify.curvature.problem import Loss, Mode, Problem, Reduction
+from flatproof.verify.curvature.processes import distributed, reduced
+from flatproof.verify.curvature.selection import Parameters
 from flatproof.verify.curvature.verification import differenced, examine, verified, verified_tangents
+from flatproof.verify.utils.checks import check_one_of
 
 MEMORY = 4 << 30  # bytes of kept activations beyond which further batches are prepared anew for each product
 
@@ -43,21 +35,81 @@ MEMORY = 4 << 30  # bytes of kept activations beyond which further batches are p
 class Operator(ABC):
     """A symmetric matrix known by its products.
 
-    Attributes: problem; products, the vectors multiplied so far; kernel, what computes them ("auto" until the first product);
-    gradients, passes over the data spent on verifying; rests_on, what that gave ("" until the first product).
+    Args:
+        model: as for `Problem`, like all but the last three.
+        loss: (outputs, targets) -> scalar.
+        data: one (inputs, targets) pair, or any re-iterable of such pairs.
+        parameters: names, prefixes of names, modules or parameters; all that require grad if None.
+        mode: "eval" or "train".
+        reduction: whether the loss is the mean over its batch or the sum.
+        seed: of the random numbers that the model draws.
+        weight_of: (inputs, targets) -> what a batch's mean is over, if not its samples.
+        kernel: what multiplies, one of `KERNELS`; "auto" takes the fastest that applies, once, at the first product.
+        memory: bytes of kept state beyond which batches are prepared anew for every product.
+        verify: whether what multiplies is verified; if not, it stands as it is, and `rests_on` says so.
+
+    Attributes:
+        problem: what is differentiated.
+        products: vectors multiplied so far.
+        kernel: what computes the products; "auto" until the first.
+        gradients: passes over the data spent on verifying.
+        rests_on: what verifying gave; "" until the first product.
+
+    Raises:
+        TypeError: as for `Problem`.
+        ValueError: as for `Problem`; an unknown kernel; at the first product, a kernel that cannot do this model, or none that is verified.
     """
 
-    def __init__(self, problem: Problem, kernel: str, memory: int = MEMORY, verify: bool = True) -> None:
+    KERNELS: ClassVar[tuple[str, ...]]
+    what: ClassVar[str]
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: Loss,
+        data: Any,
+        *,
+        parameters: Parameters = None,
+        mode: Mode = "eval",
+        reduction: Reduction = "mean",
+        seed: int = 0,
+        weight_of: WeightOf | None = None,
+        kernel: KernelName = "auto",
+        memory: int = MEMORY,
+        verify: bool = True,
+    ) -> None:
+        problem = Problem(model, loss, data, parameters, mode=mode, reduction=reduction, seed=seed, weight_of=weight_of)
+        self._begin(problem, kernel, memory, verify)
+
+    @classmethod
+    def of(cls, problem: Problem, *, kernel: KernelName = "auto", memory: int = MEMORY, verify: bool = True) -> Self:
+        """The operator of a problem that is there already; arguments of the class."""
+        operator = cls.__new__(cls)
+        operator._begin(problem, kernel, memory, verify)
+        return operator
+
+    def _begin(self, problem: Problem, kernel: str, memory: int, verify: bool) -> None:
+        self.kernel: str = check_one_of("kernel", kernel, self.KERNELS)
         if isinstance(memory, bool) or not isinstance(memory, int) or memory < 0:
             raise ValueError(f"memory must be a whole number of bytes of at least 0, got {memory!r}")
         self.problem, self.memory = problem, memory
-        self.kernel: str = kernel
         self.products, self.gradients, self.rests_on, self.verify = 0, 0.0, "", verify
         self._kept: dict[int, tuple[Batch, Product]] = {}
         self._complete = False
         self._alone: Product | None = None  # the short way: one batch, no weight, a kernel that takes a plain vector
         self._versions = problem.versions()
         self.rounding: Any = None  # what `rounding_of` saw, and at which versions
+
+    def moved(self, problem: Problem, kernel: str | None = None) -> Self:
+        """The same matrix of another problem, unverified; nothing is kept but the first batch.
+
+        Args:
+            problem: of the same parameters.
+            kernel: what multiplies; None for the same as here.
+        """
+        operator = type(self).__new__(type(self))
+        operator._begin(problem, kernel or self.kernel, memory=0, verify=False)
+        return operator
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -75,9 +127,10 @@ class Operator(ABC):
         return self.problem.device
 
     @property
-    @abstractmethod
     def description(self) -> str:
         """One line: which matrix, of how many parameters, on how much data, by which kernel."""
+        p = self.problem
+        return f"{self.what}, {p.size} parameters, {p.samples} samples, mode {p.mode}, kernel {self.kernel}"
 
     @abstractmethod
     def _settle(self) -> None:
@@ -88,7 +141,18 @@ class Operator(ABC):
         """What multiplies (P, k) by the batch's matrix at the present parameters."""
 
     def matvec(self, vector: Tensor, /) -> Tensor:
-        """The product with one vector, (P,) -> (P,). Errors: TypeError or ValueError for a vector that does not fit or is not finite."""
+        """The product with a vector.
+
+        Args:
+            vector: (P,), of the operator's dtype and device.
+
+        Returns:
+            H v, (P,).
+
+        Raises:
+            TypeError: the vector is no tensor.
+            ValueError: it does not fit or is not finite, or there is no product; see the class.
+        """
         vector = self.problem.check_vector(vector)
         if self._alone is not None and self.problem.versions() == self._versions:
             self.products += 1
@@ -96,7 +160,18 @@ class Operator(ABC):
         return self._product(vector.unsqueeze(1)).squeeze(1)
 
     def matmat(self, block: Tensor, /) -> Tensor:
-        """The products with k vectors, (P, k) -> (P, k): one call shares what the kernel can share. Errors as for `matvec`."""
+        """The products with k vectors: one call shares what the kernel can share.
+
+        Args:
+            block: V, (P, k), of the operator's dtype and device.
+
+        Returns:
+            H V, (P, k).
+
+        Raises:
+            TypeError: as for `matvec`.
+            ValueError: as for `matvec`.
+        """
         return self._product(self.problem.check_block(block))
 
     def __matmul__(self, other: Tensor) -> Tensor:
@@ -171,76 +246,31 @@ class Operator(ABC):
         def tensor(values: NDArray[Any]) -> Tensor:
             return torch.as_tensor(np.ascontiguousarray(values, dtype=name)).to(dtype=self.dtype, device=self.device)
 
-        def one(values: NDArray[Any]) -> NDArray[Any]:
+        def single(values: NDArray[Any]) -> NDArray[Any]:
             return self.matvec(tensor(values.reshape(-1))).to("cpu", getattr(torch, name.name)).numpy()
 
         def many(values: NDArray[Any]) -> NDArray[Any]:
             return self.matmat(tensor(values)).to("cpu", getattr(torch, name.name)).numpy()
 
-        return LinearOperator(self.shape, matvec=one, rmatvec=one, matmat=many, rmatmat=many, dtype=name)
-
-    def _said(self, what: str) -> str:
-        p = self.problem
-        return f"{what}, {p.size} parameters, {p.samples} samples, mode {p.mode}, kernel {self.kernel}"
+        return LinearOperator(self.shape, matvec=single, rmatvec=single, matmat=many, rmatmat=many, dtype=name)
 
 
 class HessianOperator(Operator):
-    """The Hessian of the loss.
+    """The Hessian of the loss. Arguments: `Operator`."""
 
-    Args:
-        model, loss, data, parameters, mode, reduction, seed, weight_of: as for `Problem`.
-        kernel: one of `kernels.KernelName`; "auto" takes the fastest that applies, once, at the first product.
-        memory: bytes of kept state beyond which batches are prepared anew for every product.
-        verify: whether the kernel is verified; if not, it stands as it is, and `rests_on` says so.
-    Errors: those of `Problem`; ValueError for an unknown kernel, one that cannot do this model, and where no kernel is verified.
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        loss: Loss,
-        data: Any,
-        *,
-        parameters: Parameters = None,
-        kernel: KernelName = "auto",
-        mode: Mode = "eval",
-        reduction: Reduction = "mean",
-        seed: int = 0,
-        memory: int = MEMORY,
-        weight_of: WeightOf | None = None,
-        verify: bool = True,
-    ) -> None:
-        problem = Problem(model, loss, data, parameters, mode=mode, reduction=reduction, seed=seed, weight_of=weight_of)
-        super().__init__(problem, check_kernel(kernel), memory, verify)
-
-    @classmethod
-    def of(cls, problem: Problem, *, kernel: KernelName = "auto", memory: int = MEMORY, verify: bool = True) -> Self:
-        """The operator of a problem that is there already."""
-        made = cls.__new__(cls)
-        Operator.__init__(made, problem, check_kernel(kernel), memory, verify)
-        return made
-
-    def moved(self, problem: Problem, kernel: str | None = None) -> "HessianOperator":
-        """The same matrix of another problem, by the same kernel or the one named; nothing is kept but the first batch."""
-        made = type(self).__new__(type(self))
-        Operator.__init__(made, problem, check_kernel(kernel or self.kernel), memory=0, verify=False)
-        return made
-
-    @property
-    def description(self) -> str:
-        """One line: which matrix, of how many parameters, on how much data, by which kernel."""
-        return self._said("Hessian")
+    KERNELS = get_args(KernelName)
+    what = "Hessian"
 
     def _settle(self) -> None:
         self._left: tuple[str, ...] = AUTO if self.kernel == "auto" else (self.kernel,)
-        if self._left[0] == "closed-form" and (len(self._left) == 1 or applies(self.problem) is None):
+        if self._left[0] == "closed-form" and (len(self._left) == 1 or closed_form.covers(self.problem)):
             self.kernel, self.rests_on = "closed-form", "kernel closed-form"
             return
         self._left = tuple(name for name in self._left if name != "closed-form")
         self._choose()
 
     def _choose(self) -> None:
-        """The first of what is left that is verified."""
+        """Take the first of the kernels left that is verified."""
         if not self.verify:
             self.kernel, self._left = self._left[0], self._left[1:]
             self.rests_on = f"kernel {self.kernel}, not verified"
@@ -285,37 +315,18 @@ class HessianOperator(Operator):
 class _OuterOperator(Operator):
     """A matrix J' C J: tangents to the outputs, a matrix there, and back."""
 
-    what: str
+    KERNELS = ("auto", "linearize")
+    _recorded = True  # else tangents by a kept graph
 
-    def __init__(
-        self,
-        model: nn.Module,
-        loss: Loss,
-        data: Any,
-        *,
-        parameters: Parameters = None,
-        mode: Mode = "eval",
-        reduction: Reduction = "mean",
-        seed: int = 0,
-        memory: int = MEMORY,
-        weight_of: WeightOf | None = None,
-        verify: bool = True,
-    ) -> None:
-        problem = Problem(model, loss, data, parameters, mode=mode, reduction=reduction, seed=seed, weight_of=weight_of)
-        super().__init__(problem, "linearize", memory, verify)
-
-    @classmethod
-    def of(cls, problem: Problem, *, memory: int = MEMORY, verify: bool = True) -> Self:
-        """The operator of a problem that is there already."""
-        made = cls.__new__(cls)
-        Operator.__init__(made, problem, "linearize", memory, verify)
-        return made
+    def _begin(self, problem: Problem, kernel: str, memory: int, verify: bool) -> None:
+        super()._begin(problem, kernel, memory, verify)
+        self.kernel = "linearize"
 
     def moved(self, problem: Problem, kernel: str | None = None) -> Self:
-        """The same matrix of another problem; nothing is kept but the first batch."""
-        made = self.of(problem, memory=0, verify=False)
-        made._recorded = self._recorded
-        return made
+        """The same matrix of another problem; there is one kernel, whichever is named."""
+        operator = super().moved(problem)
+        operator._recorded = self._recorded
+        return operator
 
     def _settle(self) -> None:
         if not self.verify:
@@ -326,8 +337,6 @@ class _OuterOperator(Operator):
         self.gradients += spent
         self.rests_on = says
 
-    _recorded = True
-
     @staticmethod
     @abstractmethod
     def _outer(problem: Problem, batch: Batch, recorded: bool) -> Outer:
@@ -336,26 +345,19 @@ class _OuterOperator(Operator):
     def _prepare(self, batch: Batch) -> Product:
         return self._outer(self.problem, batch, self._recorded)
 
-    @property
-    def description(self) -> str:
-        """One line: which matrix, of how many parameters, on how much data, by which kernel."""
-        return self._said(self.what)
-
 
 class GaussNewtonOperator(_OuterOperator):
-    """The generalized Gauss-Newton matrix: the Hessian without the second derivatives of the outputs. Arguments: `HessianOperator`."""
+    """The generalized Gauss-Newton matrix: the Hessian without the second derivatives of the outputs. Arguments: `Operator`."""
 
     what = "Gauss-Newton matrix"
-
     _outer = staticmethod(gauss_newton)
 
 
 class FisherOperator(_OuterOperator):
-    """The empirical Fisher matrix, the mean (or sum) of the samples' g g'. Arguments: `HessianOperator`.
+    """The empirical Fisher matrix, the mean (or sum) of the samples' g g'. Arguments: `Operator`.
 
     The loss must be the mean (reduction "mean") or the sum over samples of a loss of each sample's own outputs.
     """
 
     what = "empirical Fisher matrix"
-
     _outer = staticmethod(fisher)

@@ -10,32 +10,21 @@ batches, n counts the samples of all ranks, and sums over the batches run over a
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from flatproof.verify.curvature.batches import Batch, Batches, WeightOf, brief
 from flatproof.verify.curvature.heads import IN_LOSSES, IN_MODELS, accurate
 from flatproof.verify.curvature.isolation import Room, isolated
+from flatproof.verify.curvature.processes import distributed, reduced
+from flatproof.verify.curvature.selection import Parameters, choose, common_form, moving_rows
+from flatproof.verify.utils.checks import check_one_of, check_whole
 
 Mode = Literal["eval", "train"]
 Reduction = Literal["mean", "sum"]
 Loss = Callable[[Any, Any], Tensor]
-WeightOf = Callable[[Any, Any], float]
-Parameters = str | nn.Module | nn.Parameter | Sequence[str | nn.Module | nn.Parameter] | None
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One batch: what the model takes, what the loss compares with, its number of samples, its weight and its place in the data."""
-
-    inputs: Any
-    targets: Any
-    samples: int
-    weight: float
-    index: int
 
 
 class Problem:
@@ -48,14 +37,22 @@ class Problem:
         parameters: names, prefixes of names ("layer1"), modules or parameters; all that require grad if None.
         mode: "eval", or "train": batch norm uses each batch's own statistics. Random numbers that the model draws, in either mode, are
             drawn once from `seed` and the batch's place, the same for every product.
+        reduction: whether the loss is the mean over its batch or the sum.
+        seed: of the random numbers that the model draws.
         weight_of: (inputs, targets) -> what a batch's mean is over, if not its samples: `lambda x, y: (y != -100).sum()`.
+
     Attributes:
-        names, tensors: the chosen parameters in the model's order; flat vectors of length `size` follow this order.
+        names: of the chosen parameters, in the model's order; flat vectors follow it.
+        tensors: the chosen parameters.
+        size: P, the length of flat vectors.
         moving: None, or (P,) with 0 for the rows of embeddings at their padding_idx, whose gradient torch sets to zero, else 1:
             matrices hold these rows constant.
         samples: n, over all ranks.
-    Errors: TypeError or ValueError naming the culprit: an empty or one-shot `data`, integer or frozen parameters, mixed dtypes or
-        devices, a loss that is not a finite scalar or does not depend on the parameters.
+
+    Raises:
+        TypeError: a model, loss or data of another kind, one-shot data, parameters that are no floating point numbers.
+        ValueError: settings out of range, empty data, parameters that name nothing or are all frozen, mixed dtypes or devices; later, a
+            loss that is not a finite scalar or does not depend on the parameters.
     """
 
     def __init__(
@@ -74,114 +71,31 @@ class Problem:
             raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
         if not callable(loss):
             raise TypeError(f"loss must be callable as loss(outputs, targets), got {type(loss).__name__}")
-        for name, value, known in (("mode", mode, get_args(Mode)), ("reduction", reduction, get_args(Reduction))):
-            if value not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
-        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-            raise ValueError(f"seed must be a whole number of at least 0, got {seed!r}")
-        self.model, self.loss_function, self.mode, self.reduction, self.seed = model, loss, mode, reduction, seed
-        chosen = _choose(model, parameters)
+        check_one_of("mode", mode, get_args(Mode))
+        check_one_of("reduction", reduction, get_args(Reduction))
+        self.seed = check_whole("seed", seed, 0, 2**64 - 1)
+        self.model, self.loss_function, self.mode, self.reduction = model, loss, mode, reduction
+        chosen = choose(model, parameters)
         self.names, self.tensors = tuple(chosen), tuple(chosen.values())
-        self.dtype, self.device = _common(chosen)
+        self.dtype, self.device = common_form(chosen)
         self.shapes = tuple(p.shape for p in self.tensors)
         self.sizes = tuple(p.numel() for p in self.tensors)
         self.size = sum(self.sizes)
         self._chosen = frozenset(self.names)
         self._rooms: list[Room] = []
         self._written: set[str] | None = None  # what a forward pass writes in place; not known before the first
-        self.weight_of, self.checked = weight_of, False
-        self.moving = _moving(model, chosen)
+        self.checked = False
+        self.moving = moving_rows(model, chosen)
         self._watched = (*model.parameters(), *model.buffers())
         self.mean = reduction == "mean"
-        self._data, self.pair = data, _is_pair(data)
-        self.samples = self._count()
-
-    # ------------------------------------------------------------------------------------------------------------------ data
+        self.data = Batches(
+            data, mean=self.mean, weight_of=weight_of, fixed=mode == "train", dtype=self.dtype, device=self.device
+        )
+        self.samples = self.data.samples
 
     def batches(self) -> Iterator[Batch]:
-        """This rank's batches. Errors: those of the class."""
-        seen, print_ = 0, _Fingerprint()
-        for index, (inputs, targets) in enumerate(self._pairs()):
-            if index == 0 and self.mode == "train" and not _same((inputs, targets), self._first):
-                raise ValueError("data must give the same batches at each pass in mode 'train', where they matter: shuffle=False")
-            count = _samples(inputs, targets, index)
-            seen += count
-            if self._print is not None:
-                print_.add(inputs)
-            yield Batch(inputs, targets, count, self.weigh(inputs, targets, count), index)
-        if seen != self._local:
-            raise ValueError(f"data must give the same samples at each pass, got {self._local} at first and {seen} now")
-        if self._print is not None and not print_.fits(self._print):
-            raise ValueError(
-                "data must give the same samples at each pass, these differ: no random augmentation, or a list of batches"
-            )
-
-    def weigh(self, inputs: Any, targets: Any, samples: int) -> float:
-        """w_b of a batch."""
-        return self.counted(inputs, targets, samples) / self._total if self.mean else 1.0
-
-    def counted(self, inputs: Any, targets: Any, samples: int) -> float:
-        """What the batch's mean is over."""
-        if self.weight_of is None:
-            return samples
-        weight = float(self.weight_of(inputs, targets))
-        if not 0 <= weight < math.inf:
-            raise ValueError(f"weight_of must give finite numbers of at least 0, got {weight}")
-        return weight
-
-    def _pairs(self) -> Iterator[tuple[Any, Any]]:
-        each = [self._data] if self.pair else self._data
-        for index, batch in enumerate(each):
-            if not isinstance(batch, (tuple, list)) or len(batch) != 2:
-                raise TypeError(f"data must give (inputs, targets) pairs, batch {index} is {_brief(batch)}")
-            self._check(batch[0], index)
-            yield batch[0], batch[1]
-
-    def _check(self, inputs: Any, index: int) -> None:
-        for tensor in _tensors_of(inputs):
-            if tensor.device != self.device:
-                raise ValueError(
-                    f"data and parameters must be on one device: batch {index} on {tensor.device}, model on {self.device}"
-                )
-            if tensor.is_floating_point() and tensor.dtype != self.dtype:
-                raise ValueError(
-                    f"data and parameters must have one dtype: batch {index} has {tensor.dtype}, model has {self.dtype}"
-                )
-
-    def _count(self) -> int:
-        if not self.pair:
-            if not isinstance(self._data, Iterable):
-                raise TypeError(f"data must be an (inputs, targets) pair or an iterable of them, got {_brief(self._data)}")
-            if iter(self._data) is self._data:
-                raise TypeError("data must be re-iterable, like a list or a DataLoader: a generator is used up after one product")
-        self._local = self.count = 0
-        self.uneven = False
-        weight = 0.0
-        self._first: tuple[Any, Any] = (None, None)
-        self._print = None if isinstance(self._data, (list, tuple)) else _Fingerprint()
-        shape: tuple[int, ...] | None = None
-        for index, pair in enumerate(self._pairs()):
-            if index == 0 and self.mode == "train":
-                self._first = pair
-            samples = _samples(*pair, index)
-            self._local, self.count = self._local + samples, index + 1
-            weight += self.counted(*pair, samples)
-            if self._print is not None:
-                self._print.add(pair[0])
-            if isinstance(pair[1], Tensor):
-                self.uneven |= shape is not None and shape != pair[1].shape[1:]
-                shape = pair[1].shape[1:]
-        totals = torch.tensor(
-            [self._local, weight], dtype=torch.float64, device="cpu" if self.device.type == "mps" else self.device
-        )
-        if distributed():
-            torch.distributed.all_reduce(totals)
-        samples, self._total = int(totals[0]), float(totals[1])
-        if samples == 0:
-            raise ValueError("data must hold at least one sample, got none (an empty loader?)")
-        if self._total == 0:
-            raise ValueError("weight_of must be above 0 for at least one batch, got 0 for all")
-        return samples
+        """This rank's batches; ValueError where they are not those of the first pass."""
+        return iter(self.data)
 
     # ------------------------------------------------------------------------------------------------------------ evaluation
 
@@ -206,7 +120,13 @@ class Problem:
         return tensor.detach()
 
     def outputs(self, tensors: Sequence[Tensor], buffers: Mapping[str, Tensor], batch: Batch) -> Any:
-        """The model's outputs with `tensors` in place of the chosen parameters; call it within `prepared`."""
+        """The model's outputs; call it within `prepared`.
+
+        Args:
+            tensors: what stands in place of the chosen parameters, in their shapes.
+            buffers: what stands in place of buffers, by name.
+            batch: whose inputs the model takes.
+        """
         inputs = batch.inputs
         args, kwargs = ((inputs,), {}) if not isinstance(inputs, (tuple, list, Mapping)) else (inputs, {})
         if isinstance(inputs, Mapping):
@@ -235,7 +155,7 @@ class Problem:
         with accurate(IN_LOSSES):
             value = self.loss_function(outputs, batch.targets)
         if not isinstance(value, Tensor) or value.numel() != 1:
-            shape = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else _brief(value)
+            shape = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else brief(value)
             raise ValueError(f"loss must return a scalar tensor, got {shape}")
         return value.reshape(())
 
@@ -381,135 +301,3 @@ class Problem:
     def versions(self) -> list[int]:
         """Changes whenever a parameter or buffer of the model is written in place."""
         return [t._version for t in self._watched]
-
-
-def distributed() -> bool:
-    """Whether this process is one of several that share the data."""
-    return torch.distributed.is_available() and torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1
-
-
-def reduced(value: Tensor) -> Tensor:
-    """The sum over all ranks, in place; the value itself in a single process."""
-    if distributed():
-        torch.distributed.all_reduce(value)
-    return value
-
-
-def _choose(model: nn.Module, wanted: Parameters) -> dict[str, nn.Parameter]:
-    everything = dict(model.named_parameters())
-    if not everything:
-        raise ValueError(f"model must have parameters, {type(model).__name__} has none")
-    if wanted is None:
-        chosen = {n: p for n, p in everything.items() if p.requires_grad}
-        if not chosen:
-            raise ValueError("model must have parameters that require grad, all are frozen")
-        return _floating(chosen)
-    picked: set[str] = set()
-    for item in [wanted] if isinstance(wanted, (str, nn.Module, Tensor)) else wanted:
-        if isinstance(item, str):
-            found = {n for n in everything if n == item or n.startswith(f"{item}.")}
-        elif isinstance(item, nn.Module):
-            own = {id(p) for p in item.parameters()}
-            found = {n for n, p in everything.items() if id(p) in own}
-        elif isinstance(item, Tensor):
-            found = {n for n, p in everything.items() if p is item}
-        else:
-            raise TypeError(f"parameters must be names, modules or parameters of the model, got {type(item).__name__}")
-        if not found:
-            said = repr(item) if isinstance(item, str) else type(item).__name__
-            raise ValueError(f"parameters: {said} names nothing in the model; it has {', '.join(list(everything)[:8])}")
-        picked |= found
-    if not picked:
-        raise ValueError("parameters must name at least one parameter, got none")
-    return _floating({n: p for n, p in everything.items() if n in picked})
-
-
-def _moving(model: nn.Module, chosen: dict[str, nn.Parameter]) -> Tensor | None:
-    padded = [m for m in model.modules() if isinstance(m, (nn.Embedding, nn.EmbeddingBag)) and m.padding_idx is not None]
-    rows = [(name, m.padding_idx) for m in padded for name, p in chosen.items() if p is m.weight]
-    if not rows:
-        return None
-    masks = {name: torch.ones_like(p, requires_grad=False) for name, p in chosen.items()}
-    for name, row in rows:
-        masks[name][row] = 0
-    return torch.cat([mask.reshape(-1) for mask in masks.values()])
-
-
-def _floating(chosen: dict[str, nn.Parameter]) -> dict[str, nn.Parameter]:
-    for name, p in chosen.items():
-        if not p.is_floating_point():
-            raise TypeError(f"parameters must be real floating point, {name} is {p.dtype}")
-    return chosen
-
-
-def _common(chosen: dict[str, nn.Parameter]) -> tuple[torch.dtype, torch.device]:
-    (first, one), *others = chosen.items()
-    for name, p in others:
-        if p.dtype != one.dtype:
-            raise ValueError(f"parameters must have one dtype, {first} is {one.dtype} and {name} is {p.dtype}")
-        if p.device != one.device:
-            raise ValueError(f"parameters must be on one device, {first} is on {one.device} and {name} on {p.device}")
-    return one.dtype, one.device
-
-
-def _is_pair(data: Any) -> bool:
-    if not isinstance(data, (tuple, list)) or len(data) != 2:
-        return False
-    return isinstance(data[0], (Tensor, Mapping)) or isinstance(data[1], Tensor)
-
-
-def _tensors_of(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for piece in value.values():
-            yield from _tensors_of(piece)
-    elif isinstance(value, (tuple, list)):
-        for piece in value:
-            yield from _tensors_of(piece)
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Whether two batches hold equal tensors."""
-    mine, theirs = list(_tensors_of(one)), list(_tensors_of(other))
-    return len(mine) == len(theirs) and all(a is b or torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
-
-
-def same_data(one: Batch, other: Batch) -> bool:
-    """Whether two batches hold the same samples in the same order."""
-    return _same((one.inputs, one.targets), (other.inputs, other.targets))
-
-
-class _Fingerprint:
-    """Sums over the samples that do not depend on their order: of a number that each gives and of its square."""
-
-    def __init__(self) -> None:
-        self.sums, self.size = np.zeros(2), 0.0
-
-    def add(self, inputs: Any) -> None:
-        """Count a batch in."""
-        for t in _tensors_of(inputs):
-            if t.ndim and t.numel() and not t.is_complex():
-                rows = t.detach().reshape(len(t), -1).double()
-                each = rows @ torch.arange(1.0, rows.shape[1] + 1, dtype=rows.dtype, device=rows.device).cos()
-                self.sums += [float(each.sum()), float(each.square().sum())]
-                self.size += float(each.abs().sum()) + float(each.square().sum())
-
-    def fits(self, other: "_Fingerprint") -> bool:
-        """Whether the two counted the same samples, up to rounding."""
-        return bool((np.abs(self.sums - other.sums) <= 1e-9 * max(self.size, other.size)).all())
-
-
-def _samples(inputs: Any, targets: Any, index: int) -> int:
-    first = next(_tensors_of(inputs), None)
-    if first is None or first.ndim == 0:
-        raise TypeError(f"inputs must hold a tensor with the samples along its first axis, batch {index} has {_brief(inputs)}")
-    if isinstance(targets, Tensor) and (targets.ndim == 0 or len(targets) != len(first)):
-        raise ValueError(
-            f"targets must have one entry a sample, batch {index} has {tuple(targets.shape)} for {len(first)} samples"
-        )
-    return len(first)
-
-
-def _brief(value: Any) -> str:
-    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"

@@ -28,8 +28,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from flatproof.verify.curvature.estimates import Floats, Symmetric
-from flatproof.verify.curvature.problem import Problem, distributed
-from flatproof.verify.curvature.rescaled import Rescaled, times
+from flatproof.verify.curvature.problem import Problem
+from flatproof.verify.curvature.processes import distributed
+from flatproof.verify.curvature.scaled import Rescaled, times
 
 SHARE = 0.1  # of the probability of failure that an interval leaves to this part
 CLOSE = 1e-5  # ||E g|| / ||H g|| beyond which two vectors are not enough
@@ -42,8 +43,12 @@ aten = torch.ops.aten
 class Rounding:
     """What the products of k Gaussian vectors showed, in units of 2^exponent.
 
-    Attributes: errors, ||E g|| (k,); forms, g'Eg (k,); relative, the largest ||E g|| / ||H g||; how, what was compared with, "" if
-    nothing could be.
+    Attributes:
+        errors: ||E g||, (k,).
+        forms: g'Eg, (k,).
+        relative: the largest ||E g|| / ||H g||.
+        how: what was compared with; "" if nothing could be.
+        exponent: of the units.
     """
 
     errors: Floats
@@ -84,8 +89,16 @@ UNSEEN = Rounding(np.zeros(0), np.zeros(0), 0.0, "")
 def rounding_of(operator: Symmetric) -> Rounding:
     """What rounding does to the operator's products: looked at where that was not done yet at these parameters.
 
-    Costs, the first time, the same products by both operators and the preparation of the second. A bare matrix has none to compare
-    with: UNSEEN. Errors: ValueError for a product that is not finite.
+    Costs, the first time, the same products by both operators and the preparation of the second.
+
+    Args:
+        operator: any symmetric one.
+
+    Returns:
+        What its products showed; UNSEEN for a bare matrix, which has no second operator to compare with.
+
+    Raises:
+        ValueError: a product that is not finite.
     """
     problem = getattr(operator, "problem", None)
     if not isinstance(problem, Problem) or not hasattr(operator, "moved"):
@@ -145,10 +158,10 @@ class _Reference:
         attempts.append(("random rounding", "double-backward", True))
         for how, kernel, noisy in attempts[attempts.index(self.attempt) if self.attempt else 0 :]:
             with suppress(Exception):  # the model's own code in another precision or mode: anything can happen in it
-                found = self._times(block * 2.0**ahead, how == "float64", kernel, noisy)
-                if bool(torch.isfinite(found).all()):
+                product = self._times(block * 2.0**ahead, how == "float64", kernel, noisy)
+                if bool(torch.isfinite(product).all()):
                     self.attempt, self.how = (how, kernel, noisy), how
-                    return found.double() * 2.0 ** (-exponent - ahead)
+                    return product.double() * 2.0 ** (-exponent - ahead)
         return None
 
     def _times(self, block: Tensor, wide: bool, kernel: str | None, noisy: bool) -> Tensor:
@@ -171,7 +184,7 @@ def _in_double(problem: Problem) -> Problem:
         mode=problem.mode,
         reduction=problem.reduction,
         seed=problem.seed,
-        weight_of=problem.weight_of,
+        weight_of=problem.data.weight_of,
     )
 
 

@@ -12,7 +12,7 @@ With probes w, E[w w'] = I:
   coverage is measured (tests), not proved.
 
 Intervals are widened by what rounding may add: units of roundoff of the values' size and, for an operator that can be compared with
-a second one, the bound of |tr E| for its products' own rounding E (`rounding`). All are computed for 2^-e H (`rescaled`).
+a second one, the bound of |tr E| for its products' own rounding E (`rounding`). All are computed for 2^-e H (`scaled`).
 
 Memory in vectors of length P: Hutchinson `block`, Hutch++ about `products`, XTrace about twice `products`.
 """
@@ -24,22 +24,10 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from flatproof.verify.curvature.estimates import (
-    Estimate,
-    Floats,
-    Meter,
-    Symmetric,
-    gaussian,
-    generator_of,
-    metered,
-    one_of,
-    positive,
-    rademacher,
-    share,
-    whole_number,
-)
-from flatproof.verify.curvature.rescaled import Rescaled
+from flatproof.verify.curvature.estimates import Estimate, Floats, Meter, Symmetric, gaussian, generator_of, metered, rademacher
 from flatproof.verify.curvature.rounding import UNSEEN, Rounding, rounding_of
+from flatproof.verify.curvature.scaled import Rescaled
+from flatproof.verify.utils.checks import check_one_of, check_positive, check_share, check_whole
 from flatproof.verify.utils.statistics import mean_interval
 
 Method = Literal["hutchinson", "hutch++", "xtrace"]
@@ -47,8 +35,20 @@ Probes = Literal["rademacher", "gaussian"]
 
 
 def trace(operator: Symmetric, method: Method = "xtrace", **settings: Any) -> Estimate:
-    """The trace by the named method, with that method's settings."""
-    one_of("method", method, ("hutchinson", "hutch++", "xtrace"))
+    """The trace by the named method.
+
+    Args:
+        operator: H, (P, P).
+        method: "hutchinson", "hutch++" or "xtrace".
+        **settings: those of the method's function.
+
+    Returns:
+        The trace with its interval.
+
+    Raises:
+        ValueError: settings out of range, a product that is not finite.
+    """
+    check_one_of("method", method, ("hutchinson", "hutch++", "xtrace"))
     return {"hutchinson": hutchinson, "hutch++": hutchpp, "xtrace": xtrace}[method](operator, **settings)
 
 
@@ -69,10 +69,27 @@ def hutchinson(
     With a `tolerance` (relative to the value) the `products` are a pilot. Its variance decides once how many probes follow, and stays
     the variance of the final interval: Stein's two-stage procedure, whose coverage does not suffer from looking at the data.
     The interval supposes that the mean of the probes is about normal: too narrow for few probes of a matrix that one eigenvector
-    rules. rounding: as for `eigenvalues`, in all three methods.
+    rules.
+
+    Args:
+        operator: H, (P, P).
+        products: probes; with a tolerance, of the pilot.
+        tolerance: relative half-width wanted; None for as many probes as `products`.
+        max_products: probes at most.
+        probes: their law, "rademacher" or "gaussian".
+        confidence: of the interval.
+        block: vectors multiplied at a time.
+        seed: of the probes.
+        rounding: as for `eigenvalues`.
+
+    Returns:
+        The trace with its interval.
+
+    Raises:
+        ValueError: settings out of range, a product that is not finite.
     """
-    whole_number("products", products, 2)
-    share("confidence", confidence)
+    check_whole("products", products, 2)
+    check_share("confidence", confidence)
     generator = generator_of(seed)
     with metered(operator) as meter:
         scaled, seen = _looked_at(operator, meter, rounding)
@@ -80,7 +97,7 @@ def hutchinson(
         level = seen.left(confidence)
         deviation, quantile = float(np.std(values, ddof=1)), float(stats.t.ppf(0.5 + level / 2, products - 1))
         if tolerance is not None:
-            target = positive("tolerance", tolerance) * abs(float(values.mean()))
+            target = check_positive("tolerance", tolerance) * abs(float(values.mean()))
             wanted = int(min(max_products, np.ceil((quantile * deviation / target) ** 2))) if target > 0 else max_products
             if wanted > products:
                 more = _quadratic_forms(scaled, wanted - products, probes, block, generator, None)
@@ -105,9 +122,25 @@ def hutchpp(
     seed: int = 0,
     rounding: bool = True,
 ) -> Estimate:
-    """Hutch++ with a third of the products each for the sketch, its exact trace and the probes of the rest; t interval over the probes."""
-    whole_number("products", products, 6)
-    share("confidence", confidence)
+    """Hutch++ with a third of the products each for the sketch, its exact trace and the probes of the rest; t interval over the probes.
+
+    Args:
+        operator: H, (P, P).
+        products: in all.
+        probes: law of the rest's, "rademacher" or "gaussian".
+        confidence: of the interval.
+        block: vectors multiplied at a time.
+        seed: of the probes.
+        rounding: as for `eigenvalues`.
+
+    Returns:
+        The trace with its interval.
+
+    Raises:
+        ValueError: settings out of range, a product that is not finite.
+    """
+    check_whole("products", products, 6)
+    check_share("confidence", confidence)
     generator = generator_of(seed)
     with metered(operator) as meter:
         scaled, seen = _looked_at(operator, meter, rounding)
@@ -152,9 +185,23 @@ def xtrace(
     x_i = (I - s_i s_i') Q'w_i, probe i estimates
 
         tr(Q'HQ) - s_i'Q'HQ s_i + (P - k + 1) / (||w_i||^2 - ||x_i||^2) * (w_i - Q x_i)'H(w_i - Q x_i).
+
+    Args:
+        operator: H, (P, P).
+        products: in all, two for each probe.
+        confidence: of the interval.
+        block: vectors multiplied at a time.
+        seed: of the probes.
+        rounding: as for `eigenvalues`.
+
+    Returns:
+        The trace with its interval.
+
+    Raises:
+        ValueError: settings out of range, a product that is not finite.
     """
-    whole_number("products", products, 4)
-    share("confidence", confidence)
+    check_whole("products", products, 4)
+    check_share("confidence", confidence)
     generator = generator_of(seed)
     size = operator.shape[0]
     with metered(operator) as meter:
@@ -246,13 +293,13 @@ def _without_each(T: Floats, R: Floats, coordinates: Floats, size: int) -> Float
 
 
 def _draw(operator: Symmetric, columns: int, probes: str, generator: torch.Generator) -> Tensor:
-    one_of("probes", probes, ("rademacher", "gaussian"))
+    check_one_of("probes", probes, ("rademacher", "gaussian"))
     return (rademacher if probes == "rademacher" else gaussian)(operator, columns, generator)
 
 
 def _in_blocks(operator: Rescaled, columns: Tensor, block: int) -> Tensor:
     """H V, at most `block` columns at a time."""
-    step = whole_number("block", block)
+    step = check_whole("block", block)
     parts = [operator.matmat(columns[:, i : i + step].contiguous()) for i in range(0, columns.shape[1], step)]
     return torch.cat(parts, dim=1) if parts else columns
 
@@ -272,11 +319,11 @@ def _quadratic_forms(
     operator: Rescaled, count: int, probes: str, block: int, generator: torch.Generator, deflate: Tensor | None
 ) -> Floats:
     """w'Hw of independent probes, with the range of `deflate` projected out of each probe, (count,)."""
-    found: list[Floats] = []
-    step = whole_number("block", block)
+    forms: list[Floats] = []
+    step = check_whole("block", block)
     for done in range(0, count, step):
         W = _draw(operator, min(step, count - done), probes, generator)
         if deflate is not None:
             W = W - deflate @ (deflate.T @ W)
-        found.append((W * operator.matmat(W)).sum(dim=0, dtype=torch.float64).cpu().numpy())
-    return np.concatenate(found)
+        forms.append((W * operator.matmat(W)).sum(dim=0, dtype=torch.float64).cpu().numpy())
+    return np.concatenate(forms)

@@ -20,10 +20,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from flatproof.verify.curvature.batches import Batch
 from flatproof.verify.curvature.kernels import PREPARE, Product, Unsupported
 from flatproof.verify.curvature.kernels.finite_difference import first_derivative, gradient
 from flatproof.verify.curvature.kernels.outer import Outer
-from flatproof.verify.curvature.problem import Batch, Problem
+from flatproof.verify.curvature.problem import Problem
 
 SAMPLES = 16
 SEED = 1_234_567
@@ -77,9 +78,13 @@ def _value(problem: Problem, batch: Batch) -> float:
 
 
 def examine(problem: Problem) -> float:
-    """The checks of the loss, once a problem; the gradients that they cost, in passes over the whole data.
+    """The checks of the loss, once a problem.
 
-    Errors: ValueError saying what does not fit.
+    Returns:
+        The gradients that they cost, in passes over the whole data.
+
+    Raises:
+        ValueError: says what does not fit.
     """
     if problem.checked:
         return 0.0
@@ -100,10 +105,10 @@ def _tolerance(problem: Problem) -> float:
 
 
 def _same_twice(problem: Problem, batch: Batch) -> None:
-    one, other = _value(problem, batch), _value(problem, batch)
-    if math.isfinite(one) and abs(one - other) > _tolerance(problem) * max(abs(one), abs(other)):
+    first, second = _value(problem, batch), _value(problem, batch)
+    if math.isfinite(first) and abs(first - second) > _tolerance(problem) * max(abs(first), abs(second)):
         raise ValueError(
-            f"the loss must be a function of the parameters, evaluated twice it is {one:.6g} and {other:.6g}: "
+            f"the loss must be a function of the parameters, evaluated twice it is {first:.6g} and {second:.6g}: "
             "the model draws random numbers of its own"
         )
 
@@ -123,7 +128,7 @@ def _mean_or_sum(problem: Problem, batch: Batch) -> None:
                 halves.append(float(problem.compare(cut, piece).detach()))
         except Exception:  # a loss of the whole batch, or of outputs of another form: nothing is known
             return
-    weights = [problem.counted(piece.inputs, piece.targets, piece.samples) for piece in pieces]
+    weights = [problem.data.counted(piece.inputs, piece.targets, piece.samples) for piece in pieces]
     if not math.isfinite(whole) or not sum(weights) > 0:
         return
     halves = [h if w > 0 else 0.0 for h, w in zip(halves, weights, strict=True)]  # nothing to take a mean of
@@ -136,12 +141,12 @@ def _mean_or_sum(problem: Problem, batch: Batch) -> None:
     if not problem.mean and is_mean and not is_sum:
         raise ValueError("the loss is a mean over the batch, not a sum: give reduction='mean', or a loss with reduction 'sum'")
     way = "weight_of=lambda inputs, targets: ... with what each batch's mean is over, such as (targets != -100).sum()"
-    if problem.mean and problem.count > 1 and not is_mean:
+    if problem.mean and problem.data.count > 1 and not is_mean:
         raise ValueError(
             f"the loss of a batch is not the mean of its halves' ({whole:.6g} for {mean:.6g}): ignored tokens, class weights? "
             f"give {way}; or all data as one batch"
         )
-    if problem.mean and problem.uneven and problem.weight_of is None:
+    if problem.mean and problem.data.uneven and problem.data.weight_of is None:
         raise ValueError(
             "targets have other numbers of entries a sample from batch to batch, a mean over entries weighs them otherwise than one over "
             "samples: give weight_of=lambda inputs, targets: targets.numel(), or len(targets)"
@@ -211,7 +216,14 @@ def _length(tensors: Sequence[Tensor]) -> float:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a kernel's product gave. Attributes: stands, None where differences say nothing; error, relative; why, for a failure."""
+    """What a kernel's product gave.
+
+    Attributes:
+        stands: whether it agrees with differences of the gradient; None where they say nothing.
+        error: relative.
+        why: what to say of a failure.
+        product: the product itself, (P,).
+    """
 
     stands: bool | None
     error: float
@@ -222,7 +234,8 @@ class Verdict:
 class Check:
     """Central differences of a problem's gradient along one random vector, made as they are needed, for all kernels.
 
-    Attributes: gradients, what was spent, in passes over the whole data.
+    Attributes:
+        gradients: what was spent, in passes over the whole data.
     """
 
     def __init__(self, problem: Problem, batch: Batch) -> None:
@@ -274,9 +287,9 @@ class Check:
         if (tilt := self._asymmetry(self.fixed(two.T))) > self.close:
             return Verdict(False, tilt, "its product is not symmetric", product)
         for index in range(len(self.steps)):
-            found, rounding = self.difference(index)
-            errors.append(_apart(found, product))
-            if _apart(found, product, rounding) <= self.close:
+            difference, rounding = self.difference(index)
+            errors.append(_apart(difference, product))
+            if _apart(difference, product, rounding) <= self.close:
                 return Verdict(True, errors[-1], product=product)
         best = min(errors)
         if math.isnan(best):
@@ -288,10 +301,10 @@ class Check:
         return Verdict(False if sure else None, best, f"its product is {best:.1%} off", product)
 
 
-def _apart(one: Tensor, other: Tensor, floor: float = 0.0) -> float:
+def _apart(first: Tensor, second: Tensor, floor: float = 0.0) -> float:
     """||one - other|| over the larger of the two, what `floor` explains left out."""
-    size = max(float(torch.linalg.vector_norm(one)), float(torch.linalg.vector_norm(other)))
-    gap = max(float(torch.linalg.vector_norm(one - other)) - floor, 0.0)
+    size = max(float(torch.linalg.vector_norm(first)), float(torch.linalg.vector_norm(second)))
+    gap = max(float(torch.linalg.vector_norm(first - second)) - floor, 0.0)
     return gap / size if gap > 0 else gap
 
 
@@ -341,9 +354,17 @@ def double_of(value: Any) -> Any:
 
 
 def verified(problem: Problem, kernels: Sequence[str]) -> tuple[str, str, float]:
-    """The first of the kernels that stands, what to say of it, and the gradients spent in passes over the whole data.
+    """The first of the kernels that stands.
 
-    Errors: ValueError, one line, where none stands.
+    Args:
+        problem: what is differentiated.
+        kernels: names, in the order to try them.
+
+    Returns:
+        Its name, what to say of it, and the gradients spent in passes over the whole data.
+
+    Raises:
+        ValueError: none stands; says why in one line.
     """
     batch = first_samples(problem)
     if batch is None:
@@ -354,7 +375,7 @@ def verified(problem: Problem, kernels: Sequence[str]) -> tuple[str, str, float]
     for kernel in kernels:
         verdict = check.judge(kernel)
         if verdict.stands:
-            return kernel, _said(check, verdict, failed), check.gradients
+            return kernel, _finding(check, verdict, failed), check.gradients
         if verdict.stands is None:
             open_.append((kernel, verdict))
         failed.append(f"{kernel}: {verdict.why}")
@@ -384,7 +405,7 @@ def differenced(problem: Problem) -> tuple[str, float]:
     return f"asymmetric by {tilt:.0e}{what}", 4 * batch.samples / problem.samples
 
 
-def _said(check: Check, verdict: Verdict, failed: Sequence[str]) -> str:
+def _finding(check: Check, verdict: Verdict, failed: Sequence[str]) -> str:
     where = "" if check.problem.dtype == torch.float64 else f" in {str(check.problem.dtype).removeprefix('torch.')}"
     left = f" ({', '.join(f.partition(':')[0] for f in failed)} does not stand)" if failed else ""
     return f"within {max(verdict.error, 1e-16):.0e} of differences of the gradient{where}{left}"
@@ -394,9 +415,17 @@ Tangents = Callable[[Problem, Batch, bool], Outer]
 
 
 def verified_tangents(problem: Problem, prepare: Tangents) -> tuple[bool, str, float]:
-    """Whether J' C J is to be recorded or by a kept graph, what to say of it, and the gradients spent in passes over the whole data.
+    """u' (J' C J v) against (Du)' C (Dv), D the central differences of the outputs, which kinks hardly touch.
 
-    u' (J' C J v) against (Du)' C (Dv), D the central differences of the outputs, which kinks hardly touch. Errors: as for `verified`.
+    Args:
+        problem: what is differentiated.
+        prepare: (problem, batch, whether tangents are recorded) -> the product with J' C J.
+
+    Returns:
+        Whether the tangents are to be recorded or by a kept graph, what to say of them, and the gradients spent, in passes over all data.
+
+    Raises:
+        ValueError: neither stands; says why in one line.
     """
     batch = first_samples(problem)
     if batch is None:
@@ -409,11 +438,11 @@ def verified_tangents(problem: Problem, prepare: Tangents) -> tuple[bool, str, f
     for recorded in (True, False):
         try:
             outer = prepare(moved, small, recorded)
-            found = outer(torch.stack(pair, dim=1))
+            products = outer(torch.stack(pair, dim=1))
         except (RuntimeError, NotImplementedError) as error:
             errors.append(" ".join(str(error).split())[:200])
             continue
-        forms = torch.stack(pair) @ found
+        forms = torch.stack(pair) @ products
         best = math.inf
         for h in STEPS if close == CLOSE else OWN_STEPS:
             spent += 4 / 3 * batch.samples / problem.samples  # two forward passes are less than one gradient

@@ -4,12 +4,15 @@
     job.carry_out()                    # curves, why it stopped; what `flatproof reproduce` stores
     model, outcome = trained(job)      # the network itself, trained now or read from its files
 
-`settings` says what determines a run, `data` holds the images, `methods` the steps, `loop` the epochs, `files` what is kept.
+`settings` says what determines a training, `training` is the job, `registry` names networks, `data` holds the images, `steps` makes
+the steps, `loop` the epochs, `checkpoints` what is kept in files.
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
-from flatproof.verify.deep.settings import ImageData, Method, Net, Stop, Training
+from flatproof.verify.deep.settings import ImageData, Method, Net, Stop
+from flatproof.verify.deep.training import Training
 
 if TYPE_CHECKING:
     from flatproof.verify.deep.data import Samples, samples
@@ -26,7 +29,9 @@ _HOME = {
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
-        raise AttributeError(f"module 'verify.deep' has no attribute {name!r}")
-    import importlib
-
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

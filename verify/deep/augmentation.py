@@ -9,9 +9,15 @@ SHARE = 8  # images shift by up to 1/8 of their side
 
 
 def augmented(x: Tensor, kinds: Sequence[str], generator: torch.Generator) -> Tensor:
-    """The batch (n, c, h, w) with each image shifted by up to h/8 and w/8 pixels (zeros come in) and, by a coin, mirrored.
+    """The batch with each image shifted by up to h/8 and w/8 pixels and, by a coin, mirrored.
 
-    Zero is the mean of normalized images. The draws are made on the CPU, so that a seed means the same on every device.
+    Args:
+        x: images (n, c, h, w), normalized: the zeros that come in are their mean.
+        kinds: "shift", "flip", or both.
+        generator: on the CPU, so that a seed means the same on every device.
+
+    Returns:
+        As many images of the same shape.
     """
     if "shift" in kinds:
         x = shifted(x, *(torch.randint(-(s // SHARE), s // SHARE + 1, (len(x),), generator=generator) for s in x.shape[2:]))
@@ -22,7 +28,12 @@ def augmented(x: Tensor, kinds: Sequence[str], generator: torch.Generator) -> Te
 
 
 def shifted(x: Tensor, down: Tensor, right: Tensor) -> Tensor:
-    """Image i (c, h, w) moved by down[i] and right[i] pixels: out[i, :, r, s] = x[i, :, r - down[i], s - right[i]], 0 outside."""
+    """Each image moved by pixels of its own: out[i, :, r, s] = x[i, :, r - down[i], s - right[i]], 0 outside.
+
+    Args:
+        x: images (n, c, h, w).
+        down, right: pixels (n,), negative for up and left.
+    """
     n, c, h, w = x.shape
     device = x.device
     rows = torch.arange(h, device=device) - down.to(device)[:, None]

@@ -1,6 +1,6 @@
 """Owns the images in memory: both splits as tensors on the device, normalized once; and synthetic images where none can be had."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from flatproof.verify import realdata
 from flatproof.verify.deep.settings import ImageData
 from flatproof.verify.utils.checks import check_number, check_whole
 from flatproof.verify.utils.errors import UserError
@@ -30,26 +31,34 @@ class Samples:
 
 @lru_cache(maxsize=HELD)
 def samples(data: ImageData, device: str = "cpu") -> Samples:
-    """The images, normalized by the whole training set's moments.
+    """Both splits, normalized by the whole training set's moments.
 
-    Errors: NotAvailable, Damaged; ValueError for the settings; UserError where the files are not those of `data.edition`.
+    Args:
+        data: which images.
+        device: "cpu" or "cuda".
+
+    Raises:
+        NotAvailable: for files that are not there.
+        Damaged: for files that are not what they should be.
+        ValueError: for settings of synthetic images.
+        UserError: where the files are not those of `data.edition`.
     """
     if data.name == "synthetic":
         return _synthetic(data, device)
-    from flatproof.verify import realdata
-
+    expected = data.edition  # known before the files are read
     train, test = (realdata.load(data.name, split=split, limit=getattr(data, split)) for split in ("train", "test"))
     (train_x, train_y), (test_x, test_y) = train.tensors(), test.tensors()
-    if (found := replace(data).edition) != data.edition:
-        was, now = (one[:12] or "none" for one in (data.edition, found))
-        raise UserError(f"the files of {data.name} were replaced: expected edition {was}, found {now}; start again")
+    if (now := data.edition_now()) != expected:
+        raise UserError(
+            f"the files of {data.name} were replaced: expected edition {expected[:12]}, found {now[:12]}; start again"
+        )
     checksums = tuple(sorted((dict(train.checksums) | dict(test.checksums)).items()))
     x, y = (resident(train_x, device), resident(test_x, device)), (train_y.to(device), test_y.to(device))
     return Samples(x[0], y[0], x[1], y[1], len(train.classes), f"{data.name}: {train.edition}", checksums)
 
 
 def resident(x: Tensor, device: str) -> Tensor:
-    """Images on the device; on the CPU with a pixel's channels side by side (convolutions are 1.5 to 2.3 times as fast so)."""
+    """Images (n, c, h, w) on the device; on the CPU with a pixel's channels side by side: convolutions are 1.5 to 2.3 times as fast."""
     return x.contiguous(memory_format=torch.channels_last) if device == "cpu" and x.ndim == 4 else x.to(device)
 
 
@@ -74,10 +83,22 @@ def _synthetic(data: ImageData, device: str) -> Samples:
 def synthetic(
     train: int, test: int, *, classes: int = 10, channels: int = 1, side: int = 8, noise: float = 1.0, seed: int = 0
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Images (train + test, channels, side, side) and labels: one random pattern a class plus noise of standard deviation `noise`.
+    """Images of a random pattern a class plus noise; those of each split are the first of those that a larger split has.
 
-    Patterns and noise are standard normal before the whole is scaled to unit variance; labels are uniform. The training images come
-    first; those of each split are the first of those that a larger split has. Errors: ValueError.
+    Patterns and noise are standard normal before the whole is scaled to unit variance; labels are uniform.
+
+    Args:
+        train, test: numbers of images.
+        classes: at least 2.
+        channels, side: shape of an image.
+        noise: standard deviation, in units of the patterns' own.
+        seed: of patterns, labels and noise.
+
+    Returns:
+        Images, float32 (train + test, channels, side, side), training images first, and their labels, int64.
+
+    Raises:
+        ValueError: naming the setting that is out of range.
     """
     check_whole("classes", classes, 2)
     check_whole("channels", channels, 1)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from flatproof.verify import realdata
 from flatproof.verify.deep.efficientnet_scales import SCALES
 
 NORM_EPSILON = 1e-3
@@ -103,7 +104,7 @@ class Block(nn.Module):
 class EfficientNetLite(nn.Module):
     """Logits (n, 1000) of images (n, 3, h, w) prepared by `prepare`; classes in the official order of ILSVRC 2012.
 
-    Errors: ValueError for a name outside `SCALES`.
+    Raises ValueError for a name outside `SCALES`.
     """
 
     def __init__(self, name: str) -> None:
@@ -151,7 +152,7 @@ BLOCK_PARTS = {
 
 
 def our_name(name: str) -> str:
-    """The name in `EfficientNetLite` of a tensor of a published file, such as `_blocks.3._bn1.weight`. KeyError if unknown."""
+    """The name in `EfficientNetLite` of a tensor of a published file, such as `_blocks.3._bn1.weight`. Raises KeyError if unknown."""
     if name.startswith("_blocks."):
         _, index, part, kind = name.split(".")
         return f"blocks.{index}.{BLOCK_PARTS[part]}.{kind}"
@@ -162,12 +163,17 @@ def our_name(name: str) -> str:
 def pretrained(name: str, root: str | Path | None = None) -> EfficientNetLite:
     """The network with its published weights, in evaluation mode, from the files that were fetched (checksums verified).
 
-    Errors: `verify.realdata.NotAvailable` if not fetched, `Damaged` if altered; ValueError for an unknown name.
-    """
-    from flatproof.verify.realdata import weights_file
+    Args:
+        name: one of `SCALES`.
+        root: the folder of all data; default $FLATPROOF_DATA or ~/.cache/flatproof.
 
+    Raises:
+        NotAvailable: if the weights were not fetched.
+        Damaged: if their file was altered.
+        ValueError: for an unknown name.
+    """
     network = EfficientNetLite(name)
-    file = weights_file(name, root)
+    file = realdata.weights_file(name, root)
     theirs = torch.load(file, map_location="cpu", weights_only=True)
     network.load_state_dict({our_name(key): value for key, value in theirs.items()})
     return network.eval()

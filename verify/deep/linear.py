@@ -24,7 +24,13 @@ _routine: Callable[..., Tensor] | None = (
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """x W' + b by oneDNN, which must be `available`; any strides."""
+    """x W' + b by oneDNN, which must be `available`.
+
+    Args:
+        x: (n, d), any strides.
+        weight: (m, d), any strides.
+        bias: (m,), or None.
+    """
     assert _routine is not None
     return _routine(x, weight, bias, "none", [], "")
 

@@ -1,4 +1,4 @@
-"""Owns `train`: epochs over images in memory, measured, checkpointed and stopped by rule.
+"""Owns `trained`: epochs over images in memory, measured, checkpointed and stopped by rule.
 
 Nothing random is carried from one epoch to the next: order, augmentation and dropout masks of an epoch follow from the seed and the
 epoch's number alone. So a training that goes on from a checkpoint gives, on the CPU, the same bits as one that was never interrupted.
@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from flatproof.verify.deep import files
+from flatproof.verify.deep import checkpoints
 from flatproof.verify.deep.augmentation import augmented
 from flatproof.verify.deep.data import Samples, picked, samples
 from flatproof.verify.deep.linear import onednn_linear
-from flatproof.verify.deep.registry import function
-from flatproof.verify.deep.settings import Net, Stop, Training
+from flatproof.verify.deep.registry import builder
+from flatproof.verify.deep.settings import Net, Stop, TrainingSettings
 from flatproof.verify.deep.steps import Step, make_optimizer, make_step, repeatable
 
 CURVE = ("epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "step_loss")
@@ -36,30 +36,39 @@ Curve = dict[str, list[float]]
 Weights = dict[str, Tensor]
 
 
-def train(job: Training) -> dict[str, Any]:
-    """The outcome of `trained`, plain JSON."""
-    return trained(job)[1]
+def trained(job: TrainingSettings, epoch: int | None = None) -> tuple[nn.Module, dict[str, Any]]:
+    """The network of a training and its outcome: read from its files if it was trained before.
 
+    Args:
+        job: the training.
+        epoch: one that it keeps, for the weights after it (0: the initial ones) in place of the final ones.
 
-def trained(job: Training, epoch: int | None = None) -> tuple[nn.Module, dict[str, Any]]:
-    """The network of a training, in eval mode on its device, and the outcome: read from its files if it was trained before.
+    Returns:
+        The network, in eval mode on its device; a diverged training's is that of its last finite measurement, that of one that "ended"
+        is at its random start. And the outcome, plain JSON:
 
-    epoch: one that the training keeps, for the weights after it (0: the initial ones) in place of the final ones.
-    Outcome: status "finished", "diverged" or, where there is nothing to start from, "ended"; diverged_at, the step (from 0) whose loss
-    was not finite; stopped, the rule that ended it; epochs, steps; curve, a list over measurements for each name in CURVE (train_* and
-    test_* in eval mode over whole splits, step_loss the mean over the steps since the last measurement, at epoch 0, before any step,
-    train_loss); parameters; device, edition, checksums.
-    A diverged training's network is that of its last finite measurement. "ended": the training to start from diverged or ended before
-    `start_epoch`; only `stopped` says more, and the network is at its random start.
-    Errors: NotAvailable and Damaged for the data, ValueError for settings, UserError for a damaged file.
+        status: "finished", "diverged", or "ended" where the training to start from diverged or ended before `start_epoch`; of that
+            outcome there is `stopped` alone.
+        stopped: the rule that ended it, in words.
+        diverged_at: the step (from 0) whose loss was not finite; None if none was.
+        epochs, steps: how many.
+        curve: a list over measurements for each name in CURVE; train_* and test_* in eval mode over whole splits, step_loss the mean
+            over the steps since the last measurement (at epoch 0, before any step, train_loss).
+        parameters: how many.
+        device, edition, checksums: where it was trained, and on which files.
+
+    Raises:
+        NotAvailable, Damaged: for the data.
+        ValueError: for settings that do not fit the data, the network or this machine.
+        UserError: for a damaged file of the training.
     """
     if epoch is not None and epoch not in job.keep:
         raise ValueError(f"epoch must be one that the training keeps, one of {job.keep}, got {epoch!r}")
-    with files.alone(job):
-        final = files.read(job, files.FINAL) or _train(job)
+    with checkpoints.alone(job):
+        final = checkpoints.read(job, checkpoints.FINAL) or _train(job)
     weights = final["weights"]
     if epoch is not None:
-        stored = files.read(job, files.kept(epoch))
+        stored = checkpoints.read(job, checkpoints.kept(epoch))
         if stored is None:
             reached = final["outcome"].get("epochs")
             how = "never began" if reached is None else f"ended after epoch {reached}"
@@ -76,21 +85,27 @@ def placed(model: nn.Module, device: str) -> nn.Module:
 
 
 def build(net: Net, seed: int) -> nn.Module:
-    """The network at its random start, on the CPU. Errors: ValueError naming what `net` names but is not there."""
-    make = function(net.build)
+    """The network at its random start, on the CPU. Raises ValueError naming what `net` names but is not there."""
+    make = builder(net.build)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream(seed, INITIAL))
         return make(**net.settings)
 
 
 def stream(seed: int, purpose: int, epoch: int = 0) -> int:
-    """The seed of a generator for one purpose in one epoch."""
+    """The seed of a generator.
+
+    Args:
+        seed: of the training.
+        purpose: INITIAL, ORDER, AUGMENT or MASKS.
+        epoch: from 0.
+    """
     return int(np.random.SeedSequence([seed, purpose, epoch]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 @contextmanager
 def reproducible(device: str, threads: int = 1) -> Iterator[None]:
-    """Deterministic kernels on the CPU, float32 without TF32, `threads` threads; torch's generators are as before afterwards.
+    """Deterministic kernels on the CPU, float32 without TF32, `threads` threads; torch's settings and generators are restored after.
 
     On CUDA an operation without a deterministic form only warns, for torch's alert of `max_pool2d` concerns its channels-last form: the
     same bits are expected there, not ensured.
@@ -121,7 +136,7 @@ def reproducible(device: str, threads: int = 1) -> Iterator[None]:
         cudnn.benchmark, cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before[4:]
 
 
-def _train(job: Training) -> dict[str, Any]:
+def _train(job: TrainingSettings) -> dict[str, Any]:
     """Train from the start or the last checkpoint; what the final file holds, or an outcome "ended", which is not written."""
     if job.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device cuda is not there; expected cpu")
@@ -134,7 +149,7 @@ def _train(job: Training) -> dict[str, Any]:
         return _Loop(job, start).run()
 
 
-def _no_start(start: Training, epoch: int | None) -> str | None:
+def _no_start(start: TrainingSettings, epoch: int | None) -> str | None:
     """Why there are no weights of a training to start from, in words; None if there are. Trains it if that was not done."""
     outcome = trained(start)[1]
     if outcome["status"] == "ended":
@@ -147,9 +162,8 @@ def _no_start(start: Training, epoch: int | None) -> str | None:
 
 
 def check_fit(net: Net, data: Samples) -> None:
-    """ValueError unless inputs and classes are those that the network's settings name."""
-    found = {"inputs": data.train_x[0].numel(), "classes": data.classes}
-    for name, value in found.items():
+    """Raise ValueError unless inputs and classes are those that the network's settings name."""
+    for name, value in (("inputs", data.train_x[0].numel()), ("classes", data.classes)):
         expected = net.settings.get(name)
         if expected is not None and expected != value:
             raise ValueError(f"{data.edition} has {value} {name}, expected {expected} as the network {net.build} is set to")
@@ -157,22 +171,22 @@ def check_fit(net: Net, data: Samples) -> None:
 
 @torch.no_grad()
 def check_outputs(model: nn.Module, data: Samples) -> None:
-    """ValueError unless the network gives a row of scores an image, one for each class at least."""
+    """Raise ValueError unless the network gives a row of scores an image, one for each class at least."""
     mode = model.training
     model.eval()
     with repeatable(model, data.train_x.device) as again, again():
         out = model(data.train_x[:2])
     model.train(mode)
-    found, n = getattr(out, "shape", None), len(data.train_x[:2])
-    if found is None or len(found) != 2 or len(out) != n or found[1] < data.classes:
-        shape = type(out).__name__ if found is None else tuple(found)
-        raise ValueError(f"the network must give ({n}, {data.classes}) scores for {n} images of {data.edition}, got {shape}")
+    shape, n = getattr(out, "shape", None), len(data.train_x[:2])
+    if shape is None or len(shape) != 2 or len(out) != n or shape[1] < data.classes:
+        output = type(out).__name__ if shape is None else tuple(shape)
+        raise ValueError(f"the network must give ({n}, {data.classes}) scores for {n} images of {data.edition}, got {output}")
 
 
 class _Loop:
     """One training in progress: the model and its optimizer, the epochs done, what was measured."""
 
-    def __init__(self, job: Training, start: Weights | None) -> None:
+    def __init__(self, job: TrainingSettings, start: Weights | None) -> None:
         self.job, self.data = job, samples(job.data, job.device)
         check_fit(job.net, self.data)
         model = build(job.net, job.seed)
@@ -214,8 +228,8 @@ class _Loop:
                 self._checkpoint()
                 last = time.monotonic()
         content = {"weights": finite, "outcome": self._outcome(reason, diverged_at)}
-        files.write(self.job, files.FINAL, content)
-        files.remove(self.job, files.PROGRESS)
+        checkpoints.write(self.job, checkpoints.FINAL, content)
+        checkpoints.remove(self.job, checkpoints.PROGRESS)
         return content
 
     def _outcome(self, reason: str | None, diverged_at: int | None) -> dict[str, Any]:
@@ -251,7 +265,7 @@ class _Loop:
 
     def _keep(self) -> None:
         if self.epoch in self.job.keep:
-            files.write(self.job, files.kept(self.epoch), {"weights": self._weights()})
+            checkpoints.write(self.job, checkpoints.kept(self.epoch), {"weights": self._weights()})
 
     def _checkpoint(self) -> None:
         content = {
@@ -261,10 +275,10 @@ class _Loop:
             "steps": self.steps,
             "curve": self.curve,
         }
-        files.write(self.job, files.PROGRESS, content)
+        checkpoints.write(self.job, checkpoints.PROGRESS, content)
 
     def _resume(self) -> bool:
-        content = files.read(self.job, files.PROGRESS)
+        content = checkpoints.read(self.job, checkpoints.PROGRESS)
         if content is None:
             return False
         self.model.load_state_dict(content["weights"])
@@ -274,8 +288,19 @@ class _Loop:
         return True
 
 
-def epoch_of(job: Training, data: Samples, model: nn.Module, step: Step, epoch: int) -> Tensor:
-    """One pass over the training images in that epoch's order; the loss of each step, on the device."""
+def epoch_of(job: TrainingSettings, data: Samples, model: nn.Module, step: Step, epoch: int) -> Tensor:
+    """One pass over the training images in that epoch's order.
+
+    Args:
+        job: the training.
+        data: its images, on its device.
+        model: its network, which the pass moves.
+        step: how a batch moves it.
+        epoch: the number, from 0, which with the seed determines order, augmentation and masks.
+
+    Returns:
+        The loss of each step, on the device.
+    """
     augment = torch.Generator().manual_seed(stream(job.seed, AUGMENT, epoch))
     torch.manual_seed(stream(job.seed, MASKS, epoch))
     model.train()
@@ -302,7 +327,13 @@ def batches_of(order: Tensor, size: int) -> list[Tensor]:
 
 
 def stopped(stop: Stop, curve: Curve, epoch: int) -> str | None:
-    """The rule that ends training at the last measurement, in words; None to go on."""
+    """The rule that ends training at the last measurement, in words; None to go on.
+
+    Args:
+        stop: the rules.
+        curve: all measurements.
+        epoch: epochs done.
+    """
     if stop.accuracy is not None and curve["train_accuracy"][-1] >= stop.accuracy:
         return f"training accuracy at least {stop.accuracy:g}"
     if stop.patience is not None and since_improvement(curve["train_loss"], stop.improvement) >= stop.patience:
@@ -321,9 +352,14 @@ def since_improvement(losses: list[float], improvement: float) -> int:
 
 @torch.no_grad()
 def loss_and_accuracy(model: nn.Module, x: Tensor, y: Tensor) -> tuple[float, float]:
-    """Mean cross-entropy and share of right answers in eval mode, summed in float64; mode, buffers and random state stay.
+    """Mean cross-entropy and share of right answers in eval mode; the model's mode and buffers and the random state stay.
 
-    Where the loss is not finite there is no accuracy either (NaN): outputs that are no numbers name no class.
+    Args:
+        model: gives scores (n, classes).
+        x, y: images (n, c, h, w) and labels (n,), on the model's device.
+
+    Returns:
+        The loss, summed in float64, and the accuracy; NaN where the loss is not finite, for outputs that are no numbers name no class.
     """
     mode = model.training
     model.eval()

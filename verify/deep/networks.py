@@ -1,6 +1,6 @@
 """Owns the networks that measurements and experiments run on: VGG-11, ResNet-18, a small vision transformer, and those of keskar2017.
 
-All map (n, c, h, w) images, (n, 3, 32, 32) unless said otherwise, to (n, classes) logits. Plain modules with few options: what is
+All map (n, c, h, w) images, (n, 3, 32, 32) unless stated, to (n, classes) logits. Plain modules with few options: what is
 measured should be readable at a glance.
 """
 
@@ -22,9 +22,14 @@ def mlp(*widths: int) -> nn.Sequential:
 def fully_connected(
     inputs: int = 784, width: int = 512, depth: int = 5, classes: int = 10, batch_norm: bool = True, dropout: float = 0.0
 ) -> nn.Sequential:
-    """`depth` ReLU layers of `width` on flattened images, each with batch norm before and dropout after if so wanted, and a linear layer.
+    """ReLU layers on flattened images, and a linear layer. The defaults are keskar2017's F1; F2 has 360 inputs, 7 layers, 1973 classes.
 
-    The defaults are keskar2017's F1; F2 has 360 inputs, 7 layers and 1973 classes.
+    Args:
+        inputs: values an image.
+        width, depth: of the ReLU layers.
+        classes: outputs.
+        batch_norm: whether each ReLU has batch norm before it.
+        dropout: share of values that are dropped after each ReLU.
     """
     layers: list[nn.Module] = [nn.Flatten()]
     for fan_in in (inputs, *[width] * (depth - 1)):
@@ -47,7 +52,12 @@ def alexnet_like(
 ) -> nn.Sequential:
     """keskar2017's C1 (C3 with 100 classes): two blocks of [conv 5 x 5, batch norm, ReLU, max-pool 3 x 3 stride 2], two dense layers.
 
-    Each dense layer is followed by batch norm, ReLU and dropout. Images are (n, channels, side, side).
+    Args:
+        classes: outputs.
+        filters: of each convolution.
+        dense: widths of the dense layers; each is followed by batch norm, ReLU and dropout.
+        dropout: share of values that are dropped.
+        channels, side: shape of an image.
     """
     layers: list[nn.Module] = []
     for fan_in in (channels, filters):
@@ -63,7 +73,12 @@ def vgg_like(classes: int = 10, share: int = 1, channels: int = 3, side: int = 3
     """keskar2017's C2 (C4 with 100 classes): blocks of 2 x 64, 2 x 128, 3 x 256, 3 x 512, 3 x 512 convolutions 3 x 3, dense 512.
 
     Batch norm and ReLU after each convolution, dropout 0.3 (first block) or 0.4 between those of a block, a 2 x 2 max-pool after each
-    block; then dropout 0.5, dense with batch norm and ReLU, dropout 0.5. All widths are divided by `share`.
+    block; then dropout 0.5, dense with batch norm and ReLU, dropout 0.5.
+
+    Args:
+        classes: outputs.
+        share: all widths are divided by it.
+        channels, side: shape of an image.
     """
     layers: list[nn.Module] = []
     for width, count in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
@@ -83,7 +98,11 @@ def vgg_like(classes: int = 10, share: int = 1, channels: int = 3, side: int = 3
 def vgg11(classes: int = 10, channels: int = 3, narrow: int = 1, normalized: bool = False) -> nn.Sequential:
     """VGG-11 (Simonyan and Zisserman 2015, configuration A) with one linear layer on top, as is usual at CIFAR size; no dropout.
 
-    channels: of the images. narrow: every width is divided by it. normalized: batch normalization after each convolution.
+    Args:
+        classes: outputs.
+        channels: of the images.
+        narrow: every width is divided by it.
+        normalized: whether batch normalization follows each convolution.
     """
     layers: list[nn.Module] = []
     for width, pooled in (

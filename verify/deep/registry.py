@@ -1,8 +1,16 @@
-"""Owns the networks by name. What is stored of a network is its address, "module:function", which outlives the module's place."""
+"""Owns the networks by name. What is stored of a network is its address, "module:function", which outlives the module's place.
 
-import importlib
+Another package's network is named by its address too, or by a name that the package gives it in the entry-point group
+`flatproof.networks`:
+
+    [project.entry-points."flatproof.networks"]
+    mixer = "mypackage.networks:mixer"
+"""
+
 from collections.abc import Callable
 from typing import Any
+
+from flatproof.verify.utils.plugins import addresses, named_object
 
 # Name and stored address of each network here; `register` adds others.
 NETWORKS = {
@@ -17,28 +25,38 @@ MOVED = {
     "verify.models": "flatproof.verify.deep.networks",
     "verify.experiments.kaur2023.networks": "flatproof.verify.experiments.kaur2023.networks",
 }
+GROUP = "flatproof.networks"
 
 
 def register(name: str, address: str) -> None:
-    """Give a network a name. Errors: ValueError for a name that another network has."""
+    """Give a network a name. Raises ValueError for a name that another network has."""
     if NETWORKS.setdefault(name, address) != address:
         raise ValueError(f"network {name!r} is {NETWORKS[name]}; expected another name for {address}")
 
 
-def address(network: str) -> str:
-    """The address of a network, by its name, its address, or "module:function". Errors: ValueError for anything else."""
+def address_of(network: str) -> str:
+    """The stored address of a network.
+
+    Args:
+        network: a registered name, an address, the function's present place, or a name in another package's entry points.
+
+    Raises:
+        ValueError: for anything else.
+    """
     if network in NETWORKS:
         return NETWORKS[network]
+    if isinstance(network, str) and ":" not in network:
+        network = addresses(GROUP).get(network, network)
     if not isinstance(network, str) or network.count(":") != 1:
         raise ValueError(f"network must be one of {', '.join(NETWORKS)}, or be named module:function, got {network!r}")
-    module, function = network.split(":")
-    return next((f"{old}:{function}" for old, new in MOVED.items() if module == new), network)
+    module, name = network.split(":")
+    return next((f"{old}:{name}" for old, new in MOVED.items() if module == new), network)
 
 
-def function(address: str) -> Callable[..., Any]:
-    """What builds the network of an address. Errors: ValueError naming what is not there."""
+def builder(address: str) -> Callable[..., Any]:
+    """The function that makes the network of an address. Raises ValueError naming what is not there."""
     module, name = address.split(":")
     try:
-        return getattr(importlib.import_module(MOVED.get(module, module)), name)
+        return named_object(f"{MOVED.get(module, module)}:{name}")
     except (ImportError, AttributeError) as error:
         raise ValueError(f"network {address!r} cannot be found: {error}") from None

@@ -1,14 +1,16 @@
-"""Owns the settings of one training of a network on images: `Training` and its parts. Equal settings have equal addresses."""
+"""Owns what determines one training of a network on images: `TrainingSettings` and its parts, plain data.
 
-import hashlib
+Nothing here looks at a file when it is made. Equal settings have equal addresses.
+"""
+
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
-from pathlib import Path
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any
 
-from flatproof.verify.deep.registry import address
-from flatproof.verify.jobs.job import Job
+from flatproof.verify import realdata
+from flatproof.verify.deep.registry import address_of
+from flatproof.verify.jobs.job import Addressed
 from flatproof.verify.utils.checks import check_number, check_one_of, check_whole, replace_fields
 
 VERSION = 4  # raised when a change of the harness alters what a training gives
@@ -17,109 +19,82 @@ OPTIMIZERS = ("sgd", "adam")
 AUGMENTATIONS = ("shift", "flip")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ImageData:
     """Which images: a data set of `verify.realdata.NAMES`, or "synthetic".
 
-    train, test: the first so many samples of each split, all of them for None. `settings` are those of "synthetic"
-    (`verify.deep.data.synthetic`), and of no other. edition: a checksum that tells the files found now from any others (`edition_of`),
-    so that other files are other images, with addresses of their own.
+    Construction looks at no file. What tells the files from any others is `edition`, a part of the images' address: found when it is
+    first asked for, and the object's own from then on, in worker processes too.
+
+    Attributes:
+        name: of the data set; one of another package becomes "module:object".
+        train, test: the first so many samples of each split; all of them for None.
+        settings: those of "synthetic" (`verify.deep.data.synthetic`), and of no other.
     """
 
     name: str
     train: int | None = None
     test: int | None = None
     settings: Mapping[str, int | float] = field(default_factory=dict)
-    edition: str = field(init=False)
 
     def __post_init__(self) -> None:
-        from flatproof.verify.realdata import NAMES
-
-        check_one_of("data", self.name, ("synthetic", *NAMES))
-        for split in ("train", "test"):
+        address = "synthetic" if self.name == "synthetic" else realdata.address_of(self.name)
+        if address is None:
+            known = ", ".join(("synthetic", *realdata.NAMES))
+            raise ValueError(f"data must be one of {known}, or be named module:object, got {self.name!r}")
+        for split in realdata.SPLITS:
+            if address in realdata.DATASETS:
+                realdata.DATASETS[address].check_split(split)
             if getattr(self, split) is not None:
                 replace_fields(self, **{split: check_whole(split, getattr(self, split), 1)})
         if self.settings and self.name != "synthetic":
             raise ValueError(
                 f"data settings belong to synthetic images; expected none for {self.name}, got {dict(self.settings)}"
             )
-        replace_fields(self, settings=dict(sorted(self.settings.items())), edition=edition_of(self.name, self.train, self.test))
+        replace_fields(self, name=address, settings=dict(sorted(self.settings.items())))
+
+    @cached_property
+    def edition(self) -> str:
+        """`edition_of` the files; "" for synthetic images."""
+        return self.edition_now()
+
+    def edition_now(self) -> str:
+        """The edition of the files as they are now, which `edition` may have been found before."""
+        return "" if self.name == "synthetic" else realdata.edition_of(self.name, self.train, self.test)
+
+    def plain(self) -> dict[str, Any]:
+        """Plain JSON values, edition included."""
+        return {name: getattr(self, name) for name in (*self.__dataclass_fields__, "edition")}
+
+    def __eq__(self, other: object) -> bool:
+        return self.plain() == other.plain() if isinstance(other, ImageData) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash((self.name, self.train, self.test, tuple(self.settings.items()), self.edition))
+        return hash((self.name, self.train, self.test, tuple(self.settings.items())))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"edition": self.edition}  # a worker's images are those that its parent addressed
 
     def available(self) -> bool:
         """Whether both splits are on this machine."""
-        from flatproof.verify.realdata import available
-
-        return self.name == "synthetic" or all(available(self.name, split=split) for split in ("train", "test"))
-
-
-ABSENT = "not on this machine"
-
-
-def edition_of(name: str, train: int | None = None, test: int | None = None) -> str:
-    """SHA-256 of what tells a data set's files from any others; ABSENT if a split is not there, "" for synthetic images.
-
-    Where checksums are published, of those (loading compares them with the files); of TIMIT's file, its content; of ImageNet, the
-    names, sizes and labels of the images that the limits take.
-    """
-    from flatproof.verify.realdata import NotAvailable, data_root
-
-    if name == "synthetic":
-        return ""
-    try:
-        told = (_told(name, data_root(), "train", train), _told(name, data_root(), "test", test))
-    except NotAvailable:
-        return ABSENT
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()
-
-
-def _told(name: str, root: Path, split: Literal["train", "test"], limit: int | None) -> str:
-    """What tells a split's files from any others. Errors: NotAvailable."""
-    from flatproof.verify.realdata import NotAvailable
-    from flatproof.verify.realdata.loading import find
-    from flatproof.verify.realdata.timit import PATH
-
-    if name == "imagenet":
-        return _listed(root, split, limit)
-    if name != "timit":
-        return " ".join(file.digest for batch in find(name, root, split).batches[split] for file in batch.files)
-    path = root / PATH
-    if not path.is_file():
-        raise NotAvailable(f"timit: looked for {path}")
-    about = path.stat()
-    return _content(path, about.st_size, about.st_mtime_ns)
-
-
-@lru_cache
-def _content(path: Path, size: int, changed: int) -> str:
-    """SHA-256 of a file; `size` and `changed` (ns) tell the cache that it is another."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@lru_cache
-def _listed(root: Path, split: Literal["train", "test"], limit: int | None) -> str:
-    """SHA-256 of names, sizes and labels; once a process, for there are a million."""
-    from flatproof.verify.realdata.imagenet import listing
-
-    lines = (
-        f"{path.relative_to(root).as_posix()} {path.stat().st_size} {label}" for path, label in listing(root, split)[0][:limit]
-    )
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        return self.name == "synthetic" or all(realdata.available(self.name, split=split) for split in realdata.SPLITS)
 
 
 @dataclass(frozen=True)
 class Net:
-    """Which network: a name of the registry or "module:function"; called with `settings` it returns the network at its random start
-    (torch's generator is seeded)."""
+    """Which network.
+
+    Attributes:
+        build: a name of the registry or "module:function"; kept as its stored address (`registry.address_of`). Called with `settings`
+            it returns the network at its random start: torch's generator is seeded.
+        settings: keyword arguments, plain JSON values.
+    """
 
     build: str
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        replace_fields(self, build=address(self.build), settings=dict(sorted(self.settings.items())))
+        replace_fields(self, build=address_of(self.build), settings=dict(sorted(self.settings.items())))
 
     def __hash__(self) -> int:
         return hash((self.build, repr(self.settings)))
@@ -129,14 +104,18 @@ class Net:
 class Method:
     """How a step is made. The gradient g is that of the batch's mean cross-entropy plus `weight_decay` times the parameters.
 
-    optimizer: "sgd", with `momentum`, or "adam" (betas 0.9 and 0.999, epsilon 1e-8).
-    lr: step size.
-    rho: radius of SAM's perturbation, 0 for none; both passes draw the same masks and start from the same buffers, and what the second
-        writes into buffers (running statistics) is dropped.
-    proximal: lambda of conservative training, 0 for none: each batch's step is `inner` optimizer steps on
-        loss + lambda/2 ||w - w_k||^2 from w_k (Li et al. 2014, as keskar2017 uses it).
-    adversarial: epsilon of adversarial training, 0 for none: half of the loss is at inputs + epsilon sign(gradient in the inputs)
-        (Goodfellow et al. 2015); in units of the normalized inputs.
+    Attributes:
+        optimizer: "sgd", with `momentum`, or "adam" (betas 0.9 and 0.999, epsilon 1e-8).
+        lr: step size.
+        momentum: of SGD.
+        weight_decay: as above.
+        rho: radius of SAM's perturbation, 0 for none; both passes draw the same masks and start from the same buffers, and what the
+            second writes into buffers (running statistics) is dropped.
+        proximal: lambda of conservative training, 0 for none: each batch's step is `inner` optimizer steps on
+            loss + lambda/2 ||w - w_k||^2 from w_k (Li et al. 2014, as keskar2017 uses it).
+        inner: those steps.
+        adversarial: epsilon of adversarial training, 0 for none: half of the loss is at inputs + epsilon sign(gradient in the inputs)
+            (Goodfellow et al. 2015); in units of the normalized inputs.
     """
 
     optimizer: str = "sgd"
@@ -167,8 +146,11 @@ class Method:
 class Stop:
     """When training ends, whichever comes first; each rule is examined at the measurements.
 
-    epochs: at most so many. accuracy: training accuracy at least that (1 is perfect; None: never). patience: the training loss has
-    not fallen below (1 - improvement) times its best for so many measurements (None: never).
+    Attributes:
+        epochs: at most so many.
+        accuracy: training accuracy at least that (1 is perfect; None: never).
+        patience: the training loss has not fallen below (1 - improvement) times its best for so many measurements (None: never).
+        improvement: a share.
     """
 
     epochs: int
@@ -188,15 +170,20 @@ class Stop:
 
 
 @dataclass(frozen=True)
-class Training(Job):
-    """Everything that determines one training of a network on images.
+class TrainingSettings(Addressed):
+    """Everything that determines one training of a network on images; `training.Training` carries it out.
 
-    batch_size: samples a step; an epoch's last batch holds what is left, and a single left sample joins the batch before.
-    augment: of the training images, some of AUGMENTATIONS: "shift" by up to an eighth of their side, "flip" left and right.
-    seed: initialization, order, dropout, augmentation. measure_every: epochs between measurements of training and test loss and
-    accuracy. keep: epochs whose weights are kept beside the final ones (0: the initial). start: a training from whose weights this
-    one starts, at the end (start_epoch None) or at one of its kept epochs. device: "cpu" or "cuda": results are the same to the bit
-    on the CPU; of CUDA that is not known. threads: of the CPU.
+    Attributes:
+        data, net, method, stop: images, network, step, end.
+        batch_size: samples a step; an epoch's last batch holds what is left, and a single left sample joins the batch before.
+        seed: of initialization, order, dropout, augmentation.
+        augment: of the training images, some of AUGMENTATIONS: "shift" by up to an eighth of their side, "flip" left and right.
+        measure_every: epochs between measurements of training and test loss and accuracy.
+        keep: epochs whose weights are kept beside the final ones (0: the initial).
+        start: a training from whose weights this one starts.
+        start_epoch: the epoch kept by `start` whose weights these are; None for its end.
+        device: "cpu" or "cuda"; results are the same to the bit on the CPU, of CUDA that is not known.
+        threads: of the CPU.
     """
 
     data: ImageData
@@ -208,7 +195,7 @@ class Training(Job):
     augment: tuple[str, ...] = ()
     measure_every: int = 1
     keep: tuple[int, ...] = ()
-    start: "Training | None" = None
+    start: "TrainingSettings | None" = None
     start_epoch: int | None = None
     device: str = "cpu"
     threads: int = 1
@@ -220,9 +207,9 @@ class Training(Job):
         for name, least in (("batch_size", 1), ("measure_every", 1), ("threads", 1)):
             replace_fields(self, **{name: check_whole(name, getattr(self, name), least)})
         replace_fields(self, seed=check_whole("seed", self.seed, 0, 2**32 - 1))
-        for one in self.augment:
-            check_one_of("augment", one, AUGMENTATIONS)
-        replace_fields(self, augment=tuple(one for one in AUGMENTATIONS if one in self.augment))
+        for change in self.augment:
+            check_one_of("augment", change, AUGMENTATIONS)
+        replace_fields(self, augment=tuple(change for change in AUGMENTATIONS if change in self.augment))
         replace_fields(self, keep=tuple(sorted({check_whole("keep", epoch, 0, self.stop.epochs) for epoch in self.keep})))
         check_one_of("device", self.device, DEVICES)
         if self.start_epoch is not None and (self.start is None or self.start_epoch not in self.start.keep):
@@ -237,30 +224,10 @@ class Training(Job):
         plain = {name: _plain(getattr(self, name)) for name in self.__dataclass_fields__ if name != "start"}
         return plain | {"job": "training", "version": VERSION, "start": self.start.key if self.start else None}
 
-    @property
-    def cost(self) -> float:
-        """Epochs times samples, as if a sample took 0.2 ms; only ratios matter."""
-        passes = 1 + bool(self.method.rho) + bool(self.method.adversarial) + self.method.inner * bool(self.method.proximal)
-        return 2e-4 * self.stop.epochs * (self.data.train or 60_000) * passes
-
-    def carry_out(self) -> dict[str, Any]:
-        """Train, or go on from the last checkpoint; what `loop.train` returns. Errors: NotAvailable, Damaged, ValueError."""
-        from flatproof.verify.deep.loop import train
-
-        return train(self)
-
-    def says(self, values: dict[str, Any]) -> str:
-        """How it ended."""
-        if values["status"] == "ended":
-            return f"seed {self.seed}: not trained ({values['stopped']})"
-        if values["status"] == "diverged":
-            return f"seed {self.seed}: diverged at step {values['diverged_at']}"
-        curve = values["curve"]
-        accuracies = f"accuracy {curve['train_accuracy'][-1]:.4f} training, {curve['test_accuracy'][-1]:.4f} test"
-        return f"seed {self.seed}: {accuracies}, {curve['epoch'][-1]:.0f} epochs ({values['stopped']})"
-
 
 def _plain(value: Any) -> Any:
-    if hasattr(value, "__dataclass_fields__"):
-        return {name: _plain(one) for name, one in asdict(value).items()}
+    if isinstance(value, ImageData):
+        return value.plain()
+    if isinstance(value, (Net, Method, Stop)):
+        return asdict(value)
     return list(value) if isinstance(value, tuple) else value

@@ -23,7 +23,16 @@ def make_optimizer(method: Method, parameters: list[nn.Parameter]) -> torch.opti
 
 
 def make_step(method: Method, model: nn.Module, optimizer: torch.optim.Optimizer) -> Step:
-    """step(x, y): move the model by one batch; returns the batch's loss before the move, detached, and synchronizes nothing."""
+    """How one batch moves the model.
+
+    Args:
+        method: the rule.
+        model: the network.
+        optimizer: what `make_optimizer` gives for its parameters.
+
+    Returns:
+        step(x, y): moves the model; the batch's loss before the move, detached. It synchronizes nothing.
+    """
     parameters = [p for p in model.parameters() if p.requires_grad]
 
     def gradient(x: Tensor, y: Tensor) -> Tensor:
@@ -101,10 +110,10 @@ def repeatable(model: nn.Module, device: torch.device) -> Iterator[Callable[[], 
     @contextmanager
     def again() -> Iterator[None]:
         here, places = _random_state(device), _buffers(model)
-        found = [start.get((id(module), name), buffer) for module, name, buffer in places]
-        spares = {id(buffer): buffer.clone() for buffer in found}
+        held = [start.get((id(module), name), buffer) for module, name, buffer in places]
+        spares = {id(buffer): buffer.clone() for buffer in held}
         _set_random_state(device, state)
-        for (module, name, _), buffer in zip(places, found, strict=True):
+        for (module, name, _), buffer in zip(places, held, strict=True):
             module._buffers[name] = spares[id(buffer)]
         try:
             with frozen_statistics(model):

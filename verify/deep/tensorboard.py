@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from flatproof.verify.deep.settings import Training
+from flatproof.verify.deep.training import Training
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.utils.errors import UserError
 
 
 def check_installed() -> Any:
-    """TensorBoard's writer. Errors: UserError naming the package when it is not installed."""
+    """TensorBoard's writer. Raises UserError naming the package when it is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
@@ -19,19 +19,26 @@ def check_installed() -> Any:
 
 
 def export(jobs: Iterable[tuple[str, Any]], store: Store, folder: Path) -> int:
-    """Each stored training among the named jobs into a run of its own below `folder`; how many were written.
+    """Write each stored training's curves into a run of its own.
 
-    A training that could not begin has no curve and is left out.
+    Args:
+        jobs: name and job; only trainings are written, without those that could not begin: they have no curve.
+        store: what is stored.
+        folder: the runs' folder.
 
-    Errors: UserError when TensorBoard is not installed.
+    Returns:
+        How many were written.
+
+    Raises:
+        UserError: when TensorBoard is not installed.
     """
     writer_of = check_installed()
     count = 0
     for name, job in jobs:
-        stored = store.outcome(job) if isinstance(job, Training) else None
-        if stored is None or stored.outcome.values["status"] == "ended":
+        stored = store.get(job) if isinstance(job, Training) else None
+        if stored is None or stored.result["status"] == "ended":
             continue
-        curve = stored.outcome.values["curve"]
+        curve = stored.result["curve"]
         run = f"{name}, seed {job.seed}, {job.key[:8]}".replace("/", "-")
         with writer_of(str(folder / run)) as writer:
             for quantity in (key for key in curve if key != "epoch"):

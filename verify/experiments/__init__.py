@@ -1,74 +1,118 @@
-"""The registry of experiments, one module a paper or question, each offering what `Experiment` lists; a new one is named here."""
+"""Owns the registry of experiments, one module or package a paper or question; a new one is a line in `HERE`.
 
-from collections.abc import Callable, Iterator, Sequence
+An installed package adds its own by the entry-point group `flatproof.experiments`: the name is the experiment's ID, the value
+"module:object" an `Experiment`. What comes from outside runs only when it is named.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
-from typing import Protocol
+from functools import cache, cached_property
+from importlib import import_module
 
 from flatproof.theory.claims import Claim, statements
-from flatproof.verify.experiments import atlas, certified, curvature, imagenet, kaur2023, keskar2017, minimizers, scaling, wen2023
-from flatproof.verify.jobs.job import Job
+from flatproof.verify.experiments.vocabulary import SCALES, Experiment, coverage
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.report.artifacts import Artifact
-from flatproof.verify.two_layer.settings import Run
+from flatproof.verify.utils.errors import UserError
+from flatproof.verify.utils.plugins import addresses, named_object
 
-SCALES = ("smoke", "quick", "paper")
+__all__ = ["EXPERIMENTS", "SCALES", "Experiment", "Registry", "build", "check_scale", "examine", "select"]
 
-
-class Experiment(Protocol):
-    """What a paper's module offers.
-
-    ID: the paper's id prefix. ARTIFACTS: ids of its tables and figures. DEFAULT_SEEDS: seeds by scale. grid: the runs and jobs that
-    some artifacts need, each with the name that the progress display gives its row. build: the artifacts, from the store alone.
-    """
-
-    ID: str
-    ARTIFACTS: tuple[str, ...]
-    DEFAULT_SEEDS: dict[str, int]
-
-    def grid(self, only: Sequence[str], scale: str, seeds: int) -> Sequence[tuple[str, Run | Job]]:
-        """The runs and jobs that the artifacts `only` need, each with the name of its row."""
-
-    def claims(self, ids: Sequence[str], store: Store | None) -> list[Claim]:
-        """The paper's empirical claims among `ids` (all if empty), judged from stored runs."""
-
-    def claim_ids(self) -> list[str]:
-        """The ids of the paper's empirical claims."""
-
-    def build(self, only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
-        """The artifacts `only`, from stored runs alone."""
+HERE = (  # each has its EXPERIMENT
+    "wen2023",
+    "scaling",
+    "minimizers",
+    "keskar2017",
+    "kaur2023",
+    "imagenet",
+    "certified",
+    "atlas",
+    "curvature",
+)
+GROUP = "flatproof.experiments"
 
 
-EXPERIMENTS: dict[str, Experiment] = {
-    module.ID: module for module in (wen2023, scaling, minimizers, keskar2017, kaur2023, imagenet, certified, atlas, curvature)
-}
+class Registry(Mapping[str, Experiment]):
+    """Experiments by ID, those of the project first; each is imported when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Experiment] = {}
+
+    @cached_property
+    def outside(self) -> dict[str, str]:
+        """The addresses of what installed packages add. Errors: UserError for an ID that is the project's."""
+        added = addresses(GROUP)
+        if taken := sorted({*added} & {*HERE}):
+            raise UserError(f"{_described(taken[0], added[taken[0]])}: the ID is taken; expected another than {', '.join(HERE)}")
+        return added
+
+    def __getitem__(self, id: str) -> Experiment:
+        if id not in self._loaded:
+            if id in HERE:
+                self._loaded[id] = import_module(f"{__name__}.{id}").EXPERIMENT
+            else:
+                self._loaded[id] = _outsider(id, self.outside[id])
+        return self._loaded[id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*HERE, *self.outside])
+
+    def __len__(self) -> int:
+        return len(HERE) + len(self.outside)
+
+    def on_request(self, id: str) -> bool:
+        """Whether an experiment runs only when it is named."""
+        return id not in HERE or self[id].ON_REQUEST
 
 
-# Experiments on real data, which is fetched first and takes longer: they run when they are named.
-ON_REAL_DATA = tuple(module.ID for module in (keskar2017, kaur2023, imagenet))
+def _described(id: str, address: str) -> str:
+    return f"experiment {id} = {address} of the entry points {GROUP}"
+
+
+def _outsider(id: str, address: str) -> Experiment:
+    """What an entry point names. Errors: UserError, naming the entry point, if that is no experiment of its ID."""
+    entry = _described(id, address)
+    try:
+        experiment = named_object(address)
+    except Exception as error:  # another's code: whatever it raises, the line names the entry point
+        raise UserError(f"{entry} cannot be loaded: {type(error).__name__}: {error}; expected 'module:object'") from error
+    if not isinstance(experiment, Experiment):
+        raise UserError(f"{entry} is of the type {type(experiment).__name__}; expected an Experiment")
+    if strays := [name for name in (f"{experiment.ID}/", *experiment.ARTIFACTS) if not name.startswith(f"{id}/")]:
+        raise UserError(f"{entry} has the id {strays[0]!r}; expected one that starts with '{id}/'")
+    return experiment
+
+
+EXPERIMENTS = Registry()
 
 
 def select(ids: Sequence[str]) -> dict[str, list[str]]:
-    """The artifacts that ids name, by experiment: a paper's id stands for all of its artifacts, no id for everything but what is
-    measured on real data, and "figure-5" for 5a and 5b.
+    """The artifacts that ids name, by experiment.
 
-    Errors: ValueError naming the unknown id and the known ones.
+    Args:
+        ids: an experiment's ID stands for all of its artifacts, "paper/figure-5" for 5a and 5b; none for everything but what runs only
+            on request.
+
+    Raises:
+        ValueError: naming the unknown id and the known ones.
     """
-    wanted = list(ids) or [id for id in EXPERIMENTS if id not in ON_REAL_DATA]
+    wanted = list(ids) or [id for id in EXPERIMENTS if not EXPERIMENTS.on_request(id)]
     chosen: dict[str, list[str]] = {}
     for name in wanted:
         paper = name.split("/")[0]
         known = EXPERIMENTS[paper].ARTIFACTS if paper in EXPERIMENTS else ()
-        found = (
-            known
-            if name == paper
-            else tuple(a for a in known if a == name or (name[-1:].isdigit() and a[:-1] == name and a[-1].isalpha()))
-        )
-        if not found:
+        named = known if name == paper else tuple(id for id in known if id == name or _panel(id, name))
+        if not named:
             everything = [name for id, e in EXPERIMENTS.items() for name in (id, *e.ARTIFACTS)]
             raise ValueError(f"unknown id {name!r}; expected one of: {', '.join(everything)}")
-        chosen.setdefault(paper, []).extend(a for a in found if a not in chosen.get(paper, []))
+        chosen.setdefault(paper, []).extend(id for id in named if id not in chosen.get(paper, []))
     return chosen
+
+
+def _panel(id: str, figure: str) -> bool:
+    """Whether an id is that of a figure's panel: 5a of 5."""
+    return figure[-1:].isdigit() and id[:-1] == figure and id[-1].isalpha()
 
 
 def build(experiment: Experiment, only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
@@ -76,31 +120,43 @@ def build(experiment: Experiment, only: Sequence[str], scale: str, seeds: int, s
 
     An artifact without rows of its own is of no scale, except that at 'smoke' everything is.
     """
-    out = []
+    made, keys = [], store.keys()
     for artifact in experiment.build(only, scale, seeds, store):
-        jobs = {job.key: (name, job) for name, job in experiment.grid([artifact.id], scale, seeds)}
-        rows = dict.fromkeys((name for name, _ in jobs.values()), 0)
-        for name, job in jobs.values():
-            rows[name] += job in store
+        rows = coverage(experiment.grid([artifact.id], scale, seeds), keys)
         own = {"scale": scale} if rows or scale == "smoke" else {}
-        out.append(replace(artifact, provenance=own | artifact.provenance, coverage=artifact.coverage or rows))
-    return out
+        made.append(replace(artifact, provenance=own | artifact.provenance, coverage=artifact.coverage or rows))
+    return made
 
 
 def examine(ids: Sequence[str], store: Store | None) -> Iterator[Claim]:
-    """The ledger: statements of `theory.claims` and the papers' empirical claims, all if no ids; examined as they are asked for.
+    """The ledger: statements of `theory.claims` and the papers' empirical claims, examined as they are asked for.
 
-    Errors: ValueError naming an unknown id and those that resemble it.
+    Args:
+        ids: of the statements, none for all.
+        store: where the runs are that empirical claims are judged by; None: they stay open.
+
+    Raises:
+        ValueError: naming an unknown id and those that resemble it.
     """
     known: dict[str, Callable[[], Claim]] = {id: statement.claim for id, statement in statements().items()}
     for experiment in EXPERIMENTS.values():
-        for id in experiment.claim_ids():
-            known[id] = lambda id=id, e=experiment: e.claims([id], store)[0]  # type: ignore[misc]
+        known |= _of_paper(experiment, ids, store)
     for id in ids:
         if id not in known:
             near = get_close_matches(id, known, n=3, cutoff=0.3) or list(known)[:3]
             raise ValueError(f"unknown statement {id!r}; expected an id of the ledger, such as {', '.join(near)}")
     return (known[id]() for id in (ids or known))
+
+
+def _of_paper(experiment: Experiment, ids: Sequence[str], store: Store | None) -> dict[str, Callable[[], Claim]]:
+    """A paper's empirical claims; those among `ids` (all if empty) are judged together, when the first of them is asked for."""
+
+    @cache
+    def judged() -> dict[str, Claim]:
+        own = [id for id in experiment.claim_ids() if not ids or id in ids]
+        return {claim.id: claim for claim in experiment.claims(own, store)}
+
+    return {id: lambda id=id: judged()[id] for id in experiment.claim_ids()}  # type: ignore[misc]
 
 
 def check_scale(scale: str) -> str:

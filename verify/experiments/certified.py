@@ -8,38 +8,37 @@ theory/check_certificate.py, which needs nothing but Python.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
 from flatproof import synth, theory
 from flatproof.synth.cube import cube
-from flatproof.theory.claims import Claim
 from flatproof.theory.flatness.certificate import check, text
 from flatproof.theory.flatness.parity import generalizing_infimum
 from flatproof.theory.flatness.predictions import WITHIN
 from flatproof.theory.networks import trace_lower_bound
-from flatproof.verify.jobs.job import Job, StoredOutcome
+from flatproof.verify.experiments.vocabulary import DASH, Experiment, Shelf, provenance_of
+from flatproof.verify.jobs.job import Computation, Job, StoredValues
 from flatproof.verify.jobs.store import Store
-from flatproof.verify.report.artifacts import Artifact, Table, merged
+from flatproof.verify.report.artifacts import Artifact, Table
 
 ID = "certified"
 TABLE, PINNED = f"{ID}/table-1", f"{ID}/table-2"
-ARTIFACTS = (TABLE, PINNED)
-DEFAULT_SEEDS = {"smoke": 2, "quick": 20, "paper": 100}  # of the parity data; the instances of table 1 are always the same
-VERSION, PINNED_VERSION = 2, 1  # raised when a change in theory alters certificates, pinned traces
 DIFFERENTIABLE, ZERO_AT_KINKS = "differentiable", "relu'(0)=0"
 PARITY = {"square": (2, 4), "cube d=3": (3, 8), "cube d=4": (4, 16), "10 of cube d=4": (4, 10)}
 
 
 @dataclass(frozen=True)
-class Certify(Job):
+class Certify(Computation):
     """One data set, architecture and notion at kinks."""
 
     data: str
     architecture: str
     kinks: str
+
+    JOB, VERSION = "certificate", 2  # the version is raised when a change in theory alters certificates
 
     @property
     def cost(self) -> float:
@@ -57,16 +56,6 @@ class Certify(Job):
         y = x[:, 0] * x[:, 1]
         rows = np.arange(len(x)) if n == len(x) else np.sort(np.random.default_rng(0).permutation(len(x))[:n])
         return synth.given(x[rows], y[rows], x, y)
-
-    def settings(self) -> dict[str, Any]:
-        """Everything that determines the certificate."""
-        return {
-            "job": "certificate",
-            "version": VERSION,
-            "data": self.data,
-            "architecture": self.architecture,
-            "kinks": self.kinks,
-        }
 
     def carry_out(self) -> dict[str, Any]:
         """The certificate and what the checker says of it, the decision, the per-sample bound."""
@@ -86,11 +75,11 @@ class Certify(Job):
             "gap": float(verdict.relative_gap),
             "attained": solution.attained,
             "width": solution.network.width,
-            "answer": "–" if decision is None else decision.answer,
+            "answer": DASH if decision is None else decision.answer,
             "certificate": text(certificate),
         }
 
-    def says(self, values: dict[str, Any]) -> str:
+    def summary(self, values: dict[str, Any]) -> str:
         """The trace and the gap."""
         return f"{self.architecture}, {self.kinks}: trace {values['upper']:.6f}, gap {values['gap']:.0e}"
 
@@ -102,30 +91,28 @@ class Certify(Job):
 
 
 @dataclass(frozen=True)
-class Pin(Job):
+class Pin(Computation):
     """The flattest trace without bias on the paper's parity data, where activation patterns cannot be listed."""
 
     d: int
     n: int
     seed: int
 
+    JOB, VERSION = "pinned trace", 1  # the version is raised when a change in theory alters pinned traces
+
     @property
     def cost(self) -> float:
         """Two linear programs and a check in whole numbers."""
         return 1.0
 
-    def settings(self) -> dict[str, Any]:
-        """Everything that determines the values."""
-        return {"job": "pinned trace", "version": PINNED_VERSION, "d": self.d, "n": self.n, "seed": self.seed}
-
     def carry_out(self) -> dict[str, Any]:
         """The bound that no network goes below, the infimum that four-neuron networks tend to, and whether they meet exactly."""
         data = synth.parity(d=self.d, n=self.n, seed=self.seed)
-        found = generalizing_infimum(data.x, data.y)
+        known = generalizing_infimum(data.x, data.y)
         bound = trace_lower_bound("no-bias", data.x, data.y)
-        return {"bound": bound, "infimum": found.infimum, "pinned": found.pinned, "active": found.active.tolist()}
+        return {"bound": bound, "infimum": known.infimum, "pinned": known.pinned, "active": known.active.tolist()}
 
-    def says(self, values: dict[str, Any]) -> str:
+    def summary(self, values: dict[str, Any]) -> str:
         """How near they are."""
         return f"seed {self.seed}: infimum {values['infimum']:.6f}, bound {values['bound']:.6f}"
 
@@ -149,34 +136,15 @@ def jobs() -> list[Certify]:
     return out
 
 
-def grid(only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Job]]:
-    """All instances at every scale, and the parity data of the seeds."""
-    certified: list[tuple[str, Job]] = [(f"certified {job.data}", job) for job in jobs()] if TABLE in only else []
-    return certified + [(f"flattest at d = {job.d}", job) for job in (pins(seeds) if PINNED in only else [])]
+def _provenance(pairs: Sequence[tuple[Computation, StoredValues]]) -> dict[str, str]:
+    return provenance_of([stored for _, stored in pairs])
 
 
-def claim_ids() -> list[str]:
-    """No statement of a paper is judged here."""
-    return []
-
-
-def claims(ids: Sequence[str], store: Store | None) -> list[Claim]:
-    """None."""
-    return []
-
-
-def build(only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
-    """The table with its certificates, from stored jobs alone."""
-    ready = [(job, stored) for job in jobs() if (stored := store.outcome(job)) is not None] if TABLE in only else []
-    pinned = [(job, stored) for job in pins(seeds) if (stored := store.outcome(job)) is not None] if PINNED in only else []
-    return [*([_table(ready)] if ready else []), *([_pinned(pinned)] if pinned else [])]
-
-
-def _table(found: Sequence[tuple[Certify, StoredOutcome]]) -> Table:
+def _table(certified: Sequence[tuple[Certify, StoredValues]]) -> Table:
     raw = pd.DataFrame(
         [
-            {"data": job.data, "architecture": job.architecture, "kinks": job.kinks, **stored.outcome.values, "file": job.file}
-            for job, stored in found
+            {"data": job.data, "architecture": job.architecture, "kinks": job.kinks, **stored.result, "file": job.file}
+            for job, stored in certified
         ]
     ).drop(columns="certificate")
     shown = pd.DataFrame(
@@ -207,17 +175,16 @@ def _table(found: Sequence[tuple[Certify, StoredOutcome]]) -> Table:
         "two coordinates: all, not all, or undecided; the proof stands in the certificate, too. Labels: that parity; for the normal "
         "points, normal numbers, both rounded to two decimals.",
     )
-    provenance = {"jobs": str(len(found))} | merged([stored.provenance for _, stored in found], "jobs")
-    files = {job.file: stored.outcome.values["certificate"].encode() for job, stored in found}
+    files = {job.file: stored.result["certificate"].encode() for job, stored in certified}
     brief = ("data", "architecture", "kinks", "proved lower bound", "relative gap", "do all generalize?")
     title = "Flattest networks with certificates"
-    return Table(TABLE, title, shown, raw, notes, provenance, brief, files)
+    return Table(TABLE, title, shown, raw, notes, _provenance(certified), brief, files)
 
 
-def _pinned(found: Sequence[tuple[Pin, StoredOutcome]]) -> Table:
+def _pinned(pinned: Sequence[tuple[Pin, StoredValues]]) -> Table:
     rows = []
     for d, n in SIZES:
-        values = [stored.outcome.values for job, stored in found if (job.d, job.n) == (d, n)]
+        values = [stored.result for job, stored in pinned if (job.d, job.n) == (d, n)]
         excess = np.array([max(0.0, v["infimum"] / v["bound"] - 1) for v in values])
         if values:
             rows.append(
@@ -251,6 +218,31 @@ def _pinned(found: Sequence[tuple[Pin, StoredOutcome]]) -> Table:
         "Excess: how far above the bound these networks tend where no such move exists; the flattest trace lies between. "
         "With relu'(0) = 0 samples may stay on kinks, and the bound is attained for every seed.",
     )
-    provenance = {"jobs": str(len(found))} | merged([stored.provenance for _, stored in found], "jobs")
     brief = ("d", "n", "flattest trace equals it", "median excess", "largest excess")
-    return Table(PINNED, "The flattest trace on parity data, without bias", shown, raw, notes, provenance, brief)
+    return Table(PINNED, "The flattest trace on parity data, without bias", shown, raw, notes, _provenance(pinned), brief)
+
+
+class Certified(Experiment):
+    """Data sets, architectures and notions at kinks with their certificates, and the flattest trace on the paper's parity data.
+
+    The instances of table 1 are the same at every scale; seeds are those of the parity data.
+    """
+
+    ID = ID
+    ARTIFACTS = (TABLE, PINNED)
+    DEFAULT_SEEDS: ClassVar = {"smoke": 2, "quick": 20, "paper": 100}
+
+    def grid(self, only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Job[Any]]]:
+        """All instances at every scale, and the parity data of the seeds."""
+        rows: list[tuple[str, Job[Any]]] = [(f"certified {job.data}", job) for job in jobs()] if TABLE in only else []
+        return rows + [(f"flattest at d = {job.d}", job) for job in (pins(seeds) if PINNED in only else [])]
+
+    def build(self, only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
+        """The tables with their certificates, from stored jobs alone; none where nothing is stored."""
+        shelf = Shelf(store)
+        certified = shelf.pairs(jobs()) if TABLE in only else []
+        pinned = shelf.pairs(pins(seeds)) if PINNED in only else []
+        return [*([_table(certified)] if certified else []), *([_pinned(pinned)] if pinned else [])]
+
+
+EXPERIMENT = Certified()

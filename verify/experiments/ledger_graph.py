@@ -11,7 +11,7 @@ from flatproof.theory.claims import Claim
 from flatproof.theory.claims.graph import layers
 from flatproof.verify.jobs.provenance import provenance
 from flatproof.verify.report.artifacts import Figure
-from flatproof.verify.report.curves import COLORS, GRAY
+from flatproof.verify.report.style import COLORS, GRAY
 
 BLUE, RED, GREEN, _, ORANGE, SKY = COLORS
 # Face, and what the legend says; the second line of a box repeats it for those who do not see the colour.

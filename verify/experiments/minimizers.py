@@ -14,8 +14,8 @@ The rules were written after a pilot on seeds 101 and 102 at the size of scale q
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
@@ -23,19 +23,19 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from flatproof import synth, theory
-from flatproof.theory.claims import Claim
 from flatproof.theory.networks import ARCHITECTURES, Architecture, Network, hidden
 from flatproof.verify.experiments.certified import Pin
 from flatproof.verify.experiments.scaling import LABELS, LEARNING_RATES
+from flatproof.verify.experiments.vocabulary import DASH, Experiment, Shelf, of_scale, provenance_of, spread
 from flatproof.verify.jobs.job import Job
-from flatproof.verify.jobs.store import Store, Stored
-from flatproof.verify.report.artifacts import NOT_YET, Artifact, Figure, Table, collected, divergences, seeds_of
-from flatproof.verify.two_layer.settings import DataSpec, Phase, Run
+from flatproof.verify.jobs.store import Store
+from flatproof.verify.report.artifacts import NOT_YET, Artifact, Figure, Table, divergences, seeds_of
+from flatproof.verify.report.style import GRAY, figure_style
+from flatproof.verify.two_layer.settings import DataSpec, Phase
+from flatproof.verify.two_layer.training import Run, StoredRun
 
 ID = "minimizers"
 TABLE, FIGURE = f"{ID}/table-1", f"{ID}/figure-1"
-ARTIFACTS = (TABLE, FIGURE)
-DEFAULT_SEEDS = {"smoke": 1, "quick": 3, "paper": 20}
 
 FITS = 1e-3  # training loss
 NEAR = 0.05  # of the flattest trace
@@ -124,26 +124,6 @@ def pin(scale: str, seed: int) -> Pin:
     return Pin(SIZES[scale].d, SIZES[scale].n, seed)
 
 
-def grid(only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Run | Job]]:
-    """The same runs for either artifact."""
-    out: list[tuple[str, Run | Job]] = []
-    if {*ARTIFACTS} & set(only):
-        for seed in range(1, seeds + 1):
-            out += [(f"{LABELS[a]}, {method.name}", run(a, method, scale, seed)) for a in ARCHITECTURES for method in METHODS]
-            out.append(("flattest trace, no bias", pin(scale, seed)))
-    return out
-
-
-def claim_ids() -> list[str]:
-    """A question, not a statement."""
-    return []
-
-
-def claims(ids: Sequence[str], store: Store | None) -> list[Claim]:
-    """None."""
-    return []
-
-
 def flattest(architecture: Architecture, data: synth.Data, infimum: float) -> tuple[float, float]:
     """(certified lower bound, trace that networks attain or tend to); `infimum`: of the generalizing networks without bias."""
     bound = theory.trace_lower_bound(architecture, data.x, data.y)
@@ -223,83 +203,66 @@ class Group:
 
     architecture: Architecture
     method: Method
-    stored: tuple[Stored, ...]
+    stored: tuple[StoredRun, ...]
     ends: tuple[End, ...]
     bound: tuple[float, ...]
     known: tuple[float, ...]
 
 
-def groups(scale: str, seeds: int, store: Store) -> list[Group]:
+def groups(scale: str, seeds: int, shelf: Shelf) -> list[Group]:
     """From stored runs and jobs, of each seed; without bias a seed needs its flattest trace."""
     data = {seed: run("bias", METHODS[0], scale, seed).data.build() for seed in range(1, seeds + 1)}
-    infimum = {seed: pinned.outcome.values["infimum"] for seed in data if (pinned := store.outcome(pin(scale, seed)))}
-    out = []
+    infimum = {seed: pinned.result["infimum"] for seed in data if (pinned := shelf.get(pin(scale, seed)))}
+    made = []
     for architecture in ARCHITECTURES:
         known = infimum if architecture == "no-bias" else data
         limits = {seed: flattest(architecture, data[seed], infimum.get(seed, np.nan)) for seed in known}
         for method in METHODS:
-            found = {seed: one for seed in limits if (one := store.get(run(architecture, method, scale, seed)))}
+            stored = {seed: ended for seed in limits if (ended := shelf.get(run(architecture, method, scale, seed)))}
             ends = tuple(
                 End(
                     seed,
-                    one.result.final("trace"),
-                    one.result.final("trace") / limits[seed][1],
-                    one.result.final("train_loss"),
-                    one.result.final("test_accuracy"),
-                    kind(one.result.network, data[seed].x),
+                    ended.result.final("trace"),
+                    ended.result.final("trace") / limits[seed][1],
+                    ended.result.final("train_loss"),
+                    ended.result.final("test_accuracy"),
+                    kind(ended.result.network, data[seed].x),
                 )
-                for seed, one in found.items()
-                if one.result.network is not None
+                for seed, ended in stored.items()
+                if ended.result.network is not None
             )
-            bounds, traces = zip(*(limits[seed] for seed in found), strict=True) if found else ((), ())
-            out.append(Group(architecture, method, tuple(found.values()), ends, bounds, traces))
-    return out
+            bounds, traces = zip(*(limits[seed] for seed in stored), strict=True) if stored else ((), ())
+            made.append(Group(architecture, method, tuple(stored.values()), ends, bounds, traces))
+    return made
 
 
-def build(only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
-    """The table and the figure, from the store alone."""
-    found = groups(scale, seeds, store)
-    return [
-        *([_table(found, scale, seeds)] if TABLE in only else []),
-        *([_figure(found, scale)] if FIGURE in only and any(group.ends for group in found) else []),
-    ]
+def _provenance(groups: Sequence[Group], scale: str) -> dict[str, str]:
+    return provenance_of([run for group in groups for run in group.stored], scale, unit="runs", seeds=True)
 
 
-def _provenance(found: Sequence[Group], scale: str) -> dict[str, str]:
-    return collected([one for group in found for one in group.stored], scale)
-
-
-def _spread(values: Sequence[float], digits: int) -> str:
-    """Median [smallest, largest]."""
-    if not values:
-        return "–"
-    low, middle, high = (f"{q:.{digits}f}" for q in np.quantile(values, [0, 0.5, 1]))
-    return f"{middle} [{low}, {high}]"
-
-
-def _table(found: Sequence[Group], scale: str, seeds: int) -> Table:
+def _table(groups: Sequence[Group], scale: str, seeds: int) -> Table:
     size = SIZES[scale]
     shown, raw = [], []
-    for group in found:
+    for group in groups:
         ends = group.ends
         kinds = pd.Series([end.kind.name for end in ends], dtype=str).value_counts()
         shown.append(
             {
                 "architecture": group.architecture,
                 "method": group.method.name,
-                "certified bound": _spread(group.bound, 2),
-                "flattest known": _spread(group.known, 2),
-                "trace": _spread([end.trace for end in ends], 2),
-                "trace / flattest": _spread([end.ratio for end in ends], 3),
+                "certified bound": spread(group.bound, ".2f"),
+                "flattest known": spread(group.known, ".2f"),
+                "trace": spread([end.trace for end in ends], ".2f"),
+                "trace / flattest": spread([end.ratio for end in ends], ".3f"),
                 "reaches": f"{sum(end.reaches for end in ends)} of {len(group.stored)}" if group.stored else NOT_YET,
                 "seeds": seeds_of(group.stored, seeds),
-                "test accuracy": _spread([end.accuracy for end in ends], 3),
-                "kind": ", ".join(f"{count} {name}" for name, count in kinds.items()) or "–",
-                "single-input neurons": _spread([end.kind.single for end in ends], 0),
-                "of neurons": _spread([end.kind.neurons for end in ends], 0),
-                "alignment": _spread([end.kind.alignment for end in ends], 2),
-                "training loss": f"{max(end.loss for end in ends):.0e}" if ends else "–",
-                "remarks": divergences(group.stored) or "–",
+                "test accuracy": spread([end.accuracy for end in ends], ".3f"),
+                "kind": ", ".join(f"{count} {name}" for name, count in kinds.items()) or DASH,
+                "single-input neurons": spread([end.kind.single for end in ends], ".0f"),
+                "of neurons": spread([end.kind.neurons for end in ends], ".0f"),
+                "alignment": spread([end.kind.alignment for end in ends], ".2f"),
+                "training loss": f"{max(end.loss for end in ends):.0e}" if ends else DASH,
+                "remarks": divergences(group.stored) or DASH,
             }
         )
         raw += [
@@ -330,20 +293,20 @@ def _table(found: Sequence[Group], scale: str, seeds: int) -> Table:
         + ". Label noise 0.5, then 0.1; rho of 1-SAM and 10-SAM 0.2, then 0.05; of full-batch SAM 0.5, then 0.1; trace penalty 0.02, 0.01, "
         f"0.002 in {size.penalized:,} steps of full-batch gradient descent at 3, 10, 10 times the learning rate. One setting a method, not "
         "tuned: a method that does not reach the flattest trace may do so with another, or later.",
-        *(("Scale smoke: its numbers mean nothing.",) if scale == "smoke" else ()),
+        *of_scale(scale),
     )
     brief = ("architecture", "method", "trace / flattest", "reaches", "seeds", "test accuracy", "kind")
     title = "What minimizes sharpness? The trace that each method reaches, against the flattest"
-    return Table(TABLE, title, pd.DataFrame(shown), pd.DataFrame(raw), notes, _provenance(found, scale), brief)
+    return Table(TABLE, title, pd.DataFrame(shown), pd.DataFrame(raw), notes, _provenance(groups, scale), brief)
 
 
-def _figure(found: Sequence[Group], scale: str) -> Figure:
-    with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+def _figure(groups: Sequence[Group], scale: str) -> Figure:
+    with figure_style():
         canvas = Canvas(figsize=(11, 3.4), layout="constrained")
         panels = canvas.subplots(1, len(ARCHITECTURES), sharey=True)
         for axes, architecture in zip(panels, ARCHITECTURES, strict=True):
-            axes.axvline(1, color="#666666", linestyle="--", linewidth=0.8)
-            for group in (g for g in found if g.architecture == architecture):
+            axes.axvline(1, color=GRAY, linestyle="--", linewidth=0.8)
+            for group in (g for g in groups if g.architecture == architecture):
                 for name, marker in MARKERS.items():
                     ends = [end for end in group.ends if end.kind.name == name]
                     at = [e.ratio for e in ends], [e.accuracy for e in ends]
@@ -357,12 +320,39 @@ def _figure(found: Sequence[Group], scale: str) -> Figure:
             axes.grid(alpha=0.2)
         panels[0].set_ylabel("test accuracy")
         handles = [Line2D([], [], color=m.colour, marker="o", linestyle="", label=m.name) for m in METHODS]
-        handles += [Line2D([], [], color="#666666", marker=marker, linestyle="", label=name) for name, marker in MARKERS.items()]
+        handles += [Line2D([], [], color=GRAY, marker=marker, linestyle="", label=name) for name, marker in MARKERS.items()]
         canvas.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
     notes = (
         "A point a run: how flat its network is, and how well it generalizes. Dashed: the flattest trace known. Markers: the kind of "
         f"network, see minimizers/table-1; hollow: it does not fit (training loss above {FITS:g}), and may be flatter than any that does.",
-        *(("Scale smoke: its numbers mean nothing.",) if scale == "smoke" else ()),
+        *of_scale(scale),
     )
     title = "Who reaches the flattest networks, and which"
-    return Figure(FIGURE, title, canvas, notes, _provenance(found, scale))
+    return Figure(FIGURE, title, canvas, notes, _provenance(groups, scale))
+
+
+class Minimizers(Experiment):
+    """A question, not a statement: nothing of it is judged in the ledger."""
+
+    ID = ID
+    ARTIFACTS = (TABLE, FIGURE)
+    DEFAULT_SEEDS: ClassVar = {"smoke": 1, "quick": 3, "paper": 20}
+
+    def grid(self, only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Job[Any]]]:
+        """The same runs for either artifact."""
+        rows: list[tuple[str, Job[Any]]] = []
+        for seed in range(1, seeds + 1) if {*self.ARTIFACTS} & set(only) else ():
+            rows += [(f"{LABELS[a]}, {method.name}", run(a, method, scale, seed)) for a in ARCHITECTURES for method in METHODS]
+            rows.append(("flattest trace, no bias", pin(scale, seed)))
+        return rows
+
+    def build(self, only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
+        """The table and the figure, from the store alone."""
+        made = groups(scale, seeds, Shelf(store))
+        return [
+            *([_table(made, scale, seeds)] if TABLE in only else []),
+            *([_figure(made, scale)] if FIGURE in only and any(group.ends for group in made) else []),
+        ]
+
+
+EXPERIMENT = Minimizers()

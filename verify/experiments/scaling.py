@@ -12,6 +12,7 @@ written after a pilot on seeds 101 and 102.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import matplotlib
 import numpy as np
@@ -19,17 +20,26 @@ import pandas as pd
 from matplotlib.figure import Figure as Canvas
 from numpy.typing import NDArray
 
-from flatproof.theory.claims import Claim
 from flatproof.theory.networks import ARCHITECTURES, Architecture
-from flatproof.verify.jobs.store import Store, Stored
-from flatproof.verify.report.artifacts import NOT_YET, Artifact, Figure, Table, collected, divergences
-from flatproof.verify.two_layer.settings import DataSpec, Phase, Run
+from flatproof.verify.experiments.vocabulary import (
+    DASH,
+    Experiment,
+    Shelf,
+    Verdict,
+    bracketed,
+    numbers,
+    of_scale,
+    provenance_of,
+)
+from flatproof.verify.jobs.store import Store
+from flatproof.verify.report.artifacts import NOT_YET, Artifact, Figure, Table, divergences
+from flatproof.verify.report.style import GRAY, figure_style
+from flatproof.verify.two_layer.settings import DataSpec, Phase
+from flatproof.verify.two_layer.training import Run, StoredRun
 from flatproof.verify.utils.statistics import Interval, bootstrap_interval
 
 ID = "scaling"
 TABLE, FIGURE = f"{ID}/table-1", f"{ID}/figure-1"
-ARTIFACTS = (TABLE, FIGURE)
-DEFAULT_SEEDS = {"smoke": 2, "quick": 3, "paper": 20}
 
 TARGET = 0.1  # of the test error, for beta
 FIT_FROM = 2.0  # n/d
@@ -100,31 +110,15 @@ def runs(architecture: Architecture, scale: str, seeds: int) -> dict[tuple[int, 
     }
 
 
-def grid(only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Run]]:
-    """The same runs for either artifact."""
-    wanted = ARCHITECTURES if {*ARTIFACTS} & set(only) else ()
-    return [(f"{LABELS[a]}, d = {d}", run) for a in wanted for (d, _, _), run in runs(a, scale, seeds).items()]
-
-
-def claim_ids() -> list[str]:
-    """The theorem itself is in the ledger; its scaling is judged in the table."""
-    return []
-
-
-def claims(ids: Sequence[str], store: Store | None) -> list[Claim]:
-    """None."""
-    return []
-
-
 @dataclass(frozen=True)
 class Errors:
-    """Of one architecture: loss and excess, (seeds, dimensions, ratios), test errors and ratios of trace and lower bound, NaN for runs
-    that do not count; how many runs are planned, stored, and count."""
+    """Of one architecture: loss and trace_ratio, (seeds, dimensions, ratios), test errors and ratios of trace and lower bound, NaN for
+    runs that do not count; how many runs are planned, stored, and count."""
 
     dimensions: NDArray[np.floating]
     ratios: NDArray[np.floating]
     loss: NDArray[np.floating]
-    excess: NDArray[np.floating]
+    trace_ratio: NDArray[np.floating]
     planned: int
     done: int
     counted: int
@@ -135,21 +129,21 @@ class Errors:
         return self.loss[np.isfinite(self.loss).any(axis=(1, 2))]
 
 
-def errors(architecture: Architecture, scale: str, seeds: int, store: Store) -> tuple[Errors, list[Stored]]:
-    """From stored runs."""
+def measure(architecture: Architecture, scale: str, seeds: int, shelf: Shelf) -> tuple[Errors, list[StoredRun]]:
+    """The errors of an architecture from stored runs, and these."""
     planned = runs(architecture, scale, seeds)
-    found = {at: stored for at, run in planned.items() if (stored := store.get(run, with_network=False))}
+    stored = {at: outcome for at, run in planned.items() if (outcome := shelf.get(run, arrays=False))}
     dimensions, ratios = sorted({d for d, _, _ in planned}), sorted({r for _, r, _ in planned})
-    loss, excess = np.full((2, seeds, len(dimensions), len(ratios)), np.nan)
+    loss, trace_ratio = np.full((2, seeds, len(dimensions), len(ratios)), np.nan)
     counted = 0
-    for (d, ratio, seed), stored in found.items():
-        result, at = stored.result, (seed - 1, dimensions.index(d), ratios.index(ratio))
+    for (d, ratio, seed), run in stored.items():
+        result, at = run.result, (seed - 1, dimensions.index(d), ratios.index(ratio))
         if result.status != "finished" or result.final("train_loss") > INTERPOLATES:
             continue
         counted += 1
-        loss[at], excess[at] = result.final("test_loss"), result.final("trace") / result.lower_bound
-    made = Errors(np.array(dimensions, float), np.array(ratios), loss, excess, len(planned), len(found), counted)
-    return made, list(found.values())
+        loss[at], trace_ratio[at] = result.final("test_loss"), result.final("trace") / result.lower_bound
+    sizes = np.array(dimensions, float), np.array(ratios)
+    return Errors(*sizes, loss, trace_ratio, len(planned), len(stored), counted), list(stored.values())
 
 
 def alpha(loss: NDArray[np.floating], ratios: NDArray[np.floating]) -> float:
@@ -174,7 +168,7 @@ def needed(loss: NDArray[np.floating], n: NDArray[np.floating]) -> float:
 
 def beta(loss: NDArray[np.floating], dimensions: NDArray[np.floating], ratios: NDArray[np.floating]) -> float:
     """The exponent in d of `needed` over (seeds, dimensions, ratios) test errors, NaN if fewer than two dimensions have one."""
-    n = np.array([[needed(one, d * ratios) for one, d in zip(each, dimensions, strict=True)] for each in loss])
+    n = np.array([[needed(row, d * ratios) for row, d in zip(of_seed, dimensions, strict=True)] for of_seed in loss])
     x = np.broadcast_to(np.log(dimensions), n.shape)
     return _slope(x[np.isfinite(n)], np.log(n[np.isfinite(n)]))
 
@@ -189,113 +183,116 @@ def _slope(x: NDArray[np.floating], y: NDArray[np.floating]) -> float:
 def verdict(architecture: Architecture, a: Interval, b: Interval, scale: str) -> str:
     """On theorem-3.1, by RULE."""
     if architecture != "no-bias":
-        return "–"
+        return DASH
     if scale == "smoke":
-        return "not judged"
-    if a.low > 1 and b.high < MOST:
-        return "agrees"
-    return "inconclusive"
+        return Verdict.NOT_JUDGED.value
+    return (Verdict.AGREES if a.low > 1 and b.high < MOST else Verdict.INCONCLUSIVE).value
 
 
-def build(only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
-    """The table of exponents and the figure, from stored runs alone."""
-    made = {a: errors(a, scale, seeds, store) for a in ARCHITECTURES}
-    found, stored = {a: one for a, (one, _) in made.items()}, {a: each for a, (_, each) in made.items()}
-    return [
-        *([_table(found, scale, stored)] if TABLE in only else []),
-        *([_figure(found, scale, stored)] if FIGURE in only and any(one.counted for one in found.values()) else []),
-    ]
+def _interval(errors: Errors, statistic: Callable[[NDArray[np.floating]], float]) -> Interval:
+    return bootstrap_interval(errors.units, statistic) if len(errors.units) else Interval(np.nan, -np.inf, np.inf)
 
 
-def _shown(interval: Interval) -> str:
-    if np.isnan(interval.mean):
-        return "–"
-    limits = f" [{interval.low:.2f}, {interval.high:.2f}]" if np.isfinite(interval.low) else ""
-    return f"{interval.mean:.2f}{limits}"
-
-
-def _interval(one: Errors, statistic: Callable[[NDArray[np.floating]], float]) -> Interval:
-    return bootstrap_interval(one.units, statistic) if len(one.units) else Interval(np.nan, -np.inf, np.inf)
-
-
-def _table(found: dict[Architecture, Errors], scale: str, stored: dict[Architecture, list[Stored]]) -> Table:
+def _table(measured: dict[Architecture, Errors], scale: str, stored: dict[Architecture, list[StoredRun]]) -> Table:
     shown, raw = [], []
-    for architecture, one in found.items():
-        a = _interval(one, lambda loss, r=one.ratios: alpha(loss, r))  # type: ignore[misc]
-        b = _interval(one, lambda loss, d=one.dimensions, r=one.ratios: beta(loss, d, r))  # type: ignore[misc]
-        says = verdict(architecture, a, b, scale) if one.done else NOT_YET
-        medians = {
-            ratio: np.nanmedian(one.loss[..., i]) for i, ratio in enumerate(one.ratios) if np.isfinite(one.loss[..., i]).any()
-        }
-        excess = float(np.nanmedian(one.excess)) if one.counted else float("nan")
-        shown.append(
-            {
-                "architecture": architecture,
-                "d": ", ".join(f"{d:.0f}" for d in one.dimensions),
-                "runs": f"{one.done} of {one.planned}" if one.done else NOT_YET,
-                "fitted": str(one.counted),
-                "alpha": _shown(a),
-                "beta": _shown(b),
-                "theorem-3.1": says,
-                **{f"test error, n = {ratio:g} d": f"{medians[ratio]:.1e}" if ratio in medians else "–" for ratio in one.ratios},
-                "trace / lower bound": f"{excess:.2f}" if one.counted else "–",
-                "remarks": divergences(stored[architecture]) or "–",
-            }
-        )
-        numbers = {f"{name}, {part}": v for name, i in (("alpha", a), ("beta", b)) for part, v in i._asdict().items()}
-        raw.append(
-            {
-                "architecture": architecture,
-                "planned": one.planned,
-                "runs": one.done,
-                "counted": one.counted,
-                "verdict": says,
-                **numbers,
-            }
-        )
+    for architecture, errors in measured.items():
+        text, values = _line(architecture, errors, scale, stored[architecture])
+        shown.append(text)
+        raw.append(values)
     notes = (
         RULE,
         "Test error: mean squared error on the population (d <= 13) or 10,000 fresh points; in the table its median over d and seeds. "
         "Parity data, 1-SAM with rho = 0.1, then 0.05, then gradient descent; "
         f"width {SIZES[scale].width}, {SIZES[scale].steps:,} steps of 1-SAM ({SIZES[scale].sim_bn_steps:,} with Sim-BN). "
         "Trace: median ratio to the lower bound that no interpolating network goes below (for Sim-BN not known to be attained).",
-        *(("Scale smoke: its numbers mean nothing.",) if scale == "smoke" else ()),
+        *of_scale(scale),
     )
     brief = ("architecture", "runs", "fitted", "alpha", "beta", "theorem-3.1", "trace / lower bound")
     title = "Test error of flat networks against n and d"
     return Table(TABLE, title, pd.DataFrame(shown), pd.DataFrame(raw), notes, _provenance(stored, scale), brief)
 
 
-def _provenance(stored: dict[Architecture, list[Stored]], scale: str) -> dict[str, str]:
-    return collected([one for each in stored.values() for one in each], scale)
+def _line(
+    architecture: Architecture, errors: Errors, scale: str, stored: Sequence[StoredRun]
+) -> tuple[dict[str, str], dict[str, object]]:
+    """An architecture's line: text by column, and the numbers behind it."""
+    dimensions, ratios, loss = errors.dimensions, errors.ratios, errors.loss
+    a, b = _interval(errors, lambda loss: alpha(loss, ratios)), _interval(errors, lambda loss: beta(loss, dimensions, ratios))
+    conclusion = verdict(architecture, a, b, scale) if errors.done else NOT_YET
+    medians = {ratio: np.nanmedian(loss[..., i]) for i, ratio in enumerate(ratios) if np.isfinite(loss[..., i]).any()}
+    text = {
+        "architecture": architecture,
+        "d": ", ".join(f"{d:.0f}" for d in dimensions),
+        "runs": f"{errors.done} of {errors.planned}" if errors.done else NOT_YET,
+        "fitted": str(errors.counted),
+        "alpha": bracketed(a, ".2f", alone=""),
+        "beta": bracketed(b, ".2f", alone=""),
+        "theorem-3.1": conclusion,
+        **{f"test error, n = {ratio:g} d": f"{medians[ratio]:.1e}" if ratio in medians else DASH for ratio in ratios},
+        "trace / lower bound": f"{float(np.nanmedian(errors.trace_ratio)):.2f}" if errors.counted else DASH,
+        "remarks": divergences(stored) or DASH,
+    }
+    counts = {"planned": errors.planned, "runs": errors.done, "counted": errors.counted}
+    return text, {"architecture": architecture, **counts, "verdict": conclusion, **numbers("alpha", a), **numbers("beta", b)}
 
 
-def _figure(found: dict[Architecture, Errors], scale: str, stored: dict[Architecture, list[Stored]]) -> Figure:
-    with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+def _provenance(stored: dict[Architecture, list[StoredRun]], scale: str) -> dict[str, str]:
+    return provenance_of([run for group in stored.values() for run in group], scale, unit="runs", seeds=True)
+
+
+def _figure(measured: dict[Architecture, Errors], scale: str, stored: dict[Architecture, list[StoredRun]]) -> Figure:
+    with figure_style():
         canvas = Canvas(figsize=(11, 3.1), layout="constrained")
         panels = canvas.subplots(1, len(ARCHITECTURES), sharey=True)
         colours = matplotlib.colormaps["viridis"]
         for axes, architecture in zip(panels, ARCHITECTURES, strict=True):
             axes.set(title=LABELS[architecture], xscale="log", yscale="log", xlabel="n / d (samples a dimension)")
             axes.grid(alpha=0.2)
-            one = found[architecture]
-            for i, d in enumerate(one.dimensions):
-                known = np.isfinite(one.loss[:, i]).any(axis=0)
+            errors = measured[architecture]
+            for i, d in enumerate(errors.dimensions):
+                known = np.isfinite(errors.loss[:, i]).any(axis=0)
                 if not known.any():
                     continue
-                ratios, loss = one.ratios[known], one.loss[:, i][:, known]
-                colour = colours(0.9 * i / max(1, len(one.dimensions) - 1))
+                ratios, loss = errors.ratios[known], errors.loss[:, i][:, known]
+                colour = colours(0.9 * i / max(1, len(errors.dimensions) - 1))
                 axes.fill_between(ratios, np.nanmin(loss, 0), np.nanmax(loss, 0), color=colour, alpha=0.15, linewidth=0)
                 axes.plot(ratios, np.nanmedian(loss, 0), color=colour, marker=".", label=f"d = {d:.0f}")
-            axes.plot(one.ratios, 1 / one.ratios, color="#666666", linestyle=":", label="d / n")
-            axes.set_xticks(one.ratios, [f"{ratio:g}" for ratio in one.ratios], minor=False)
+            axes.plot(errors.ratios, 1 / errors.ratios, color=GRAY, linestyle=":", label="d / n")
+            axes.set_xticks(errors.ratios, [f"{ratio:g}" for ratio in errors.ratios], minor=False)
             axes.minorticks_off()
         panels[0].set_ylabel("test error E (f − y)²")
         lines = {line.get_label(): line for axes in panels for line in axes.get_lines()}
         canvas.legend(handles=list(lines.values()), loc="outside right center", frameon=False, fontsize=8)
     notes = (
         "Line: median over seeds; band: smallest to largest. Dotted: d/n, the rate of theorem-3.1 without its constant and logarithms.",
-        *(("Scale smoke: its numbers mean nothing.",) if scale == "smoke" else ()),
+        *of_scale(scale),
     )
     title = "Test error of the networks that 1-SAM finds, against n/d"
     return Figure(FIGURE, title, canvas, notes, _provenance(stored, scale))
+
+
+class Scaling(Experiment):
+    """The theorem itself is in the ledger; its scaling is judged in the table."""
+
+    ID = ID
+    ARTIFACTS = (TABLE, FIGURE)
+    DEFAULT_SEEDS: ClassVar = {"smoke": 2, "quick": 3, "paper": 20}
+
+    def grid(self, only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Run]]:
+        """The same runs for either artifact."""
+        architectures = ARCHITECTURES if {*self.ARTIFACTS} & set(only) else ()
+        return [(f"{LABELS[a]}, d = {d}", run) for a in architectures for (d, _, _), run in runs(a, scale, seeds).items()]
+
+    def build(self, only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
+        """The table of exponents and the figure, from stored runs alone."""
+        shelf = Shelf(store)
+        measured, stored = {}, {}
+        for architecture in ARCHITECTURES:
+            measured[architecture], stored[architecture] = measure(architecture, scale, seeds, shelf)
+        return [
+            *([_table(measured, scale, stored)] if TABLE in only else []),
+            *([_figure(measured, scale, stored)] if FIGURE in only and any(e.counted for e in measured.values()) else []),
+        ]
+
+
+EXPERIMENT = Scaling()

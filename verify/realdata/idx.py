@@ -16,7 +16,7 @@ UNSIGNED_BYTE = 0x08
 
 
 def parse(content: Content, dimensions: int) -> NDArray[np.uint8]:
-    """The array of an IDX file. Damaged unless it has that many dimensions, of unsigned bytes, and exactly as many as they say."""
+    """The array of an IDX file. Raises Damaged unless it has that many dimensions, of unsigned bytes, and exactly as many as they say."""
     path, data = content
     start = 4 + 4 * dimensions
     magic = bytes([0, 0, UNSIGNED_BYTE, dimensions])
@@ -37,7 +37,15 @@ def serialize(values: NDArray[np.uint8]) -> bytes:
 
 
 def read(contents: Sequence[Content], shape: tuple[int, ...]) -> Part:
-    """Images and labels from the two files of a split; `shape` of an image, (1, h, w)."""
+    """Images and labels from the two files of a split.
+
+    Args:
+        contents: the file of images, the file of labels.
+        shape: (1, h, w) of an image.
+
+    Raises:
+        Damaged: for a file of another form, another shape, or another number of samples.
+    """
     images, labels = contents
     x, y = parse(images, 3), parse(labels, 1)
     if x.shape[1:] != shape[1:]:

@@ -15,6 +15,7 @@ import json
 import re
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -22,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from flatproof.verify.realdata.dataset import SIZE, Checked, Dataset, Listed
 from flatproof.verify.realdata.files import digest
-from flatproof.verify.realdata.samples import Content, Damaged, Images, NotAvailable, Part, Split, check_limit
+from flatproof.verify.realdata.samples import Content, Damaged, Images, NotAvailable, Split, check_limit
 from flatproof.verify.utils.errors import UserError
 
 CLASSES = 1000
@@ -46,7 +48,7 @@ def square(image: Image.Image, side: int) -> NDArray[np.uint8]:
 
 
 def decode(content: Content, side: int) -> NDArray[np.uint8]:
-    """A file as (3, side, side). Damaged unless it decodes to its end; grey and CMYK images become RGB."""
+    """A file as (3, side, side); grey and CMYK images become RGB. Raises Damaged unless it decodes to its end."""
     try:
         with warnings.catch_warnings(), io.BytesIO(content.data) as file:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -61,19 +63,11 @@ def decode(content: Content, side: int) -> NDArray[np.uint8]:
         raise Damaged(f"{content.path} does not decode: {error}; expected a complete JPEG file") from None
 
 
-def read_sample(contents: Sequence[Content], shape: tuple[int, ...]) -> Part:
-    """A file of the twenty labelled images: `imagenet_00_243.jpg` is number 0, of class 243."""
-    ((path, data),) = contents
-    found = re.search(r"imagenet_\d\d_(\d{1,3})\.jpg$", path)
-    if not found:
-        raise Damaged(f"{path} is not named imagenet_NN_LABEL.jpg")
-    return Part(decode(Content(path, data), shape[-1])[None], np.array([int(found[1])], dtype=np.int64))
-
-
 def class_index(root: Path) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
     """WordNet ids and names in the official order, from the index file in root; None if there is none.
 
-    Errors: Damaged unless it lists 1000 different ids in their sorted order, which is the official one.
+    Raises:
+        Damaged: unless it lists 1000 different ids in their sorted order, which is the official one.
     """
     path = next((root / name for name in INDEXES if (root / name).is_file()), None)
     if path is None:
@@ -98,28 +92,34 @@ def listing(root: Path, split: Split) -> tuple[list[tuple[Path, int]], tuple[str
 
     The first image of each class comes first, then the second of each, and so on: the first n are balanced.
 
-    Errors: NotAvailable without the folder; UserError for part of the classes without an index file; Damaged for a folder
-    that is no class.
+    Args:
+        root: the folder that holds train/ and val/.
+        split: "train" or "test".
+
+    Raises:
+        NotAvailable: without the folder, or without images.
+        UserError: for part of the classes without an index file.
+        Damaged: for a folder that is no class.
     """
     folder = root / FOLDERS[split]
-    found = sorted(p.name for p in folder.iterdir() if p.is_dir() and WORDNET_ID.fullmatch(p.name)) if folder.is_dir() else []
-    if not found:
+    ids = sorted(p.name for p in folder.iterdir() if p.is_dir() and WORDNET_ID.fullmatch(p.name)) if folder.is_dir() else []
+    if not ids:
         raise NotAvailable(f"imagenet, {split}: looked for class folders such as n01440764 in {folder}; {HOW}")
     index = class_index(root)
     if index is None:
-        if len(found) != CLASSES:
+        if len(ids) != CLASSES:
             raise UserError(
-                f"{folder} holds {len(found)} of {CLASSES} classes; expected {' or '.join(INDEXES)} in {root}, "
+                f"{folder} holds {len(ids)} of {CLASSES} classes; expected {' or '.join(INDEXES)} in {root}, "
                 f"to know their official numbers"
             )
-        index = tuple(found), tuple(found)
+        index = tuple(ids), tuple(ids)
     number = {wordnet: i for i, wordnet in enumerate(index[0])}
-    foreign = [name for name in found if name not in number]
+    foreign = [name for name in ids if name not in number]
     if foreign:
         raise Damaged(f"{folder / foreign[0]} is not one of the {CLASSES} classes of ILSVRC 2012")
     files = [
         (rank, number[name], path)
-        for name in found
+        for name in ids
         for rank, path in enumerate(sorted(p for p in (folder / name).iterdir() if p.suffix.lower() in SUFFIXES))
     ]
     if not files:
@@ -134,22 +134,69 @@ def each(files: Sequence[tuple[Path, int]], side: int) -> Iterator[tuple[str, ND
         yield digest(content.data), decode(content, side)
 
 
-def load(root: Path, split: Split, limit: int | None, side: int) -> Images:
-    """The first `limit` images of `listing`, or all. ValueError if that takes more than 8 GiB."""
-    files, names = listing(root, split)
-    check_limit(limit, len(files))
-    files = files[:limit]
-    if len(files) * 3 * side * side > LARGEST:
-        raise ValueError(f"{len(files)} images of {side} × {side} pixels do not fit in memory; expected a limit")
-    x = np.empty((len(files), 3, side, side), dtype=np.uint8)
-    checksums = {}
-    whole = sha256()
-    for i, (found, image) in enumerate(each(files, side)):
-        x[i] = image
-        name = files[i][0].relative_to(root).as_posix()
-        checksums[name] = found
-        whole.update(f"{name} {found}\n".encode())
-    edition = f"{len(files)} JPEG files, sha256 of their names and checksums {whole.hexdigest()}"
-    source = f"{edition}, {root / FOLDERS[split]}"
-    y = np.array([label for _, label in files], dtype=np.int64)
-    return Images("imagenet", split, x, y, names, MEAN, STD, edition, source, checksums, verified=False)
+@lru_cache
+def _listed(root: Path, split: Split, limit: int | None) -> str:
+    """SHA-256 of names, sizes and labels; once a process, for there are a million."""
+    lines = (
+        f"{path.relative_to(root).as_posix()} {path.stat().st_size} {label}" for path, label in listing(root, split)[0][:limit]
+    )
+    return sha256("\n".join(lines).encode()).hexdigest()
+
+
+class ImageNet(Dataset):
+    """The folders of ILSVRC 2012."""
+
+    name = "imagenet"
+    how = HOW
+
+    def look_for(self, root: Path, split: Split) -> None:
+        """Return if the split has images and its labels are known."""
+        listing(root, split)
+
+    def fingerprint(self, root: Path, split: Split, limit: int | None) -> str:
+        """A digest of the names, sizes and labels of the images that the limit takes."""
+        return _listed(root, split, limit)
+
+    def load(self, root: Path, split: Split, limit: int | None = None, size: int = SIZE, verify_checksums: bool = True) -> Images:
+        """The first `limit` images of `listing`, or all. Raises ValueError if that takes more than 8 GiB."""
+        files, names = listing(root, split)
+        check_limit(limit, len(files))
+        files = files[:limit]
+        if len(files) * 3 * size * size > LARGEST:
+            raise ValueError(f"{len(files)} images of {size} × {size} pixels do not fit in memory; expected a limit")
+        x = np.empty((len(files), 3, size, size), dtype=np.uint8)
+        checksums = {}
+        whole = sha256()
+        for i, (checksum, image) in enumerate(each(files, size)):
+            x[i] = image
+            name = files[i][0].relative_to(root).as_posix()
+            checksums[name] = checksum
+            whole.update(f"{name} {checksum}\n".encode())
+        edition = f"{len(files)} JPEG files, sha256 of their names and checksums {whole.hexdigest()}"
+        source = f"{edition}, {root / FOLDERS[split]}"
+        y = np.array([label for _, label in files], dtype=np.int64)
+        return Images(self.name, split, x, y, names, MEAN, STD, edition, source, checksums, verified=False)
+
+    def compare(self, images: Images, root: Path) -> str:
+        """Nothing more than decoding is possible."""
+        return "every file decodes; no checksums are published"
+
+    def check(self, root: Path, split: Split) -> Checked:
+        """Decode each image in turn: a split is larger than memory."""
+        files, _ = listing(root, split)
+        count = sum(1 for _ in each(files, 32))
+        return Checked(self.name, split, count, str(root / FOLDERS[split]), "every file decodes; no checksums are published")
+
+    def overview(self, root: Path) -> list[Listed]:
+        """The splits whose folders are there, listed and not read. Raises NotAvailable where there is none."""
+        rows = [
+            Listed(split, len(listing(root, split)[0]), str(root / folder), "no: 'data verify' decodes each file")
+            for split, folder in FOLDERS.items()
+            if (root / folder).is_dir()
+        ]
+        if not rows:
+            raise NotAvailable(HOW)
+        return rows
+
+
+IMAGENET = ImageNet()

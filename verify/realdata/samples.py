@@ -54,7 +54,7 @@ class Images:
         y: labels, int64 (n,), each an index of `classes`.
         classes: their names in the official order.
         mean, std: what `tensors` normalizes with: of the training set, a value a channel in units of [0, 1] (timit: a feature).
-        edition: which form or release of the data set this is, to be said wherever its numbers are.
+        edition: which form or release of the data set this is, to be named wherever its numbers are.
         source: the edition and where it was read.
         checksums: "sha256:…" or "md5:…" of each file that was read, by its name.
         verified: whether those checksums were compared with known ones.
@@ -78,10 +78,15 @@ class Images:
         return len(self.y)
 
     def tensors(self, dtype: "torch.dtype | None" = None, normalize: bool = True) -> "tuple[torch.Tensor, torch.Tensor]":
-        """x as floats (float32 unless another `dtype` is given), y as int64.
+        """Samples and labels as tensors.
 
-        Pixels become v / 255, and (v / 255 - mean) / std channel by channel if `normalize`; features of "timit" stay as they
-        are unless `normalize`.
+        Args:
+            dtype: of the samples; float32 for None.
+            normalize: pixels v become (v / 255 - mean) / std channel by channel, without it v / 255; features of "timit" become
+                (v - mean) / std, without it they stay as they are.
+
+        Returns:
+            x, of the shape of `x`, and y, int64 (n,).
         """
         import torch
 
@@ -95,14 +100,14 @@ class Images:
 
 
 def check_split(split: str) -> Split:
-    """`split` if it is "train" or "test"; ValueError otherwise."""
+    """`split`, "train" or "test". Raises ValueError for anything else."""
     if split not in SPLITS:
         raise ValueError(f"split must be train or test, got {split!r}")
     return split
 
 
 def check_limit(limit: int | None, available: int | None = None) -> None:
-    """ValueError unless `limit` is None or a whole number from 1 to what is available."""
+    """Raise ValueError unless `limit` is None or a whole number from 1 to what is available."""
     if limit is None:
         return
     if not isinstance(limit, (int, np.integer)) or isinstance(limit, bool) or limit < 1:
@@ -112,7 +117,7 @@ def check_limit(limit: int | None, available: int | None = None) -> None:
 
 
 def check_labels(y: NDArray[np.int64], classes: int, where: str) -> None:
-    """Damaged unless every label is from 0 to classes - 1."""
+    """Raise Damaged unless every label is from 0 to classes - 1."""
     outside = (y < 0) | (y >= classes)
     if outside.any():
         row = int(np.argmax(outside))

@@ -2,35 +2,29 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import matplotlib
 import numpy as np
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
-from flatproof.verify.jobs.store import Stored
+from flatproof.verify.jobs.job import Stored
 from flatproof.verify.report.artifacts import Figure
-
-COLORS = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#56B4E9",
-)  # distinguishable without colour vision (Okabe and Ito)
-BLUE, RED, GRAY = *COLORS[:2], "#666666"
-RANGE, QUARTILES = 0.2, 0.45  # how opaque the bands are
+from flatproof.verify.report.style import BLUE, GRAY, QUARTILES, RANGE, RED, figure_style, label_ticks
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One quantity against epochs. limits: of a share, which is drawn linearly; others on a logarithmic axis. bound: draw the
-    trace's lower bound."""
+    """One quantity against epochs.
+
+    Args:
+        name: of the quantity among a result's curves.
+        label: of the vertical axis.
+        limits: of a share, which is drawn linearly; other quantities are drawn on a logarithmic axis.
+        bound: draw the trace's lower bound.
+    """
 
     name: str
     label: str
@@ -38,28 +32,35 @@ class Panel:
     bound: bool = False
 
 
-def curves(
+def draw_curves(
     id: str,
     title: str,
-    stored: Sequence[Stored],
+    stored: Sequence[Stored[Any]],
     panels: Sequence[Panel],
     phase_ends: Sequence[int],
     notes: tuple[str, ...],
     provenance: dict[str, str],
 ) -> Figure:
-    """Median, quartiles and range over runs of the same settings but the seed, a panel a quantity, epochs on a logarithmic axis."""
-    longest = max((s.result.curve["epoch"] for s in stored), key=len)
+    """Median, quartiles and range over runs of the same settings but the seed, a panel a quantity, epochs on a logarithmic axis.
+
+    Args:
+        id, title, notes, provenance: of the figure.
+        stored: the runs, at least one.
+        panels: left to right.
+        phase_ends: epochs at which a vertical line marks the next phase.
+    """
+    longest = max((run.result.curve["epoch"] for run in stored), key=len)
     epochs = np.array(longest)[1:]
-    bound = float(np.median([s.result.lower_bound for s in stored]))
+    bound = float(np.median([run.result.lower_bound for run in stored]))
     bounded = np.isfinite(bound) and any(panel.bound for panel in panels)
-    with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+    with figure_style():
         canvas = Canvas(figsize=(10, 3.4), layout="constrained")
         canvas.suptitle(title, fontsize=10)
         for axes, panel in zip(canvas.subplots(1, len(panels)), panels, strict=True):
             values = np.full((len(stored), len(longest)), np.nan)  # a diverged run ends early
-            for line, one in zip(values, stored, strict=True):
-                curve = one.result.curve[panel.name]
-                line[: len(curve)] = curve
+            for row, run in zip(values, stored, strict=True):
+                curve = run.result.curve[panel.name]
+                row[: len(curve)] = curve
             values = values[:, 1:]
             low, first, middle, third, high = np.nanquantile(values, [0, 0.25, 0.5, 0.75, 1], axis=0)
             axes.fill_between(epochs, low, high, color=BLUE, alpha=RANGE, linewidth=0)
@@ -93,26 +94,3 @@ def curves(
 def _scale(values: NDArray[np.floating]) -> str:
     """Logarithmic for positive values; on both sides of 0 where a trace off interpolation is negative."""
     return "log" if np.nanmin(values) > 0 else "symlog"
-
-
-def label_ticks(axis: Axis) -> None:
-    """Plain numbers on a logarithmic axis: powers of ten, with 2 and 5 times them on a short one, evenly spaced on a very short one."""
-    low, high = sorted(axis.get_view_interval())
-    if axis.get_scale() == "linear":
-        return
-    if axis.get_scale() == "log":
-        decades = np.log10(high / low)
-        fine = (1.0,) if decades > 3 else (1.0, 2.0, 5.0)
-        axis.set_major_locator(LogLocator(subs=fine) if decades > 1 else MaxNLocator(4, steps=[1, 2, 5, 10]))
-        axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(_number))
-    axis.set_minor_formatter(NullFormatter())
-
-
-def _number(value: float, _: int) -> str:
-    """A tick's label: a power of ten where that is shorter."""
-    if value == 0 or 0.001 <= abs(value) < 10_000:
-        return f"{value:.10g}"
-    exponent = int(np.floor(np.log10(abs(value)) + 1e-9))
-    leading = value / 10.0**exponent
-    return f"$10^{{{exponent}}}$" if abs(leading - 1) < 1e-9 else f"${leading:.10g} \\cdot 10^{{{exponent}}}$"

@@ -13,7 +13,16 @@ Parameters = dict[str, Tensor]
 
 
 def squared_gradient_norms(module: TwoLayer | ThreeLayer, parameters: Parameters, x: Tensor) -> Tensor:
-    """||grad_theta f(x_i)||^2 over all parameters, (b,), for inputs x (b, d); `parameters` take the place of the module's."""
+    """||grad_theta f(x_i)||^2 over all parameters.
+
+    Args:
+        module: the network; of its parameters only the names count.
+        parameters: take the place of the module's.
+        x: inputs, (b, d).
+
+    Returns:
+        The squared norms, (b,), differentiable in the parameters.
+    """
     w, b = parameters["w1"], parameters.get("b1")
     inputs = x if b is None else torch.cat([x, torch.ones_like(x[:, :1])], dim=1)
     z, a, length = nn.functional.linear(x, w, b), parameters["w2"], inputs.square().sum(dim=1)

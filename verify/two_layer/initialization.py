@@ -20,9 +20,21 @@ def initial_network(
     wen2023 does not state its initialization. Linear layers get what such code gets by default. For Sim-BN that leaves gamma,
     and it matters: at the paper's first learning rate (0.005, m = 500) gamma = 1 diverges for nearly every seed, since the
     sharpness at initialization is about 2 m and 2 / lr = 400, while gamma of order 1/sqrt(m) collapses to the zero network.
-    Uniform in [0, 1), the default of batch norm in torch before 1.2, trains. `first_layer_scale` multiplies w1 and b1 (figures
-    6a and 10b use 1/100). Drawn by numpy from SeedSequence([seed, 2]): stream 2, beside synth's 0 and 1.
-    Errors: ValueError naming the argument.
+    Uniform in [0, 1), the default of batch norm in torch before 1.2, trains. Drawn by numpy from SeedSequence([seed, 2]): stream 2,
+    beside synth's 0 and 1.
+
+    Args:
+        architecture: one of `theory.ARCHITECTURES`.
+        d: inputs.
+        width: neurons of each hidden layer.
+        seed: of the draws.
+        first_layer_scale: multiplies w1 and b1 (figures 6a and 10b use 1/100).
+        epsilon: Sim-LN's floor of the hidden layer's norm.
+        activation: "relu" or "softplus".
+        depth: layers, 2 or 3.
+
+    Raises:
+        ValueError: naming the argument.
     """
     kind = check_kind(architecture, activation, depth)
     for name, value in (("d", d), ("width", width)):

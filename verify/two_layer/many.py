@@ -14,8 +14,19 @@ from numpy.typing import NDArray
 from flatproof import synth, theory
 from flatproof.verify.two_layer.fused.gpu.layout import missing
 from flatproof.verify.two_layer.initialization import initial_network
-from flatproof.verify.two_layer.settings import Phase, Run
-from flatproof.verify.two_layer.training import CURVE, NOISE, ORDER, TOO_LARGE, Result, enumerated, measured, segments, test_set
+from flatproof.verify.two_layer.settings import Phase
+from flatproof.verify.two_layer.training import (
+    CURVE,
+    NOISE,
+    ORDER,
+    TOO_LARGE,
+    Result,
+    Run,
+    enumerated,
+    measured,
+    segments,
+    test_set,
+)
 
 if TYPE_CHECKING:
     from flatproof.verify.two_layer.fused.gpu.stack import Points
@@ -30,10 +41,18 @@ def train_many(runs: Sequence[Run]) -> list[Result]:
 
     Divergence is seen in a step's residual, or after a launch in its parameters: the step told is then the launch's last.
 
-    The runs may differ in seeds, data of equal size, first_layer_scale, epsilon and the settings of their phases other than
-    epochs. `seconds` is the time that all took, divided by their number. Needs a GPU for other than tiny sizes: without one the
-    kernels are interpreted. Errors: ValueError for runs of different shapes, or without a GPU kernel
-    (`verify.two_layer.fused.gpu.layout.missing`, a network beyond a multiprocessor's registers), and as for `verify.train`.
+    Needs a GPU for other than tiny sizes: without one the kernels are interpreted.
+
+    Args:
+        runs: they may differ in seeds, data of equal size, first_layer_scale, epsilon and the settings of their phases other than
+            epochs.
+
+    Returns:
+        Their results; `seconds` is the time that all took, divided by their number.
+
+    Raises:
+        ValueError: for runs of different shapes, or without a GPU kernel (`fused.gpu.layout.missing`, a network beyond a
+            multiprocessor's registers), and as for `verify.train`.
     """
     began = time.perf_counter()
     if not runs:

@@ -1,9 +1,11 @@
-"""Owns the readable engine: every optimizer of `verify.two_layer.optimizers`, any batch size, any network, in plain torch.
+"""Owns the readable engine, in plain torch: every optimizer, any batch size, any network. The fused kernels are checked against it.
 
-Same call as `verify.two_layer.fused.advance`, which is checked against it.
+A step maps a dictionary of parameters to the next one and has no memory; `loss(parameters) -> scalar` closes over the batch.
+Gradient descent is `sgd` with the whole training set as the batch. Weight decay adds `weight_decay * theta` to the gradient,
+as torch.optim.SGD does, taken at the unperturbed point.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -13,12 +15,63 @@ from torch.func import functional_call
 
 from flatproof.theory.losses import MSE, Loss
 from flatproof.theory.networks import Network
-from flatproof.verify.two_layer import optimizers
 from flatproof.verify.two_layer.gradient_norms import squared_gradient_norms
 from flatproof.verify.two_layer.losses import objective
 from flatproof.verify.two_layer.modules import ThreeLayer, TwoLayer
 from flatproof.verify.two_layer.modules import module as module_of
 from flatproof.verify.two_layer.settings import Phase
+
+Parameters = dict[str, Tensor]
+Objective = Callable[[Parameters], Tensor]
+
+
+def gradient(loss: Objective, parameters: Parameters) -> Parameters:
+    """grad loss(theta), by reverse mode."""
+    leaves = {name: p.detach().requires_grad_() for name, p in parameters.items()}
+    grads = torch.autograd.grad(loss(leaves), list(leaves.values()), allow_unused=True, materialize_grads=True)
+    return dict(zip(leaves, grads, strict=True))
+
+
+def norm(parameters: Parameters) -> Tensor:
+    """The Euclidean norm of all parameters together, a scalar."""
+    return torch.sqrt(sum((p.square().sum() for p in parameters.values()), start=torch.zeros(())))
+
+
+def sgd(loss: Objective, parameters: Parameters, lr: float, weight_decay: float = 0.0) -> Parameters:
+    """theta - lr (grad L(theta) + weight_decay theta)."""
+    g = gradient(loss, parameters)
+    return {name: p - lr * (g[name] + weight_decay * p) for name, p in parameters.items()}
+
+
+def sam(loss: Objective, parameters: Parameters, lr: float, rho: float, weight_decay: float = 0.0) -> Parameters:
+    """theta - lr (grad L(theta + rho grad L / ||grad L||) + weight_decay theta), both gradients on the same batch.
+
+    With a batch of one sample this is 1-SAM (wen2023); where the gradient is exactly zero there is no perturbation.
+    """
+    g = gradient(loss, parameters)
+    length = float(norm(g))
+    scale = rho / length if length > 0 else 0.0
+    ascended = gradient(loss, {name: p + scale * g[name] for name, p in parameters.items()})
+    return {name: p - lr * (ascended[name] + weight_decay * p) for name, p in parameters.items()}
+
+
+def label_noise_sgd(
+    loss_at: Callable[[Tensor], Objective],
+    labels: Tensor,
+    noise: Tensor,
+    parameters: Parameters,
+    lr: float,
+    weight_decay: float = 0.0,
+) -> Parameters:
+    """An SGD step on labels + noise, with fresh noise (b,) for the batch's labels (b,): Damian et al. 2021, Li et al. 2022."""
+    return sgd(loss_at(labels + noise), parameters, lr, weight_decay)
+
+
+def projected(parameters: Parameters, names: Sequence[str], length: float) -> Parameters:
+    """The parameters with those named (as far as there are such) scaled together to the Euclidean norm `length`."""
+    together = {name: parameters[name] for name in names if name in parameters}
+    factor = length / norm(together)
+    return parameters | {name: factor * p for name, p in together.items()}
 
 
 def advance(
@@ -34,11 +87,15 @@ def advance(
 
     Args:
         network: starting point; its arrays' dtype is the precision of training.
-        x: (n, d). y: (n,).
+        x: inputs, (n, d).
+        y: labels, (n,).
         order: (epochs, n), each row the order in which an epoch visits the samples, cut into batches of phase.batch_size.
-        noise: label noise alike, or None.
+        noise: label noise, (epochs, n) in the order of the visits, or None.
+        phase: the optimizer's settings; its epochs are those of `order`.
         loss: what the phase's optimizer minimizes, with the phase's penalty.
-    Returns: the network after training, and the step at which the loss stopped being finite, or None.
+
+    Returns:
+        The network after training, and the step at which the loss stopped being finite, or None.
     """
     dtype = torch.float32 if network.w1.dtype == np.float32 else torch.float64
     module = module_of(network, train_x=x, dtype=dtype)
@@ -52,11 +109,11 @@ def advance(
             if noise is not None:
                 jitter = torch.as_tensor(noise[epoch, start : start + phase.batch_size], dtype=dtype)
             if phase.rho:
-                parameters = optimizers.sam(loss_at(targets + jitter), parameters, phase.lr, phase.rho, phase.weight_decay)
+                parameters = sam(loss_at(targets + jitter), parameters, phase.lr, phase.rho, phase.weight_decay)
             else:
-                parameters = optimizers.label_noise_sgd(loss_at, targets, jitter, parameters, phase.lr, phase.weight_decay)
+                parameters = label_noise_sgd(loss_at, targets, jitter, parameters, phase.lr, phase.weight_decay)
             if phase.first_layer_norm is not None:
-                parameters = optimizers.projected(parameters, ("w1", "b1"), phase.first_layer_norm)
+                parameters = projected(parameters, ("w1", "b1"), phase.first_layer_norm)
             if not all(bool(p.isfinite().all()) for p in parameters.values()):
                 return module.network(), step
             step += 1
@@ -66,12 +123,12 @@ def advance(
     return module.network(), None
 
 
-def _loss_at(module: TwoLayer | ThreeLayer, x: Tensor, loss: Loss, phase: Phase) -> Callable[[Tensor], optimizers.Loss]:
+def _loss_at(module: TwoLayer | ThreeLayer, x: Tensor, loss: Loss, phase: Phase) -> Callable[[Tensor], Objective]:
     """Labels (b,) to the loss of the parameters on the batch x (b, d) with these labels."""
     value = objective(loss)
 
-    def loss_at(y: Tensor) -> optimizers.Loss:
-        def at(parameters: optimizers.Parameters) -> Tensor:
+    def loss_at(y: Tensor) -> Objective:
+        def at(parameters: Parameters) -> Tensor:
             fit = value(functional_call(module, parameters, (x,)), y)
             if not phase.trace_penalty:
                 return fit

@@ -1,6 +1,5 @@
-"""Owns the settings of one training run: `Run`, `Phase`, `DataSpec`. A run is addressed by the content of its settings."""
+"""Owns the settings of one training run: `RunSettings`, `Phase`, `DataSpec`. A run is addressed by the content of its settings."""
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -11,6 +10,7 @@ import numpy as np
 from flatproof import synth
 from flatproof.theory.losses import MSE, Loss
 from flatproof.theory.networks import check_kind
+from flatproof.verify.jobs.job import Addressed
 from flatproof.verify.utils.checks import check_number, check_one_of, check_whole, replace_fields
 
 # Raised whenever a change alters what a stored run would contain, so that old results are not taken for new ones.
@@ -88,7 +88,7 @@ class Phase:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunSettings(Addressed):
     """Everything that determines one training run and its measurements.
 
     data: training set and population. architecture: one of `theory.ARCHITECTURES`. width: neurons. phases: run in order.
@@ -143,14 +143,14 @@ class Run:
         return json.loads(json.dumps(_plain(self) | {"engine_version": ENGINE_VERSION}))
 
     @property
-    def key(self) -> str:
-        """Address of the run: SHA-256 of its settings."""
-        return hashlib.sha256(json.dumps(self.settings(), sort_keys=True).encode()).hexdigest()
-
-    @property
     def epochs(self) -> int:
         """Epochs of all phases together."""
         return sum(phase.epochs for phase in self.phases)
+
+
+def supports(phase: Phase) -> bool:
+    """Whether there are fused kernels for these settings, of all networks and losses; the rest is left to the reference."""
+    return not phase.trace_penalty
 
 
 def _plain(settings: Any) -> Any:

@@ -1,19 +1,21 @@
-"""Owns `train`: one run from its settings to its measured curve, in chunks between log-spaced checkpoints."""
+"""Owns `Run`, a training as a job, and `train`: from the settings to the measured curve, in chunks between log-spaced checkpoints."""
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flatproof import synth, theory
 from flatproof.theory.losses import MSE, Loss
-from flatproof.theory.networks import Network
-from flatproof.verify.two_layer import fused
+from flatproof.theory.networks import PARAMETERS, Network
+from flatproof.verify.jobs.job import Job, Outcome, Stored
+from flatproof.verify.two_layer.engine import engine_of
 from flatproof.verify.two_layer.initialization import initial_network
-from flatproof.verify.two_layer.settings import Phase, Run
+from flatproof.verify.two_layer.settings import Phase, RunSettings, supports
 from flatproof.verify.utils.threads import single_threaded
 
 CHECKPOINTS = 40  # log-spaced measurements a run
@@ -72,7 +74,7 @@ def closing(start: float, end: float) -> float:
     return end - (end - start) / 4
 
 
-def checkpoints(run: Run) -> list[int]:
+def checkpoints(run: RunSettings) -> list[int]:
     """Epochs at which a run is measured: 0, log-spaced ones, and evenly spaced ones up to the end of each phase."""
     spaced = np.geomspace(1, run.epochs, CHECKPOINTS).round()
     ends = np.cumsum([0, *(phase.epochs for phase in run.phases)])
@@ -85,7 +87,7 @@ def steps_per_epoch(phase: Phase, n: int) -> int:
     return -(-n // phase.batch_size)
 
 
-def segments(run: Run, longest: int) -> list[tuple[int, int, bool]]:
+def segments(run: RunSettings, longest: int) -> list[tuple[int, int, bool]]:
     """Kernel calls: (index of the phase, epochs, measure afterwards), of at most `longest` epochs each and none across phases."""
     marks = checkpoints(run)
     out, ends = [], np.cumsum([phase.epochs for phase in run.phases])
@@ -106,7 +108,7 @@ def measured(data: synth.Data) -> tuple[str, ...]:
     return CURVE if data.labels == "signs" else tuple(AGREEMENT.get(name, name) for name in CURVE)
 
 
-def test_set(data: synth.Data, run: Run) -> Points | None:
+def test_set(data: synth.Data, run: RunSettings) -> Points | None:
     """The points on which test error is measured: the whole population where it is small enough or given by the user, else fresh
     samples; None where nothing but the training set is known."""
     if data.draw is None:
@@ -114,7 +116,7 @@ def test_set(data: synth.Data, run: Run) -> Points | None:
     return data.enumerate() if enumerated(data, run) else data.sample(run.test_points, run.seed)
 
 
-def enumerated(data: synth.Data, run: Run) -> bool:
+def enumerated(data: synth.Data, run: RunSettings) -> bool:
     """Whether test error is measured on the whole population, so that no counting error is left."""
     return data.size is not None and (data.size <= run.test_points or data.name == "given")
 
@@ -131,6 +133,12 @@ def measure(network: Network, data: synth.Data, test: Points | None, loss: Loss 
     that are classes, sign agreement for real ones), test loss and trace of the Hessian.
 
     The logistic loss is in excess of its smallest value, so that 0 is a perfect fit.
+
+    Args:
+        network: of any dtype.
+        data: the training set, (n, d) and (n,).
+        test: test points, (N, d) and (N,), or None.
+        loss: of which training and test loss are measured.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         values = {"train_loss": theory.loss(network, data.x, data.y, loss)}
@@ -142,15 +150,23 @@ def measure(network: Network, data: synth.Data, test: Points | None, loss: Loss 
 
 
 def train(
-    run: Run,
+    run: RunSettings,
     data: synth.Data | None = None,
     on_checkpoint: Callable[[int, Measurement], None] | None = None,
 ) -> Result:
     """Carry out a run. The result depends on the settings alone, not on other runs, workers or the cutting into chunks.
 
-    Args: data, to train on in place of `run.data` (`synth.given` makes one of plain arrays); `on_checkpoint(epoch,
-    measurement)`, called at each checkpoint with what `measured` names. Errors: ValueError when the data refuse their settings, the
-    loss refuses the labels, or the data are so large that the loss of the initial network is not finite.
+    Args:
+        run: the settings.
+        data: to train on in place of `run.data`; `synth.given` makes one of plain arrays.
+        on_checkpoint: called as `on_checkpoint(epoch, measurement)` at each checkpoint with what `measured` names.
+
+    Returns:
+        The curve, the networks and how it ended.
+
+    Raises:
+        ValueError: when the data refuse their settings, the loss refuses the labels, or the data are so large that the loss of the
+            initial network is not finite.
     """
     began = time.perf_counter()
     data = run.data.build() if data is None else data
@@ -175,7 +191,7 @@ def train(
         bound = theory.trace_lower_bound(run.architecture, data.x, data.y, run.epsilon, run.loss, run.activation, run.depth)
     if contradictory(run.architecture, data):
         bound = np.nan
-    advance = _engine(run)  # imports, before the thread pools are limited
+    advance = engine_of(run, network)  # imports, before the thread pools are limited
     epoch = steps = 0
     earlier: list[Network] = []
 
@@ -199,7 +215,7 @@ def train(
                 earlier.append(network)
             visits = order.permuted(np.tile(np.arange(n), (epochs, 1)), axis=1)
             jitter = phase.label_noise * noise.standard_normal(visits.shape) if phase.label_noise else None
-            network, stop = advance(network, data.x, data.y, visits, jitter, phase, run.loss)
+            network, stop = advance[index](network, data.x, data.y, visits, jitter, phase, run.loss)
             if stop is not None:
                 return diverged(epoch + stop // steps_per_epoch(phase, n), steps + stop)
             epoch, steps = epoch + epochs, steps + epochs * steps_per_epoch(phase, n)
@@ -211,9 +227,94 @@ def train(
     return Result("finished", curve, bound, network, None, time.perf_counter() - began, earlier=tuple(earlier))
 
 
-def _engine(run: Run) -> Callable[..., tuple[Network, int | None]]:
-    if run.engine == "fused":
-        return fused.advance
-    from flatproof.verify.two_layer import reference  # torch is slow to import
+REFERENCE_STEP = 3e-4  # seconds that torch's dispatch alone takes
+# Runs on real labels were stored when their sign agreement went by the name of an accuracy; stored curves keep that name.
+AS_STORED = {name: stored for stored, name in AGREEMENT.items()}
+LAST = "last"  # label of the final network's arrays; earlier ones are counted from 0
 
-    return reference.advance
+
+class Run(RunSettings, Job[Result]):
+    """A training as a job: its settings determine its result."""
+
+    @property
+    def cost(self) -> float:
+        """Rough seconds on one core."""
+        n, d = (int(self.data.settings.get(name) or default) for name, default in (("n", 100), ("d", 30)))
+        size, step = self.width * (d + 1 + (self.width if self.depth == 3 else 0)), 0.8e-10
+        seconds = 0.0
+        for phase in self.phases:
+            visits = phase.epochs * n
+            if not supports(phase):
+                seconds += visits / phase.batch_size * REFERENCE_STEP
+            if self.architecture == "sim-bn":
+                seconds += visits / phase.batch_size * size * n * 0.6e-10
+            else:
+                seconds += visits * size * step
+        return seconds
+
+    def carry_out(self) -> Outcome:
+        """Train."""
+        return stored_form(train(self))
+
+    def result(self, outcome: Outcome) -> Result:
+        """The curve under the names that its quantities deserve, and the networks, where they were read."""
+        values, kept = outcome.values, self._networks(outcome.arrays)
+        names = {} if self.data.labels == "signs" else AGREEMENT
+        return Result(
+            values["status"],
+            {names.get(name, name): curve for name, curve in values["curve"].items()},
+            values["lower_bound"],
+            kept.pop(LAST, None),
+            values["diverged_at"],
+            outcome.seconds,
+            values["diverged_step"],
+            tuple(kept.values()),
+        )
+
+    def _networks(self, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Network]:
+        """The networks of arrays "0/w1", ..., "last/w2" by label, in their order."""
+        parameters: dict[str, dict[str, Any]] = {}
+        for name, array in arrays.items():
+            label, parameter = name.split("/")
+            parameters.setdefault(label, {})[parameter] = array
+        kind: dict[str, Any] = {"architecture": self.architecture, "epsilon": self.epsilon, "activation": self.activation}
+        return {label: Network(**named, **kind) for label, named in parameters.items()}
+
+    def summary(self, result: Result) -> str:
+        """The seed and the figures, or where the run diverged."""
+        if result.status != "finished":
+            return f"seed {self.seed}: diverged in step {result.diverged_step:,}"
+        shown = {"test_accuracy": "test accuracy {:.3f}", "trace": "trace {:.4g}"}
+        if self.data.labels == "real":
+            shown = {"test_loss": "test loss {:.4g}", "trace": "trace {:.4g}"}
+        return f"seed {self.seed}: " + ", ".join(text.format(result.final(name)) for name, text in shown.items())
+
+    def figures(self, result: Result) -> dict[str, float]:
+        """Test accuracy, where labels are classes, and trace; empty for a diverged run."""
+        shown = {"test accuracy": "test_accuracy", "trace": "trace"}
+        return {k: result.final(name) for k, name in shown.items() if result.status == "finished" and name in result.curve}
+
+    def remark(self, result: Result) -> str | None:
+        """Whether it diverged."""
+        return None if result.status == "finished" else result.status
+
+
+StoredRun = Stored[Result]
+
+
+def stored_form(result: Result) -> Outcome:
+    """A result as it is stored; what `Run.result` reads."""
+    labelled = {str(i): network for i, network in enumerate(result.earlier)}
+    labelled |= {} if result.network is None else {LAST: result.network}
+    parameters = ((label, name, getattr(network, name)) for label, network in labelled.items() for name in PARAMETERS)
+    return Outcome(
+        {
+            "status": result.status,
+            "curve": {AS_STORED.get(name, name): curve for name, curve in result.curve.items()},
+            "lower_bound": result.lower_bound,
+            "diverged_at": result.diverged_at,
+            "diverged_step": result.diverged_step,
+        },
+        result.seconds,
+        {f"{label}/{name}": array for label, name, array in parameters if array is not None},
+    )

@@ -27,6 +27,12 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
     return Interval(mean, float(mean - half), float(mean + half))
 
 
+def binomial_interval(count: int, total: int, confidence: float = 0.95) -> Interval:
+    """A share, count of total, with its exact (Clopper-Pearson) interval, two-sided."""
+    exact = stats.binomtest(count, total).proportion_ci(confidence, method="exact")
+    return Interval(count / total, float(exact.low), float(exact.high))
+
+
 def share_interval(shares: Sequence[float], points: int | None, confidence: float = 0.95) -> Interval:
     """Mean over seeds of shares in [0, 1], each counted on `points` fresh samples (None: on the whole population).
 
@@ -37,8 +43,8 @@ def share_interval(shares: Sequence[float], points: int | None, confidence: floa
     if points is None:
         return Interval(mean, max(0.0, low), min(1.0, high))
     count, total = round(mean * points * len(shares)), points * len(shares)
-    exact = stats.binomtest(count, total).proportion_ci(confidence, method="exact")
-    return Interval(mean, max(0.0, min(low, float(exact.low))), min(1.0, max(high, float(exact.high))))
+    exact = binomial_interval(count, total, confidence)
+    return Interval(mean, max(0.0, min(low, exact.low)), min(1.0, max(high, exact.high)))
 
 
 def bootstrap_interval(

@@ -7,7 +7,8 @@ import pytest
 
 from flatproof.verify.bench.hvp.report import artifacts, judged
 from flatproof.verify.bench.hvp.timings import Row, hvp_timings
-from flatproof.verify.report.artifacts import Table, write
+from flatproof.verify.report.artifacts import Table
+from flatproof.verify.report.write import write
 
 
 def rows(workload: str, ours: float, theirs: float) -> list[Row]:
@@ -22,16 +23,16 @@ def rows(workload: str, ours: float, theirs: float) -> list[Row]:
 
 
 def test_verdicts() -> None:
-    found = {(one["workload"], one["bar"]): one for one in judged(rows("two-layer", 1.0, 2.9) + rows("mlp", 2.0, 2.0))}
-    said = {key: one[""] for key, one in found.items()}
-    assert said["two-layer", "closed form against the best peer"] == "missed"
-    assert said["mlp", "time of a product over the best peer's"] == "met"
-    assert said["mlp", "a vector of 8 against the best peer's"] == "missed"
-    assert found["mlp", "a vector of 8 against the best peer's"]["measured"] == "1.00x (pyhessian)"
-    assert said["mlp", "products to λ_max"] == "missed"  # as few as a peer is not fewer
-    assert said["mlp", "seconds to λ_max"] == "missed"
-    assert said["mlp", "peak memory"] == "met"
-    assert {one[""] for one in judged(rows("mlp", 2.2, 2.0)) if "time of" in one["bar"]} == {"missed"}
+    bars = {(bar["workload"], bar["bar"]): bar for bar in judged(rows("two-layer", 1.0, 2.9) + rows("mlp", 2.0, 2.0))}
+    verdicts = {key: bar[""] for key, bar in bars.items()}
+    assert verdicts["two-layer", "closed form against the best peer"] == "missed"
+    assert verdicts["mlp", "time of a product over the best peer's"] == "met"
+    assert verdicts["mlp", "a vector of 8 against the best peer's"] == "missed"
+    assert bars["mlp", "a vector of 8 against the best peer's"]["measured"] == "1.00x (pyhessian)"
+    assert verdicts["mlp", "products to λ_max"] == "missed"  # as few as a peer is not fewer
+    assert verdicts["mlp", "seconds to λ_max"] == "missed"
+    assert verdicts["mlp", "peak memory"] == "met"
+    assert {bar[""] for bar in judged(rows("mlp", 2.2, 2.0)) if "time of" in bar["bar"]} == {"missed"}
 
 
 def test_workloads_one_by_one(tmp_path: Path) -> None:
@@ -50,8 +51,8 @@ def test_workloads_one_by_one(tmp_path: Path) -> None:
 
 def test_the_two_layer_workload_is_measured() -> None:
     """Ours on the smallest workload: numbers where there should be some, and agreement with double backward in float64."""
-    found = {row.implementation: row for row in hvp_timings("two-layer", 1, memory=False)}
-    ours = found["ours: closed-form"]
+    measured = {row.implementation: row for row in hvp_timings("two-layer", 1, memory=False)}
+    ours = measured["ours: closed-form"]
     assert ours.gradients is not None
     assert ours.disagreement is not None
     assert ours.disagreement < 1e-5

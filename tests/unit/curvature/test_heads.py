@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from flatproof.verify.curvature import GaussNewtonOperator, HessianOperator, Problem
 from flatproof.verify.curvature.heads import IN_LOSSES, IN_MODELS, accurate
 from flatproof.verify.curvature.kernels import KernelName
+from tests.unit.curvature.models import sure
 
 KERNELS: tuple[KernelName, ...] = ("linearize", "retained-graph", "double-backward", "forward-over-reverse")
 WEIGHT = torch.tensor([0.3, 2.0, 1.1, 0.7], dtype=torch.float64)
@@ -127,8 +128,8 @@ def test_smoothed_labels_keep_the_slope_of_the_likeliest_class(smoothing: float,
         with accurate(IN_LOSSES):
             return F.cross_entropy(values[None], torch.tensor([0]), label_smoothing=given)
 
-    found = torch.func.grad(replaced)(torch.tensor(z, dtype=dtype)).double().numpy()
-    assert found == pytest.approx(slope, rel=20 * torch.finfo(dtype).eps)
+    derivative = torch.func.grad(replaced)(torch.tensor(z, dtype=dtype)).double().numpy()
+    assert derivative == pytest.approx(slope, rel=20 * torch.finfo(dtype).eps)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -143,22 +144,8 @@ def test_logistic_heads_against_sixty_digits(z: float, dtype: torch.dtype) -> No
             return F.binary_cross_entropy_with_logits(value, torch.ones((), dtype=dtype))
 
     at, close = torch.tensor(z, dtype=dtype), 20 * torch.finfo(dtype).eps
-    found = replaced(at), torch.func.grad(replaced)(at), torch.func.hessian(replaced)(at)
-    assert [float(v) for v in found] == pytest.approx([loss, slope, curvature], rel=close)
-
-
-def sure(c: float, dtype: torch.dtype) -> tuple[nn.Module, tuple[Tensor, Tensor], Tensor]:
-    """Rows -c e_1 and c e_1, 50 points on the right side, and the Hessian in closed form: p(1 - p) = e^-z / (1 + e^-z)^2."""
-    x = torch.randn(50, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    x[:, 0] += x[:, 0].sign()
-    x = x.float().double()
-    model = nn.Linear(5, 2, bias=False)
-    with torch.no_grad():
-        model.weight.copy_(torch.outer(torch.tensor([-c, c]), torch.eye(5)[0]))
-    z = 2 * float(model.weight.detach()[1, 0]) * x[:, 0].abs()
-    A = (x * (torch.exp(-z) / (1 + torch.exp(-z)) ** 2)[:, None]).T @ x / 50
-    H = torch.kron(torch.tensor([[1.0, -1], [-1, 1]], dtype=torch.float64), A)
-    return model.to(dtype), (x.to(dtype), (x[:, 0] > 0).long()), H
+    derivatives = replaced(at), torch.func.grad(replaced)(at), torch.func.hessian(replaced)(at)
+    assert [float(v) for v in derivatives] == pytest.approx([loss, slope, curvature], rel=close)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

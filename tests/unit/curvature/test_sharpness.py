@@ -1,10 +1,8 @@
 """Every definition of sharpness against losses whose sharpness is known, and what leaves each unchanged."""
 
-import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,12 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from flatproof.verify.cli import main, measuring
-from flatproof.verify.curvature.problem import Problem
-from flatproof.verify.curvature.sharpness import Landscape, average_case, fisher_rao, keskar, measures, sam, select, worst_case
+from flatproof.verify.curvature import Estimate, Problem
+from flatproof.verify.curvature.sharpness import (
+    Landscape,
+    average_case_sharpness,
+    fisher_rao_norm,
+    keskar_sharpness,
+    measures,
+    sam_sharpness,
+    select,
+    worst_case_sharpness,
+)
 from flatproof.verify.curvature.sharpness.ascent import checkpoints
 from flatproof.verify.curvature.sharpness.landscape import normalize
-from flatproof.verify.utils.errors import UserError
 
 cross_entropy = nn.functional.cross_entropy
 SHORT: dict[str, dict[str, Any]] = {
@@ -33,14 +38,6 @@ SHORT: dict[str, dict[str, Any]] = {
     "trace": {"products": 12},
     "adaptive-trace": {"products": 12},
 } | {f"{kind}average-{norm}": {"draws": 8} for kind in ("", "adaptive-") for norm in ("l2", "linf")}
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class Explicit:
@@ -122,8 +119,8 @@ class Quadratic(nn.Module):
 def quadratic(w: list[float], curvature: list[float]) -> Landscape:
     """L(w) = sum_i curvature_i w_i^2 / 2."""
     h = torch.tensor(curvature, dtype=torch.float64)
-    one = torch.ones(1, 1, dtype=torch.float64)
-    return Landscape(Problem(Quadratic(w), lambda out, _: (h * out.square()).sum() / (2 * len(out)), (one, one)))
+    single = torch.ones(1, 1, dtype=torch.float64)
+    return Landscape(Problem(Quadratic(w), lambda out, _: (h * out.square()).sum() / (2 * len(out)), (single, single)))
 
 
 def test_every_measure_of_the_papers_is_there() -> None:
@@ -166,27 +163,27 @@ def test_trace_and_lambda_max_against_the_explicit_hessian() -> None:
 def test_worst_case_on_quadratics() -> None:
     """max over the ball of a quadratic: known at the minimum and on the box; the ascent reaches it, and is a lower bound."""
     flat = quadratic([0.0, 0.0], [4.0, 1.0])
-    e = worst_case.measure(flat, rho=0.5, scaling="none", steps=40)
+    e = worst_case_sharpness(flat, rho=0.5, scaling="none", steps=40)
     assert e.value == pytest.approx(4 * 0.25 / 2, rel=1e-2)
     assert e.value <= 0.5 + 1e-12
     assert (e.low, e.high) == (e.value, math.inf)
     tilted = quadratic([1.0, -2.0], [4.0, 1.0])
-    box = worst_case.measure(tilted, rho=0.5, norm="linf", scaling="none", steps=5)
+    box = worst_case_sharpness(tilted, rho=0.5, norm="linf", scaling="none", steps=5)
     assert box.value == pytest.approx((4 * 1.5**2 + 2.5**2) / 2 - 4)
-    adaptive = worst_case.measure(tilted, rho=0.5, norm="linf", steps=5)
+    adaptive = worst_case_sharpness(tilted, rho=0.5, norm="linf", steps=5)
     assert adaptive.value == pytest.approx((4 * 1.5**2 + 3**2) / 2 - 4)
 
 
 def test_average_case_on_quadratics() -> None:
     tilted = quadratic([1.0, -2.0], [4.0, 1.0])
     for norm, variance in (("l2", 1.0), ("linf", 1 / 3)):
-        plain = average_case.measure(tilted, rho=0.1, norm=norm, scaling="none", draws=2000)  # type: ignore[arg-type]
+        plain = average_case_sharpness(tilted, rho=0.1, norm=norm, scaling="none", draws=2000)  # type: ignore[arg-type]
         assert plain.low <= 0.01 * variance * (4 + 1) / 2 <= plain.high
-        adaptive = average_case.measure(tilted, rho=0.1, norm=norm, draws=2000)  # type: ignore[arg-type]
+        adaptive = average_case_sharpness(tilted, rho=0.1, norm=norm, draws=2000)  # type: ignore[arg-type]
         assert adaptive.low <= 0.01 * variance * (4 * 1 + 1 * 4) / 2 <= adaptive.high
     w, h = np.linspace(0.5, 1.5, 40), np.linspace(0, 2, 40)
     many, truth = quadratic(w.tolist(), h.tolist()), 0.01 * np.sum(w**2 * h) / 2
-    covered = [average_case.measure(many, draws=40, seed=s).covers(truth) for s in range(80)]
+    covered = [average_case_sharpness(many, draws=40, seed=s).covers(truth) for s in range(80)]
     assert np.mean(covered) >= 0.88  # nominal 0.95
 
 
@@ -194,22 +191,22 @@ def test_sam_on_quadratics() -> None:
     tilted = quadratic([1.0, -2.0], [4.0, 1.0])
     g = np.array([4.0, -2.0])
     moved = np.array([1.0, -2.0]) + 0.3 * g / np.linalg.norm(g)
-    e = sam.measure(tilted, rho=0.3)
+    e = sam_sharpness(tilted, rho=0.3)
     assert e.value == pytest.approx(np.array([4, 1]) @ moved**2 / 2 - 4)
     assert (e.gradients, e.losses) == (1, 1)
-    assert sam.measure(tilted, rho=0.3, point="ascent").value >= e.value
+    assert sam_sharpness(tilted, rho=0.3, point="ascent").value >= e.value
 
 
 def test_keskar_on_quadratics() -> None:
     tilted = quadratic([1.0, -2.0], [4.0, 1.0])
-    e = keskar.measure(tilted, epsilon=0.1)
+    e = keskar_sharpness(tilted, epsilon=0.1)
     top = (4 * 1.2**2 + 2.3**2) / 2
     assert e.value == pytest.approx(100 * (top - 4) / 5)
-    line = keskar.measure(tilted, epsilon=0.1, dimension=1, seed=3)
+    line = keskar_sharpness(tilted, epsilon=0.1, dimension=1, seed=3)
     assert 0 < line.value < e.value
-    assert keskar.measure(tilted, epsilon=0.1, start="random").value <= e.value + 1e-9
+    assert keskar_sharpness(tilted, epsilon=0.1, start="random").value <= e.value + 1e-9
     with pytest.raises(ValueError, match="dimension must be at most the number of parameters 2, got 3"):
-        keskar.measure(tilted, dimension=3)
+        keskar_sharpness(tilted, dimension=3)
 
 
 def test_fisher_rao_against_autograd() -> None:
@@ -217,19 +214,19 @@ def test_fisher_rao_against_autograd() -> None:
     w = place.weights
     rows = [place.value_and_gradient(None, sample)[1] for sample in place.batches(1)]
     truth = float((torch.stack(rows) @ w).square().mean())
-    assert fisher_rao.measure(place).value == pytest.approx(truth)
+    assert fisher_rao_norm(place).value == pytest.approx(truth)
     # Gauss-Newton of cross-entropy: the variance, under the model's own distribution, of the logits' derivative along w
     total = 0.0
     for b in place.batches():
         out, along = torch.func.jvp(partial(place.outputs, batch=b), (torch.zeros_like(w),), (w,))
         p = out.softmax(dim=1)
         total += float(((p * along.square()).sum(dim=1) - (p * along).sum(dim=1).square()).sum())
-    assert fisher_rao.measure(place, fisher="model").value == pytest.approx(total / 14)
+    assert fisher_rao_norm(place, fisher="model").value == pytest.approx(total / 14)
 
 
 def test_m_sharpness_grows_as_batches_shrink() -> None:
     place = landscape(network(3))
-    by_size = [sam.measure(place, rho=1e-3, batch_size=m).value for m in (14, 7, 1)]
+    by_size = [sam_sharpness(place, rho=1e-3, batch_size=m).value for m in (14, 7, 1)]
     assert by_size[0] < by_size[1] < by_size[2]
     assert [batch.samples for batch in place.batches(4)] == [4, 4, 4, 2]
 
@@ -266,8 +263,12 @@ def test_what_rescaling_changes() -> None:
 @given(seed=st.integers(0, 10**6), factor=st.floats(0.1, 10), logits=st.sampled_from(["normalized", "standardized"]))
 def test_invariance_to_the_logits_scale(seed: int, factor: float, logits: Any) -> None:
     model = network(seed)
-    for module, settings in ((worst_case, {"steps": 5}), (average_case, {"draws": 6})):
-        first, second = (module.measure(landscape(m, seed), logits=logits, **settings) for m in (model, louder(model, factor)))
+    measured: tuple[tuple[Callable[..., Estimate], dict[str, int]], ...] = (
+        (worst_case_sharpness, {"steps": 5}),
+        (average_case_sharpness, {"draws": 6}),
+    )
+    for measure, settings in measured:
+        first, second = (measure(landscape(m, seed), logits=logits, **settings) for m in (model, louder(model, factor)))
         assert second.value == pytest.approx(first.value, rel=1e-6, abs=1e-9)
 
 
@@ -281,13 +282,13 @@ def test_what_the_logits_scale_changes() -> None:
 @given(seed=st.integers(0, 1000))
 def test_longer_ascents_find_no_less_and_random_directions_no_more(seed: int) -> None:
     place = landscape(network(seed), seed)
-    first = sam.measure(place, rho=0.2, batch_size=14).value
-    found = sam.measure(place, rho=0.2, batch_size=14, point="ascent", steps=15).value
-    assert found >= first - 1e-12
+    first = sam_sharpness(place, rho=0.2, batch_size=14).value
+    ascended = sam_sharpness(place, rho=0.2, batch_size=14, point="ascent", steps=15).value
+    assert ascended >= first - 1e-12
     direction = torch.randn(place.size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     (whole,) = place.batches(14)
     delta = 0.2 * direction / direction.norm()
-    assert place.value(delta, whole) - place.value(None, whole) <= found + 1e-9
+    assert place.value(delta, whole) - place.value(None, whole) <= ascended + 1e-9
 
 
 def test_normalized_logits() -> None:
@@ -315,22 +316,22 @@ def test_train_mode_touches_nothing_and_freezes_dropout() -> None:
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     assert not model.training
     assert torch.equal(state, torch.get_rng_state())
-    assert average_case.measure(place, draws=4).mode == "train"
+    assert average_case_sharpness(place, draws=4).mode == "train"
 
 
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda p: worst_case.measure(p, rho=0.0), "rho must be a finite number above 0"),
-        (lambda p: worst_case.measure(p, norm="l1"), "norm must be one of l2, linf"),
-        (lambda p: worst_case.measure(p, scaling="layer"), "scaling must be one of none, elementwise"),
-        (lambda p: average_case.measure(p, logits="loud"), "logits must be one of"),
-        (lambda p: average_case.measure(p, draws=1), "draws must be a whole number of at least 4"),
-        (lambda p: sam.measure(p, batch_size=0), "batch_size must be a whole number of at least 1"),
-        (lambda p: sam.measure(p, point="best"), "point must be one of"),
-        (lambda p: keskar.measure(p, epsilon=-1), "epsilon must be a finite number above 0"),
+        (lambda p: worst_case_sharpness(p, rho=0.0), "rho must be a finite number above 0"),
+        (lambda p: worst_case_sharpness(p, norm="l1"), "norm must be one of l2, linf"),
+        (lambda p: worst_case_sharpness(p, scaling="layer"), "scaling must be one of none, elementwise"),
+        (lambda p: average_case_sharpness(p, logits="loud"), "logits must be one of"),
+        (lambda p: average_case_sharpness(p, draws=1), "draws must be a whole number of at least 4"),
+        (lambda p: sam_sharpness(p, batch_size=0), "batch_size must be a whole number of at least 1"),
+        (lambda p: sam_sharpness(p, point="best"), "point must be one of"),
+        (lambda p: keskar_sharpness(p, epsilon=-1), "epsilon must be a finite number above 0"),
         (
-            lambda p: worst_case.measure(quadratic([1.0], [1.0]), rho=1e200, scaling="none"),
+            lambda p: worst_case_sharpness(quadratic([1.0], [1.0]), rho=1e200, scaling="none"),
             "the loss is not finite at a displaced point",
         ),
     ],
@@ -340,121 +341,9 @@ def test_bad_settings(call: Any, words: str) -> None:
         call(landscape(network(0)))
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a module, weights and data, as a user would have them."""
-    name = f"module_{tmp_path.name.replace('-', '_')}"
-    (tmp_path / f"{name}.py").write_text(
-        "import torch\nfrom torch import nn\n"
-        "def make():\n    torch.manual_seed(0)\n    return nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 3))\n"
-        "def batches():\n    yield torch.ones(2, 3), torch.tensor([0, 1])\n"
-        "def broken():\n    raise KeyError('x')\n"
-        "number = 3\n"
-    )
-    x, y = np.random.default_rng(0).standard_normal((10, 3)), np.arange(10) % 3
-    state = {"0.weight": np.ones((4, 3)), "0.bias": np.zeros(4), "2.weight": np.ones((3, 4)) / 4, "2.bias": np.arange(3.0)}
-    np.savez(tmp_path / "d.npz", x=x, y=y)
-    np.savez(tmp_path / "fractions.npz", x=x, y=x[:, 0])
-    np.savez(tmp_path / "x.npz", x=x)
-    np.savez(tmp_path / "w.npz", **state)
-    torch.save({"state_dict": {f"module.{k}": torch.as_tensor(v) for k, v in state.items()}}, tmp_path / "w.pt")
-    torch.save((torch.as_tensor(x), torch.as_tensor(y)), tmp_path / "d.pt")
-    (tmp_path / "text.pt").write_text("no tensors")
-    (tmp_path / "text.npz").write_text("no arrays")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    return Path(name)
-
-
-def test_the_command_reads_what_users_have(folder: Path) -> None:
-    weights = [measuring.load_model(f"{folder}:make", Path(file), "float64").state_dict() for file in ("w.npz", "w.pt")]
-    assert all(torch.equal(v, weights[1][k]) for k, v in weights[0].items())
-    first, second = (measuring.load_data(file, 4, 6) for file in ("d.npz", "d.pt"))
-    assert [len(y) for _, y in first] == [4, 2]
-    assert all(torch.equal(a[0], b[0]) and torch.equal(a[1], b[1]) for a, b in zip(first, second, strict=True))
-    assert len(measuring.load_data(f"{folder}:batches", 4, None)) == 1
-    model = measuring.load_model(f"{folder}:make", None, None)
-    problem = measuring.build_problem(
-        model, measuring.load_loss("cross-entropy"), measuring.fit_data(first, model, "cross-entropy"), "eval"
-    )
-    rows = list(measuring.run(problem, ["trace", "sam"], batch_size=1, settings=["sam.rho=0.1", "trace.method=hutchinson"]))
-    assert [row.measure.name for row in rows] == ["trace", "sam"]
-    assert rows[0].estimate is not None
-    assert "Hutchinson" in rows[0].estimate.method
-    assert "rho = 0.1, batches of 1" in rows[1].as_dict()["method"]
-    assert measuring.table(rows, "").row_count == 2
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--model", "MODULE"], "--model must be module:function, got 'MODULE'"),
-        (["--model", "nothing_here:make"], "there is no module 'nothing_here'"),
-        (["--model", "MODULE:absent"], "has no 'absent'"),
-        (["--model", "MODULE:number"], "expected a function, got int"),
-        (["--model", "MODULE:broken"], "the function raised KeyError: 'x'"),
-        (["--model", "MODULE:batches"], "expected a torch.nn.Module, got generator"),
-        (["--weights", "text.pt"], "is not a file that torch.load(weights_only=True) reads"),
-        (["--weights", "gone.pt"], "cannot use gone.pt: No such file"),
-        (["--weights", "x.npz"], "does not fit the model"),
-        (["--data", "x.npz"], "--data x.npz must hold x and y, got x"),
-        (["--data", "text.npz"], "is not an .npz file of plain arrays"),
-        (["--data", "MODULE:make"], "expected batches (x, y)"),
-        (["--data", "fractions.npz"], "--loss cross-entropy needs classes 0, 1, ... as targets"),
-        (["--loss", "mse"], "outputs (10, 3) and targets (10,) must have the same shape"),
-        (["--loss", "hinge"], "--loss must be one of mse, cross-entropy or module:function, got 'hinge'"),
-        (["--parameters", "3.weight"], "parameters: '3.weight' names nothing in the model; it has 0.weight"),
-        (["--mode", "test"], "--mode must be one of eval, train, got 'test'"),
-        (["--measures", "trace,flat"], "unknown measure 'flat'"),
-        (["--set", "trace.steps=3"], "trace has no setting 'steps'"),
-        (["--set", "rho=3"], "--set must be MEASURE.SETTING=VALUE"),
-        (["--set", "sam.rho=big"], "sam: rho must be a finite number above 0, got 'big'"),
-        (["--samples", "0"], "--samples must be a whole number of at least 1, got 0"),
-        (["--seed", "-1"], "--seed must be a whole number of at least 0, got -1"),
-        (["--dtype", "int8"], "--dtype must be one of float32, float64, got 'int8'"),
-    ],
-)
-def test_the_command_names_the_culprit(folder: Path, arguments: list[str], words: str) -> None:
-    given = {"--model": "MODULE:make", "--data": "d.npz", "--measures": "sam,trace"} | dict([arguments])
-    texts = [text.replace("MODULE", str(folder)) for pair in given.items() for text in pair]
-    with pytest.raises(UserError) as caught:
-        main.app(["sharpness", *texts], standalone_mode=False)
-    assert words.replace("MODULE", str(folder)) in str(caught.value)
-
-
-def test_the_command_prints_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main.app(
-        ["sharpness", "--model", f"{folder}:make", "--data", "d.npz", "--measures", "keskar,lambda-max", "--json"],
-        standalone_mode=False,
-    )
-    keskar_row, lambda_row = json.loads(capsys.readouterr().out)
-    assert keskar_row["high"] is None
-    assert keskar_row["value"] == keskar_row["low"] > 0
-    assert lambda_row["low"] <= lambda_row["value"] <= lambda_row["high"]
-    assert lambda_row["samples"] == 10
-
-
-def test_the_command_measures_parts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every layer is the subset of its parameters; the trace is the sum over layers."""
-    given = ["sharpness", "--model", f"{folder}:make", "--data", "d.npz", "--measures", "trace", "--dtype", "float64", "--json"]
-
-    def measured(*more: str) -> list[dict[str, Any]]:
-        main.app([*given, *more], standalone_mode=False)
-        found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
-        return found
-
-    (whole,), first, second = measured(), measured("--parameters", "0"), measured("--parameters", "2.weight,2.bias")
-    parts = measured("--per-layer")
-    assert [row["layer"] for row in parts] == ["0", "2"]
-    assert [row["value"] for row in parts] == pytest.approx([first[0]["value"], second[0]["value"]])
-    assert sum(row["value"] for row in parts) == pytest.approx(whole["value"], rel=1e-6)
-    with pytest.raises(UserError, match="--parameters or --per-layer, not both"):
-        main.app([*given, "--per-layer", "--parameters", "0"], standalone_mode=False)
-
-
 def test_a_bare_matrix_has_no_loss() -> None:
     with pytest.raises(TypeError, match="expected a Problem, got Tensor"):
-        worst_case.measure(torch.eye(3))
+        worst_case_sharpness(torch.eye(3))
 
 
 def test_a_problem_is_enough() -> None:

@@ -8,7 +8,7 @@ from flatproof.verify import realdata
 from flatproof.verify.deep.efficientnet import Convolution, EfficientNetLite, our_name, prepare, pretrained
 from flatproof.verify.deep.efficientnet_scales import SCALES
 from flatproof.verify.realdata import files
-from flatproof.verify.realdata.catalogue import WEIGHTS, WEIGHTS_FOLDER
+from flatproof.verify.realdata.weights import WEIGHTS, WEIGHTS_FOLDER
 
 
 @pytest.mark.parametrize(("name", "millions"), [("lite0", 4.652), ("lite1", 5.417), ("lite2", 6.092)])
@@ -95,5 +95,5 @@ def test_published_weights_recognize_the_sample(name: str) -> None:
     except realdata.NotAvailable:
         pytest.skip(realdata.UNAVAILABLE)
     with torch.no_grad():
-        found = network(prepare(images.x)).argmax(dim=1).numpy()
-    assert (found == images.y).sum() >= 17
+        classes = network(prepare(images.x)).argmax(dim=1).numpy()
+    assert (classes == images.y).sum() >= 17

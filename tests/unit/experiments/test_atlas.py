@@ -15,8 +15,8 @@ import pytest
 from flatproof import synth, theory
 from flatproof.theory.cube_symmetries import members, moved, orbits, symmetries
 from flatproof.theory.flatness.certificate import check
-from flatproof.verify.experiments import atlas
-from flatproof.verify.experiments.atlas import (
+from flatproof.verify.experiments.atlas import EXPERIMENT, jobs, show
+from flatproof.verify.experiments.atlas.jobs import (
     DIFFERENTIABLE,
     NOTIONS,
     TARGETS,
@@ -26,6 +26,7 @@ from flatproof.verify.experiments.atlas import (
     by_theorem,
     decide_subset,
 )
+from flatproof.verify.experiments.vocabulary import Shelf
 from flatproof.verify.jobs.job import Outcome
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.jobs.sweep import SweepError, sweep
@@ -47,7 +48,7 @@ def cycles(permutation: np.ndarray) -> int:
 )
 @pytest.mark.parametrize("d", [2, 3, 4])
 def test_orbits_are_as_many_as_burnside_counts(target: str, orders: tuple[int, ...], d: int) -> None:
-    group = atlas.group(target, d)
+    group = jobs.group(target, d)
     assert len(group) == len({tuple(g) for g in group}) == orders[d - 2]
     fixed = [2 ** cycles(g) for g in group]
     representatives, sizes = orbits(group)
@@ -59,7 +60,7 @@ def test_orbits_are_as_many_as_burnside_counts(target: str, orders: tuple[int, .
 
 
 def test_a_symmetry_moves_subsets_as_it_moves_points() -> None:
-    x, y = atlas.cube(3), atlas.labels("and", 3)
+    x, y = jobs.cube(3), jobs.labels("and", 3)
     matrices = [np.diag(s)[list(p)] for p in permutations(range(3)) for s in product((1, -1), repeat=3)]
     values = {tuple(point): value for point, value in zip(x, y, strict=True)}
     expected = set()
@@ -75,11 +76,11 @@ def test_a_symmetry_moves_subsets_as_it_moves_points() -> None:
 
 
 def test_four_targets_are_all_functions_of_two_coordinates_up_to_symmetry() -> None:
-    x = atlas.cube(2)
+    x = jobs.cube(2)
     everything = symmetries(x, np.ones(4))
-    found = {t: {tuple(s * atlas.labels(t, 2)[g]) for g in everything for s in (1, -1)} for t in TARGETS}
-    assert sorted(map(len, found.values())) == [2, 2, 4, 8]
-    assert len(set().union(*found.values())) == 16
+    functions = {t: {tuple(s * jobs.labels(t, 2)[g]) for g in everything for s in (1, -1)} for t in TARGETS}
+    assert sorted(map(len, functions.values())) == [2, 2, 4, 8]
+    assert len(set().union(*functions.values())) == 16
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -88,15 +89,15 @@ def test_in_two_dimensions_only_the_whole_square_forces(target: str, architectur
     """By hand: each vertex of the square is outside the cone of the three others."""
     part = Part(target, 2, architecture, DIFFERENTIABLE)
     answers = {s: a for job in part.jobs() for s, a in zip(job.subsets, job.carry_out()["answer"], strict=True)}
-    assert answers == {s: "all" if s == 15 else "not all" for s in atlas.classes(target, 2)}
+    assert answers == {s: "all" if s == 15 else "not all" for s in jobs.classes(target, 2)}
 
 
 @pytest.mark.parametrize("notion", NOTIONS)
 def test_every_member_of_an_orbit_has_the_same_answer(notion: str) -> None:
     rng = np.random.default_rng(3)
     for target in TARGETS:
-        for subset in rng.choice(list(atlas.classes(target, 3)), 3, replace=False).tolist():
-            image = int(moved(np.array([subset]), rng.choice(atlas.group(target, 3)))[0])
+        for subset in rng.choice(list(jobs.classes(target, 3)), 3, replace=False).tolist():
+            image = int(moved(np.array([subset]), rng.choice(jobs.group(target, 3)))[0])
             answers = [decide_subset(target, 3, "no-bias", notion, s)["answer"] for s in (subset, image)]
             assert answers[0] == answers[1], (target, subset, image)
 
@@ -106,7 +107,7 @@ def test_known_answers_in_three_dimensions(notion: str) -> None:
     """Any seven points force parity, so does one orbit of six, of four subsets; a facet of the cube does not."""
     whole = 255
     assert decide_subset("parity", 3, "no-bias", notion, whole - 1)["answer"] == "all"
-    forcing = [s for s, size in atlas.classes("parity", 3).items() if s.bit_count() == 6 and size == 4]
+    forcing = [s for s, size in jobs.classes("parity", 3).items() if s.bit_count() == 6 and size == 4]
     assert [decide_subset("parity", 3, "no-bias", notion, s)["answer"] for s in forcing].count("all") == 1
     assert decide_subset("parity", 3, "no-bias", notion, 0b01010101)["answer"] == "not all"
 
@@ -115,7 +116,7 @@ def test_notions_at_kinks_differ() -> None:
     """Some six points force x1 on differentiable parameters and not with relu'(0)=0."""
     subset = next(
         s
-        for s in atlas.classes("coordinate", 3)
+        for s in jobs.classes("coordinate", 3)
         if s.bit_count() == 6 and decide_subset("coordinate", 3, "no-bias", DIFFERENTIABLE, s)["answer"] == "all"
     )
     assert decide_subset("coordinate", 3, "no-bias", ZERO_AT_KINKS, subset)["answer"] == "not all"
@@ -124,7 +125,7 @@ def test_notions_at_kinks_differ() -> None:
 def test_an_answer_against_the_theorem_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert [by_theorem(s, 2) for s in (1, 14, 15)] == ["not all", "not all", "all"]
     row = {"answer": "all", "margin": None}
-    monkeypatch.setattr(atlas, "decide_subset", lambda *_: row)
+    monkeypatch.setattr(jobs, "decide_subset", lambda *_: row)
     job = Decisions("parity", 2, "bias", DIFFERENTIABLE, (3,))
     with Store(tmp_path / "s.sqlite") as store, pytest.raises(SweepError, match="where the theorem says 'not all'"):
         sweep([job], store)
@@ -136,18 +137,18 @@ def test_what_cannot_be_solved_is_a_category(monkeypatch: pytest.MonkeyPatch, tm
     def gives_up(*_: Any, **__: Any) -> None:
         raise ArithmeticError
 
-    monkeypatch.setattr(atlas, "decide", gives_up)
+    monkeypatch.setattr(jobs, "decide", gives_up)
     part = Part("parity", 2, "no-bias", DIFFERENTIABLE)
     with Store(tmp_path / "s.sqlite") as store:
         sweep(part.jobs(), store)
-        found = atlas.collect(part, store)
-    assert found.counted()["undecided"] == (15, 5)
-    assert found.values("tried") == [4, 4, 2, 4, 1]
-    assert "0 orbits are forced" in atlas.margins([found])
-    assert "5 orbits are undecided" in atlas.margins([found])
-    assert atlas.thresholds(found) == (None, None)
+        answers = show.collect(part, Shelf(store))
+    assert answers.counted()["undecided"] == (15, 5)
+    assert answers.values("tried") == [4, 4, 2, 4, 1]
+    assert "0 orbits are forced" in show.margins([answers])
+    assert "5 orbits are undecided" in show.margins([answers])
+    assert show.thresholds(answers) == (None, None)
     row = {"margin": 1.0}
-    monkeypatch.setattr(atlas, "decide_subset", lambda *a: row | {"answer": "undecided" if a[-1] == 1 else "not all"})
+    monkeypatch.setattr(jobs, "decide_subset", lambda *a: row | {"answer": "undecided" if a[-1] == 1 else "not all"})
     assert Decisions("parity", 2, "no-bias", DIFFERENTIABLE, (1,)).carry_out() == {
         "answer": ["not all"],
         "margin": [1.0],
@@ -157,7 +158,7 @@ def test_what_cannot_be_solved_is_a_category(monkeypatch: pytest.MonkeyPatch, tm
 
 def test_answers_rest_on_proofs() -> None:
     """Forced: every label by a bound above 0; not forced: a network that the checker of certificates accepts, or free predictions."""
-    x, y = atlas.cube(4), atlas.labels("parity", 4)
+    x, y = jobs.cube(4), jobs.labels("parity", 4)
     answers = set()
     for subset in (0b0110110101111101, 0b0111011001011101, 0b0000011101011101):
         inside = members(subset, 16)
@@ -174,29 +175,29 @@ def test_answers_rest_on_proofs() -> None:
 
 def test_vertices_that_are_left_out_are_images_of_those_asked() -> None:
     for subset in (0b10110010, 0b11111111 - 1, 0b00001111):
-        inside, asked = members(subset, 8), atlas.representatives("parity", 3, subset)
-        stabilizer = [g for g in atlas.group("parity", 3) if sorted(g[inside]) == np.flatnonzero(inside).tolist()]
+        inside, asked = members(subset, 8), jobs.representatives("parity", 3, subset)
+        stabilizer = [g for g in jobs.group("parity", 3) if sorted(g[inside]) == np.flatnonzero(inside).tolist()]
         orbits_outside = {frozenset(int(g[i]) for g in stabilizer) for i in np.flatnonzero(~inside)}
         assert sorted(len(orbit & set(np.flatnonzero(asked).tolist())) for orbit in orbits_outside) == [1] * len(orbits_outside)
         assert not (asked & inside).any()
 
 
 def test_jobs_cover_every_orbit_once() -> None:
-    for part in atlas.parts(atlas.ARTIFACTS, "paper"):
+    for part in jobs.parts(EXPERIMENT.ARTIFACTS, "paper"):
         subsets = [s for job in part.jobs() for s in job.subsets]
         assert len(subsets) == len(set(subsets))
         if part.complete:
-            assert set(subsets) == set(atlas.classes(part.target, part.d))
+            assert set(subsets) == set(jobs.classes(part.target, part.d))
         else:
-            assert len(subsets) == atlas.SAMPLE + 1
+            assert len(subsets) == jobs.SAMPLE + 1
             assert 2**16 - 1 in subsets
-    keys = [job.key for _, job in atlas.grid(atlas.ARTIFACTS, "paper", 1)]
+    keys = [job.key for _, job in EXPERIMENT.grid(EXPERIMENT.ARTIFACTS, "paper", 1)]
     assert len(keys) == len(set(keys))
     for smaller, larger in (("smoke", "quick"), ("quick", "paper")):
-        assert {job.key for _, job in atlas.grid(atlas.ARTIFACTS, smaller, 1)} < {
-            job.key for _, job in atlas.grid(atlas.ARTIFACTS, larger, 1)
+        assert {job.key for _, job in EXPERIMENT.grid(EXPERIMENT.ARTIFACTS, smaller, 1)} < {
+            job.key for _, job in EXPERIMENT.grid(EXPERIMENT.ARTIFACTS, larger, 1)
         }
-    assert {job.target for _, job in atlas.grid([atlas.FRACTION], "paper", 1)} == {"parity"}
+    assert {job.target for _, job in EXPERIMENT.grid([jobs.FRACTION], "paper", 1)} == {"parity"}
 
 
 def test_jobs_are_stored_once_and_a_store_without_jobs_is_read(tmp_path: Path) -> None:
@@ -205,28 +206,28 @@ def test_jobs_are_stored_once_and_a_store_without_jobs_is_read(tmp_path: Path) -
     with Store(path) as store:
         before = path.read_bytes()
         assert job not in store
-        assert store.outcome(job) is None
+        assert store.get(job) is None
         assert path.read_bytes() == before
         assert store.missing([job, job]) == [job]
         assert sweep([job], store) == 1
         assert sweep([job], store) == 0
-        store.put_outcome(job, Outcome({"answer": []}, 1.0), {"commit": "second"})
+        store.put(job, Outcome({"answer": []}, 1.0), {"commit": "second"})
     with Store(path) as store:
-        found = store.outcome(job)
-    assert found is not None
-    assert found.outcome.values["answer"] == ["not all", "all"]
-    assert found.settings == job.settings()
-    assert found.provenance["commit"] != "second"
+        stored = store.get(job)
+    assert stored is not None
+    assert stored.result["answer"] == ["not all", "all"]
+    assert stored.settings == job.settings()
+    assert stored.provenance["commit"] != "second"
 
 
 def test_what_was_not_run_is_marked(tmp_path: Path) -> None:
     with Store(tmp_path / "s.sqlite") as store:
-        made = atlas.build(atlas.ARTIFACTS, "smoke", 1, store)
-        assert [a.id for a in made] == [atlas.SUMMARY, atlas.BY_SIZE]
+        made = EXPERIMENT.build(EXPERIMENT.ARTIFACTS, "smoke", 1, store)
+        assert [a.id for a in made] == [jobs.SUMMARY, jobs.BY_SIZE]
         assert (made[0].shown["all"] == "not run").all()
         sweep(Part("parity", 2, "no-bias", DIFFERENTIABLE).jobs(), store)
-        made = atlas.build(atlas.ARTIFACTS, "smoke", 1, store)
-    assert [a.id for a in made] == list(atlas.ARTIFACTS)
+        made = EXPERIMENT.build(EXPERIMENT.ARTIFACTS, "smoke", 1, store)
+    assert [a.id for a in made] == list(EXPERIMENT.ARTIFACTS)
     assert made[0].shown["all"].tolist() == ["1 (1)"] + ["not run"] * 11
     assert made[1].shown.iloc[3].tolist()[2:] == ["1 (1)", "1 all", "not run", "not run"]
 

@@ -8,10 +8,9 @@ import pytest
 
 from flatproof import synth, theory
 from flatproof.verify.experiments import minimizers
-from flatproof.verify.experiments.minimizers import METHODS, End, Kind, flattest, kind
+from flatproof.verify.experiments.minimizers import EXPERIMENT, METHODS, End, Kind, flattest, kind
 from flatproof.verify.jobs.job import Outcome
 from flatproof.verify.jobs.store import Store
-from flatproof.verify.two_layer.training import train
 
 DATA = synth.parity(10, 24, 0)
 SIGNS = np.array([(1, 1), (1, -1), (-1, 1), (-1, -1)], dtype=float)
@@ -94,18 +93,18 @@ def test_every_method_starts_from_the_same_network_on_the_same_data() -> None:
 
 def test_artifacts_from_real_runs(tmp_path: Path) -> None:
     with Store(tmp_path / "s.sqlite") as store:
-        (empty,) = minimizers.build(minimizers.ARTIFACTS, "smoke", 1, store)
+        (empty,) = EXPERIMENT.build(EXPERIMENT.ARTIFACTS, "smoke", 1, store)
         assert set(empty.shown["reaches"]) == {"not yet run"}
         assert set(empty.shown["trace"]) == {"–"}
         job = minimizers.pin("smoke", 1)
-        store.put_outcome(job, Outcome(job.carry_out(), 1.0), {"commit": "c"})
+        store.put(job, Outcome(job.carry_out(), 1.0), {"commit": "c"})
         for method in METHODS:
             run = minimizers.run("bias", method, "smoke", 1)
-            store.put(run, train(run), {"commit": "c"})
-        table, figure = minimizers.build(minimizers.ARTIFACTS, "smoke", 1, store)
+            store.put(run, run.carry_out(), {"commit": "c"})
+        table, figure = EXPERIMENT.build(EXPERIMENT.ARTIFACTS, "smoke", 1, store)
         assert list(table.raw["method"]) == [method.name for method in METHODS]
         assert np.allclose(table.raw["trace"], table.raw["trace / flattest"] * 4 * np.sqrt(7))
         assert figure.id == minimizers.FIGURE
         seeds = table.shown.groupby("architecture")["seeds"].unique().str.join(", ")
         assert dict(seeds) == {"bias": "1 of 1", "no-bias": "0 of 1", "sim-bn": "0 of 1", "sim-ln": "0 of 1"}
-        assert len(minimizers.grid(minimizers.ARTIFACTS, "smoke", 1)) == 4 * len(METHODS) + 1
+        assert len(EXPERIMENT.grid(EXPERIMENT.ARTIFACTS, "smoke", 1)) == 4 * len(METHODS) + 1

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from flatproof.verify.experiments import scaling
+from flatproof.verify.experiments.scaling import EXPERIMENT
+from flatproof.verify.experiments.vocabulary import Shelf
 from flatproof.verify.jobs.store import Store
-from flatproof.verify.two_layer.training import train
 from flatproof.verify.utils.statistics import Interval
 
 D, R = np.array([10.0, 20.0, 60.0]), np.array([1.0, 2.0, 4.0, 8.0])
@@ -70,11 +71,11 @@ def test_seeds_that_are_not_there_yet_do_not_narrow_the_interval(tmp_path: Path)
     """One stored seed of twenty has an exponent and no interval."""
     with Store(tmp_path / "s.sqlite") as store:
         for run in scaling.runs("no-bias", "smoke", 1).values():
-            store.put(run, train(run), {"commit": "c"})
-        one, _ = scaling.errors("no-bias", "smoke", 20, store)
+            store.put(run, run.carry_out(), {"commit": "c"})
+        one, _ = scaling.measure("no-bias", "smoke", 20, Shelf(store))
         assert one.loss.shape[0] == 20
         assert len(one.units) == 1
-        (table,) = scaling.build([scaling.TABLE], "smoke", 20, store)
+        (table,) = EXPERIMENT.build([scaling.TABLE], "smoke", 20, store)
         line = table.raw.set_index("architecture").loc["no-bias"]
         assert line["alpha, mean"] == scaling.alpha(one.units, one.ratios)
         assert line["alpha, low"] == -np.inf
@@ -83,26 +84,26 @@ def test_seeds_that_are_not_there_yet_do_not_narrow_the_interval(tmp_path: Path)
 def test_dimensions_are_those_asked_for() -> None:
     for scale in ("quick", "paper"):
         assert scaling.SIZES[scale].dimensions == (10, 20, 30, 40, 50, 60)
-    assert len(scaling.grid([scaling.TABLE], "quick", 3)) == 3 * (3 * 30 + 15)
-    assert scaling.grid([], "quick", 3) == []
+    assert len(EXPERIMENT.grid([scaling.TABLE], "quick", 3)) == 3 * (3 * 30 + 15)
+    assert EXPERIMENT.grid([], "quick", 3) == []
     for run in scaling.runs("bias", "quick", 1).values():
         assert run.phases[0].epochs + run.phases[1].epochs == 300_000 // run.data.settings["n"]
 
 
 def test_artifacts_from_real_runs(tmp_path: Path) -> None:
     with Store(tmp_path / "s.sqlite") as store:
-        (empty,) = scaling.build(scaling.ARTIFACTS, "smoke", 2, store)
+        (empty,) = EXPERIMENT.build(EXPERIMENT.ARTIFACTS, "smoke", 2, store)
         assert set(empty.shown["runs"]) == set(empty.shown["theorem-3.1"]) == {"not yet run"}
-        for _, run in scaling.grid(scaling.ARTIFACTS, "smoke", 2):
+        for _, run in EXPERIMENT.grid(EXPERIMENT.ARTIFACTS, "smoke", 2):
             if run.architecture != "sim-bn":
-                store.put(run, train(run), {"commit": "c"})
-        table, figure = scaling.build(scaling.ARTIFACTS, "smoke", 2, store)
+                store.put(run, run.carry_out(), {"commit": "c"})
+        table, figure = EXPERIMENT.build(EXPERIMENT.ARTIFACTS, "smoke", 2, store)
         by = table.raw.set_index("architecture")
         assert dict(by["runs"]) == {"no-bias": 8, "bias": 8, "sim-bn": 0, "sim-ln": 8}
         assert (by["planned"] == 8).all()
         assert table.shown.set_index("architecture").loc["sim-bn", "runs"] == "not yet run"
         assert table.raw["counted"].max() > 4
         (no_bias,) = table.raw[table.raw["architecture"] == "no-bias"]["alpha, mean"]
-        made, _ = scaling.errors("no-bias", "smoke", 2, store)
+        made, _ = scaling.measure("no-bias", "smoke", 2, Shelf(store))
         assert no_bias == scaling.alpha(made.loss, made.ratios)
         assert figure.id == scaling.FIGURE

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from flatproof.verify import DataSpec, Phase, Store, train
-from flatproof.verify.jobs.store import FORMAT, StoreError
+from flatproof.verify.jobs.job import plain
+from flatproof.verify.jobs.store import FORMAT, StoreError, _pack
+from flatproof.verify.two_layer.training import stored_form
 from tests.unit.two_layer.test_training import small
 
 
@@ -16,7 +18,7 @@ def test_what_is_put_comes_back(tmp_path: Path, architecture: str) -> None:
     result = train(run)
     with Store(tmp_path / "s.sqlite") as store:
         assert run not in store
-        store.put(run, result, {"commit": "abc"})
+        store.put(run, stored_form(result), {"commit": "abc"})
     with Store(tmp_path / "s.sqlite") as store:
         assert run in store
         assert store.missing([run, small(seed=9), small(seed=9)]) == [small(seed=9)]
@@ -30,7 +32,7 @@ def test_what_is_put_comes_back(tmp_path: Path, architecture: str) -> None:
     for name in ("w1", "b1", "w2", "gamma"):
         assert np.array_equal(getattr(stored.result.network, name), getattr(result.network, name))
     with Store(tmp_path / "s.sqlite") as store:
-        brief = store.get(run, with_network=False)
+        brief = store.get(run, arrays=False)
     assert brief is not None
     assert brief.result.network is None
     assert brief.result.curve == result.curve
@@ -41,10 +43,10 @@ def test_runs_on_real_labels_keep_their_bytes_and_get_their_name(tmp_path: Path)
     run = small(data=DataSpec("uniform_ball", 0, {"d": 4, "n": 20}))
     result = train(run)
     with Store(tmp_path / "s.sqlite") as store:
-        store.put(run, result, {})
+        store.put(run, stored_form(result), {})
         stored = store.get(run)
     with sqlite3.connect(tmp_path / "s.sqlite") as connection:
-        (outcome,) = connection.execute("SELECT outcome FROM runs").fetchone()
+        (outcome,) = connection.execute("SELECT outcome FROM jobs").fetchone()
     assert list(json.loads(outcome)["curve"]) == ["epoch", "train_loss", "test_accuracy", "test_loss", "trace"]
     assert stored is not None
     assert stored.result.curve == result.curve
@@ -61,7 +63,7 @@ def test_networks_of_earlier_phases_come_back(tmp_path: Path) -> None:
     assert small(phases=phases).key != small(phases=phases, keep_networks=True).key
     with Store(tmp_path / "s.sqlite") as store:
         for one in (run, wild):
-            store.put(one, train(one), {})
+            store.put(one, one.carry_out(), {})
         stored, lost = store.get(run), store.get(wild)
     assert stored is not None
     assert lost is not None
@@ -75,7 +77,7 @@ def test_networks_of_earlier_phases_come_back(tmp_path: Path) -> None:
 def test_a_diverged_run_is_stored_as_diverged(tmp_path: Path) -> None:
     run = small(phases=(Phase(50.0, 30, rho=0.05),))
     with Store(tmp_path / "s.sqlite") as store:
-        store.put(run, train(run), {})
+        store.put(run, run.carry_out(), {})
         stored = store.get(run)
     assert stored is not None
     assert stored.result.status == "diverged"
@@ -86,8 +88,8 @@ def test_a_diverged_run_is_stored_as_diverged(tmp_path: Path) -> None:
 def test_storing_again_changes_nothing(tmp_path: Path) -> None:
     run = small()
     with Store(tmp_path / "s.sqlite") as store:
-        store.put(run, train(run), {"commit": "first"})
-        store.put(run, train(run), {"commit": "second"})
+        store.put(run, run.carry_out(), {"commit": "first"})
+        store.put(run, run.carry_out(), {"commit": "second"})
         assert len(store) == 1
         stored = store.get(run)
     assert stored is not None
@@ -132,3 +134,95 @@ def test_an_empty_file_becomes_a_store(tmp_path: Path) -> None:
     (tmp_path / "s.sqlite").touch()
     with Store(tmp_path / "s.sqlite") as store:
         assert len(store) == 0
+
+
+OLD = """
+BEGIN;
+CREATE TABLE runs (
+    key TEXT PRIMARY KEY, settings TEXT NOT NULL, status TEXT NOT NULL, outcome TEXT NOT NULL,
+    network BLOB, seconds REAL NOT NULL, provenance TEXT NOT NULL, stored_at TEXT DEFAULT CURRENT_TIMESTAMP
+);
+CREATE TABLE jobs (
+    key TEXT PRIMARY KEY, settings TEXT NOT NULL, outcome TEXT NOT NULL,
+    seconds REAL NOT NULL, provenance TEXT NOT NULL, stored_at TEXT DEFAULT CURRENT_TIMESTAMP
+);
+PRAGMA application_id = 1179406418;
+PRAGMA user_version = 1;
+COMMIT;
+"""
+
+
+def test_a_store_of_two_tables_is_read_and_goes_on(tmp_path: Path) -> None:
+    """Runs once had a table of their own, and jobs no arrays; what comes after lies in one table, and both stay readable."""
+    old, new, diverged = small(seed=1), small(seed=2), small(phases=(Phase(50.0, 30, rho=0.05),))
+    path = tmp_path / "s.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(OLD)
+        for run in (old, diverged):
+            outcome = run.carry_out()
+            values = dict(outcome.values)
+            row = (
+                run.key,
+                json.dumps(run.settings()),
+                values.pop("status"),
+                json.dumps(values),
+                _pack(outcome.arrays),
+                2.0,
+                "{}",
+            )
+            connection.execute(
+                "INSERT INTO runs (key, settings, status, outcome, network, seconds, provenance) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                row,
+            )
+    with Store(path) as store:
+        assert (len(store), old in store, new in store) == (2, True, False)
+        store.put(old, old.carry_out(), {"commit": "again"})
+        store.put(new, new.carry_out(), {})
+        for run in (old, new, diverged):
+            stored, result = store.get(run), train(run)
+            assert stored is not None
+            assert (stored.result.status, stored.result.curve) == (result.status, result.curve)
+            assert (stored.result.network is None) == (result.network is None)
+            if result.network is not None:
+                assert np.array_equal(stored.result.network.w1, result.network.w1)
+    with sqlite3.connect(path) as connection:
+        counts = [connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("runs", "jobs")]
+    assert counts == [2, 1]
+
+
+def test_an_empty_store_is_true_and_what_was_read_is_not_read_again(tmp_path: Path) -> None:
+    run = small()
+    with Store(tmp_path / "s.sqlite") as store:
+        assert store
+        assert len(store) == 0
+        store.put(run, run.carry_out(), {})
+        queries: list[str] = []
+        store._connection.set_trace_callback(queries.append)
+        assert store.get(run) is store.get(small())
+    assert len([query for query in queries if query.startswith("SELECT settings")]) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"a": np.float64(0.5), "b": (1, np.int32(2)), "c": np.array([[1.0, 2.0]])}, {"a": 0.5, "b": [1, 2], "c": [[1.0, 2.0]]}),
+        ({"a": np.bool_(True), "b": {"c": np.str_("d")}, "e": None}, {"a": True, "b": {"c": "d"}, "e": None}),
+    ],
+)
+def test_numpys_values_become_plain_ones(given: object, kept: object) -> None:
+    assert plain(given) == kept
+    assert json.loads(json.dumps(plain(given))) == kept
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"a": [{1, 2}]}, r"values\['a'\]\[0\] is of the type set; expected plain JSON"),
+        ({"a": {3: 4}}, r"values\['a'\] has the key 3; expected plain JSON, whose keys are strings"),
+        ({"a": np.complex128(1j)}, r"values\['a'\] is of the type complex128"),
+        ({"a": Path()}, r"values\['a'\] is of the type PosixPath"),
+    ],
+)
+def test_what_json_has_no_form_of_is_refused_by_place(given: object, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        plain(given)

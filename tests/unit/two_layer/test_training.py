@@ -13,8 +13,8 @@ from flatproof.verify.two_layer import fused, modules, reference
 from flatproof.verify.two_layer.gradient_norms import squared_gradient_norms
 from flatproof.verify.two_layer.initialization import initial_network
 from flatproof.verify.two_layer.losses import objective
-from flatproof.verify.two_layer.settings import Run as RunType
 from flatproof.verify.two_layer.training import CURVE, checkpoints, closing
+from flatproof.verify.two_layer.training import Run as RunType
 from tests.networks import LOGISTIC, VARIANTS, random_network, random_points
 
 KINDS = [(a, "relu", 2) for a in theory.ARCHITECTURES] + [*VARIANTS]

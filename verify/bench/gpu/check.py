@@ -39,11 +39,11 @@ class Report:
     failed: list[str] = field(default_factory=list)
     path: Path | None = None
 
-    def add(self, kind: str, what: str, found: str, judged: str, values: dict[str, Any]) -> None:
+    def add(self, kind: str, what: str, measured: str, judged: str, values: dict[str, Any]) -> None:
         """One row; `values` go to the file, at once, so that an end in mid-course loses nothing."""
-        self.grid.add_row(Text(kind), Text(what), Text(found), Text(judged))
+        self.grid.add_row(Text(kind), Text(what), Text(measured), Text(judged))
         self.save(kind, values | {"what": what})
-        print(f"{kind}: {what}: {found} {judged}", file=sys.stderr, flush=True)
+        print(f"{kind}: {what}: {measured} {judged}", file=sys.stderr, flush=True)
 
     def attempt(self, kind: str, work: partial[Any]) -> Any:
         """What the call returns; an error is a row and a failure, and None, so that the rest is still carried out."""
@@ -114,9 +114,9 @@ def _compile(report: Report) -> None:
     for row in rows:
         shape = row["shape"]
         tile = f"{shape['inputs']} x {shape['neurons']}, {shape['per_thread']} neurons a thread, {shape['programs']} programs"
-        found = f"{row['registers']} registers, {row['stack']} bytes spilled"
+        measured = f"{row['registers']} registers, {row['stack']} bytes spilled"
         judged = f"{row['instructions']} instructions a step, {row['cycles_per_step']} cycles"
-        report.add("compiled", f"{row['kernel']} {row['variant']}, {tile}", found, judged, row)
+        report.add("compiled", f"{row['kernel']} {row['variant']}, {tile}", measured, judged, row)
 
 
 def _compare(report: Report) -> None:
@@ -124,18 +124,20 @@ def _compare(report: Report) -> None:
     shapes = [layout(D, WIDTH, per_thread=4, programs=programs) for programs in (2, 3)] if COMPILED else []
     more = [partial(rounded, "no-bias", sizes, shape) for shape in shapes]
     for compare in (*comparisons(sizes), *more):
-        one = report.attempt("compared", compare)
-        if one is not None:
-            if not one.ok:
-                report.failed.append(one.what)
-            judged = f"at most {one.limit:.1e}: {'ok' if one.ok else 'FAILED'}"
-            report.add("compared", one.what, f"{one.deviation:.1e}", judged, asdict(one) | {"ok": one.ok})
+        comparison = report.attempt("compared", compare)
+        if comparison is not None:
+            if not comparison.ok:
+                report.failed.append(comparison.what)
+            judged = f"at most {comparison.limit:.1e}: {'ok' if comparison.ok else 'FAILED'}"
+            report.add(
+                "compared", comparison.what, f"{comparison.deviation:.1e}", judged, asdict(comparison) | {"ok": comparison.ok}
+            )
 
 
 def _time(report: Report, gpu: Device) -> None:
     for name, floor in (("multiply-adds", gpu.arithmetic_floor(D)), ("memory traffic", gpu.traffic_floor(False))):
-        found = "not known: the driver states no clock" if floor is None else f"{floor / 1e6:,.0f} M steps/s"
-        report.add("floor", f"no-bias, {name} alone", found, "counted", {"steps_per_second": floor})
+        measured = "not known: the driver states no clock" if floor is None else f"{floor / 1e6:,.0f} M steps/s"
+        report.add("floor", f"no-bias, {name} alone", measured, "counted", {"steps_per_second": floor})
     best: Timing | None = None
     over = time.monotonic() + TIMING_SECONDS
     for case in timings(gpu):
@@ -144,9 +146,9 @@ def _time(report: Report, gpu: Device) -> None:
             continue
         shape = f"{row.shape.per_thread} neurons a thread, {row.shape.programs} programs"
         what = f"{row.what}, {row.networks} networks, {row.steps} steps a launch, {shape}"
-        found = f"{row.steps_per_second / 1e6:,.1f} M steps/s ({row.low / 1e6:,.1f}–{row.high / 1e6:,.1f})"
+        measured = f"{row.steps_per_second / 1e6:,.1f} M steps/s ({row.low / 1e6:,.1f}–{row.high / 1e6:,.1f})"
         share = "" if row.floor is None else f", {100 * row.floor:.0f}% of the floor"
-        report.add("timed", what, found, f"{row.latency:.2f} µs a step{share}", asdict(row))
+        report.add("timed", what, measured, f"{row.latency:.2f} µs a step{share}", asdict(row))
         if row.what == "no-bias 1-SAM" and (best is None or row.steps_per_second > best.steps_per_second):
             best = row
     if best is not None:

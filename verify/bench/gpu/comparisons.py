@@ -15,8 +15,8 @@ from flatproof.verify.two_layer.fused.gpu.measure import measure
 from flatproof.verify.two_layer.fused.gpu.stack import Points, Stack, advance
 from flatproof.verify.two_layer.initialization import initial_network
 from flatproof.verify.two_layer.many import train_many
-from flatproof.verify.two_layer.settings import DataSpec, Phase, Run
-from flatproof.verify.two_layer.training import CURVE, train
+from flatproof.verify.two_layer.settings import DataSpec, Phase
+from flatproof.verify.two_layer.training import CURVE, Run, train
 from flatproof.verify.two_layer.training import measure as measure_one
 
 ARCHITECTURES = ("no-bias", "bias", "sim-ln")

@@ -16,7 +16,8 @@ from flatproof.verify.two_layer.fused.gpu.runtime import DEVICE
 from flatproof.verify.two_layer.fused.gpu.stack import Points, Stack, advance
 from flatproof.verify.two_layer.initialization import initial_network
 from flatproof.verify.two_layer.many import train_many
-from flatproof.verify.two_layer.settings import DataSpec, Phase, Run
+from flatproof.verify.two_layer.settings import DataSpec, Phase
+from flatproof.verify.two_layer.training import Run
 
 D, N, WIDTH = 30, 100, 500
 SAM, SGD = Phase(lr=0.01, epochs=1, rho=0.05), Phase(lr=0.01, epochs=1, label_noise=0.1)
@@ -63,8 +64,8 @@ def device() -> Device:
     """The GPU that the kernels run on."""
     import triton
 
-    found = triton.runtime.driver.active.utils.get_device_properties(torch.cuda.current_device())
-    clock, memory, bits = (found.get(name) for name in ("sm_clock_rate", "mem_clock_rate", "mem_bus_width"))
+    properties = triton.runtime.driver.active.utils.get_device_properties(torch.cuda.current_device())
+    clock, memory, bits = (properties.get(name) for name in ("sm_clock_rate", "mem_clock_rate", "mem_bus_width"))
     return Device(
         torch.cuda.get_device_name(),
         torch.cuda.get_device_properties(DEVICE).multi_processor_count,
@@ -109,10 +110,12 @@ def timed(gpu: Device, architecture: str, phase: Phase, shape: Layout, networks:
     rates = networks * steps / np.array(seconds[1:])
     middle = float(np.median(rates))
     floor = gpu.arithmetic_floor(D + (kind != "no-bias"))
-    said = f"{architecture} " + ("1-SAM" if phase.rho else "SGD") + (" noise" if noise is not None else "")
-    said += " decay" if phase.weight_decay else ""
+    label = f"{architecture} " + ("1-SAM" if phase.rho else "SGD") + (" noise" if noise is not None else "")
+    label += " decay" if phase.weight_decay else ""
     latency = float(np.median(seconds[1:])) / steps * 1e6 / max(1, networks / (gpu.multiprocessors * shape.programs))
-    return Timing(said, networks, shape, steps, middle, float(rates.min()), float(rates.max()), latency, floor and middle / floor)
+    return Timing(
+        label, networks, shape, steps, middle, float(rates.min()), float(rates.max()), latency, floor and middle / floor
+    )
 
 
 @dataclass(frozen=True)

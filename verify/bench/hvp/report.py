@@ -13,8 +13,12 @@ import pandas as pd
 from matplotlib.figure import Figure as Canvas
 from rich.table import Table as Grid
 
-from flatproof.verify.bench.hvp.timings import BLOCK, LIMIT, OURS, PEERS, WORKLOADS, Row, automatic
-from flatproof.verify.report.artifacts import Artifact, Figure, Table, merged, stem
+from flatproof.verify.bench.hvp.largest_eigenvalue import LIMIT
+from flatproof.verify.bench.hvp.peers import OURS, PEERS, automatic
+from flatproof.verify.bench.hvp.timings import BLOCK, Row
+from flatproof.verify.bench.hvp.workloads import WORKLOADS
+from flatproof.verify.report.artifacts import Artifact, Figure, Table, merged
+from flatproof.verify.report.write import stem
 
 PAPER = "curvature"
 TABLE, ROWS = (
@@ -54,11 +58,11 @@ def heading(rows: Sequence[Row]) -> str:
 def cells(row: Row) -> dict[str, str]:
     """A row as text, by the columns of COLUMNS."""
 
-    def said(value: float | None, form: str) -> str:
+    def shown(value: float | None, form: str) -> str:
         return "" if value is None else f"{value:{form}}"
 
     asked = "" if row.asked_products is None or row.asked_error is None else f"{row.asked_products}, {row.asked_error:.1%}"
-    products = said(row.lambda_products, "d")
+    products = shown(row.lambda_products, "d")
     if row.lambda_products is None and row.asked_products is not None:
         products = f"> {min(LIMIT, row.asked_products)}"
     return dict(
@@ -67,14 +71,14 @@ def cells(row: Row) -> dict[str, str]:
             (
                 row.implementation,
                 row.note if row.gradients is None else f"{row.gradients:.2f} ({row.low:.2f}–{row.high:.2f})",
-                said(row.floor, ".2f"),
-                said(row.block_gradients, ".2f"),
-                said(row.peak_mb, ".0f"),
+                shown(row.floor, ".2f"),
+                shown(row.block_gradients, ".2f"),
+                shown(row.peak_mb, ".0f"),
                 products,
-                said(row.lambda_seconds, ".3g"),
+                shown(row.lambda_seconds, ".3g"),
                 asked,
-                said(row.proved_products, "d"),
-                said(row.disagreement, ".0e"),
+                shown(row.proved_products, "d"),
+                shown(row.disagreement, ".0e"),
             ),
             strict=True,
         )
@@ -84,9 +88,17 @@ def cells(row: Row) -> dict[str, str]:
 def artifacts(rows: Sequence[Row], about: dict[str, str], out: Path) -> list[Artifact]:
     """The table of all rows, that of the bars, and the figure: of these rows, and of workloads that an earlier run left in `out`.
 
-    Every workload is measured in one run; the provenance counts workloads where runs differ. Errors: ValueError for a damaged file.
+    Every workload is measured in one run; the provenance counts workloads where runs differ.
+
+    Args:
+        rows: what was measured now.
+        about: its provenance.
+        out: folder of the results.
+
+    Raises:
+        ValueError: a damaged file in `out`.
     """
-    kept = {name: (some, about) for name, some in by_workload(rows).items()}
+    kept = {name: (measured, about) for name, measured in by_workload(rows).items()}
     path = stem(out, TABLE, {}) / ROWS
     if path.exists():
         try:
@@ -96,22 +108,24 @@ def artifacts(rows: Sequence[Row], about: dict[str, str], out: Path) -> list[Art
         except (ValueError, TypeError, KeyError, AttributeError):
             raise ValueError(f"{path} is not what 'flatproof bench hvp' writes; remove it to begin anew") from None
     ordered = {name: kept[name] for name in WORKLOADS if name in kept}
-    everything = [row for some, _ in ordered.values() for row in some]
-    provenance = merged([said for _, said in ordered.values()], "workloads")
-    store = {name: {"provenance": said, "rows": [asdict(row) for row in some]} for name, (some, said) in ordered.items()}
+    everything = [row for measured, _ in ordered.values() for row in measured]
+    provenance = merged([about for _, about in ordered.values()], "workloads")
+    store = {
+        name: {"provenance": about, "rows": [asdict(row) for row in measured]} for name, (measured, about) in ordered.items()
+    }
     files = {ROWS: (json.dumps(store, indent=1) + "\n").encode()}
     return [_table(everything, provenance, files), _bars(everything, provenance), _figure(everything, provenance)]
 
 
 def by_workload(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """The rows of each workload."""
-    return {name: list(some) for name, some in groupby(rows, key=lambda row: row.workload)}
+    return {name: list(measured) for name, measured in groupby(rows, key=lambda row: row.workload)}
 
 
 def _table(rows: Sequence[Row], provenance: dict[str, str], files: dict[str, bytes]) -> Table:
     shown = pd.DataFrame([{"workload": row.workload} | cells(row) for row in rows])
     notes = (
-        "Workloads: " + ". ".join(f"{name}: {heading(some)}" for name, some in by_workload(rows).items()) + ".",
+        "Workloads: " + ". ".join(f"{name}: {heading(measured)}" for name, measured in by_workload(rows).items()) + ".",
         "One product at a fixed point as a multiple of one gradient of the same loss, timed in turn with it: median (smallest to "
         "largest). What a method keeps at the point is prepared before. per vector of 8: a block of 8 vectors in one call, where there "
         "is such a call. peak MB: resident memory above model and data, preparing and two products, in a fresh process. floor: "
@@ -133,9 +147,9 @@ def _table(rows: Sequence[Row], provenance: dict[str, str], files: dict[str, byt
 def judged(rows: Sequence[Row]) -> list[dict[str, str]]:
     """Each bar on each workload: wanted, measured, met or missed, and what arithmetic allows."""
     out = []
-    for name, some in by_workload(rows).items():
-        ours = next(row for row in some if row.implementation == automatic(name)[0])
-        peers = [row for row in some if row.implementation in PEERS and row.gradients is not None]
+    for name, measured in by_workload(rows).items():
+        ours = next(row for row in measured if row.implementation == automatic(name)[0])
+        peers = [row for row in measured if row.implementation in PEERS and row.gradients is not None]
         if ours.gradients is None or not peers:
             continue
 
@@ -200,8 +214,8 @@ def _figure(rows: Sequence[Row], provenance: dict[str, str]) -> Figure:
     names = list(dict.fromkeys(row.implementation for row in rows))[::-1]
     canvas = Canvas(figsize=(2.1 + 2.1 * len(groups), 0.9 + 0.3 * len(names)), layout="constrained")
     axes = canvas.subplots(1, len(groups), sharey=True, squeeze=False)[0]
-    for axis, (name, some) in zip(axes, groups.items(), strict=True):
-        for row in some:
+    for axis, (name, measured) in zip(axes, groups.items(), strict=True):
+        for row in measured:
             if row.gradients is None or row.low is None or row.high is None:
                 continue
             if row.floor is not None:

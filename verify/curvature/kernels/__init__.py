@@ -1,6 +1,6 @@
 """Owns the choice of a product kernel. All compute the same product, batch by batch; they differ in what they keep and in speed.
 
-closed-form          two-layer family with the mean squared error: formulas, no autograd (`two_layer`)
+closed-form          families of models with formulas, no autograd (`closed_form`): two layers with the mean squared error
 linearize            one recorded gradient, replayed on tangents (`linearize`)
 retained-graph       one differentiated graph, kept (`retained_graph`)
 forward-over-reverse torch's forward mode through a gradient (`forward_over_reverse`)
@@ -10,14 +10,21 @@ auto                 the first of closed-form, linearize, retained-graph, forwar
 """
 
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Literal
 
 from torch import Tensor
 
-from flatproof.verify.curvature.kernels import double_backward, finite_difference, forward_over_reverse, linearize, retained_graph
+from flatproof.verify.curvature.batches import Batch
+from flatproof.verify.curvature.kernels import (
+    closed_form,
+    double_backward,
+    finite_difference,
+    forward_over_reverse,
+    linearize,
+    retained_graph,
+)
 from flatproof.verify.curvature.kernels.tangents import Unsupported
-from flatproof.verify.curvature.problem import Batch, Problem
-from flatproof.verify.curvature.two_layer import product
+from flatproof.verify.curvature.problem import Problem
 
 KernelName = Literal[
     "auto", "closed-form", "linearize", "retained-graph", "forward-over-reverse", "double-backward", "finite-difference"
@@ -26,7 +33,7 @@ Product = Callable[[Tensor], Tensor]
 Prepare = Callable[[Problem, Batch], Product]
 
 PREPARE: dict[str, Prepare] = {
-    "closed-form": product.prepare,
+    "closed-form": closed_form.prepare,
     "linearize": linearize.prepare,
     "retained-graph": retained_graph.prepare,
     "forward-over-reverse": forward_over_reverse.prepare,
@@ -35,11 +42,4 @@ PREPARE: dict[str, Prepare] = {
 }
 AUTO = ("closed-form", "linearize", "retained-graph", "forward-over-reverse")
 
-__all__ = ["AUTO", "PREPARE", "KernelName", "Prepare", "Product", "Unsupported", "check_kernel"]
-
-
-def check_kernel(kernel: str) -> str:
-    """The name itself; ValueError naming the known ones otherwise."""
-    if kernel not in get_args(KernelName):
-        raise ValueError(f"kernel must be one of {', '.join(get_args(KernelName))}, got {kernel!r}")
-    return kernel
+__all__ = ["AUTO", "PREPARE", "KernelName", "Prepare", "Product", "Unsupported"]

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from flatproof.verify.curvature.problem import Batch, Problem
+from flatproof.verify.curvature.batches import Batch
+from flatproof.verify.curvature.problem import Problem
 
 
 def prepare(problem: Problem, batch: Batch) -> Callable[[Tensor], Tensor]:
@@ -35,8 +36,8 @@ def differentiated(problem: Problem, batch: Batch) -> Callable[[Tensor], Tensor]
             for vector in block.unbind(1):
                 pieces = problem.unflatten(vector.contiguous())
                 along = [pieces[n] for n, _ in moving]
-                found = torch.autograd.grad(heads, leaves, along, retain_graph=True, allow_unused=True)
-                columns.append(problem.flatten(found))
+                products = torch.autograd.grad(heads, leaves, along, retain_graph=True, allow_unused=True)
+                columns.append(problem.flatten(products))
         return torch.stack(columns, dim=1)
 
     return product

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from flatproof.verify.curvature.problem import Batch, Problem
+from flatproof.verify.curvature.batches import Batch
+from flatproof.verify.curvature.problem import Problem
 
 
 def step(problem: Problem, vector: Tensor) -> float:

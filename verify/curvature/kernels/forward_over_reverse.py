@@ -15,7 +15,8 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
-from flatproof.verify.curvature.problem import Batch, Problem
+from flatproof.verify.curvature.batches import Batch
+from flatproof.verify.curvature.problem import Problem
 
 
 class _ByDefinition(TorchFunctionMode):

@@ -11,16 +11,17 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from flatproof.verify.curvature.batches import Batch
 from flatproof.verify.curvature.kernels.tangents import Unsupported
 from flatproof.verify.curvature.kernels.tape import Program, Tape
-from flatproof.verify.curvature.problem import Batch, Problem
+from flatproof.verify.curvature.problem import Problem
 
 # batching saves calls and costs copies: it pays for many vectors on a small network, such as a whole matrix
 TOGETHER_FROM, TOGETHER_BYTES = 16, 32 << 20
 
 
 def prepare(problem: Problem, batch: Batch) -> Callable[[Tensor], Tensor]:
-    """The product with the Hessian of the batch's loss, (P, k) -> (P, k). Errors: Unsupported if the model cannot be recorded."""
+    """The product with the Hessian of the batch's loss, (P, k) -> (P, k); Unsupported if the model cannot be recorded."""
     try:
         return _Recorded(problem, batch, channels_last=True)
     except (Unsupported, RuntimeError):
@@ -54,14 +55,14 @@ class _Recorded:
         with torch.no_grad():
             if k >= TOGETHER_FROM and self.together and self.bytes * k <= TOGETHER_BYTES:
                 try:
-                    return torch.vmap(self._one, in_dims=1, out_dims=1)(block)
+                    return torch.vmap(self._single, in_dims=1, out_dims=1)(block)
                 except RuntimeError:  # an operation without a batching rule
                     self.together = False
             if k == 1:
-                return self._one(block.squeeze(1)).unsqueeze(1)
-            return torch.stack([self._one(vector) for vector in block.unbind(1)], dim=1)
+                return self._single(block.squeeze(1)).unsqueeze(1)
+            return torch.stack([self._single(vector) for vector in block.unbind(1)], dim=1)
 
-    def _one(self, vector: Tensor) -> Tensor:
+    def _single(self, vector: Tensor) -> Tensor:
         pieces = self.problem.unflatten(vector)
         pieces = [laid_out(p, last) for p, last in zip(pieces, self.formats, strict=True)]
         return self.problem.flatten(self.program(pieces))

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from flatproof.verify.curvature.batches import Batch
 from flatproof.verify.curvature.kernels.tangents import Unsupported
 from flatproof.verify.curvature.kernels.tape import Tape
-from flatproof.verify.curvature.problem import Batch, Problem
+from flatproof.verify.curvature.problem import Problem
 
 Middle = Callable[[Tensor], Tensor]
 
@@ -88,7 +89,13 @@ class Outer:
 
 
 def gauss_newton(problem: Problem, batch: Batch, recorded: bool = True) -> Outer:
-    """C the Hessian of the loss with respect to the outputs."""
+    """J' C J with C the Hessian of the loss with respect to the outputs.
+
+    Args:
+        problem: what is differentiated.
+        batch: of its data.
+        recorded: whether tangents are replayed from a tape, or come by a kept graph.
+    """
 
     def middle(outputs: Tensor) -> Middle:
         with torch.enable_grad():
@@ -97,8 +104,8 @@ def gauss_newton(problem: Problem, batch: Batch, recorded: bool = True) -> Outer
         def apply(tangent: Tensor) -> Tensor:
             if not slope.requires_grad:
                 return torch.zeros_like(tangent)
-            found: Any = torch.autograd.grad(slope, z, tangent, retain_graph=True, allow_unused=True)[0]
-            return torch.zeros_like(tangent) if found is None else found
+            bent: Any = torch.autograd.grad(slope, z, tangent, retain_graph=True, allow_unused=True)[0]
+            return torch.zeros_like(tangent) if bent is None else bent
 
         return apply
 
@@ -106,7 +113,13 @@ def gauss_newton(problem: Problem, batch: Batch, recorded: bool = True) -> Outer
 
 
 def fisher(problem: Problem, batch: Batch, recorded: bool = True) -> Outer:
-    """C block-diagonal: the outer product of each sample's own slope of the loss with respect to its outputs."""
+    """J' C J with C block-diagonal: the outer product of each sample's own slope of the loss with respect to its outputs.
+
+    Args:
+        problem: what is differentiated.
+        batch: of its data.
+        recorded: whether tangents are replayed from a tape, or come by a kept graph.
+    """
 
     def middle(outputs: Tensor) -> Middle:
         with torch.enable_grad():

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from flatproof.verify.curvature.batches import Batch
 from flatproof.verify.curvature.kernels.double_backward import differentiated
-from flatproof.verify.curvature.problem import Batch, Problem
+from flatproof.verify.curvature.problem import Problem
 
 
 def prepare(problem: Problem, batch: Batch) -> Callable[[Tensor], Tensor]:

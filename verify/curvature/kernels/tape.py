@@ -29,7 +29,7 @@ _DETACHING = {Tensor.detach, torch.detach, Tensor.detach_, Tensor.data.__get__} 
 
 @dataclass(frozen=True)
 class _Step:
-    """One recorded operation: slots read and written, and the tensors that its rule keeps with their versions; `Call.untold`."""
+    """One recorded operation: slots read and written, and the tensors that its rule keeps with their versions; `Call.unknown`."""
 
     name: str
     push: Push
@@ -37,7 +37,7 @@ class _Step:
     writes: tuple[int | None, ...]
     several: bool
     kept: tuple[tuple[Tensor, int], ...]
-    untold: tuple[Callable[[], set[int]], ...]
+    unknown: tuple[Callable[[], set[int]], ...]
 
 
 class _Watch(TorchFunctionMode):
@@ -90,7 +90,9 @@ def _recomputing() -> bool:
 class Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records what is done with the watched tensors.
 
-    Attributes: forward, whether the model and the loss are being run (else their backward pass); cut, whether the user detaches.
+    Attributes:
+        forward: whether the model and the loss are being run; else their backward pass is.
+        cut: whether the user's code detaches.
     """
 
     def __init__(self) -> None:
@@ -164,7 +166,7 @@ class Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
         writes = tuple(self.watch(v) if moves else None for v, moves in zip(outs, moving, strict=True))
         # autograd counts a write once this function has returned
         kept = tuple((t, t._version + (inplace and t is out)) for t in _tensors(push))
-        self._steps.append(_Step(str(op), push, tuple(reads), writes, several, kept, tuple(call.untold)))
+        self._steps.append(_Step(str(op), push, tuple(reads), writes, several, kept, tuple(call.unknown)))
         return out
 
     def _slot(self, value: Any) -> int | None:
@@ -191,9 +193,14 @@ class Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return reference is not None and not reference.expired()  # type: ignore[no-untyped-call]
 
     def program(self, sources: Sequence[int], targets: Sequence[Tensor | None]) -> "Program":
-        """What carries tangents of the watched `sources` (slots) to those of `targets`; the tape is spent.
+        """What carries tangents of the sources to those of the targets; the tape is spent.
 
-        Errors: Unsupported where a kept tensor was overwritten later.
+        Args:
+            sources: slots of watched tensors.
+            targets: what was computed of them; None for what does not move.
+
+        Raises:
+            Unsupported: a kept tensor was overwritten later.
         """
         ends = [None if t is None else self._slots.get(t) for t in targets]
         needed = {slot for slot in ends if slot is not None}
@@ -202,8 +209,8 @@ class Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
             step = self._steps.pop()
             if needed.isdisjoint(step.writes):
                 continue
-            for untold in step.untold:
-                if not needed.isdisjoint(step.writes[place] for place in untold()):
+            for unknown in step.unknown:
+                if not needed.isdisjoint(step.writes[place] for place in unknown()):
                     raise Unsupported(f"what {step.name} keeps for its backward pass is used, and its tangent is not known")
             needed.update(step.reads)
             for tensor, version in step.kept:
@@ -259,10 +266,10 @@ def _functional(op: Any) -> Any:
         return op
     packet = getattr(aten, op.overloadpacket.__name__[:-1], None)
     names = (f"Tensor_{op._overloadname}", op._overloadname)  # pow.Scalar is the number's power, not the tensor's
-    found = next((getattr(packet, name) for name in names if hasattr(packet, name)), None)
-    if found is None:
+    functional = next((getattr(packet, name) for name in names if hasattr(packet, name)), None)
+    if functional is None:
         raise Unsupported(f"{op} has no functional form")
-    return found
+    return functional
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:

@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from flatproof.verify.curvature.problem import Batch
+from flatproof.verify.curvature.batches import Batch
 from flatproof.verify.curvature.sharpness.landscape import Landscape, Logits
 
 Norm = Literal["l2", "linf"]
@@ -55,9 +55,19 @@ def ascend(
     steps: int,
     logits: Logits = "plain",
 ) -> tuple[float, float]:
-    """L_S(w), and the largest L_S(w + c * z) met in `steps` iterations from z = 0 on one batch; steps = 1 is the first-order point.
+    """L_S(w), and the largest L_S(w + c * z) met from z = 0. Costs `steps` gradients and one loss.
 
-    Costs `steps` gradients and one loss.
+    Args:
+        landscape: L at displaced parameters.
+        batch: S.
+        scale: c, (P,); None for 1.
+        rho: radius of the ball that z is in.
+        norm: of the ball.
+        steps: iterations; 1 gives the first-order point.
+        logits: whether outputs are normalized first.
+
+    Returns:
+        Both losses; the second is not finite where an iterate's was not.
     """
 
     def look(z: Tensor) -> tuple[float, Tensor]:

@@ -5,17 +5,18 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from flatproof.verify.curvature.estimates import Estimate, generator_of, one_of, positive, share, whole_number
+from flatproof.verify.curvature.estimates import Estimate, generator_of
 from flatproof.verify.curvature.sharpness.landscape import Cost, Landscape, Logits
 from flatproof.verify.curvature.sharpness.registry import Measure
 from flatproof.verify.curvature.sharpness.worst_case import Scaling, scale_of
+from flatproof.verify.utils.checks import check_one_of, check_positive, check_share, check_whole
 from flatproof.verify.utils.statistics import mean_interval
 
 Norm = Literal["l2", "linf"]
 SOURCE = "andriushchenko2023, S_avg"
 
 
-def measure(
+def average_case_sharpness(
     source: object,
     *,
     rho: float = 0.1,
@@ -29,15 +30,29 @@ def measure(
 ) -> Estimate:
     """E L(w + delta) - L(w) with delta_i ~ N(0, rho^2 c_i^2) ("l2") or uniform on [-rho c_i, rho c_i] ("linf"), and a t interval.
 
-    The expectation over batches S is the whole data's loss, so each draw is measured on all of it. Antithetic draws come in pairs
-    +delta, -delta, whose mean has no first-order noise; the pairs are independent, and the interval is over them.
+    The expectation over batches S is the whole data's loss, so each draw is measured on all of it.
 
-    Args: draws, loss evaluations on the whole data. Errors: ValueError for settings out of range.
+    Args:
+        source: a problem, or an operator with one.
+        rho: size of the displacements, in units of c.
+        norm: their law, "l2" or "linf" as above.
+        scaling: "elementwise" (c = |w|, adaptive) or "none" (c = 1).
+        logits: whether outputs are normalized first, see `landscape.normalize`.
+        draws: loss evaluations on the whole data.
+        antithetic: draw in pairs +delta, -delta, whose mean has no first-order noise; the interval is over the independent pairs.
+        confidence: of the interval.
+        seed: of the draws.
+
+    Returns:
+        The mean increase of the loss, with Student's t interval.
+
+    Raises:
+        ValueError: settings out of range, a loss that is not finite.
     """
-    positive("rho", rho)
-    one_of("norm", norm, ("l2", "linf"))
-    share("confidence", confidence)
-    count = whole_number("draws", draws, 4 if antithetic else 2)
+    check_positive("rho", rho)
+    check_one_of("norm", norm, ("l2", "linf"))
+    check_share("confidence", confidence)
+    count = check_whole("draws", draws, 4 if antithetic else 2)
     generator = generator_of(seed)
     landscape = Landscape.of(source)
     scale = scale_of(landscape, scaling)
@@ -81,7 +96,7 @@ def _named(name: str, norm: Norm, scaling: Scaling) -> Measure:
         "positive rescaling between ReLU layers; with logits normalized, their scale" if scaling == "elementwise" else "none"
     )
     formula = f"E L(w + delta) - L(w), delta_i ~ {law}"
-    return Measure(name, formula, SOURCE, measure, "loss", invariant, (("norm", norm), ("scaling", scaling)))
+    return Measure(name, formula, SOURCE, average_case_sharpness, "loss", invariant, (("norm", norm), ("scaling", scaling)))
 
 
 MEASURES = (

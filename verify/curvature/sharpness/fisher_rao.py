@@ -15,20 +15,32 @@ from typing import Literal
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from flatproof.verify.curvature.estimates import Estimate, one_of
+from flatproof.verify.curvature.estimates import Estimate
 from flatproof.verify.curvature.sharpness.landscape import Cost, Landscape
 from flatproof.verify.curvature.sharpness.registry import Measure
+from flatproof.verify.utils.checks import check_one_of
 
 SOURCE = "Liang et al. 2019, definition 2"
 
 
-def measure(source: object, *, fisher: Literal["empirical", "model"] = "empirical") -> Estimate:
+def fisher_rao_norm(source: object, *, fisher: Literal["empirical", "model"] = "empirical") -> Estimate:
     """w'I(w)w, exact up to rounding, by one forward derivative of each batch.
 
     The loss must be a mean ("sum" for that reduction) of losses of the batch's samples, each of its own outputs: so that sample i's
     gradient is row i of the batch's. In mode "train" batch normalization ties the samples together and t_i includes its statistics.
+
+    Args:
+        source: a problem, or an operator with one.
+        fisher: "empirical" or the "model"'s own Fisher matrix.
+
+    Returns:
+        The norm; its interval is rounding.
+
+    Raises:
+        TypeError: the model's outputs are no single tensor.
+        ValueError: an unknown `fisher`, or a model that torch's forward mode cannot do.
     """
-    one_of("fisher", fisher, ("empirical", "model"))
+    check_one_of("fisher", fisher, ("empirical", "model"))
     landscape = Landscape.of(source)
     cost = Cost(landscape)
     total = 0.0
@@ -71,7 +83,7 @@ MEASURES = (
         "fisher-rao",
         "(1/n) sum_i (grad_w l_i . w)^2",
         SOURCE,
-        measure,
+        fisher_rao_norm,
         "loss",
         "positive rescaling between ReLU layers",
     ),
@@ -79,7 +91,7 @@ MEASURES = (
         "fisher-rao-model",
         "w'Gw, G the Gauss-Newton matrix",
         SOURCE,
-        measure,
+        fisher_rao_norm,
         "loss",
         "positive rescaling between ReLU layers",
         (("fisher", "model"),),

@@ -15,14 +15,15 @@ import numpy as np
 import torch
 from scipy.optimize import Bounds, minimize
 
-from flatproof.verify.curvature.estimates import Estimate, Floats, generator_of, one_of, positive, whole_number
+from flatproof.verify.curvature.estimates import Estimate, Floats, generator_of
 from flatproof.verify.curvature.sharpness.landscape import Cost, Landscape
 from flatproof.verify.curvature.sharpness.registry import Measure
+from flatproof.verify.utils.checks import check_one_of, check_positive, check_whole
 
 SOURCE = "keskar2017/metric-2.1"
 
 
-def measure(
+def keskar_sharpness(
     source: object,
     *,
     epsilon: float = 1e-3,
@@ -32,22 +33,33 @@ def measure(
     columns: Literal["sphere", "normal"] = "sphere",
     seed: int = 0,
 ) -> Estimate:
-    """phi(epsilon, A), a percentage: A = I for dimension None, else a random subspace of that dimension (the paper's is 100).
+    """phi(epsilon, A), a percentage, from the largest loss at any point that L-BFGS-B looked at within its iterations.
 
-    The largest loss at any point that L-BFGS-B looked at within its iterations: a lower bound, [value, infinity).
-    columns: of A, "sphere" (unit vectors) or "normal" (standard normal entries).
-    Errors: ValueError for settings out of range, dimension above P, a loss of -1 or below.
+    Args:
+        source: a problem, or an operator with one.
+        epsilon: half the box's side, in units of |(A+ w)_i| + 1.
+        dimension: p of a random A (the paper's is 100); None for A = I.
+        iterations: of L-BFGS-B.
+        start: of the ascent, "zero" or a "random" point of the box.
+        columns: of A, "sphere" (unit vectors) or "normal" (standard normal entries).
+        seed: of A and of a random start.
+
+    Returns:
+        A lower bound of the maximum: the interval is [value, infinity).
+
+    Raises:
+        ValueError: settings out of range, a dimension above P, a loss of -1 or below or not finite.
     """
-    positive("epsilon", epsilon)
-    whole_number("iterations", iterations)
-    one_of("start", start, ("zero", "random"))
-    one_of("columns", columns, ("sphere", "normal"))
+    check_positive("epsilon", epsilon)
+    check_whole("iterations", iterations)
+    check_one_of("start", start, ("zero", "random"))
+    check_one_of("columns", columns, ("sphere", "normal"))
     generator = generator_of(seed)
     landscape = Landscape.of(source)
     weights = landscape.weights
     A = None
     if dimension is not None:
-        if whole_number("dimension", dimension) > landscape.size:
+        if check_whole("dimension", dimension) > landscape.size:
             raise ValueError(f"dimension must be at most the number of parameters {landscape.size}, got {dimension}")
         A = torch.randn(landscape.size, dimension, generator=generator, dtype=weights.dtype).to(weights.device)
         if columns == "sphere":
@@ -94,9 +106,18 @@ def measure(
     )
 
 
-def measure_subspace(source: object, *, dimension: int = 100, **settings: object) -> Estimate:
-    """phi(epsilon, A) in a random subspace of dimension 100, or of all parameters where there are fewer."""
-    return measure(source, dimension=min(dimension, Landscape.of(source).size), **settings)  # type: ignore[arg-type]
+def keskar_subspace_sharpness(source: object, *, dimension: int = 100, **settings: object) -> Estimate:
+    """phi(epsilon, A) in a random subspace.
+
+    Args:
+        source: a problem, or an operator with one.
+        dimension: of the subspace, at most P.
+        **settings: those of `keskar_sharpness`.
+
+    Returns:
+        As for `keskar_sharpness`.
+    """
+    return keskar_sharpness(source, dimension=min(dimension, Landscape.of(source).size), **settings)  # type: ignore[arg-type]
 
 
 MEASURES = (
@@ -104,7 +125,7 @@ MEASURES = (
         "keskar",
         "100 (max_(|z_i| <= eps (|w_i| + 1)) L(w + z) - L(w)) / (1 + L(w))",
         SOURCE,
-        measure,
+        keskar_sharpness,
         "loss",
         "permutations of the parameters",
     ),
@@ -112,8 +133,9 @@ MEASURES = (
         "keskar-subspace",
         "100 (max_(|z_i| <= eps (|(A+ w)_i| + 1)) L(w + A z) - L(w)) / (1 + L(w)), A random (P, p)",
         SOURCE,
-        measure_subspace,
+        keskar_subspace_sharpness,
         "loss",
         "none",
+        passes_on=(keskar_sharpness,),
     ),
 )

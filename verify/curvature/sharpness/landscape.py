@@ -9,9 +9,12 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from flatproof.verify.curvature.estimates import Estimate, data_of, one_of, whole_number
-from flatproof.verify.curvature.problem import Batch, Problem, distributed
+from flatproof.verify.curvature.batches import Batch
+from flatproof.verify.curvature.estimates import Estimate, data_of
+from flatproof.verify.curvature.problem import Problem
+from flatproof.verify.curvature.processes import distributed
 from flatproof.verify.curvature.verification import examine
+from flatproof.verify.utils.checks import check_one_of, check_whole
 
 Logits = Literal["plain", "normalized", "standardized"]
 
@@ -23,8 +26,15 @@ class Landscape:
     and the batch's place alone, so that all displacements see the same ones. Nothing is written to the model. The problem is examined
     once (`verification.examine`).
 
-    Attributes: problem; weights, its parameters in a row (P,), read once; losses and gradients, passes over the whole data spent
-    so far. Errors: ValueError in a process group, TypeError for what is no problem.
+    Attributes:
+        problem: whose loss it is.
+        weights: its parameters in a row, (P,), read once.
+        losses: passes over the whole data spent on losses so far.
+        gradients: passes over the whole data spent on gradients so far.
+
+    Raises:
+        TypeError: what is given is no problem.
+        ValueError: in a process group; parameters that are not finite.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -57,7 +67,7 @@ class Landscape:
         if size is None:
             yield from self.problem.batches()
             return
-        whole_number("batch_size", size)
+        check_whole("batch_size", size)
         index = count = 0
         held: list[tuple[Tensor, Tensor]] = []
         for batch in self.problem.batches():
@@ -76,7 +86,7 @@ class Landscape:
         targets = torch.cat([y for _, y in parts])
         count = len(targets)
         inputs = torch.cat([x for x, _ in parts])
-        return Batch(inputs, targets, count, self.problem.weigh(inputs, targets, count), index)
+        return Batch(inputs, targets, count, self.problem.data.weigh(inputs, targets, count), index)
 
     def outputs(self, delta: Tensor | None, batch: Batch) -> Any:
         """f(x; w + delta) for a batch; differentiable in delta by forward mode."""
@@ -93,7 +103,7 @@ class Landscape:
         return self.problem.compare(outputs if logits == "plain" else normalize(outputs, logits), batch)
 
     def value(self, delta: Tensor | None, batch: Batch, logits: Logits = "plain") -> float:
-        """L_S(w + delta)."""
+        """L_S(w + delta) of a batch S, delta (P,) or None for 0."""
         self.losses += batch.samples / self.problem.samples
         moved = None if delta is None else delta.detach()
         # nothing requires grad but what the model itself differentiates
@@ -155,9 +165,12 @@ def normalize(outputs: Any, logits: Logits) -> Tensor:
     """Logits (n, K) over the norm of the centred ones, ||f - mean f||, sample by sample; "standardized": over that norm / sqrt(K).
 
     Neither changes when all logits are multiplied by a positive number (andriushchenko2023, logit normalization). A sample whose
-    logits are all equal stays as it is. Errors: ValueError for outputs of another shape.
+    logits are all equal stays as it is.
+
+    Raises:
+        ValueError: outputs of another shape.
     """
-    one_of("logits", logits, ("normalized", "standardized"))
+    check_one_of("logits", logits, ("normalized", "standardized"))
     if not isinstance(outputs, Tensor) or outputs.ndim != 2 or outputs.shape[1] < 2:
         shape = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
         raise ValueError(f"logit normalization needs outputs of shape (n, K) with K >= 2, got {shape}")

@@ -2,15 +2,16 @@
 
 from typing import Literal
 
-from flatproof.verify.curvature.estimates import Estimate, one_of, positive, whole_number
+from flatproof.verify.curvature.estimates import Estimate
 from flatproof.verify.curvature.sharpness.landscape import Landscape
 from flatproof.verify.curvature.sharpness.registry import Measure
 from flatproof.verify.curvature.sharpness.worst_case import mean_increase
+from flatproof.verify.utils.checks import check_one_of, check_positive, check_whole
 
 SOURCE = "kaur2023, SAM (Foret et al., ICLR 2021, equations 1 and 2)"
 
 
-def measure(
+def sam_sharpness(
     source: object,
     *,
     rho: float = 0.05,
@@ -18,15 +19,25 @@ def measure(
     steps: int = 20,
     batch_size: int | None = None,
 ) -> Estimate:
-    """The mean over batches S of size m (batch_size; None: the data's own batches) of the loss increase within rho.
+    """The mean over batches S of size m of the loss increase within rho. 1-SAM's sharpness (wen2023) is batch_size = 1.
 
-    point = "first-order": at e = rho grad L_S / ||grad L_S||, where SAM evaluates its gradient. "ascent": the largest increase met by
-    Auto-PGD in `steps` iterations, the first of which is that point. Either is a lower bound of the maximum: [value, infinity).
-    1-SAM's sharpness (wen2023) is batch_size = 1. Errors: ValueError for settings out of range.
+    Args:
+        source: a problem, or an operator with one.
+        rho: radius.
+        point: "first-order", e = rho grad L_S / ||grad L_S||, where SAM evaluates its gradient; or "ascent", the largest increase met by
+            Auto-PGD in `steps` iterations, the first of which is that point.
+        steps: iterations of the ascent.
+        batch_size: m; None for the data's own batches.
+
+    Returns:
+        A lower bound of the maximum: the interval is [value, infinity).
+
+    Raises:
+        ValueError: settings out of range, a loss that is not finite.
     """
-    one_of("point", point, ("first-order", "ascent"))
-    count = 1 if point == "first-order" else whole_number("steps", steps)
-    method = f"{'first-order point' if count == 1 else f'Auto-PGD, {count} steps'}, rho = {positive('rho', rho):g}"
+    check_one_of("point", point, ("first-order", "ascent"))
+    count = 1 if point == "first-order" else check_whole("steps", steps)
+    method = f"{'first-order point' if count == 1 else f'Auto-PGD, {count} steps'}, rho = {check_positive('rho', rho):g}"
     return mean_increase(Landscape.of(source), batch_size, None, rho, "l2", count, "plain", method, SOURCE)
 
 
@@ -35,7 +46,7 @@ MEASURES = (
         "sam",
         "mean_S max_(||e||_2 <= rho) L_S(w + e) - L_S(w), at SAM's first-order point",
         SOURCE,
-        measure,
+        sam_sharpness,
         "loss",
         "rotations of the parameters",
     ),
@@ -43,7 +54,7 @@ MEASURES = (
         "m-sharpness",
         "mean_S max_(||e||_2 <= rho) L_S(w + e) - L_S(w), by ascent",
         SOURCE,
-        measure,
+        sam_sharpness,
         "loss",
         "rotations of the parameters",
         (("point", "ascent"),),

@@ -5,27 +5,58 @@ from typing import Any
 from flatproof.verify.curvature.estimates import Estimate
 from flatproof.verify.curvature.sharpness.hessian import adaptive, operator_of
 from flatproof.verify.curvature.sharpness.registry import Measure
-from flatproof.verify.curvature.traces import Method, trace
+from flatproof.verify.curvature.traces import Method, hutchinson, hutchpp, trace, xtrace
 
 
-def measure(source: object, *, method: Method = "xtrace", products: int = 60, seed: int = 0, **rest: Any) -> Estimate:
-    """tr H (wen2023, Sharpness). Settings: those of the estimator that `method` names ("hutchinson", "hutch++", "xtrace")."""
+def hessian_trace(source: object, *, method: Method = "xtrace", products: int = 60, seed: int = 0, **rest: Any) -> Estimate:
+    """tr H (wen2023, Sharpness).
+
+    Args:
+        source: a problem or a symmetric operator.
+        method: the estimator, "hutchinson", "hutch++" or "xtrace".
+        products: Hessian-vector products spent.
+        seed: of the probes.
+        **rest: settings of that estimator.
+
+    Returns:
+        The trace with its interval.
+    """
     return trace(operator_of(source), method, products=products, seed=seed, **rest)
 
 
-def measure_adaptive(source: object, *, method: Method = "xtrace", products: int = 60, seed: int = 0, **rest: Any) -> Estimate:
-    """sum_i w_i^2 H_ii, the limit of 2 S_avg / rho^2 for c = |w| (andriushchenko2023, S_avg) where L is smooth, as rho -> 0."""
+def adaptive_trace(source: object, *, method: Method = "xtrace", products: int = 60, seed: int = 0, **rest: Any) -> Estimate:
+    """sum_i w_i^2 H_ii, the limit of 2 S_avg / rho^2 for c = |w| (andriushchenko2023, S_avg) where L is smooth, as rho -> 0.
+
+    Args:
+        source: a problem, or an operator with one.
+        method: the estimator, "hutchinson", "hutch++" or "xtrace".
+        products: Hessian-vector products spent.
+        seed: of the probes.
+        **rest: settings of that estimator.
+
+    Returns:
+        The trace of |w| H |w| with its interval.
+    """
     return trace(adaptive(source), method, products=products, seed=seed, **rest)
 
 
 MEASURES = (
-    Measure("trace", "tr H", "wen2023, Sharpness", measure, "products", "rotations of the parameters"),
+    Measure(
+        "trace",
+        "tr H",
+        "wen2023, Sharpness",
+        hessian_trace,
+        "products",
+        "rotations of the parameters",
+        passes_on=(hutchinson, hutchpp, xtrace),
+    ),
     Measure(
         "adaptive-trace",
         "sum_i w_i^2 H_ii",
         "andriushchenko2023, S_avg with c = |w|, rho -> 0",
-        measure_adaptive,
+        adaptive_trace,
         "products",
         "positive rescaling between ReLU layers",
+        passes_on=(hutchinson, hutchpp, xtrace),
     ),
 )

@@ -6,10 +6,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from flatproof.verify.curvature.estimates import Estimate, one_of, positive, whole_number
+from flatproof.verify.curvature.estimates import Estimate
 from flatproof.verify.curvature.sharpness.ascent import Norm, ascend
 from flatproof.verify.curvature.sharpness.landscape import Cost, Landscape, Logits
 from flatproof.verify.curvature.sharpness.registry import Measure
+from flatproof.verify.utils.checks import check_one_of, check_positive, check_whole
 
 Scaling = Literal["none", "elementwise"]
 SOURCE = "andriushchenko2023, S_max"
@@ -17,11 +18,11 @@ SOURCE = "andriushchenko2023, S_max"
 
 def scale_of(landscape: Landscape, scaling: Scaling) -> Tensor | None:
     """c: None for 1, |w| elementwise; a parameter that is 0 is then not moved."""
-    one_of("scaling", scaling, ("none", "elementwise"))
+    check_one_of("scaling", scaling, ("none", "elementwise"))
     return None if scaling == "none" else landscape.weights.abs()
 
 
-def measure(
+def worst_case_sharpness(
     source: object,
     *,
     rho: float | None = None,
@@ -33,14 +34,23 @@ def measure(
 ) -> Estimate:
     """The mean over batches S (m-sharpness for batch_size = m) of the largest loss increase that Auto-PGD finds in `steps` iterations.
 
-    A lower bound: the interval is [value, infinity). The whole data serve as one batch with batch_size = the number of samples; None
-    takes the data's own batches.
+    Args:
+        source: a problem, or an operator with one.
+        rho: radius in units of c; default 0.5 for l2 and 0.002 for linf, inside the paper's ranges for a ResNet-18 on CIFAR-10.
+        norm: of the ball, "l2" or "linf".
+        scaling: "elementwise" (c = |w|, adaptive) or "none" (c = 1).
+        logits: whether outputs are normalized first, see `landscape.normalize`.
+        batch_size: samples a batch; None for the data's own batches, the number of samples for one batch.
+        steps: iterations, each a gradient.
 
-    Args: rho, radius, default 0.5 for l2 and 0.002 for linf (inside the paper's ranges for a ResNet-18 on CIFAR-10); scaling,
-    "elementwise" (c = |w|, adaptive) or "none"; logits, see `landscape.normalize`. Errors: ValueError for settings out of range.
+    Returns:
+        A lower bound of the maximum: the interval is [value, infinity).
+
+    Raises:
+        ValueError: settings out of range, a loss that is not finite.
     """
-    one_of("norm", norm, ("l2", "linf"))
-    radius = positive("rho", (0.5 if norm == "l2" else 0.002) if rho is None else rho)
+    check_one_of("norm", norm, ("l2", "linf"))
+    radius = check_positive("rho", (0.5 if norm == "l2" else 0.002) if rho is None else rho)
     landscape = Landscape.of(source)
     return mean_increase(
         landscape,
@@ -48,7 +58,7 @@ def measure(
         scale_of(landscape, scaling),
         radius,
         norm,
-        whole_number("steps", steps),
+        check_whole("steps", steps),
         logits,
         f"Auto-PGD, {steps} steps, rho = {radius:g}, {norm}, scaling {scaling}, logits {logits}",
         SOURCE,
@@ -66,7 +76,22 @@ def mean_increase(
     method: str,
     source: str,
 ) -> Estimate:
-    """The mean over batches, weighed by size, of the increase that `ascend` finds."""
+    """The mean over batches, weighed by size, of the increase that `ascend` finds.
+
+    Args:
+        landscape: the loss at displaced parameters.
+        batch_size: samples a batch; None for the data's own batches.
+        scale: c, (P,); None for 1.
+        rho: radius in units of c.
+        norm: of the ball.
+        steps: iterations.
+        logits: whether outputs are normalized first.
+        method: what the estimate says of itself.
+        source: the paper and equation.
+
+    Returns:
+        A lower bound: the interval is [value, infinity).
+    """
     cost = Cost(landscape)
     total = weight = 0.0
     for batch in landscape.batches(batch_size):
@@ -90,7 +115,7 @@ def _named(name: str, norm: Norm, scaling: Scaling) -> Measure:
         name,
         f"mean_S max_(||{scale}||_{'2' if norm == 'l2' else 'inf'} <= rho) L_S(w + delta) - L_S(w)",
         SOURCE,
-        measure,
+        worst_case_sharpness,
         "loss",
         "positive rescaling between ReLU layers; with logits normalized, their scale" if scaling == "elementwise" else "none",
         (("norm", norm), ("scaling", scaling)),

@@ -10,7 +10,7 @@ two products with A, where a gradient has two dense ones, and no pass over n x m
 a_j gamma_j q_j^(-1/2) with q_j = (1/2) w_j' S_j w_j, S_j = (2/N) sum_k A_kj x_k x_k' over the training set that normalizes. Sim-LN divides
 by sample instead: f_i = p_i q_i^(-1/2), p_i = sum_j a_j h_ij, q_i = sum_j h_ij^2 (epsilon^-1 p_i below the floor), written out below.
 The residual term is included: exact wherever the loss is twice differentiable. On the CPU the products are compiled loops
-(`two_layer_cpu`), one network and one vector at a time; elsewhere torch multiplies S networks of one shape and k vectors at once.
+(`two_layer.cpu`), one network and one vector at a time; elsewhere torch multiplies S networks of one shape and k vectors at once.
 """
 
 from collections.abc import Callable
@@ -24,16 +24,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from flatproof.theory.networks import Architecture
-from flatproof.verify.curvature.kernels.tangents import Unsupported
-from flatproof.verify.curvature.problem import Batch, Problem
+from flatproof.verify.curvature.batches import Batch
+from flatproof.verify.curvature.problem import Problem
 from flatproof.verify.two_layer.losses import mse
 from flatproof.verify.two_layer.modules import TwoLayer
 
 Multiply = Callable[[NDArray[Any], NDArray[Any]], None]  # of vectors (k, P), into products (k, P)
 
 
-def applies(problem: Problem) -> str | None:
-    """None if the closed form covers the problem; otherwise why not."""
+def refuses(problem: Problem) -> str | None:
+    """Why the closed form does not cover the problem; None where it does."""
     model, loss = problem.model, problem.loss_function
     if type(model) is not TwoLayer:
         return f"closed-form needs a verify.two_layer.modules.TwoLayer, got {type(model).__name__}"
@@ -50,9 +50,7 @@ def applies(problem: Problem) -> str | None:
 
 
 def prepare(problem: Problem, batch: Batch) -> Callable[[Tensor], Tensor]:
-    """The product with the Hessian of the batch's loss, (P, k) -> (P, k). Errors: Unsupported unless `applies`."""
-    if (why := applies(problem)) is not None:
-        raise Unsupported(why)
+    """The product with the Hessian of the batch's loss, (P, k) -> (P, k), of a problem that is not refused."""
     model = problem.model
     assert isinstance(model, TwoLayer)
     parameters = [p.detach()[None] for p in problem.tensors]
@@ -66,10 +64,10 @@ def prepare(problem: Problem, batch: Batch) -> Callable[[Tensor], Tensor]:
         epsilon=model.epsilon,
         scale=1.0 if problem.mean else float(batch.samples),
     )
-    one = _One(many)
+    single = _Single(many)
     if model.architecture in ("no-bias", "bias"):
-        one.directions = partial(_directions, problem, batch)
-    return one
+        single.directions = partial(_directions, problem, batch)
+    return single
 
 
 def _directions(problem: Problem, batch: Batch) -> Tensor:
@@ -87,7 +85,7 @@ def _directions(problem: Problem, batch: Batch) -> Tensor:
     return torch.cat(pieces, 1)
 
 
-class _One:
+class _Single:
     """A single network's product; `vector` takes one vector without the detour over a block, `directions` as for a batch."""
 
     directions: Callable[[], Tensor]
@@ -131,11 +129,16 @@ class TwoLayerHessians:
 
     Args:
         parameters: w1 (S, m, d), w2 (S, m), and b1, gamma (S, m) where the architecture has them.
-        x, y: inputs (S, n, d) or (n, d), labels (S, n) or (n,).
+        x: inputs, (S, n, d) or (n, d).
+        y: labels, (S, n) or (n,).
         train_x: what Sim-BN's statistics are taken over, (S, N, d) or (N, d); x itself if None.
         scale: the loss is scale times the mean of the squares.
+        architecture: of all of them.
+        epsilon: Sim-LN's floor of the divisor.
         compiled: whether loops compiled for the CPU do the products, or torch; None: wherever they can (float32, float64).
-    Errors: ValueError for NaN in the loss.
+
+    Raises:
+        ValueError: NaN in the loss.
     """
 
     def __init__(

@@ -32,8 +32,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from flatproof.theory.networks import Array, Network, check_points, forward, hidden, with_ones
-from flatproof.verify.curvature.estimates import Estimate, Floats, whole_number
+from flatproof.verify.curvature.estimates import Estimate, Floats
 from flatproof.verify.two_layer.modules import TwoLayer
+from flatproof.verify.utils.checks import check_whole
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class Spectrum:
         eigenvalues: those that need not vanish, descending; the other `zeros` eigenvalues are 0 exactly.
         size: the number P of parameters.
         method: "gram" (n x n, at interpolation), "low-rank" (n + 2 m) or "dense", as at the head of this module.
-        samples, seconds: points of the data, wall time.
+        samples: points of the data.
+        seconds: wall time.
     """
 
     eigenvalues: Floats
@@ -99,11 +101,17 @@ def whole_spectrum(network: Network | TwoLayer, x: ArrayLike, y: ArrayLike | Non
     Without y, or where y is f(x) to rounding, the network interpolates and the n x n Gram matrix has them all. A Sim-BN network is
     normalized by the statistics of x itself.
 
-    Args: x (n, d); y (n,) or None; limit, the largest dense problem that is solved.
-    Errors: ValueError for NaN or wrong shapes, and where the dense problem exceeds the limit.
+    Args:
+        network: what is differentiated, in all its parameters.
+        x: inputs, (n, d).
+        y: labels, (n,); None for f(x).
+        limit: the largest dense problem that is solved.
+
+    Raises:
+        ValueError: NaN or wrong shapes, a dense problem that exceeds the limit.
     """
     begun = perf_counter()
-    whole_number("limit", limit)
+    check_whole("limit", limit)
     net = (network.network() if isinstance(network, TwoLayer) else network).astype("float64")
     points, labels = check_points(x, y, d=net.w1.shape[1])
     values = forward(net, points)
@@ -124,7 +132,15 @@ def whole_spectrum(network: Network | TwoLayer, x: ArrayLike, y: ArrayLike | Non
 
 
 def gram(network: Network, x: ArrayLike) -> Floats:
-    """J J', (n, n): inner products of the gradients of the f(x_i) over all parameters (closed forms: head of this module)."""
+    """J J': inner products of the gradients of the f(x_i) over all parameters (closed forms: head of this module).
+
+    Args:
+        network: f.
+        x: inputs, (n, d).
+
+    Returns:
+        The matrix, (n, n).
+    """
     points = check_points(x, d=network.w1.shape[1])[0]
     inputs, h = with_ones(network.architecture, points), hidden(network, points)
     on, a, K = (h > 0).astype(np.float64), network.w2, inputs @ inputs.T
@@ -158,7 +174,7 @@ def _layer_norm(network: Network, h: Array) -> tuple[Array, Array, Array, Array,
 
 def _seen(inputs: Array, h: Array) -> list[Array]:
     """Of each neuron, the rows A_ij x'_i in an orthonormal basis of the span of the inputs it sees, (n, rank) each."""
-    found = []
+    blocks = []
     for on in (h > 0).T:
         rows = inputs * on[:, None]
         if on.sum() < inputs.shape[1]:
@@ -166,8 +182,8 @@ def _seen(inputs: Array, h: Array) -> list[Array]:
             # what is cut off is rounding of the rows themselves
             rank = int(np.sum(singular > np.finfo(np.float64).eps * max(rows.shape) * singular.max(initial=0.0)))
             rows = U[:, :rank] * singular[:rank]
-        found.append(rows)
-    return found
+        blocks.append(rows)
+    return blocks
 
 
 def _low_rank(network: Network, points: Array, residuals: Array, limit: int) -> Floats:

@@ -18,10 +18,9 @@ from typing import Any
 
 import pandas as pd
 
-from flatproof.verify.jobs.job import Job, StoredOutcome
+from flatproof.verify.jobs.job import Computation, StoredValues
 from flatproof.verify.report.artifacts import Table
 
-VERSION = 1
 CLOSE = 1e-4  # of the length of the product
 SIZE = 400  # entries of a function's inputs
 SAMPLES = 2  # sample inputs of a function
@@ -29,8 +28,11 @@ STEPS = (1e-5, 1e-6, 1e-4, 1e-7, 1e-3)
 
 
 @dataclass(frozen=True)
-class Functions(Job):
+class Functions(Computation):
     """Every function: how "auto" and "linearize" compare with differences."""
+
+    JOB = "functions"
+    VERSION = 1
 
     @property
     def cost(self) -> float:
@@ -38,10 +40,10 @@ class Functions(Job):
         return 120.0
 
     def settings(self) -> dict[str, Any]:
-        """Everything that determines the values."""
+        """Nothing but torch's version."""
         import torch
 
-        return {"job": "functions", "version": VERSION, "torch": torch.__version__}
+        return super().settings() | {"torch": torch.__version__}
 
     def carry_out(self) -> dict[str, Any]:
         """One row a function: name, samples, what "auto" and "linearize" gave, the largest error, the kernel."""
@@ -51,7 +53,7 @@ class Functions(Job):
             warnings.simplefilter("ignore")
             return {"rows": list(rows())}
 
-    def says(self, values: dict[str, Any]) -> str:
+    def summary(self, values: dict[str, Any]) -> str:
         """How many agree, are refused, differ."""
         counts = pd.Series([row["auto"] for row in values["rows"]]).value_counts()
         return ", ".join(f"{count} {what}" for what, count in counts.items())
@@ -163,13 +165,13 @@ def layers() -> Iterator[tuple[str, Callable[..., Any], list[Any]]]:
 
 def rows() -> Iterator[dict[str, Any]]:
     """One row a function, the worst of its samples."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    samples: dict[str, list[dict[str, Any]]] = {}
     for name, function, at in itertools.chain(functions(), layers()):
         row = compared(function, at)
         if row is not None:
-            found.setdefault(name, []).append(row)
+            samples.setdefault(name, []).append(row)
     order = ("differs", "refused", "not known", "agrees")
-    for name, each in found.items():
+    for name, each in samples.items():
         worst = min(each, key=lambda row: order.index(row["auto"]))
         alone = min((row["linearize"] for row in each), key=order.index)
         error = max(row["error"] for row in each)
@@ -241,9 +243,9 @@ def compared(function: Callable[..., Any], at: list[Any]) -> dict[str, Any] | No
     return out
 
 
-def table(name: str, stored: StoredOutcome) -> Table:
+def table(name: str, stored: StoredValues) -> Table:
     """The table of the committed results."""
-    raw = pd.DataFrame(stored.outcome.values["rows"])
+    raw = pd.DataFrame(stored.result["rows"])
     shown = pd.DataFrame(
         {
             "function": raw.function,

@@ -19,11 +19,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from flatproof.verify.jobs.job import Job, StoredOutcome
-from flatproof.verify.report.artifacts import Table, merged
+from flatproof.verify.experiments.vocabulary import provenance_of
+from flatproof.verify.jobs.job import Computation, StoredValues
+from flatproof.verify.report.artifacts import Table
 
 Wide = NDArray[np.longdouble]
-VERSION = 1  # raised when a change in verify.curvature alters estimates
 HEADS = ("binary", "ten classes", "smoothed labels", "logistic", "mean squares", "spelt out")
 DTYPES = ("float32", "float64")
 LOSSES = (1.0, 1e-2, 1e-5, 1e-8, 1e-12, 1e-16, 1e-22, 1e-30)
@@ -33,8 +33,11 @@ KNOWN = 0.1  # an interval that reaches farther than this from its value, relati
 
 
 @dataclass(frozen=True)
-class Fitted(Job):
+class Fitted(Computation):
     """Every estimator at every loss, from `starts` random starts spread over NETWORKS networks."""
+
+    JOB = "well-fitted"
+    VERSION = 1  # raised when a change in verify.curvature alters estimates
 
     head: str
     dtype: str
@@ -44,10 +47,6 @@ class Fitted(Job):
     def cost(self) -> float:
         """About 15 ms a start."""
         return 2.0 + 0.015 * len(LOSSES) * self.starts
-
-    def settings(self) -> dict[str, Any]:
-        """Everything that determines the values."""
-        return {"job": "well-fitted", "version": VERSION, "head": self.head, "dtype": self.dtype, "starts": self.starts}
 
     def carry_out(self) -> dict[str, Any]:
         """Per loss and estimator: how often the interval held the exact value and how often it claimed to know it; medians."""
@@ -60,7 +59,7 @@ class Fitted(Job):
         from flatproof.verify.curvature import HessianOperator, lambda_max, trace
 
         each = max(1, self.starts // NETWORKS)
-        found: dict[str, list[tuple[bool, float, float]]] = {name: [] for name in NOMINAL}
+        trials: dict[str, list[tuple[bool, float, float]]] = {name: [] for name in NOMINAL}
         losses, tops = [], []
         for network in range(NETWORKS):
             model, loss, data, subject = made(self.head, self.dtype, wanted, network)
@@ -81,12 +80,12 @@ class Fitted(Job):
                     )
                     doubt = 1e3 * np.finfo(np.longdouble).eps * abs(exact)  # of the exact value itself
                     held = bool(e.low - doubt <= exact <= e.high + doubt)
-                    found[name].append((held, abs(float(e.value / exact) - 1), min(e.relative_error, 1e300)))
+                    trials[name].append((held, abs(float(e.value / exact) - 1), min(e.relative_error, 1e300)))
         out: dict[str, Any] = {"wanted": wanted, "loss": float(np.median(losses)), "lambda": float(np.median(tops))}
-        for name, trials in found.items():
-            covers, errors, reaches = (np.array(column) for column in zip(*trials, strict=True))
+        for name, results in trials.items():
+            covers, errors, reaches = (np.array(column) for column in zip(*results, strict=True))
             out[name] = {
-                "trials": len(trials),
+                "trials": len(results),
                 "covered": int(covers.sum()),
                 "known": int((reaches <= KNOWN).sum()),
                 "error": float(np.median(errors)),
@@ -94,7 +93,7 @@ class Fitted(Job):
             }
         return out
 
-    def says(self, values: dict[str, Any]) -> str:
+    def summary(self, values: dict[str, Any]) -> str:
         """How often the interval of lambda_max covered."""
         cells = [v["lambda-max"] for v in values["losses"]]
         return f"lambda-max {sum(c['covered'] for c in cells)}/{sum(c['trials'] for c in cells)}"
@@ -109,7 +108,17 @@ def jobs(starts: int) -> list[Fitted]:
 
 
 def made(head: str, dtype: str, wanted: float, network: int) -> tuple[Any, Callable[..., Any], tuple[Any, Any], tuple[Wide, Any]]:
-    """A model of that precision, its loss and data, and its Hessian and loss in extended precision."""
+    """A network as well fitted as wanted.
+
+    Args:
+        head: one of HEADS.
+        dtype: "float32" or "float64".
+        wanted: training loss.
+        network: number of the draw.
+
+    Returns:
+        The model, its loss, its data, and its Hessian (P, P) and loss in extended precision.
+    """
     import torch
     from torch import nn
 
@@ -223,7 +232,18 @@ def _loss(head: str, z: Wide, y: NDArray[Any], smoothing: float) -> tuple[Any, W
 
 
 def explicit(head: str, layers: Sequence[NDArray[Any]], x: NDArray[Any], y: NDArray[Any], smoothing: float) -> tuple[Wide, Any]:
-    """The Hessian (P, P) and the loss in extended precision, parameters in the order of the layers."""
+    """The Hessian and the loss in extended precision.
+
+    Args:
+        head: one of HEADS.
+        layers: weights and biases in their order.
+        x: (n, d).
+        y: classes or targets, (n,).
+        smoothing: of the labels.
+
+    Returns:
+        The Hessian (P, P), parameters in the order of the layers, and the loss.
+    """
     z = _outputs(layers, x)
     value, g, C = _loss(head, z, y, smoothing)
     n, K = z.shape
@@ -271,11 +291,11 @@ def largest(H: Wide) -> Any:
 # ---------------------------------------------------------------------------------------------------------------------- table
 
 
-def table(id: str, ready: Sequence[tuple[Fitted, StoredOutcome]]) -> Table:
+def table(id: str, ready: Sequence[tuple[Fitted, StoredValues]]) -> Table:
     """A row a head, precision and loss."""
     rows = []
     for job, stored in ready:
-        for cell in stored.outcome.values["losses"]:
+        for cell in stored.result["losses"]:
             row: dict[str, Any] = {"head": job.head, "dtype": job.dtype, "loss": cell["loss"], "lambda_max": cell["lambda"]}
             for name in NOMINAL:
                 row |= {f"{name} {what}": value for what, value in cell[name].items()}
@@ -310,7 +330,7 @@ def table(id: str, ready: Sequence[tuple[Fitted, StoredOutcome]]) -> Table:
         f"In all: λ_max {covered['lambda-max']} (nominal 99.5 %), Hutchinson {covered['hutchinson']} and XTrace {covered['xtrace']} "
         "(nominal 95 %). " + _worst(raw),
     )
-    provenance = {"jobs": str(len(ready))} | merged([stored.provenance for _, stored in ready], "jobs")
+    provenance = provenance_of([stored for _, stored in ready])
     brief = ("loss function", "precision", "training loss", "median reach", "λ_max covered", "trace covered, Hutchinson")
     return Table(id, "Well-fitted networks: how often the intervals hold the exact value", shown, raw, notes, provenance, brief)
 

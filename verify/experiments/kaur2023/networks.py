@@ -13,9 +13,16 @@ SIDE = 32  # five poolings take 32 pixels to 1
 
 
 def vgg(channels: int = 3, side: int = SIDE, narrow: int = 1, normalized: bool = False) -> nn.Sequential:
-    """VGG-11 on (n, channels, side, side) images, side <= 32; smaller ones are framed with zeros. narrow: as for `vgg11`.
+    """VGG-11 on (n, channels, side, side) images; smaller ones than 32 x 32 are framed with zeros.
 
-    Errors: ValueError for a larger side or one that no frame centres.
+    Args:
+        channels: of the images.
+        side: pixels, even, at most 32.
+        narrow: what every width is divided by.
+        normalized: with batch normalization.
+
+    Raises:
+        ValueError: for a larger side or one that no frame centres.
     """
     if not 0 < side <= SIDE or (SIDE - side) % 2:
         raise ValueError(f"side must be an even number of pixels up to {SIDE}, got {side}")

@@ -37,72 +37,28 @@ would refute is called contradicted: networks other than the paper's settle noth
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from flatproof.verify.utils.statistics import Interval, mean_interval
+from flatproof.verify.experiments.kaur2023.grid import DROPOUTS
+from flatproof.verify.experiments.kaur2023.jobs import DENSE, NORMALIZED, PLAIN
+from flatproof.verify.experiments.vocabulary import Effect, Says, Verdict, consistently_below, majority
 
 MARGIN = 0.02  # of test accuracy: less is no change in generalization
 SAME = float(np.log10(1.1))  # of log10 lambda_max: less is no change
-LEAST_SEEDS = 3
-ERROR = 0.05  # how often chance may decide
-ROUNDING = 1e-9  # an effect no larger than this is none
 COLUMNS = ("setup", "data", "network", "rho", "batch", "lr", "p", "seed", "log_lambda", "accuracy")
-
-Verdict = Literal["supported", "refuted", "inconclusive"]
-Says = Literal["supports", "contradicts", "open"]
-
-
-@dataclass(frozen=True)
-class Effect:
-    """One effect size: what and where, and its values, one a seed (at least one)."""
-
-    where: str
-    quantity: str
-    values: tuple[float, ...]
-
-    @property
-    def seeds(self) -> int:
-        """How many seeds."""
-        return len(self.values)
-
-    @property
-    def interval(self) -> Interval:
-        """The mean over seeds with its interval at 95 %."""
-        return self.among(1)
-
-    def among(self, k: int) -> Interval:
-        """The same at 1 - 0.05/k, for rules by which any one of k effects decides (Bonferroni)."""
-        return mean_interval(self.values, 1 - ERROR / k)
-
-    def above_among(self, k: int) -> bool:
-        """Whether that interval lies above 0."""
-        return self.judged and self.among(k).low > ROUNDING
-
-    @property
-    def judged(self) -> bool:
-        """Whether there are seeds enough."""
-        return self.seeds >= LEAST_SEEDS
-
-    @property
-    def above(self) -> bool:
-        """Whether the interval lies above 0."""
-        return self.above_among(1)
-
-    @property
-    def below(self) -> bool:
-        """Whether it lies below 0."""
-        return self.judged and self.interval.high < -ROUNDING
-
-    def within(self, margin: float) -> bool:
-        """Whether it lies strictly inside ±margin."""
-        return self.judged and -margin < self.interval.low and self.interval.high < margin
-
-    def outside(self, margin: float) -> bool:
-        """Whether it lies wholly above margin or wholly below -margin."""
-        return self.judged and (self.interval.low > margin or self.interval.high < -margin)
+RULES = {
+    "1a": "slope of log10 λ_max over log10 lr, each network, data set and batch size: all below 0; one above 0 refutes (among all)",
+    "1b": "somewhere accuracy rises with lr at the smallest batch, not at the largest, and the slopes differ (among all)",
+    "2": "lr / batch kept: λ_max changes, accuracy stays within ±2 points; majority of networks and data sets, none against",
+    "3a": "λ_max of SAM over SGD's at equal settings, each network, data set and batch: all below 1; one above refutes (among all)",
+    "3b": "where SAM gains at the smallest batch it does not at the largest, and the gains differ (among all); majority, none against",
+    "4": "largest p against the p that the other seeds find best: accuracy and λ_max both lower; majority, none against",
+    "5a": "λ_max with over without, each data set, batch size and lr: one above 1 supports (among all), all below 1 refute",
+    "5b": "accuracy with minus without, each data set and batch size: above 0; majority, none against",
+    "6": "accuracy gained per tenth of λ_max: above 0 at the smallest batch, and more there than at the largest; majority, none against",
+}
 
 
 @dataclass(frozen=True)
@@ -114,24 +70,42 @@ class Part:
     effects: tuple[Effect, ...]
 
 
-def effect(where: str, quantity: str, values: pd.Series) -> Effect | None:
-    """The mean over seeds of one value a seed; None without a value."""
+def effect_of(where: str, quantity: str, values: pd.Series) -> Effect | None:
+    """An effect from one value a seed.
+
+    Args:
+        where: on which runs.
+        quantity: what the values are of.
+        values: by seed; NaN are left out.
+
+    Returns:
+        None without a value.
+    """
     kept = values.dropna()
     return Effect(where, quantity, tuple(kept.tolist())) if len(kept) else None
 
 
 def slopes(runs: pd.DataFrame, x: str, y: str) -> pd.Series:
-    """The least-squares slope of y against x within each seed; seeds with fewer than two different x are left out."""
-    found = {}
-    for seed, one in runs.groupby("seed"):
-        centred = one[x] - one[x].mean()
-        if one[x].nunique() > 1:
-            found[seed] = float((centred * one[y]).sum() / (centred**2).sum())
-    return pd.Series(found, dtype=float)
+    """Least-squares slopes of column y against column x, by seed; seeds with fewer than two different x are left out."""
+    slope_of = {}
+    for seed, group in runs.groupby("seed"):
+        centred = group[x] - group[x].mean()
+        if group[x].nunique() > 1:
+            slope_of[seed] = float((centred * group[y]).sum() / (centred**2).sum())
+    return pd.Series(slope_of, dtype=float)
 
 
 def differences(first: pd.DataFrame, second: pd.DataFrame, on: Sequence[str], y: str) -> pd.DataFrame:
-    """first - second of y, matched on the columns `on` and the seed; a column `d` beside those."""
+    """Paired differences.
+
+    Args:
+        first, second: runs.
+        on: columns that pairs share, beside the seed.
+        y: the column whose difference is taken.
+
+    Returns:
+        The matched rows, with first - second in a column `d`.
+    """
     keys = [*on, "seed"]
     both = first[[*keys, y]].merge(second[[*keys, y]], on=keys, suffixes=("_1", "_2"))
     return both.assign(d=both[f"{y}_1"] - both[f"{y}_2"])
@@ -142,35 +116,6 @@ def by_seed(paired: pd.DataFrame) -> pd.Series:
     return paired.groupby("seed").d.mean()
 
 
-def majority(said: Sequence[Says]) -> Verdict:
-    """More than half support and none contradicts: supported; the other way round: refuted."""
-    if 2 * said.count("supports") > len(said) and "contradicts" not in said:
-        return "supported"
-    if 2 * said.count("contradicts") > len(said) and "supports" not in said:
-        return "refuted"
-    return "inconclusive"
-
-
-def together(parts: Sequence[Part]) -> Verdict:
-    """A claim of several parts."""
-    verdicts = {part.verdict for part in parts}
-    return "refuted" if "refuted" in verdicts else "supported" if verdicts == {"supported"} else "inconclusive"
-
-
-def in_size(verdict: Verdict, reduced: bool) -> str:
-    """The verdict as it is printed: of networks or data of a reduced size it says so, and they contradict rather than refute."""
-    if not reduced or verdict == "inconclusive":
-        return verdict
-    return f"{'contradicted' if verdict == 'refuted' else verdict} (reduced size)"
-
-
-def everywhere_below(effects: Sequence[Effect]) -> Verdict:
-    """Every interval below 0: supported; one above, among all: refuted."""
-    if any(e.above_among(len(effects)) for e in effects):
-        return "refuted"
-    return "supported" if effects and all(e.below for e in effects) else "inconclusive"
-
-
 def where(key: object) -> str:
     """A group's key in words."""
     values = key if isinstance(key, tuple) else (key,)
@@ -179,32 +124,39 @@ def where(key: object) -> str:
 
 def cells(runs: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
     """The groups of runs by columns, each with its name."""
-    for key, one in runs.groupby(list(keys), sort=False):
-        yield where(key), one
+    for key, group in runs.groupby(list(keys), sort=False):
+        yield where(key), group
 
 
 def vanishing(gains: Sequence[Sequence[Effect | None]]) -> list[tuple[bool, bool, bool]]:
-    """For each setup's (small, large, gap): whether there is a benefit at the small batch, whether it vanishes at the large one,
-    whether it persists there. One setup can decide, so benefit and gap are judged among all."""
-    found = []
+    """What becomes of a benefit from small batches to large ones.
+
+    Args:
+        gains: of each setup the effects at the small batch, at the large one, and their difference.
+
+    Returns:
+        For each setup whether there is a benefit at the small batch, whether it vanishes at the large one, and whether it persists
+        there. One setup can decide, so benefit and difference are judged among all.
+    """
+    seen = []
     for small, large, gap in gains:
         benefit = small is not None and small.above_among(len(gains))
         persists = large is not None and large.above
         differs = gap is not None and gap.above_among(len(gains))
-        found.append((benefit, benefit and differs and large is not None and large.judged and not persists, persists))
-    return found
+        seen.append((benefit, benefit and differs and large is not None and large.judged and not persists, persists))
+    return seen
 
 
-def _ends(one: pd.DataFrame, value: Callable[[pd.DataFrame], pd.Series], name: str, what: str) -> list[Effect | None]:
+def _ends(runs: pd.DataFrame, value: Callable[[pd.DataFrame], pd.Series], name: str, what: str) -> list[Effect | None]:
     """An effect at the smallest and at the largest batch of a setup, and the first minus the second."""
-    batches = sorted(one.batch.unique())
+    batches = sorted(runs.batch.unique())
     if len(batches) < 2:
         return [None, None, None]
-    small, large = (value(one[one.batch == b]) for b in (batches[0], batches[-1]))
+    small, large = (value(runs[runs.batch == b]) for b in (batches[0], batches[-1]))
     return [
-        effect(f"{name}, batch {batches[0]}", what, small),
-        effect(f"{name}, batch {batches[-1]}", what, large),
-        effect(f"{name}, batch {batches[0]} minus {batches[-1]}", what, small - large),
+        effect_of(f"{name}, batch {batches[0]}", what, small),
+        effect_of(f"{name}, batch {batches[-1]}", what, large),
+        effect_of(f"{name}, batch {batches[0]} minus {batches[-1]}", what, small - large),
     ]
 
 
@@ -221,28 +173,32 @@ WORTH = "d test accuracy per tenth of λ_max"
 def claim_1(runs: pd.DataFrame) -> list[Part]:
     """Larger learning rates: lambda_max at every batch size; the benefit at large ones."""
     sgd = runs[runs.rho == 0].assign(log_lr=np.log10(runs.lr))
-    falls = _kept(*(effect(w, SLOPE_LAMBDA, slopes(one, "log_lr", "log_lambda")) for w, one in cells(sgd, ("setup", "batch"))))
-    gains = [_ends(one, lambda some: slopes(some, "log_lr", "accuracy"), w, SLOPE_ACCURACY) for w, one in cells(sgd, ("setup",))]
+    falls = _kept(
+        *(effect_of(w, SLOPE_LAMBDA, slopes(group, "log_lr", "log_lambda")) for w, group in cells(sgd, ("setup", "batch")))
+    )
+    gains = [
+        _ends(group, lambda cell: slopes(cell, "log_lr", "accuracy"), w, SLOPE_ACCURACY) for w, group in cells(sgd, ("setup",))
+    ]
     seen = vanishing(gains)
-    says: Verdict = "inconclusive"
+    verdict = Verdict.INCONCLUSIVE
     if any(vanishes for _, vanishes, _ in seen):
-        says = "supported"
+        verdict = Verdict.SUPPORTED
     elif seen and all(persists for *_, persists in seen):
-        says = "refuted"
-    return [Part("1a", everywhere_below(falls), falls), Part("1b", says, _kept(*(e for gain in gains for e in gain)))]
+        verdict = Verdict.REFUTED
+    return [Part("1a", consistently_below(falls), falls), Part("1b", verdict, _kept(*(e for gain in gains for e in gain)))]
 
 
 def claim_2(runs: pd.DataFrame) -> list[Part]:
     """Batch size and learning rate scaled together."""
     sgd = runs[runs.rho == 0]
     effects: list[Effect] = []
-    said: list[Says] = []
-    for name, one in cells(sgd, ("setup",)):
-        ratio = one.assign(ratio=(one.lr / one.batch).map("{:.6e}".format))
+    says: list[Says] = []
+    for name, group in cells(sgd, ("setup",)):
+        ratio = group.assign(ratio=(group.lr / group.batch).map("{:.6e}".format))
         small = ratio[ratio.batch == ratio.batch.min()]
         large = ratio[ratio.batch > ratio.batch.min()]
         pairs = [
-            effect(name, what, by_seed(differences(large, small, ("ratio",), y)))
+            effect_of(name, what, by_seed(differences(large, small, ("ratio",), y)))
             for y, what in (("log_lambda", RATIO), ("accuracy", GAIN))
         ]
         if pairs[0] is None or pairs[1] is None:
@@ -250,45 +206,45 @@ def claim_2(runs: pd.DataFrame) -> list[Part]:
         moved, gained = pairs[0], pairs[1]
         effects += [moved, gained]
         if (moved.above or moved.below) and gained.within(MARGIN):
-            said.append("supports")
+            says.append("supports")
         else:
-            said.append("contradicts" if moved.within(SAME) or gained.outside(MARGIN) else "open")
-    return [Part("2", majority(said), tuple(effects))]
+            says.append("contradicts" if moved.within(SAME) or gained.outside(MARGIN) else "open")
+    return [Part("2", majority(says), tuple(effects))]
 
 
 def claim_3(runs: pd.DataFrame) -> list[Part]:
     """SAM against SGD at equal settings."""
 
-    def against(one: pd.DataFrame, y: str) -> pd.Series:
-        return by_seed(differences(one[one.rho > 0], one[one.rho == 0], ("batch", "lr"), y))
+    def against(group: pd.DataFrame, y: str) -> pd.Series:
+        return by_seed(differences(group[group.rho > 0], group[group.rho == 0], ("batch", "lr"), y))
 
     both = runs[runs.setup.isin(runs[runs.rho > 0].setup)]
-    falls = _kept(*(effect(w, RATIO, against(one, "log_lambda")) for w, one in cells(both, ("setup", "batch"))))
-    gains = [_ends(one, lambda some: against(some, "accuracy"), w, GAIN) for w, one in cells(both, ("setup",))]
+    falls = _kept(*(effect_of(w, RATIO, against(group, "log_lambda")) for w, group in cells(both, ("setup", "batch"))))
+    gains = [_ends(group, lambda cell: against(cell, "accuracy"), w, GAIN) for w, group in cells(both, ("setup",))]
     seen = vanishing(gains)
-    said: list[Says] = [
+    says: list[Says] = [
         "supports" if vanishes else "contradicts" if persists else "open" for benefit, vanishes, persists in seen if benefit
     ]
     return [
-        Part("3a", everywhere_below(falls), falls),
-        Part("3b", majority(said), _kept(*(e for gain in gains for e in gain))),
+        Part("3a", consistently_below(falls), falls),
+        Part("3b", majority(says), _kept(*(e for gain in gains for e in gain))),
     ]
 
 
 def claim_4(runs: pd.DataFrame, most: float) -> list[Part]:
     """The largest planned dropout, `most`, against the best of the others, which the other seeds choose."""
     effects: list[Effect] = []
-    said: list[Says] = []
-    for name, one in cells(runs, ("data",)):
-        one = one[one.groupby(["seed", "batch", "lr"]).p.transform("nunique") == one.p.nunique()]
-        if most not in one.p.values or one.p.nunique() < 2 or one.seed.nunique() < 2:
-            said.append("open")  # excessive dropout was not seen here, or there is nothing to compare it with
+    says: list[Says] = []
+    for name, group in cells(runs, ("data",)):
+        group = group[group.groupby(["seed", "batch", "lr"]).p.transform("nunique") == group.p.nunique()]
+        if most not in group.p.values or group.p.nunique() < 2 or group.seed.nunique() < 2:
+            says.append("open")  # excessive dropout was not seen here, or there is nothing to compare it with
             continue
-        table = {y: one.groupby(["seed", "p"])[y].mean().unstack() for y in ("accuracy", "log_lambda")}
+        table = {y: group.groupby(["seed", "p"])[y].mean().unstack() for y in ("accuracy", "log_lambda")}
         lesser = table["accuracy"].drop(columns=most)
         best = {seed: lesser.drop(index=seed).mean().idxmax() for seed in lesser.index}
         pair = [
-            effect(
+            effect_of(
                 f"{name}, p = {most:g} against the best",
                 what,
                 pd.Series({seed: t.loc[seed, most] - t.loc[seed, p] for seed, p in best.items()}, dtype=float),
@@ -300,8 +256,8 @@ def claim_4(runs: pd.DataFrame, most: float) -> list[Part]:
         gained, moved = pair[0], pair[1]
         effects += [gained, moved]
         contradicts = gained.above or moved.above
-        said.append("contradicts" if contradicts else "supports" if gained.below and moved.below else "open")
-    return [Part("4", majority(said), tuple(effects))]
+        says.append("contradicts" if contradicts else "supports" if gained.below and moved.below else "open")
+    return [Part("4", majority(says), tuple(effects))]
 
 
 def claim_5(runs: pd.DataFrame, plain: str, normalized: str) -> list[Part]:
@@ -311,33 +267,45 @@ def claim_5(runs: pd.DataFrame, plain: str, normalized: str) -> list[Part]:
     first, second = sgd[sgd.network == normalized], sgd[sgd.network == plain]
     moved = _kept(
         *(
-            effect(f"{d}, batch {b}, lr {lr:g}", RATIO, by_seed(one))
-            for (d, b, lr), one in differences(first, second, keys, "log_lambda").groupby(list(keys), sort=False)
+            effect_of(f"{d}, batch {b}, lr {lr:g}", RATIO, by_seed(group))
+            for (d, b, lr), group in differences(first, second, keys, "log_lambda").groupby(list(keys), sort=False)
         )
     )
     gained = _kept(
-        *(effect(w, GAIN, by_seed(one)) for w, one in cells(differences(first, second, keys, "accuracy"), ("data", "batch")))
+        *(
+            effect_of(w, GAIN, by_seed(group))
+            for w, group in cells(differences(first, second, keys, "accuracy"), ("data", "batch"))
+        )
     )
-    lower: Verdict = "inconclusive"
-    if any(e.above_among(len(moved)) for e in moved):
-        lower = "supported"
-    elif moved and all(e.below for e in moved):
-        lower = "refuted"
-    said: list[Says] = ["supports" if e.above else "contradicts" if e.below else "open" for e in gained]
-    return [Part("5a", lower, moved), Part("5b", majority(said), gained)]
+    says: list[Says] = ["supports" if e.above else "contradicts" if e.below else "open" for e in gained]
+    return [Part("5a", consistently_below(moved).opposite, moved), Part("5b", majority(says), gained)]
 
 
 def claim_6(runs: pd.DataFrame) -> list[Part]:
     """What a tenth of lambda_max is worth in accuracy, at the smallest and the largest batch."""
     flat = runs.assign(flatness=-runs.log_lambda)
     effects: list[Effect] = []
-    said: list[Says] = []
-    for name, one in cells(flat, ("setup",)):
-        found = _ends(one, lambda some: slopes(some, "flatness", "accuracy"), name, WORTH)
-        effects += _kept(*found)
-        small, _, gap = found
+    says: list[Says] = []
+    for name, group in cells(flat, ("setup",)):
+        ends = _ends(group, lambda cell: slopes(cell, "flatness", "accuracy"), name, WORTH)
+        effects += _kept(*ends)
+        small, _, gap = ends
         if gap is not None:
             benefit = small is not None and small.above
             below_margin = gap.judged and gap.interval.high < MARGIN
-            said.append("open" if not benefit else "supports" if gap.above else "contradicts" if below_margin else "open")
-    return [Part("6", majority(said), tuple(effects))]
+            says.append("open" if not benefit else "supports" if gap.above else "contradicts" if below_margin else "open")
+    return [Part("6", majority(says), tuple(effects))]
+
+
+def judge(runs: pd.DataFrame) -> dict[str, list[Part]]:
+    """Every claim's parts, from the runs that reached 99 % training accuracy."""
+    runs = runs[runs.reached]
+    convolutional, dense = runs[runs.network != DENSE], runs[runs.network == DENSE]
+    return {
+        "claim-1": claim_1(convolutional),
+        "claim-2": claim_2(convolutional),
+        "claim-3": claim_3(convolutional),
+        "claim-4": claim_4(dense, max(DROPOUTS)),
+        "claim-5": claim_5(convolutional, PLAIN, NORMALIZED),
+        "claim-6": claim_6(convolutional),
+    }

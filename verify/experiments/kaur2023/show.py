@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,43 +10,27 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FixedLocator
 
 from flatproof.verify.experiments.kaur2023 import rules
-from flatproof.verify.experiments.kaur2023.runs import ACCURACY, DENSE, EXAMPLES, GRIDS, RHO, Final
-from flatproof.verify.jobs.job import StoredOutcome
+from flatproof.verify.experiments.kaur2023.grid import ACCURACY, GRIDS, RHO
+from flatproof.verify.experiments.kaur2023.jobs import DENSE, EXAMPLES, Final
+from flatproof.verify.experiments.kaur2023.published import CLAIMS
+from flatproof.verify.experiments.vocabulary import DASH, LEAST_SEEDS, Effect, Verdict, bracketed, provenance_of, together
+from flatproof.verify.jobs.job import StoredValues
 from flatproof.verify.realdata import UNAVAILABLE
-from flatproof.verify.report.artifacts import Artifact, Figure, Table, merged
-from flatproof.verify.report.curves import COLORS, GRAY, label_ticks
+from flatproof.verify.report.artifacts import Artifact, Figure, Table
+from flatproof.verify.report.style import COLORS, GRAY, figure_style, label_ticks
 from flatproof.verify.utils.statistics import mean_interval
 
 VERDICTS, CELLS, EFFECTS = "kaur2023/table-1", "kaur2023/table-2", "kaur2023/table-3"
 BY_RATE = ("kaur2023/figure-1", "kaur2023/figure-2")
 SCATTER, DROPOUT = "kaur2023/figure-3", "kaur2023/figure-4"
-PUBLISHED = {
-    "claim-1": "Larger learning rates reduce lambda_max at every batch size; their generalization benefit sometimes vanishes at large "
-    "batch sizes.",
-    "claim-2": "Scaling batch size and learning rate together changes lambda_max without changing generalization.",
-    "claim-3": "SAM gives a smaller lambda_max at every batch size; its generalization benefit vanishes at large batch sizes too.",
-    "claim-4": "Excessive dropout degrades generalization even while it lowers lambda_max.",
-    "claim-5": "Batch normalization does not consistently lower lambda_max, yet helps generalization.",
-    "claim-6": "The gap between full-batch and mini-batch behaviour limits lambda_max as an explanation of generalization.",
-}
-RULES = {
-    "1a": "slope of log10 λ_max over log10 lr, each network, data set and batch size: all below 0; one above 0 refutes (among all)",
-    "1b": "somewhere accuracy rises with lr at the smallest batch, not at the largest, and the slopes differ (among all)",
-    "2": "lr / batch kept: λ_max changes, accuracy stays within ±2 points; majority of networks and data sets, none against",
-    "3a": "λ_max of SAM over SGD's at equal settings, each network, data set and batch: all below 1; one above refutes (among all)",
-    "3b": "where SAM gains at the smallest batch it does not at the largest, and the gains differ (among all); majority, none against",
-    "4": "largest p against the p that the other seeds find best: accuracy and λ_max both lower; majority, none against",
-    "5a": "λ_max with over without, each data set, batch size and lr: one above 1 supports (among all), all below 1 refute",
-    "5b": "accuracy with minus without, each data set and batch size: above 0; majority, none against",
-    "6": "accuracy gained per tenth of λ_max: above 0 at the smallest batch, and more there than at the largest; majority, none against",
-}
+ARTIFACTS = (VERDICTS, CELLS, EFFECTS, *BY_RATE, SCATTER, DROPOUT)
 
 
-def frame(found: Sequence[tuple[Final, StoredOutcome]]) -> pd.DataFrame:
+def frame(done: Sequence[tuple[Final, StoredValues]]) -> pd.DataFrame:
     """A row a stored run, with the columns of `rules` and what tables show; diverged runs have no lambda_max."""
     rows = []
-    for run, stored in found:
-        values = stored.outcome.values
+    for run, stored in done:
+        values = stored.result
         row: dict[str, Any] = {
             "setup": run.setup,
             "data": run.images.name,
@@ -65,9 +48,9 @@ def frame(found: Sequence[tuple[Final, StoredOutcome]]) -> pd.DataFrame:
         row |= dict.fromkeys(("accuracy", "at", "between", "bound", "log_lambda"), np.nan)
         if values["status"] == "finished":
             at, between = values["at"], values["between"] if run.between else []
-            judged = max(between, key=lambda one: one["value"]) if between else at
+            judged = max(between, key=lambda estimate: estimate["value"]) if between else at
             row |= {"accuracy": values["test_accuracy"], "at": at["value"], "log_lambda": np.log10(max(judged["value"], 1e-30))}
-            high = max(one["high"] or np.inf for one in between or [at])
+            high = max(estimate["high"] or np.inf for estimate in between or [at])
             row |= {"between": judged["value"] if between else np.nan, "bound": high / judged["value"] - 1}
         rows.append(row)
     columns = [*rules.COLUMNS, "status", "reached", "epochs", "train_accuracy", "at", "between", "bound"]
@@ -76,18 +59,13 @@ def frame(found: Sequence[tuple[Final, StoredOutcome]]) -> pd.DataFrame:
 
 
 FEW = 4  # effects that are listed one by one
+SIGNED = "+.3f"
 
 
-def interval_in_words(e: rules.Effect) -> str:
-    """The mean and its interval."""
-    low, high = e.interval.low, e.interval.high
-    return f"{e.interval.mean:+.3f} " + (f"[{low:+.3f}, {high:+.3f}]" if np.isfinite(low) else "[one seed]")
-
-
-def in_words(effects: Sequence[rules.Effect]) -> str:
+def in_words(effects: Sequence[Effect]) -> str:
     """Effects with their intervals if they are few; else, quantity by quantity, how many lie below and above 0, and their range."""
     if len(effects) <= FEW:
-        return "; ".join(f"{e.where}: {e.quantity} {interval_in_words(e)}" for e in effects)
+        return "; ".join(f"{e.where}: {e.quantity} {bracketed(e.interval, SIGNED)}" for e in effects)
     texts = []
     for quantity in dict.fromkeys(e.quantity for e in effects):
         mine = [e for e in effects if e.quantity == quantity]
@@ -106,7 +84,7 @@ def settings(scale: str, seeds: int) -> str:
         f"{network}, " + ", ".join(f"batch {b} (lr {', '.join(f'{lr:g}' for lr in rates)})" for b, rates in batches.items())
         for network, batches in g.rates.items()
     )
-    says = {
+    about = {
         "smoke": "Scale smoke: synthetic images and tiny networks, to exercise the code. Its numbers mean nothing. ",
         "quick": f"Scale quick: every width of VGG11 divided by {g.narrow}, the fully connected network with two layers of {g.width}, the "
         "data sets of 1000 training examples alone, few learning rates, SAM at one learning rate each at the smallest and the largest "
@@ -115,7 +93,7 @@ def settings(scale: str, seeds: int) -> str:
         "paper": "Scale paper: VGG11 at its full width, on a GPU where there is one. Of the whole data sets the largest batch is 10,000. ",
     }[scale]
     return (
-        f"{says}{grids}; seeds 1 to {seeds}; plain SGD and SAM (rho {RHO:g}) until {ACCURACY:.0%} training accuracy (looked at every "
+        f"{about}{grids}; seeds 1 to {seeds}; plain SGD and SAM (rho {RHO:g}) until {ACCURACY:.0%} training accuracy (looked at every "
         f"{g.every} epochs, at most {max(g.epochs.values())} epochs). Fully connected: p = {', '.join(f'{p:g}' for p in g.dropouts)} at "
         + ", ".join(f"batch {b}, lr {lr:g}" for b, lr in g.dense)
         + "."
@@ -130,14 +108,14 @@ CURVATURE = (
 )
 
 
-def artifacts(
-    found: Sequence[tuple[Final, StoredOutcome]], judged: dict[str, list[rules.Part]], scale: str, seeds: int
-) -> list[Artifact]:
+def artifacts(done: Sequence[tuple[Final, StoredValues]], scale: str, seeds: int) -> list[Artifact]:
     """All tables and figures; figures of what there is."""
-    provenance = {"scale": scale, "runs": str(len(found))} | merged([stored.provenance for _, stored in found], "runs")
-    editions = sorted({stored.outcome.values["edition"] for _, stored in found})
+    outcomes = [stored for _, stored in done]
+    provenance = provenance_of(outcomes, scale, unit="runs")
+    editions = sorted({stored.result["edition"] for stored in outcomes})
     notes = (settings(scale, seeds), CURVATURE, "Images: " + ("; ".join(editions) or UNAVAILABLE) + ".")
-    runs = frame(found)
+    runs = frame(done)
+    judged = rules.judge(runs)
     out: list[Artifact] = [
         _verdicts(judged, runs, scale, notes, provenance),
         _cells(runs, scale, notes, provenance),
@@ -164,16 +142,16 @@ def _verdicts(
     for claim, parts in judged.items():
         for part in parts:
             reduced = scale != "paper"
-            verdict, overall = rules.in_size(part.verdict, reduced), rules.in_size(rules.together(parts), reduced)
-            unsaid = "not judged" if scale == "smoke" else None if len(runs) else UNAVAILABLE
+            verdict, overall = part.verdict.worded(reduced), together(part.verdict for part in parts).worded(reduced)
+            unjudged = Verdict.NOT_JUDGED.value if scale == "smoke" else None if len(runs) else UNAVAILABLE
             rows.append(
                 {
                     "claim": claim,
-                    "published": PUBLISHED[claim],
-                    "rule": f"({part.id}) {RULES[part.id]}",
-                    "effects, mean over seeds [95 % interval]": in_words(part.effects) or "–",
-                    "part": unsaid or verdict,
-                    "verdict": unsaid or overall,
+                    "published": CLAIMS[claim],
+                    "rule": f"({part.id}) {rules.RULES[part.id]}",
+                    "effects, mean over seeds [95 % interval]": in_words(part.effects) or DASH,
+                    "part": unjudged or verdict,
+                    "verdict": unjudged or overall,
                 }
             )
     left, diverged = int((~runs.reached).sum()), int((runs.status == "diverged").sum())
@@ -181,7 +159,7 @@ def _verdicts(
         f"{left} of {len(runs)} runs did not reach {ACCURACY:.0%} training accuracy ({diverged} diverged) and are left out. Rules: "
         "verify/experiments/kaur2023/rules.py, written before the runs. Intervals: Student's t over seeds at 95 %; where any one "
         "of k decides ('among all'), at 1 - 0.05/k instead, which is not shown; nothing is judged with fewer than "
-        f"{rules.LEAST_SEEDS} seeds."
+        f"{LEAST_SEEDS} seeds."
     )
     shown = pd.DataFrame(rows)
     title = "Does λ_max explain generalization? kaur2023, published and measured"
@@ -200,7 +178,7 @@ def _effects(judged: dict[str, list[rules.Part]], notes: tuple[str, ...], proven
                 "part": p.id,
                 "where": e.where,
                 "quantity": e.quantity,
-                "mean over seeds [95 % interval]": interval_in_words(e),
+                "mean over seeds [95 % interval]": bracketed(e.interval, SIGNED),
                 "seeds": str(e.seeds),
             }
             for p, e in every
@@ -216,10 +194,10 @@ KEYS = ["data", "network", "p", "batch", "rho", "lr"]
 
 def _cells(runs: pd.DataFrame, scale: str, notes: tuple[str, ...], provenance: dict[str, str]) -> Table:
     rows = []
-    for key, one in runs.groupby(KEYS, sort=False):
-        done = one[one.reached]
+    for key, cell in runs.groupby(KEYS, sort=False):
+        done = cell[cell.reached]
         row = dict(zip(KEYS, key if isinstance(key, tuple) else (key,), strict=True))
-        row |= {"runs": len(one), "reached": len(done), "diverged": int((one.status == "diverged").sum())}
+        row |= {"runs": len(cell), "reached": len(done), "diverged": int((cell.status == "diverged").sum())}
         row |= {"epochs": float(done.epochs.median()) if len(done) else np.nan}
         for name, values in (
             ("log10_lambda", done.log_lambda),
@@ -235,7 +213,9 @@ def _cells(runs: pd.DataFrame, scale: str, notes: tuple[str, ...], provenance: d
     shown = [_shown(row) for row in rows]
     missing = [images.name for images in GRIDS[scale].images if images.name not in set(runs.data)]
     columns = list(_shown(dict.fromkeys([*KEYS, *COUNTS, *VALUES], 0.0)))
-    shown += [{name: UNAVAILABLE if name == "λ_max" else data if name == "data" else "–" for name in columns} for data in missing]
+    shown += [
+        {name: UNAVAILABLE if name == "λ_max" else data if name == "data" else DASH for name in columns} for data in missing
+    ]
     bounds = (
         "λ_max: geometric mean over seeds [95 % interval] of what is judged, * between iterates; bound: by how much the proved "
         "upper end (99.5 % over Lanczos' random start) exceeds the value at most. "
@@ -254,15 +234,9 @@ VALUES = (
 
 
 def _shown(row: dict[str, Any]) -> dict[str, str]:
-    def ranged(name: str, digits: str, power: bool) -> str:
+    def ranged(name: str, form: str, power: bool) -> str:
         value, low, high = (10 ** row[n] if power else row[n] for n in (name, f"{name}_low", f"{name}_high"))
-        if not np.isfinite(value):
-            return "–"
-        return (
-            f"{value:{digits}} [{low:{digits}}, {high:{digits}}]"
-            if np.isfinite(low) and np.isfinite(high)
-            else f"{value:{digits}}"
-        )
+        return bracketed((value, low, high) if np.isfinite(high) else (value, -np.inf, np.inf), form, alone="")
 
     network = row["network"] if row["network"] != DENSE else f"{DENSE}, p = {row['p']:g}"
     return {
@@ -272,10 +246,10 @@ def _shown(row: dict[str, Any]) -> dict[str, str]:
         "method": "SAM" if row["rho"] else "SGD",
         "lr": f"{row['lr']:g}",
         "reached": f"{row['reached']:g} of {row['runs']:g}" + (f", {row['diverged']:g} diverged" if row["diverged"] else ""),
-        "epochs": f"{row['epochs']:g}" if np.isfinite(row["epochs"]) else "–",
+        "epochs": f"{row['epochs']:g}" if np.isfinite(row["epochs"]) else DASH,
         "λ_max": ranged("log10_lambda", ".4g", True) + (" *" if row["between"] else ""),
-        "at the iterate": f"{10 ** row['log10_lambda_at']:.4g}" if np.isfinite(row["log10_lambda_at"]) else "–",
-        "bound": f"+{row['bound']:.1%}" if np.isfinite(row["bound"]) else "–",
+        "at the iterate": f"{10 ** row['log10_lambda_at']:.4g}" if np.isfinite(row["log10_lambda_at"]) else DASH,
+        "bound": f"+{row['bound']:.1%}" if np.isfinite(row["bound"]) else DASH,
         "test accuracy": ranged("accuracy", ".3f", False),
     }
 
@@ -289,7 +263,7 @@ def _panels(runs: pd.DataFrame, title: str, draw: Callable[[Axes, pd.DataFrame],
     """A panel a setup."""
     setups = list(dict.fromkeys(runs.setup))
     lines = -(-len(setups) // columns)
-    with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+    with figure_style():
         canvas = Canvas(figsize=(10, 0.6 + 2.9 * lines), layout="constrained")
         canvas.suptitle(title, fontsize=10)
         for axes, setup in zip(np.atleast_1d(canvas.subplots(lines, columns, squeeze=False)).flat, setups, strict=False):
@@ -312,9 +286,9 @@ def _lines(runs: pd.DataFrame, colors: dict[int, str]) -> Iterator[tuple[str, st
     """The runs of each batch size and method: label, colour, whether SAM, runs."""
     for batch, color in colors.items():
         for sam in (False, True):
-            some = runs[(runs.batch == batch) & ((runs.rho > 0) == sam)]
-            if len(some):
-                yield f"batch {batch}{', SAM' if sam else ''}", color, sam, some
+            line = runs[(runs.batch == batch) & ((runs.rho > 0) == sam)]
+            if len(line):
+                yield f"batch {batch}{', SAM' if sam else ''}", color, sam, line
 
 
 def _batches(runs: pd.DataFrame) -> dict[int, str]:
@@ -328,12 +302,12 @@ def _by_rate(
     colors = _batches(runs)
 
     def draw(axes: Axes, mine: pd.DataFrame) -> None:
-        for name, color, sam, some in _lines(mine, colors):
-            groups = (some.log_lambda if what == "lambda" else some.accuracy).groupby(some.lr)
+        for name, color, sam, line in _lines(mine, colors):
+            groups = (line.log_lambda if what == "lambda" else line.accuracy).groupby(line.lr)
             values = np.array([groups.mean(), groups.min(), groups.max()])
             middle, low, high = 10**values if what == "lambda" else values
             axes.errorbar(
-                np.array(sorted(some.lr.unique())),
+                np.array(sorted(line.lr.unique())),
                 middle,
                 np.maximum([middle - low, high - middle], 0.0),
                 color=color,
@@ -350,27 +324,27 @@ def _by_rate(
             rates = np.array(sorted(mine.lr.unique()))
             axes.plot(rates, 2 / rates, color=GRAY, linestyle=":", linewidth=0.9, label="2 / lr")
 
-    said = "Mean over seeds and their range. Filled: SGD, open: SAM." + (" Dotted: 2 / lr." if what == "lambda" else "")
-    return Figure(id, f"kaur2023: {title}", _panels(runs, title, draw), (said, *notes), provenance)
+    caption = "Mean over seeds and their range. Filled: SGD, open: SAM." + (" Dotted: 2 / lr." if what == "lambda" else "")
+    return Figure(id, f"kaur2023: {title}", _panels(runs, title, draw), (caption, *notes), provenance)
 
 
 def _scatter(runs: pd.DataFrame, notes: tuple[str, ...], provenance: dict[str, str]) -> Figure:
     colors, title = _batches(runs), "Test accuracy against λ_max"
 
     def draw(axes: Axes, mine: pd.DataFrame) -> None:
-        for name, color, sam, some in _lines(mine, colors):
+        for name, color, sam, line in _lines(mine, colors):
             marker, fill = ("s", "none") if sam else ("o", color)
-            axes.scatter(10**some.log_lambda, some.accuracy, s=22, marker=marker, edgecolors=color, facecolors=fill, label=name)
+            axes.scatter(10**line.log_lambda, line.accuracy, s=22, marker=marker, edgecolors=color, facecolors=fill, label=name)
         axes.set(xscale="log", xlabel="λ_max", ylabel="test accuracy")
 
-    said = "A point a run that reached 99 % training accuracy. Filled: SGD, open: SAM."
-    return Figure(SCATTER, f"kaur2023: {title}", _panels(runs, title, draw), (said, *notes), provenance)
+    caption = "A point a run that reached 99 % training accuracy. Filled: SGD, open: SAM."
+    return Figure(SCATTER, f"kaur2023: {title}", _panels(runs, title, draw), (caption, *notes), provenance)
 
 
 def _dropout(runs: pd.DataFrame, notes: tuple[str, ...], provenance: dict[str, str]) -> Figure:
     title = "Dropout: test accuracy and λ_max"
     names = list(dict.fromkeys(runs.data))
-    with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+    with figure_style():
         canvas = Canvas(figsize=(10, 3.2), layout="constrained")
         canvas.suptitle(title, fontsize=10)
         left, right = canvas.subplots(1, 2)
@@ -389,5 +363,5 @@ def _dropout(runs: pd.DataFrame, notes: tuple[str, ...], provenance: dict[str, s
         left.legend(frameon=False, fontsize=8)
         for axes in (left, right):
             axes.grid(alpha=0.2)
-    said = f"{DENSE}, mean over runs and their range; λ_max with dropout off."
-    return Figure(DROPOUT, f"kaur2023: {title}", canvas, (said, *notes), provenance)
+    caption = f"{DENSE}, mean over runs and their range; λ_max with dropout off."
+    return Figure(DROPOUT, f"kaur2023: {title}", canvas, (caption, *notes), provenance)

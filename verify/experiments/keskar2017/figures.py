@@ -3,17 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from flatproof.verify.deep.settings import Training
-from flatproof.verify.experiments.keskar2017.plan import NETWORKS
-from flatproof.verify.experiments.keskar2017.results import FLOOR, Results, detailed, known, path
+from flatproof.verify.deep import Training
+from flatproof.verify.experiments.keskar2017.grid import NETWORKS, detailed, path
+from flatproof.verify.experiments.keskar2017.results import FLOOR, Results, known
 from flatproof.verify.experiments.keskar2017.tables import ID, about
 from flatproof.verify.report.artifacts import Figure
-from flatproof.verify.report.curves import BLUE, GRAY, RED, label_ticks
+from flatproof.verify.report.style import BLUE, GRAY, RED, figure_style, label_ticks
 
 SIZES = (("SB", BLUE), ("LB", RED))
 BAND = "Line: mean over seeds; band: smallest to largest."
@@ -23,7 +22,7 @@ Points = list[tuple[float, list[float]]]  # an abscissa with the values of the s
 def _figure(
     r: Results, name: str, title: str, draw: Callable[[Canvas], None], width: float, height: float, *notes: str
 ) -> Figure:
-    with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+    with figure_style():
         canvas = Canvas(figsize=(width, height), layout="constrained")
         canvas.suptitle(title, fontsize=10)
         draw(canvas)
@@ -40,15 +39,15 @@ def _line(axes: Axes, points: Points, colour: str, label: str | None = None, sty
     kept = [(x, finite) for x, values in points if (finite := [v for v in values if np.isfinite(v)])]
     if not kept:
         return
-    x = [one for one, _ in kept]
+    x = [place for place, _ in kept]
     axes.plot(x, [float(np.mean(v)) for _, v in kept], style, color=colour, label=label, markersize=3)
     axes.fill_between(x, [min(v) for _, v in kept], [max(v) for _, v in kept], color=colour, alpha=0.2, linewidth=0)
 
 
-def _curves(found: Sequence[dict[str, Any]], abscissa: str, name: str, factor: float = 1.0) -> Points:
+def _curves(curves: Sequence[dict[str, Any]], abscissa: str, name: str, factor: float = 1.0) -> Points:
     """Curves of several seeds, which may end at different places, by abscissa."""
     at: dict[float, list[float]] = {}
-    for curve in found:
+    for curve in curves:
         for x, y in zip(curve[abscissa], curve[name], strict=True):
             at.setdefault(x, []).append(factor * y)
     return sorted(at.items())
@@ -56,45 +55,45 @@ def _curves(found: Sequence[dict[str, Any]], abscissa: str, name: str, factor: f
 
 def _grid(canvas: Canvas, rows: int, networks: Sequence[str]) -> list[list[Axes]]:
     axes = canvas.subplots(rows, max(1, len(networks)), squeeze=False)
-    for one, network in zip(axes[0], networks, strict=False):
-        one.set_title(network, fontsize=9)
+    for panel, network in zip(axes[0], networks, strict=False):
+        panel.set_title(network, fontsize=9)
     return [list(row) for row in axes]
 
 
 def figure_2(r: Results) -> Figure | None:
     """Training and test accuracy by epoch."""
-    found = {}
+    shown = {}
     for network in NETWORKS:
         curves = {
             size: [v["curve"] for v in map(r.values, r.trainings(of, network)) if v]
             for (size, _), of in zip(SIZES, (r.plan.sb, r.plan.lb), strict=True)
         }
         if any(curves.values()):
-            found[network] = curves
-    if not found:
+            shown[network] = curves
+    if not shown:
         return None
 
     def draw(canvas: Canvas) -> None:
-        (row,) = _grid(canvas, 1, list(found))
-        for axes, curves in zip(row, found.values(), strict=True):
+        (row,) = _grid(canvas, 1, list(shown))
+        for axes, curves in zip(row, shown.values(), strict=True):
             for size, colour in SIZES:
                 _line(axes, _curves(curves[size], "epoch", "train_accuracy", 100), colour, f"{size}, training", "--")
                 _line(axes, _curves(curves[size], "epoch", "test_accuracy", 100), colour, f"{size}, test")
             axes.set(xlabel="epochs", ylabel="accuracy, %")
             axes.legend(frameon=False, fontsize=7)
 
-    return _figure(r, "figure-2", "accuracy by epoch", draw, 3.6 * len(found), 3.0, BAND)
+    return _figure(r, "figure-2", "accuracy by epoch", draw, 3.6 * len(shown), 3.0, BAND)
 
 
 def path_figure(r: Results, name: str, along: str) -> Figure | None:
     """Figures 3 and 7: loss and accuracy on a path from SB (0) to LB (1)."""
-    found = {network: values for network in NETWORKS if (values := r.measured(path(r.plan, network, seed) for seed in r.seeds))}
-    if not found:
+    shown = {network: values for network in NETWORKS if (values := r.measured(path(r.plan, network, seed) for seed in r.seeds))}
+    if not shown:
         return None
 
     def draw(canvas: Canvas) -> None:
-        above, below = _grid(canvas, 2, list(found))
-        for top, bottom, values in zip(above, below, found.values(), strict=True):
+        above, below = _grid(canvas, 2, list(shown))
+        for top, bottom, values in zip(above, below, shown.values(), strict=True):
             curves = [{"alpha": v["alpha"], **v[along]} for v in values]
             for split, style in (("train", "-"), ("test", "--")):
                 _line(top, _curves(curves, "alpha", f"{split}_loss"), BLUE, split, style)
@@ -111,7 +110,7 @@ def path_figure(r: Results, name: str, along: str) -> Figure | None:
         f"{BAND} Running statistics of batch normalization are estimated afresh at every point: an endpoint's fit no other weights. The "
         "paper does not say what it does."
     )
-    return _figure(r, name, f"along {formula}", draw, 3.6 * len(found), 4.6, note)
+    return _figure(r, name, f"along {formula}", draw, 3.6 * len(shown), 4.6, note)
 
 
 def _accuracy_and_sharpness(r: Results, groups: Mapping[int, Sequence[Training]]) -> tuple[Points, Points]:
@@ -123,38 +122,38 @@ def _accuracy_and_sharpness(r: Results, groups: Mapping[int, Sequence[Training]]
 
 def figure_4(r: Results) -> Figure | None:
     """Test accuracy and sharpness against batch size."""
-    found = {}
+    shown = {}
     for network in detailed(r.plan):
         groups = {b: [r.plan.training(network, b, seed) for seed in r.seeds] for b in r.plan.batch_sizes(network)}
         if (both := _accuracy_and_sharpness(r, groups))[0]:
-            found[network] = both
-    if not found:
+            shown[network] = both
+    if not shown:
         return None
 
     def draw(canvas: Canvas) -> None:
-        above, below = _grid(canvas, 2, list(found))
-        for top, bottom, (accuracy, sharp) in zip(above, below, found.values(), strict=True):
+        above, below = _grid(canvas, 2, list(shown))
+        for top, bottom, (accuracy, sharp) in zip(above, below, shown.values(), strict=True):
             _line(top, accuracy, BLUE, style="o-")
             _line(bottom, sharp, RED, style="o-")
             top.set(xscale="log", ylabel="test accuracy, %")
             bottom.set(xscale="log", yscale="log", xlabel="batch size", ylabel="sharpness, epsilon 1e-3, %")
 
-    return _figure(r, "figure-4", "test accuracy and sharpness by batch size", draw, 3.6 * len(found), 4.6, BAND)
+    return _figure(r, "figure-4", "test accuracy and sharpness by batch size", draw, 3.6 * len(shown), 4.6, BAND)
 
 
 def figure_5(r: Results) -> Figure | None:
     """LB warm-started from epochs of SB."""
-    found = {}
+    shown = {}
     for network in detailed(r.plan):
         groups = {e: [r.plan.warm_start(network, seed, e) for seed in r.seeds] for e in r.plan.warm}
         if (both := _accuracy_and_sharpness(r, groups))[0]:
-            found[network] = both
-    if not found:
+            shown[network] = both
+    if not shown:
         return None
 
     def draw(canvas: Canvas) -> None:
-        above, below = _grid(canvas, 2, list(found))
-        for top, bottom, (network, (accuracy, sharp)) in zip(above, below, found.items(), strict=True):
+        above, below = _grid(canvas, 2, list(shown))
+        for top, bottom, (network, (accuracy, sharp)) in zip(above, below, shown.items(), strict=True):
             _line(top, accuracy, BLUE, "after the warm start", "o-")
             _line(bottom, sharp, RED, "after the warm start", "o-")
             for of, label, style in ((r.plan.sb, "SB", "--"), (r.plan.lb, "LB", ":")):
@@ -168,12 +167,12 @@ def figure_5(r: Results) -> Figure | None:
             top.legend(frameon=False, fontsize=7)
 
     note = f"{BAND} LB runs at most {r.plan.warm_epochs} epochs after the warm start."
-    return _figure(r, "figure-5", "LB warm-started from SB", draw, 3.6 * len(found), 4.6, note)
+    return _figure(r, "figure-5", "LB warm-started from SB", draw, 3.6 * len(shown), 4.6, note)
 
 
 def figure_6(r: Results) -> Figure | None:
     """Sharpness against loss along training."""
-    found: dict[str, dict[str, list[list[tuple[float, float]]]]] = {}
+    shown: dict[str, dict[str, list[list[tuple[float, float]]]]] = {}
     for network in detailed(r.plan):
         tracks: dict[str, list[list[tuple[float, float]]]] = {}
         for (size, _), of in zip(SIZES, (r.plan.sb, r.plan.lb), strict=True):
@@ -186,13 +185,13 @@ def figure_6(r: Results) -> Figure | None:
                 if both:
                     tracks.setdefault(size, []).append(both)
         if tracks:
-            found[network] = tracks
-    if not found:
+            shown[network] = tracks
+    if not shown:
         return None
 
     def draw(canvas: Canvas) -> None:
-        (row,) = _grid(canvas, 1, list(found))
-        for axes, tracks in zip(row, found.values(), strict=True):
+        (row,) = _grid(canvas, 1, list(shown))
+        for axes, tracks in zip(row, shown.values(), strict=True):
             for size, colour in SIZES:
                 for i, track in enumerate(tracks.get(size, [])):
                     loss, metric = [x for x, _ in track], [max(y, FLOOR) for _, y in track]
@@ -204,7 +203,7 @@ def figure_6(r: Results) -> Figure | None:
 
     epochs = ", ".join(map(str, r.plan.kept))
     note = f"One line a seed; points: after epochs {epochs}, as far as training went, and at its end. Training goes from left to right."
-    return _figure(r, "figure-6", "sharpness against loss along training", draw, 3.6 * len(found), 3.0, note)
+    return _figure(r, "figure-6", "sharpness against loss along training", draw, 3.6 * len(shown), 3.0, note)
 
 
 FIGURES: dict[str, Callable[[Results], Figure | None]] = {

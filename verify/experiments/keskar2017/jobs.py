@@ -6,30 +6,32 @@ All on the first `points` training images (None: all), in eval mode: dropout off
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from flatproof.verify.deep.settings import Training
+from flatproof.verify.deep import Training
 from flatproof.verify.experiments.keskar2017.published import EPSILONS
-from flatproof.verify.jobs.job import Job
+from flatproof.verify.jobs.job import OFF_ADDRESS, Computation
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from flatproof.verify.curvature import Problem
 
-VERSION = 1  # raised when a change here alters values
 CHUNK = 1000  # images in one pass
 DIMENSION = 100  # of the random subspaces
 
 
 @dataclass(frozen=True)
-class OfTraining(Job):
+class OfTraining(Computation):
     """Something measured of one training's network, after an epoch that it keeps or at its end (None).
 
     Values: {"status": "diverged"}; {"status": "ended"} where training ended before that epoch, or never began for want of a start; else
     "measured" and more.
     """
+
+    JOB = "keskar2017"
+    VERSION = 1  # raised when a change here alters values
 
     training: Training
     epoch: int | None
@@ -38,22 +40,15 @@ class OfTraining(Job):
     @property
     @abstractmethod
     def kind(self) -> str:
-        """Names the job in its settings."""
+        """Names in the settings what is measured."""
 
     @abstractmethod
     def measured(self, problem: "Problem") -> dict[str, Any]:
         """The values of the network's loss."""
 
     def settings(self) -> dict[str, Any]:
-        """The training's address and what is measured."""
-        return {
-            "job": f"keskar2017 {self.kind}",
-            "version": VERSION,
-            "training": self.training.key,
-            "seed": self.training.seed,
-            "epoch": self.epoch,
-            "points": self.points,
-        }
+        """The kind, the fields and the seed."""
+        return super().settings() | {"job": f"keskar2017 {self.kind}", "seed": self.training.seed}
 
     def carry_out(self) -> dict[str, Any]:
         """Train if that was not done, then measure."""
@@ -72,7 +67,13 @@ class OfTraining(Job):
 
 
 def problem_of(model: "nn.Module", training: Training, points: int | None) -> "Problem":
-    """The mean cross-entropy over the first `points` training images, in chunks."""
+    """The mean cross-entropy in eval mode, in chunks of images.
+
+    Args:
+        model: maps images to logits.
+        training: whose images.
+        points: the first so many training images, None for all.
+    """
     import torch
     from torch.nn import functional as F
 
@@ -88,7 +89,7 @@ def problem_of(model: "nn.Module", training: Training, points: int | None) -> "P
 class Sharpness(OfTraining):
     """phi(epsilon, A), metric 2.1, for both epsilons, in the full space and in a random subspace: {"full": [..], "subspace": [..]}."""
 
-    subspace: bool = True
+    subspace: bool = field(default=True, metadata=OFF_ADDRESS)  # in the kind
 
     @property
     def kind(self) -> str:
@@ -115,7 +116,7 @@ class Sharpness(OfTraining):
             ]
         return values
 
-    def says(self, values: dict[str, Any]) -> str:
+    def summary(self, values: dict[str, Any]) -> str:
         """The metric at the larger epsilon."""
         if values["status"] != "measured":
             return f"seed {self.training.seed}: {values['status']}"
@@ -126,7 +127,7 @@ class Sharpness(OfTraining):
 class Spectrum(OfTraining):
     """The k largest eigenvalues of the Hessian with their intervals: {"values": [..], "low": [..], "high": [..]}."""
 
-    k: int = 10
+    k: int = field(default=10, metadata=OFF_ADDRESS)  # in the kind
 
     @property
     def kind(self) -> str:
@@ -143,7 +144,7 @@ class Spectrum(OfTraining):
         from flatproof.verify.curvature import HessianOperator
         from flatproof.verify.curvature.lanczos import eigenvalues
 
-        found = eigenvalues(
+        spectrum = eigenvalues(
             HessianOperator.of(problem),
             min(self.k, problem.size),
             tolerance=0.05,
@@ -152,14 +153,14 @@ class Spectrum(OfTraining):
             seed=self.training.seed,
         )
         return {
-            "values": [e.value for e in found.estimates],
-            "low": [e.low for e in found.estimates],
-            "high": [e.high if math.isfinite(e.high) else None for e in found.estimates],
-            "products": found[0].products,
-            "converged": found.converged,
+            "values": [e.value for e in spectrum.estimates],
+            "low": [e.low for e in spectrum.estimates],
+            "high": [e.high if math.isfinite(e.high) else None for e in spectrum.estimates],
+            "products": spectrum[0].products,
+            "converged": spectrum.converged,
         }
 
-    def says(self, values: dict[str, Any]) -> str:
+    def summary(self, values: dict[str, Any]) -> str:
         """The largest."""
         if values["status"] != "measured":
             return f"seed {self.training.seed}: {values['status']}"
@@ -167,7 +168,7 @@ class Spectrum(OfTraining):
 
 
 @dataclass(frozen=True)
-class Path(Job):
+class Path(Computation):
     """Loss and accuracy along alpha x_LB + (1 - alpha) x_SB and sin(alpha pi/2) x_LB + cos(alpha pi/2) x_SB; distances from x_0.
 
     x are the trainable parameters. At every point of the path the running statistics of batch normalization are estimated afresh
@@ -175,6 +176,9 @@ class Path(Job):
     Values: {"alpha", "linear", "curved"}, each path with lists train_loss, train_accuracy, test_loss, test_accuracy;
     {"distance_small", "distance_large", "distance_between", "norm"}.
     """
+
+    JOB = "keskar2017 path"
+    VERSION = 1  # raised when a change here alters values
 
     small: Training
     large: Training
@@ -187,16 +191,8 @@ class Path(Job):
         return 5e-4 * len(self.alphas) * 2 * (self.points or 50_000)
 
     def settings(self) -> dict[str, Any]:
-        """Both trainings' addresses."""
-        return {
-            "job": "keskar2017 path",
-            "version": VERSION,
-            "small": self.small.key,
-            "large": self.large.key,
-            "seed": self.small.seed,
-            "alphas": list(self.alphas),
-            "points": self.points,
-        }
+        """The fields and the seed."""
+        return super().settings() | {"seed": self.small.seed}
 
     def carry_out(self) -> dict[str, Any]:
         """Train what was not trained, then walk."""
@@ -209,7 +205,7 @@ class Path(Job):
         if "diverged" in (first["status"], second["status"]):
             return {"status": "diverged"}
         start = [p.detach() for p in trained(self.small, 0)[0].parameters()]
-        small, large = ([p.detach().clone() for p in one.parameters()] for one in (model, other))
+        small, large = ([p.detach().clone() for p in network.parameters()] for network in (model, other))
         data = samples(self.small.data, self.small.device)
         train = data.train_x[: self.points], data.train_y[: self.points]
         out: dict[str, Any] = {"status": "measured", "alpha": list(self.alphas)}
@@ -232,7 +228,7 @@ class Path(Job):
             "norm": distance(start, [torch.zeros_like(p) for p in start]),
         }
 
-    def says(self, values: dict[str, Any]) -> str:
+    def summary(self, values: dict[str, Any]) -> str:
         """How far both went."""
         if values["status"] != "measured":
             return f"seed {self.small.seed}: {values['status']}"
@@ -248,9 +244,9 @@ def weights_of(path: str, alpha: float) -> tuple[float, float]:
     return math.sin(alpha * math.pi / 2), math.cos(alpha * math.pi / 2)
 
 
-def distance(one: "Sequence[Tensor]", other: "Sequence[Tensor]") -> float:
+def distance(first: "Sequence[Tensor]", second: "Sequence[Tensor]") -> float:
     """The Euclidean distance of two lists of parameters."""
-    return math.sqrt(sum(float((a.double() - b.double()).square().sum()) for a, b in zip(one, other, strict=True)))
+    return math.sqrt(sum(float((a.double() - b.double()).square().sum()) for a, b in zip(first, second, strict=True)))
 
 
 def estimate_statistics(model: "nn.Module", x: "Tensor") -> None:

@@ -14,28 +14,19 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from flatproof.verify.deep.settings import Training
-from flatproof.verify.experiments.keskar2017.plan import NETWORKS, REMEDIES
-from flatproof.verify.experiments.keskar2017.published import CLAIMS
+from flatproof.verify.deep import Training
+from flatproof.verify.experiments.keskar2017.grid import NETWORKS, REMEDIES, detailed, path, spectrum
 from flatproof.verify.experiments.keskar2017.results import (
     Column,
     Results,
-    detailed,
     differences,
     interval,
     known,
     log_ratios,
-    path,
     positive_log_ratios,
-    show,
-    spectrum,
 )
-from flatproof.verify.utils.statistics import mean_interval
+from flatproof.verify.experiments.vocabulary import Effect, Verdict, every_above, mean_and_diverged, together
 
-SUPPORTED_REDUCED, CONTRADICTED_REDUCED = "supported (reduced size)", "contradicted (reduced size)"
-SUPPORTED, REFUTED, INCONCLUSIVE, NOT_JUDGED, NOT_RUN = "supported", "refuted", "inconclusive", "not judged", "not run"
-REDUCED = {SUPPORTED: SUPPORTED_REDUCED, REFUTED: CONTRADICTED_REDUCED}  # what the verdicts are called below the paper's scale
-LEAST_SEEDS = 3
 SAME_TRAINING = 2.0  # percentage points between mean training accuracies that still are "similar"
 STEP = 0.25  # of alpha, at which rises along a path are compared
 HALF_AN_ORDER = 0.5  # log10 of a ratio of the metric
@@ -68,48 +59,64 @@ class Finding:
     """What a rule says of one network, and the numbers it says it of."""
 
     network: str
-    verdict: str
-    said: str
+    verdict: Verdict
+    numbers: str
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judgement:
     """What the findings on all networks amount to."""
 
     claim: str
-    verdict: str
+    verdict: Verdict
     findings: tuple[Finding, ...]
 
 
-Judged = tuple[str, str, int]  # the verdict on one network, the numbers in words, the seeds that were there
+Judged = tuple[Verdict, str, int]  # the verdict on one network, the numbers in words, the seeds that were there
+
+
+def effects(parts: Sequence[list[float]]) -> list[Effect]:
+    """Columns of numbers, one a seed, as effects."""
+    return [Effect("", "", tuple(values)) for values in parts]
+
+
+def signs(parts: Sequence[list[float]]) -> Verdict:
+    """Supported if every interval lies above 0, refuted if one lies below."""
+    return every_above(effects(parts))
 
 
 def judgeable(parts: Sequence[list[float]]) -> bool:
     """Whether each part has enough seeds and none diverged."""
-    return all(len(values) >= LEAST_SEEDS and all(map(math.isfinite, values)) for values in parts)
+    return all(effect.judged for effect in effects(parts))
 
 
-def signs(parts: Sequence[list[float]]) -> str:
-    """Supported if every interval lies above 0, refuted if one lies below."""
-    if not judgeable(parts):
-        return INCONCLUSIVE
-    found = [mean_interval(values) for values in parts]
-    if any(one.high < 0 for one in found):
-        return REFUTED
-    return SUPPORTED if all(one.low > 0 for one in found) else INCONCLUSIVE
+def never_refuted(verdict: Verdict) -> Verdict:
+    """The verdict of a rule that cannot refute."""
+    return Verdict.INCONCLUSIVE if verdict.against else verdict
 
 
-def similar(r: Results, verdict: str, said: str, groups: Mapping[str, Sequence[Training]]) -> tuple[str, str]:
-    """The verdict, or inconclusive where mean training accuracies of some groups differ by more than SAME_TRAINING; what is said."""
+def similar(r: Results, verdict: Verdict, numbers: str, groups: Mapping[str, Sequence[Training]]) -> tuple[Verdict, str]:
+    """A verdict that asks for similar training accuracy.
+
+    Args:
+        r: what is stored.
+        verdict: of the rule without that.
+        numbers: that it rests on, in words.
+        groups: trainings by name.
+
+    Returns:
+        The verdict, inconclusive where mean training accuracies differ by more than SAME_TRAINING; the numbers, with those accuracies
+        then.
+    """
     means = {
-        name: found.mean
+        name: accuracy.mean
         for name, group in groups.items()
-        if (found := interval(known(r.final(group, "train_accuracy")))) is not None
+        if (accuracy := interval(known(r.final(group, "train_accuracy")))) is not None
     }
     if not means or max(means.values()) - min(means.values()) <= SAME_TRAINING:
-        return verdict, said
+        return verdict, numbers
     apart = ", ".join(f"{name} {mean:.2f}" for name, mean in means.items())
-    return INCONCLUSIVE, f"{said}; training accuracies differ: {apart}"
+    return Verdict.INCONCLUSIVE, f"{numbers}; training accuracies differ: {apart}"
 
 
 def claim_1(r: Results, network: str) -> Judged:
@@ -117,9 +124,9 @@ def claim_1(r: Results, network: str) -> Judged:
     sb, lb = r.trainings(r.plan.sb, network), r.trainings(r.plan.lb, network)
     last = differences(r.final(sb, "test_accuracy"), r.final(lb, "test_accuracy"))
     best = differences(r.final(sb, "test_accuracy"), r.best(lb, "test_accuracy"))
-    verdict = REFUTED if signs([last]) == REFUTED else signs([last, best]).replace(REFUTED, INCONCLUSIVE)
-    said = f"test accuracy SB - LB {show(last)} points; SB - best of LB {show(best)}"
-    return *similar(r, verdict, said, {"SB": sb, "LB": lb}), len(last)
+    verdict = Verdict.REFUTED if signs([last]).against else never_refuted(signs([last, best]))
+    numbers = f"test accuracy SB - LB {mean_and_diverged(last)} points; SB - best of LB {mean_and_diverged(best)}"
+    return *similar(r, verdict, numbers, {"SB": sb, "LB": lb}), len(last)
 
 
 def claim_2(r: Results, network: str) -> Judged:
@@ -127,15 +134,18 @@ def claim_2(r: Results, network: str) -> Judged:
     sb, lb = r.trainings(r.plan.sb, network), r.trainings(r.plan.lb, network)
     full, subspace = (log_ratios(r.phi(lb, space), r.phi(sb, space)) for space in ("full", "subspace"))
     last, unfit = positive_log_ratios(*([_last_eigenvalue(r, training) for training in of] for of in (lb, sb)))
-    verdict = signs([full, subspace, last]).replace(REFUTED, INCONCLUSIVE)
-    metric = [one for one in map(interval, (full, subspace)) if one]
-    if verdict == SUPPORTED and (unfit or any(one.mean < HALF_AN_ORDER for one in metric)):
-        verdict = INCONCLUSIVE
-    if judgeable([full, subspace]) and any(one.high < HALF_AN_ORDER for one in metric):
-        verdict = REFUTED
-    said = f"log10 LB/SB: full space {show(full)}, subspace {show(subspace)}, eigenvalue number {r.plan.eigenvalues} {show(last)}"
-    said += f"; not positive, so without a ratio, in {unfit} seeds" if unfit else ""
-    return verdict, said, len(full)
+    verdict = never_refuted(signs([full, subspace, last]))
+    metric = [ratio for ratio in map(interval, (full, subspace)) if ratio]
+    if verdict is Verdict.SUPPORTED and (unfit or any(ratio.mean < HALF_AN_ORDER for ratio in metric)):
+        verdict = Verdict.INCONCLUSIVE
+    if judgeable([full, subspace]) and any(ratio.high < HALF_AN_ORDER for ratio in metric):
+        verdict = Verdict.REFUTED
+    numbers = (
+        f"log10 LB/SB: full space {mean_and_diverged(full)}, subspace {mean_and_diverged(subspace)}, "
+        f"eigenvalue number {r.plan.eigenvalues} {mean_and_diverged(last)}"
+    )
+    numbers += f"; not positive, so without a ratio, in {unfit} seeds" if unfit else ""
+    return verdict, numbers, len(full)
 
 
 def _last_eigenvalue(r: Results, training: Training) -> float | None:
@@ -149,8 +159,11 @@ def claim_3(r: Results, network: str) -> Judged:
         (along, split, what) for along in ("linear", "curved") for split in ("train", "test") for what in ("loss", "accuracy")
     ]
     parts = [known([_rise(r, network, seed, along, f"{split}_{what}") for seed in r.seeds]) for along, split, what in cases]
-    said = "; ".join(f"{along}, {split} {what} {show(part, 3)}" for (along, split, what), part in zip(cases, parts, strict=True))
-    return signs(parts), f"rise of the loss and fall of accuracy (of 1) at LB less at SB: {said}", len(parts[0])
+    numbers = "; ".join(
+        f"{along}, {split} {what} {mean_and_diverged(part, '.3f')}"
+        for (along, split, what), part in zip(cases, parts, strict=True)
+    )
+    return signs(parts), f"rise of the loss and fall of accuracy (of 1) at LB less at SB: {numbers}", len(parts[0])
 
 
 def _rise(r: Results, network: str, seed: int, along: str, name: str) -> float | None:
@@ -169,8 +182,11 @@ def claim_4(r: Results, network: str) -> Judged:
     first, last = ([r.plan.training(network, size, seed) for seed in r.seeds] for size in (sizes[0], sizes[-1]))
     lost = differences(r.final(first, "test_accuracy"), r.final(last, "test_accuracy"))
     grown = log_ratios(r.phi(last), r.phi(first))
-    said = f"batch {sizes[0]} to {sizes[-1]}: test accuracy lost {show(lost)} points, log10 of the metric gained {show(grown)}"
-    return *similar(r, signs([lost, grown]), said, {f"batch {sizes[0]}": first, f"batch {sizes[-1]}": last}), len(lost)
+    numbers = (
+        f"batch {sizes[0]} to {sizes[-1]}: test accuracy lost {mean_and_diverged(lost)} points, "
+        f"log10 of the metric gained {mean_and_diverged(grown)}"
+    )
+    return *similar(r, signs([lost, grown]), numbers, {f"batch {sizes[0]}": first, f"batch {sizes[-1]}": last}), len(lost)
 
 
 def claim_5(r: Results, network: str) -> Judged:
@@ -182,51 +198,54 @@ def claim_5(r: Results, network: str) -> Judged:
         gained = differences(r.final(warm, "test_accuracy"), r.final(cold, "test_accuracy"))
         columns.append((len(gained), epoch, gained, log_ratios(r.phi(cold), r.phi(warm))))
     seeds, epoch, gained, fallen = max(columns, key=lambda column: column[:2])  # of most seeds, the last epoch
-    said = f"after {epoch} epochs: test accuracy gained {show(gained)} points, log10 of the metric lost {show(fallen)}"
+    numbers = (
+        f"after {epoch} epochs: test accuracy gained {mean_and_diverged(gained)} points, "
+        f"log10 of the metric lost {mean_and_diverged(fallen)}"
+    )
     warm = [r.plan.warm_start(network, seed, epoch) for seed in r.seeds]
-    return *similar(r, signs([gained, fallen]), said, {"warm": warm, "from the start": cold}), seeds
+    return *similar(r, signs([gained, fallen]), numbers, {"warm": warm, "from the start": cold}), seeds
 
 
 def claim_6(r: Results, network: str) -> Judged:
     """SB goes farther from the start."""
     ratios = known(ratios_of_distances(r, network))
-    found, verdict = interval(ratios), INCONCLUSIVE
-    if found and judgeable([ratios]):
-        if RATIO[0] <= found.low and found.high <= RATIO[1]:
-            verdict = SUPPORTED
-        elif found.high < RATIO[0] or found.low > RATIO[1]:
-            verdict = REFUTED
-    return verdict, f"ratio of distances {show(ratios)}", len(ratios)
+    ratio, verdict = interval(ratios), Verdict.INCONCLUSIVE
+    if ratio and judgeable([ratios]):
+        if RATIO[0] <= ratio.low and ratio.high <= RATIO[1]:
+            verdict = Verdict.SUPPORTED
+        elif ratio.high < RATIO[0] or ratio.low > RATIO[1]:
+            verdict = Verdict.REFUTED
+    return verdict, f"ratio of distances {mean_and_diverged(ratios)}", len(ratios)
 
 
 def ratios_of_distances(r: Results, network: str) -> Column:
     """||x_SB - x_0|| / ||x_LB - x_0||."""
-    found = [r.values(path(r.plan, network, seed)) for seed in r.seeds]
+    paths = [r.values(path(r.plan, network, seed)) for seed in r.seeds]
     return [
-        None if v is None else v["distance_small"] / v["distance_large"] if v["status"] == "measured" else math.nan for v in found
+        None if v is None else v["distance_small"] / v["distance_large"] if v["status"] == "measured" else math.nan for v in paths
     ]
 
 
 def claim_7(r: Results, network: str) -> Judged:
     """Along training LB's sharpness grows and SB's falls."""
     trainings = [r.trainings(of, network) for of in (r.plan.lb, r.plan.sb)]
-    lb, sb = (log_ratios(r.phi(one), r.phi(one, epoch=1)) for one in trainings)
-    said = f"log10 of the metric, end over epoch 1: LB {show(lb)}, SB {show(sb)}"
-    return signs([lb, [-v for v in sb]]), said, len(lb)
+    lb, sb = (log_ratios(r.phi(of), r.phi(of, epoch=1)) for of in trainings)
+    numbers = f"log10 of the metric, end over epoch 1: LB {mean_and_diverged(lb)}, SB {mean_and_diverged(sb)}"
+    return signs([lb, [-v for v in sb]]), numbers, len(lb)
 
 
 def claim_8(r: Results, network: str) -> Judged:
     """Remedies help LB generalize and leave it sharp."""
     sb, lb = r.trainings(r.plan.sb, network), r.trainings(r.plan.lb, network)
-    parts, said = [], []
+    parts, numbers = [], []
     groups = {"SB": sb, "LB": lb}
     for name in REMEDIES:
         groups[name] = remedied = [r.plan.remedy(network, seed, name) for seed in r.seeds]
         gain = differences(r.final(remedied, "test_accuracy"), r.final(lb, "test_accuracy"))
         sharp = log_ratios(r.phi(remedied), r.phi(sb))
         parts += [gain, sharp]
-        said.append(f"{name}: gain {show(gain)} points, log10 of the metric over SB's {show(sharp)}")
-    return *similar(r, signs(parts), "; ".join(said), groups), min(map(len, parts))
+        numbers.append(f"{name}: gain {mean_and_diverged(gain)} points, log10 of the metric over SB's {mean_and_diverged(sharp)}")
+    return *similar(r, signs(parts), "; ".join(numbers), groups), min(map(len, parts))
 
 
 Judge = Callable[[Results, str], Judged]
@@ -249,28 +268,13 @@ def networks_of(r: Results, claim: str) -> list[str]:
     return [n for n in NETWORKS if r.plan.runs(n) and (claim != "claim-8" or n in r.plan.remedied)]
 
 
-def judge(r: Results, claim: str) -> Verdict:
-    """The claim by its rule, from stored runs."""
+def judge(r: Results, claim: str) -> Judgement:
+    """The claim by its rule, from what is stored."""
     findings = []
     for network in networks_of(r, claim):
-        verdict, said, seeds = JUDGES[claim](r, network)
+        verdict, numbers, seeds = JUDGES[claim](r, network)
         if not seeds:
-            findings.append(Finding(network, NOT_RUN, r.absent(network)))
+            findings.append(Finding(network, Verdict.NOT_RUN, r.absent(network)))
             continue
-        findings.append(Finding(network, NOT_JUDGED if r.plan.scale == "smoke" else verdict, said))
-    ran = {finding.verdict for finding in findings} - {NOT_RUN}
-    if not ran:
-        overall = NOT_RUN
-    elif ran == {NOT_JUDGED}:
-        overall = NOT_JUDGED
-    else:
-        overall = REFUTED if REFUTED in ran else SUPPORTED if ran == {SUPPORTED} else INCONCLUSIVE
-    if r.plan.scale == "paper":
-        return Verdict(claim, overall, tuple(findings))
-    reduced = tuple(Finding(one.network, REDUCED.get(one.verdict, one.verdict), one.said) for one in findings)
-    return Verdict(claim, REDUCED.get(overall, overall), reduced)
-
-
-def verdicts(r: Results) -> list[Verdict]:
-    """All claims."""
-    return [judge(r, claim) for claim in CLAIMS]
+        findings.append(Finding(network, Verdict.NOT_JUDGED if r.plan.scale == "smoke" else verdict, numbers))
+    return Judgement(claim, together(finding.verdict for finding in findings), tuple(findings))

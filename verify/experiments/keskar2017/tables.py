@@ -4,26 +4,13 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from flatproof.verify.deep.settings import Training
-from flatproof.verify.experiments.keskar2017.plan import NETWORKS, REMEDIES, Plan
+from flatproof.verify.deep import Training
+from flatproof.verify.experiments.keskar2017.grid import NETWORKS, REMEDIES, Plan, detailed, path, spectrum
 from flatproof.verify.experiments.keskar2017.published import ACCURACY, CLAIMS, DATA, DESCRIBED, EPSILONS, SHARPNESS, Pair
-from flatproof.verify.experiments.keskar2017.results import (
-    ANY,
-    PERCENT,
-    POSITIVE,
-    Limits,
-    Results,
-    capped,
-    detailed,
-    interval,
-    known,
-    path,
-    show,
-    spectrum,
-    updates,
-)
+from flatproof.verify.experiments.keskar2017.results import PERCENT, POSITIVE, Results, capped, interval, known, updates
 from flatproof.verify.experiments.keskar2017.rules import RULES, judge, ratios_of_distances
 from flatproof.verify.experiments.keskar2017.rules import __doc__ as COMMON
+from flatproof.verify.experiments.vocabulary import DASH, mean_and_diverged, numbers
 from flatproof.verify.report.artifacts import Table
 
 ID = "keskar2017"
@@ -57,7 +44,7 @@ Raw = list[dict[str, object]]
 
 
 def _table(r: Results, name: str, title: str, rows: Rows, raw: Raw, *notes: str, brief: Sequence[str] = ()) -> Table:
-    shown = pd.DataFrame(rows).astype(object).fillna("–")
+    shown = pd.DataFrame(rows).astype(object).fillna(DASH)
     return Table(
         f"{ID}/{name}",
         title,
@@ -73,25 +60,20 @@ def _printed(pair: Pair) -> str:
     return f"{pair[0]:.2f} ± {pair[1]:.2f}"
 
 
-def _numbers(name: str, values: list[float], limits: Limits = ANY) -> dict[str, object]:
-    found = interval(values, limits)
-    return {f"{name}, {part}": value for part, value in found._asdict().items()} if found else {}
-
-
 def table_1(r: Results) -> Table:
     """The networks, and what is known of their trainings."""
     rows: Rows = []
     raw: Raw = []
     for network in NETWORKS:
-        found = r.values(r.plan.sb(network, 1))
+        training = r.values(r.plan.sb(network, 1))
         rows.append({
             "network": network,
             "data": DATA[network],
             "printed": DESCRIBED[network],
-            "parameters": f"{found['parameters']:,}" if found else r.absent(network),
+            "parameters": f"{training['parameters']:,}" if training else r.absent(network),
             "SB": str(r.plan.small_batch(network)),
             "LB": str(r.plan.large(network)),
-            "images": found["edition"] if found else "–",
+            "images": training["edition"] if training else DASH,
         })  # fmt: skip
         raw.append({**rows[-1], "settings": str(r.plan.net(network).settings)})
     return _table(r, "table-1", "keskar2017, table 1: networks", rows, raw, "Parameters of the network as run at this scale.")
@@ -103,22 +85,22 @@ def table_2(r: Results) -> Table:
     raw: Raw = []
     for network in NETWORKS:
         row: dict[str, str] = {"network": network}
-        numbers: dict[str, object] = {"network": network}
+        entry: dict[str, object] = {"network": network}
         columns = [(split, size) for split in ("train", "test") for size in ("SB", "LB")]
         for (split, size), printed in zip(columns, ACCURACY[network], strict=True):
             of = r.plan.sb if size == "SB" else r.plan.lb
             values = known(r.final(r.trainings(of, network), f"{split}_accuracy"))
             row |= {
                 f"{split} {size}, printed": _printed(printed),
-                f"{split} {size}, ours": show(values, limits=PERCENT) if values else r.absent(network),
+                f"{split} {size}, ours": mean_and_diverged(values, limits=PERCENT) if values else r.absent(network),
             }
-            numbers |= {
+            entry |= {
                 f"{split} {size}, printed": printed[0],
-                **_numbers(f"{split} {size}", values, PERCENT),
+                **numbers(f"{split} {size}", interval(values, PERCENT)),
                 "seeds": len(values),
             }
         rows.append(row)
-        raw.append(dict(numbers))
+        raw.append(entry)
     brief = ("network", "test SB, printed", "test SB, ours", "test LB, printed", "test LB, ours")
     note = "Updates, and how many runs only the limit on epochs ended: table `trainings`."
     return _table(r, "table-2", "keskar2017, table 2: accuracies in percent", rows, raw, OURS, note, brief=brief)
@@ -141,12 +123,12 @@ def kinds_of(r: Results, network: str) -> dict[str, list[Training]]:
 
 def effort(r: Results, trainings: Sequence[Training]) -> dict[str, str]:
     """Updates of trainings of a kind, and how many of them only the limit on epochs ended."""
-    found = r.finished(trainings)
-    if not found:
-        return {"updates": "–", "at the limit of epochs": "–"}
-    made = sorted(updates(training, values) for training, values in found)
+    finished = r.finished(trainings)
+    if not finished:
+        return {"updates": DASH, "at the limit of epochs": DASH}
+    made = sorted(updates(training, values) for training, values in finished)
     spread = f"{made[0]:,}" if made[0] == made[-1] else f"{made[0]:,} to {made[-1]:,}"
-    return {"updates": spread, "at the limit of epochs": f"{sum(capped(*one) for one in found)} of {len(found)}"}
+    return {"updates": spread, "at the limit of epochs": f"{sum(capped(*training) for training in finished)} of {len(finished)}"}
 
 
 def trainings_table(r: Results) -> Table:
@@ -157,20 +139,20 @@ def trainings_table(r: Results) -> Table:
         for kind, trainings in kinds_of(r, network).items():
             accuracy = known(r.final(trainings, "train_accuracy"))
             never = sum(v is not None and v["status"] == "ended" for v in map(r.values, trainings))
-            shown = show(accuracy, limits=PERCENT) if accuracy else r.absent(network) if not never else "–"
+            shown = mean_and_diverged(accuracy, limits=PERCENT) if accuracy else r.absent(network) if not never else DASH
             row = {"network": network, "training": kind, **effort(r, trainings), "train accuracy": shown}
             rows.append(row | {"never began": str(never)})
             raw += [
                 {
                     "network": network,
                     "training": kind,
-                    "seed": one.seed,
-                    "batch size": one.batch_size,
+                    "seed": training.seed,
+                    "batch size": training.batch_size,
                     "epochs": values["epochs"],
-                    "updates": updates(one, values),
-                    "at the limit of epochs": capped(one, values),
+                    "updates": updates(training, values),
+                    "at the limit of epochs": capped(training, values),
                 }
-                for one, values in r.finished(trainings)
+                for training, values in r.finished(trainings)
             ]
     note = (
         "Updates: steps of the optimizer, fewest to most over seeds; a larger batch gets fewer of them an epoch, and conservative training "
@@ -186,7 +168,7 @@ def sharpness_table(r: Results, space: str, name: str) -> Table:
     raw: Raw = []
     for network in NETWORKS:
         row: dict[str, str] = {"network": network}
-        numbers: dict[str, object] = {"network": network}
+        entry: dict[str, object] = {"network": network}
         columns = [(i, size) for i in range(len(EPSILONS)) for size in ("SB", "LB")]
         for (i, size), printed in zip(columns, SHARPNESS[space][network], strict=True):
             of = r.plan.sb if size == "SB" else r.plan.lb
@@ -194,11 +176,11 @@ def sharpness_table(r: Results, space: str, name: str) -> Table:
             label = f"{EPSILONS[i]:g} {size}"
             row |= {
                 f"{label}, printed": _printed(printed),
-                f"{label}, ours": show(values, limits=POSITIVE) if values else r.absent(network),
+                f"{label}, ours": mean_and_diverged(values, limits=POSITIVE) if values else r.absent(network),
             }
-            numbers |= {f"{label}, printed": printed[0], **_numbers(label, values, POSITIVE), "seeds": len(values)}
+            entry |= {f"{label}, printed": printed[0], **numbers(label, interval(values, POSITIVE)), "seeds": len(values)}
         rows.append(row)
-        raw.append(numbers)
+        raw.append(entry)
     title = "in the full space" if space == "full" else "in random subspaces of dimension 100"
     note = (
         "Metric 2.1, percent: 100 (max f - f(x)) / (1 + f(x)) over |z_i| <= epsilon (|(A+ x)_i| + 1), the largest loss met within ten "
@@ -215,23 +197,29 @@ def eigenvalues(r: Results) -> Table:
     raw: Raw = []
     for network in NETWORKS:
         for size, of in (("SB", r.plan.sb), ("LB", r.plan.lb)):
-            found = r.measured(spectrum(r.plan, training) for training in r.trainings(of, network))
+            spectra = r.measured(spectrum(r.plan, training) for training in r.trainings(of, network))
             row, k = {"network": network, "batch": size}, r.plan.eigenvalues
-            if not found:
+            if not spectra:
                 rows.append(row | {"largest": r.absent(network)})
                 continue
-            first = [v["values"][0] for v in found]
-            reach = max((v["high"][0] or float("inf")) / max(v["values"][0], 1e-300) for v in found) - 1
-            last = [v["values"][-1] for v in found]
-            above = [float(sum(e > 0.1 * v["values"][0] for e in v["values"])) for v in found]
+            first = [v["values"][0] for v in spectra]
+            reach = max((v["high"][0] or float("inf")) / max(v["values"][0], 1e-300) for v in spectra) - 1
+            last = [v["values"][-1] for v in spectra]
+            above = [float(sum(e > 0.1 * v["values"][0] for e in v["values"])) for v in spectra]
             rows.append(row | {
-                "largest": show(first, 4),
+                "largest": mean_and_diverged(first, ".4f"),
                 "proved upper bound, at most": f"{reach:+.1%}",
-                f"number {k}": show(last, 4),
-                f"of {k}, above a tenth of the largest": show(above, 1, (0.0, k)),
+                f"number {k}": mean_and_diverged(last, ".4f"),
+                f"of {k}, above a tenth of the largest": mean_and_diverged(above, ".1f", (0.0, k)),
             })  # fmt: skip
             raw.append(
-                {**row, "seeds": len(found), **_numbers("largest", first), **_numbers(f"number {k}", last), "reach": reach}
+                {
+                    **row,
+                    "seeds": len(spectra),
+                    **numbers("largest", interval(first)),
+                    **numbers(f"number {k}", interval(last)),
+                    "reach": reach,
+                }
             )
     note = (
         "Hessian of the training loss, eval mode, by Lanczos until each Ritz value has a residual of at most 5 %: some eigenvalue lies "
@@ -247,16 +235,16 @@ def distances(r: Results) -> Table:
     raw: Raw = []
     for network in NETWORKS:
         ratios = known(ratios_of_distances(r, network))
-        found = r.measured(path(r.plan, network, seed) for seed in r.seeds)
+        paths = r.measured(path(r.plan, network, seed) for seed in r.seeds)
         keys = {"SB": "distance_small", "LB": "distance_large", "SB to LB": "distance_between"}
-        parts = {label: [v[key] for v in found] for label, key in keys.items()}
+        parts = {label: [v[key] for v in paths] for label, key in keys.items()}
         row = {
             "network": network,
             "ratio, printed": "3 to 10",
-            "ratio, ours": show(ratios, limits=POSITIVE) if ratios else r.absent(network),
+            "ratio, ours": mean_and_diverged(ratios, limits=POSITIVE) if ratios else r.absent(network),
         }
-        rows.append(row | {f"distance {label}": show(values, limits=POSITIVE) for label, values in parts.items()})
-        raw.append({"network": network, "seeds": len(ratios), **_numbers("ratio", ratios, POSITIVE)})
+        rows.append(row | {f"distance {label}": mean_and_diverged(values, limits=POSITIVE) for label, values in parts.items()})
+        raw.append({"network": network, "seeds": len(ratios), **numbers("ratio", interval(ratios, POSITIVE))})
     note = "Euclidean distances of all trainable parameters from the start that SB and LB of a seed share."
     return _table(r, "distances", "keskar2017, claim 6: distances from the start", rows, raw, OURS, note)
 
@@ -273,15 +261,20 @@ def remedies(r: Results) -> Table:
             train, test = (known(r.final(trainings, f"{split}_accuracy")) for split in ("train", "test"))
             sharp = known(r.phi(trainings))
             row = {"network": network, "training": kind}
-            shown = show(test, limits=PERCENT) if test else r.absent(network)
+            shown = mean_and_diverged(test, limits=PERCENT) if test else r.absent(network)
             measured = {
-                "train accuracy": show(train, limits=PERCENT),
+                "train accuracy": mean_and_diverged(train, limits=PERCENT),
                 "test accuracy": shown,
-                "sharpness, 0.001": show(sharp, limits=POSITIVE),
+                "sharpness, 0.001": mean_and_diverged(sharp, limits=POSITIVE),
             }
             rows.append(row | measured | effort(r, trainings))
             raw.append(
-                {**row, "seeds": len(test), **_numbers("test accuracy", test, PERCENT), **_numbers("sharpness", sharp, POSITIVE)}
+                {
+                    **row,
+                    "seeds": len(test),
+                    **numbers("test accuracy", interval(test, PERCENT)),
+                    **numbers("sharpness", interval(sharp, POSITIVE)),
+                }
             )
     note = (
         "Augmentation: shifts by up to an eighth of the side and, on CIFAR, mirroring. Conservative: 3 ADAM steps a batch, lambda 1e-3: "
@@ -295,9 +288,10 @@ def claims_table(r: Results) -> Table:
     """The verdict on every claim."""
     rows: Rows = []
     for claim, printed in CLAIMS.items():
-        found = judge(r, claim)
-        said = "; ".join(f"{f.network}: {f.verdict}, {f.said}" for f in found.findings)
-        rows.append({"claim": claim, "printed": printed, "verdict": found.verdict, "measured": said, "rule": RULES[claim]})
+        judgement = judge(r, claim)
+        measured = "; ".join(f"{f.network}: {f.verdict.worded(r.reduced)}, {f.numbers}" for f in judgement.findings)
+        verdict = judgement.verdict.worded(r.reduced)
+        rows.append({"claim": claim, "printed": printed, "verdict": verdict, "measured": measured, "rule": RULES[claim]})
     common = " ".join((COMMON or "").split("\n\n", 1)[1].split())
     raw: Raw = [dict(row) for row in rows]
     brief = ("claim", "printed", "verdict", "measured")

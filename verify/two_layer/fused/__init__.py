@@ -1,4 +1,4 @@
-"""The training steps of `verify.two_layer.optimizers` as fused kernels, many epochs a call; the kernel is chosen by the settings."""
+"""The training steps of `verify.two_layer.reference` as fused kernels, many epochs a call; the kernel is chosen by the settings."""
 
 from dataclasses import replace
 
@@ -7,17 +7,19 @@ from numpy.typing import NDArray
 
 from flatproof.theory.losses import MSE, Loss
 from flatproof.theory.networks import Network, with_ones
-from flatproof.verify.two_layer.settings import Phase
+from flatproof.verify.two_layer.settings import Phase, supports
 
-__all__ = ["advance", "supports"]
+__all__ = ["advance", "carries_out"]
 
 Array = NDArray[np.floating]
 Order = NDArray[np.int64]
 
 
-def supports(phase: Phase) -> bool:
-    """Whether there are kernels for these settings, of all networks and losses; the rest is left to the reference."""
-    return not phase.trace_penalty
+def carries_out(network: Network, phase: Phase) -> bool:
+    """Whether kernels carry out these steps. Weight decay or a norm so large that they would have to watch for overflow by them is
+    left to the reference, as is what no kernel is written for."""
+    keep, least = 1 - phase.lr * phase.weight_decay, 0.5 if network.middle is not None and phase.batch_size == 1 else -1
+    return supports(phase) and least <= keep <= 1 and (phase.first_layer_norm or 0) <= 1e15
 
 
 def advance(
@@ -31,12 +33,9 @@ def advance(
 ) -> tuple[Network, int | None]:
     """Train for the epochs that `order` lists; arguments and result as for `verify.two_layer.reference.advance`, same trajectory.
 
-    The result has the same bits wherever the arrays lie in memory and however epochs are cut into calls.
+    Steps that `carries_out` says yes to; a block of them in which something may overflow is handed to the reference. The result has the
+    same bits wherever the arrays lie in memory and however epochs are cut into calls.
     """
-    if not supports(phase):
-        from flatproof.verify.two_layer import reference  # torch is slow to import
-
-        return reference.advance(network, x, y, order, noise, phase, loss)
     dtype, at = network.w1.dtype, _Settings(phase, loss, network)
     inputs = np.ascontiguousarray(with_ones(network.architecture, np.asarray(x)), dtype=dtype)
     labels = np.asarray(y, dtype=np.float64)
@@ -44,13 +43,6 @@ def advance(
     if noise is not None:
         targets = targets + noise
     order, targets = np.ascontiguousarray(order, dtype=np.int64), np.ascontiguousarray(targets, dtype=dtype)
-    least = 0.5 if network.middle is not None and phase.batch_size == 1 else -1
-    if not least <= at.keep <= 1 or (at.norm or 0) > 1e15:
-        from flatproof.verify.two_layer import (
-            reference,  # weight decay or a norm so large that kernels would have to watch for overflow by them
-        )
-
-        return reference.advance(network, x, y, order, noise, phase, loss)
     if phase.batch_size > 1:
         return _batch(network, inputs, order, targets, at)
     if network.gamma is not None:

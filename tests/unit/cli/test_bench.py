@@ -1,0 +1,63 @@
+"""`flatproof bench`: what it refuses, and the one way in which rows are shown."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["bench", "images", "--repeats", "0"], "--repeats must be a whole number of at least 1, got 0"),
+        (["bench", "images", "--workload", "vit"], "workload must be one of mlp, batch 256; mlp, batch 64; C1, batch 256"),
+        (["bench", "certify", "--repeats", "0"], "--repeats must be a whole number of at least 1, got 0"),
+        (["bench", "train", "--repeats", "0"], "--repeats must be a whole number of at least 1"),
+        (["bench", "hvp", "--rounds", "0"], "--rounds must be a whole number of at least 1, got 0"),
+        (["bench", "hvp", "--workload", "lenet"], "--workload must be one of two-layer, mlp, vgg11, resnet18, vit, got 'lenet'"),
+        (["bench", "hvp", "--out", "/proc/nowhere"], "cannot use /proc/nowhere"),
+    ],
+)
+def test_bad_input_is_one_line(refuses: Callable[[list[str], str], None], arguments: list[str], words: str) -> None:
+    refuses(arguments, words)
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The three benchmarks at sizes that take a moment."""
+    from flatproof.verify.bench import certify, images, steps
+
+    mlp = replace(images.WORKLOADS[0], name="mlp", n=64, batch_size=32)
+    monkeypatch.setattr(steps, "STEPS", {"fused": 100, "torch": 2, "jax": 10})
+    monkeypatch.setattr(certify, "WORKLOADS", (certify.Workload("cube d=3", "no-bias", 3, 8),))
+    monkeypatch.setattr(images, "WORKLOADS", (mlp,))
+    monkeypatch.setattr(images, "WORKERS", (0,))
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize(
+    ("name", "implementations", "value"),
+    [
+        ("train", {"fused", "torch"}, "us_per_step"),
+        ("certify", {"flatproof", "cvxpy, all patterns"}, "seconds"),
+        ("images", {"flatproof", "DataLoader, 0 workers"}, "seconds"),
+    ],
+)
+def test_rows_are_json_or_a_table_with_its_provenance(
+    command: Callable[..., Any], name: str, implementations: set[str], value: str
+) -> None:
+    done = command("bench", name, "--repeats", "2", "--json")
+    assert done.status == 0, done.err
+    rows = json.loads(done.out)
+    assert implementations <= {row["implementation"] for row in rows}
+    low, high = ("us_low", "us_high") if name == "train" else ("low", "high")
+    assert all(0 < row[low] <= row[value] <= row[high] for row in rows)
+    assert {row["repeats"] for row in rows} == {2}
+    done = command("bench", name, "--repeats", "1")
+    assert done.status == 0, done.err
+    last = done.out.splitlines()[-1]
+    assert last.startswith("median and range of 1 ")
+    assert "; python: " in last
+    assert all(row["implementation"].split(",")[0] in done.out for row in rows)

@@ -1,0 +1,64 @@
+"""`flatproof certify`: what it refuses, what it prints."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["certify", "absent.csv"], "cannot use absent.csv: No such file or directory"),
+        (["certify", "nan.csv"], "nan.csv, line 4, column 1 must be a finite number"),
+        (["certify", "conflict.csv"], "rows 0 and 2 are the same point with labels 1 and 2"),
+        (["certify", "conflict.csv", "--architecture", "bias"], "rows 0 and 2 are the same point with labels 1 and 2"),
+        (["certify", "ray.csv"], "rows 0 and 1 lie on one ray with labels 1 and 1, which are not in proportion"),
+        (["certify", "ray.csv", "--architecture", "sim-ln"], 'architecture must be no-bias, bias or sim-bn, got "sim-ln"'),
+        (
+            ["certify", "ray.csv", "--architecture", "bias", "--kinks", "soft"],
+            "kinks must be one of differentiable, relu'(0)=0, got 'soft'",
+        ),
+        (["certify", "ray.csv", "--architecture", "bias", "--limit", "5"], "6 activation patterns, more than the limit of 5"),
+        (["certify", "ray.csv", "--limit", "0"], "--limit must be a whole number of at least 1, got 0"),
+        (["certify", "ray.csv", "--test", "one.csv"], "one.csv, line 1 must hold at least two numbers, the label last"),
+        (["certify", "ray.csv", "--bracket", "0"], "--bracket must be a number of seconds above 0, got 0"),
+        (["certify", "ray.csv", "--bracket", "5", "--test", "ray.csv"], "expected --test or --bracket, not both"),
+        (["certify", "codes.csv"], "y holds 0 and 1, which look like codes of classes; expected -1 and 1"),
+        (["certify", "codes.csv", "--labels", "real", "--test", "codes.csv"], "expected labels -1 and 1 in codes.csv, got real"),
+    ],
+)
+def test_bad_input_is_one_line(refuses: Callable[[list[str], str], None], arguments: list[str], words: str) -> None:
+    refuses(arguments, words)
+
+
+def test_certify_writes_a_network_and_a_proof_that_stand_alone(command: Callable[..., Any], tmp_path: Path) -> None:
+    cube = [(a, b, c) for a in (1, -1) for b in (1, -1) for c in (1, -1)]
+    (tmp_path / "train.csv").write_text("".join(f"{a},{b},{c},{a * b}\n" for a, b, c in cube[:-1]))
+    (tmp_path / "test.csv").write_text("".join(f"{a},{b},{c},{a * b}\n" for a, b, c in cube))
+    for architecture, answer in (("no-bias", "all"), ("bias", "not all")):
+        done = command("certify", "train.csv", "--architecture", architecture, "--test", "test.csv", "--json")
+        assert done.status == 0, done.err
+        printed = json.loads(done.out)
+        assert printed["decision"]["answer"] == answer
+        assert 0 <= printed["gap"] < 1e-6
+        network = json.loads((tmp_path / printed["files"]["network"]).read_text())
+        assert network["trace"] == pytest.approx(printed["trace"])
+        assert ("witness" in printed["files"]) == (answer != "all")
+        checker = Path(__file__).parents[3] / "theory/check_certificate.py"
+        proof = tmp_path / printed["files"]["certificate"]
+        checked = subprocess.run([sys.executable, "-I", "-S", checker, proof], capture_output=True, text=True, check=True)
+        assert checked.stdout.startswith("valid: every interpolating network has trace >= ")
+        proof.write_text(proof.read_text().replace('"lower": "', '"lower": "1'))
+        assert subprocess.run([sys.executable, checker, proof], capture_output=True, check=False).returncode == 1
+    searched = command("certify", "train.csv", "--bracket", "20", "--json")
+    assert searched.status == 0, searched.err
+    both = json.loads(searched.out)
+    certified = json.loads(command("certify", "train.csv", "--json").out)
+    assert both["lower_bound"] <= certified["trace"] <= both["upper"] * (1 + 1e-6)
+    shown = command("certify", "train.csv", "--test", "test.csv")
+    assert "all flattest networks classify every test point correctly" in shown.out

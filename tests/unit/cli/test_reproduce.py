@@ -1,0 +1,32 @@
+"""`flatproof reproduce` and `report`: what they refuse."""
+
+from collections.abc import Callable
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["reproduce", "--only", "wen2024"], "unknown id 'wen2024'; expected one of: wen2023"),
+        (["reproduce", "wen2023/figure-0"], "unknown id 'wen2023/figure-0'"),
+        (["reproduce", "--scale", "huge"], "scale must be one of smoke, quick, paper, got 'huge'"),
+        (["reproduce", "--seeds", "0"], "--seeds must be a whole number of at least 1, got 0"),
+        (["reproduce", "--seeds", "many"], "Invalid value for '--seeds'"),
+        (["reproduce", "--workers", "-2"], "--workers must be a whole number of at least 1, got -2"),
+        (["reproduce", "--workers", "0"], "--workers must be a whole number of at least 1, got 0"),
+        (["reproduce", "--out", "/proc/nowhere"], "cannot use /proc/nowhere"),
+        (["reproduce", "--data-root", "nowhere"], "--data-root must be a folder, nowhere is none"),
+        (["reproduce", "--store", "text.txt"], "store text.txt is not a flatproof store"),
+        (["reproduce", "--store", "newer.sqlite"], "has format 99, this version reads format"),
+        (["reproduce", "--seeds", "100000000"], "--seeds must be a whole number of at most 100000"),
+        (["report", "--store", "absent.sqlite"], "store absent.sqlite does not exist"),
+        (["report", "--store", "damaged.sqlite"], "store damaged.sqlite cannot be read"),
+    ],
+)
+def test_bad_input_is_one_line(refuses: Callable[[list[str], str], None], arguments: list[str], words: str) -> None:
+    refuses(arguments, words)
+
+
+def test_only_takes_several_ids(refuses: Callable[[list[str], str], None]) -> None:
+    refuses(["reproduce", "--only", "wen2023/figure-1a", "wen2024"], "unknown id 'wen2024'")

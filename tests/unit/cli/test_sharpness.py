@@ -1,0 +1,154 @@
+"""`flatproof sharpness`: what it reads of the user's own, what it refuses, what it prints."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from flatproof.verify.cli import measuring, user_model
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a module, weights and data, as a user would have them."""
+    name = f"module_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text(
+        "import torch\nfrom torch import nn\n"
+        "def make():\n    torch.manual_seed(0)\n    return nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 3))\n"
+        "def batches():\n    yield torch.ones(2, 3), torch.tensor([0, 1])\n"
+        "def broken():\n    raise KeyError('x')\n"
+        "number = 3\n"
+    )
+    x, y = np.random.default_rng(0).standard_normal((10, 3)), np.arange(10) % 3
+    state = {"0.weight": np.ones((4, 3)), "0.bias": np.zeros(4), "2.weight": np.ones((3, 4)) / 4, "2.bias": np.arange(3.0)}
+    np.savez(tmp_path / "d.npz", x=x, y=y)
+    np.savez(tmp_path / "fractions.npz", x=x, y=x[:, 0])
+    np.savez(tmp_path / "x.npz", x=x)
+    np.savez(tmp_path / "w.npz", **state)
+    torch.save({"state_dict": {f"module.{k}": torch.as_tensor(v) for k, v in state.items()}}, tmp_path / "w.pt")
+    torch.save((torch.as_tensor(x), torch.as_tensor(y)), tmp_path / "d.pt")
+    (tmp_path / "text.pt").write_text("no tensors")
+    (tmp_path / "text.npz").write_text("no arrays")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return Path(name)
+
+
+def test_what_users_have_is_read(folder: Path) -> None:
+    weights = [user_model.load_model(f"{folder}:make", Path(file), "float64").state_dict() for file in ("w.npz", "w.pt")]
+    assert all(torch.equal(v, weights[1][k]) for k, v in weights[0].items())
+    first, second = (user_model.load_data(file, 4, 6) for file in ("d.npz", "d.pt"))
+    assert [len(y) for _, y in first] == [4, 2]
+    assert all(torch.equal(a[0], b[0]) and torch.equal(a[1], b[1]) for a, b in zip(first, second, strict=True))
+    assert len(user_model.load_data(f"{folder}:batches", 4, None)) == 1
+    model = user_model.load_model(f"{folder}:make", None, None)
+    problem = user_model.build_problem(
+        model, user_model.load_loss("cross-entropy"), user_model.fit_data(first, model, "cross-entropy"), "eval"
+    )
+    rows = list(
+        measuring.measure_all(problem, ["trace", "sam"], batch_size=1, settings=["sam.rho=0.1", "trace.method=hutchinson"])
+    )
+    assert [row.measure.name for row in rows] == ["trace", "sam"]
+    assert rows[0].estimate is not None
+    assert "Hutchinson" in rows[0].estimate.method
+    assert "rho = 0.1, batches of 1" in rows[1].as_dict()["method"]
+    assert measuring.table(rows, "").row_count == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["sharpness", "--model", "text", "--data", "good.csv"], "--model must be module:function, got 'text'"),
+        (["sharpness", "--model", "text:make", "--data", "good.csv"], "--model text:make: there is no module 'text'"),
+    ],
+)
+def test_bad_input_is_one_line(refuses: Callable[[list[str], str], None], arguments: list[str], words: str) -> None:
+    refuses(arguments, words)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--model", "MODULE"], "--model must be module:function, got 'MODULE'"),
+        (["--model", "nothing_here:make"], "there is no module 'nothing_here'"),
+        (["--model", "MODULE:absent"], "has no 'absent'"),
+        (["--model", "MODULE:number"], "expected a function, got int"),
+        (["--model", "MODULE:broken"], "the function raised KeyError: 'x'"),
+        (["--model", "MODULE:batches"], "expected a torch.nn.Module, got generator"),
+        (["--weights", "text.pt"], "is not a file that torch.load(weights_only=True) reads"),
+        (["--weights", "gone.pt"], "cannot use gone.pt: No such file"),
+        (["--weights", "x.npz"], "does not fit the model"),
+        (["--data", "x.npz"], "--data x.npz must hold x and y, got x"),
+        (["--data", "text.npz"], "is not an .npz file of plain arrays"),
+        (["--data", "MODULE:make"], "expected batches (x, y)"),
+        (["--data", "fractions.npz"], "--loss cross-entropy needs classes 0, 1, ... as targets"),
+        (["--loss", "mse"], "outputs (10, 3) and targets (10,) must have the same shape"),
+        (["--loss", "hinge"], "--loss must be one of mse, cross-entropy or module:function, got 'hinge'"),
+        (["--parameters", "3.weight"], "parameters: '3.weight' names nothing in the model; it has 0.weight"),
+        (["--mode", "test"], "--mode must be one of eval, train, got 'test'"),
+        (["--measures", "trace,flat"], "unknown measure 'flat'"),
+        (["--set", "trace.steps=3"], "trace has no setting 'steps'"),
+        (["--set", "rho=3"], "--set must be MEASURE.SETTING=VALUE"),
+        (["--set", "sam.rho=big"], "sam: rho must be a finite number above 0, got 'big'"),
+        (["--samples", "0"], "--samples must be a whole number of at least 1, got 0"),
+        (["--seed", "-1"], "--seed must be a whole number of at least 0, got -1"),
+        (["--dtype", "int8"], "--dtype must be one of float32, float64, got 'int8'"),
+    ],
+)
+def test_the_culprit_is_named(command: Callable[..., Any], folder: Path, arguments: list[str], words: str) -> None:
+    given = {"--model": "MODULE:make", "--data": "d.npz", "--measures": "sam,trace"} | dict([arguments])
+    texts = [text.replace("MODULE", str(folder)) for pair in given.items() for text in pair]
+    done = command("sharpness", *texts)
+    assert done.status == 2
+    assert words.replace("MODULE", str(folder)) in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_json_holds_the_estimates(command: Callable[..., Any], folder: Path) -> None:
+    done = command("sharpness", "--model", f"{folder}:make", "--data", "d.npz", "--measures", "keskar,lambda-max", "--json")
+    keskar_row, lambda_row = json.loads(done.out)
+    assert keskar_row["high"] is None
+    assert keskar_row["value"] == keskar_row["low"] > 0
+    assert lambda_row["low"] <= lambda_row["value"] <= lambda_row["high"]
+    assert lambda_row["samples"] == 10
+
+
+def test_a_terminal_gets_a_table(command: Callable[..., Any], folder: Path) -> None:
+    done = command("sharpness", "--model", f"{folder}:make", "--data", "d.npz", "--measures", "trace,sam")
+    assert done.status == 0, done.err
+    assert "31 parameters, 10 samples, cross-entropy, eval mode" in done.out
+    names = [line.split("│")[1].strip() for line in done.out.splitlines() if line.startswith("│")]
+    assert [name for name in names if name] == ["trace", "sam"]
+
+
+def test_parts_are_measured(command: Callable[..., Any], folder: Path) -> None:
+    """Every layer is the subset of its parameters; the trace is the sum over layers."""
+    arguments = [
+        "sharpness",
+        "--model",
+        f"{folder}:make",
+        "--data",
+        "d.npz",
+        "--measures",
+        "trace",
+        "--dtype",
+        "float64",
+        "--json",
+    ]
+
+    def measured(*more: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = json.loads(command(*arguments, *more).out)
+        return rows
+
+    (whole,), first, second = measured(), measured("--parameters", "0"), measured("--parameters", "2.weight,2.bias")
+    parts = measured("--per-layer")
+    assert [row["layer"] for row in parts] == ["0", "2"]
+    assert [row["value"] for row in parts] == pytest.approx([first[0]["value"], second[0]["value"]])
+    assert sum(row["value"] for row in parts) == pytest.approx(whole["value"], rel=1e-6)
+    both = command(*arguments, "--per-layer", "--parameters", "0")
+    assert both.status == 2
+    assert "--parameters or --per-layer, not both" in both.err

@@ -1,0 +1,85 @@
+"""What is differentiated: directions of large curvature, and what bad input says."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from flatproof.verify.curvature import HessianOperator, Problem
+from tests.unit.curvature.models import CLOSE, error, mlp, points
+
+
+def test_directions() -> None:
+    """The gradient and, for a scalar output under the squared error, the gradient of the mean output."""
+    model, x = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 1), nn.Flatten(0)).double(), torch.randn(9, 4).double()
+    y = torch.randn(9).double()
+    problem = Problem(model, nn.MSELoss(), [(x[:5], y[:5]), (x[5:], y[5:])])
+    directions, gradient = problem.directions(), problem.gradient()
+    mean = problem.flatten(torch.autograd.grad(model(x).mean(), list(model.parameters())))
+    assert error(directions[:, 0], gradient / gradient.norm()) < CLOSE
+    assert error(directions[:, 1], mean / mean.norm()) < CLOSE
+    labels = torch.randint(3, (9,))
+    net = mlp()
+    columns = Problem(net, nn.CrossEntropyLoss(), (torch.randn(9, 4).double(), labels)).directions()
+    assert columns.shape[1] == 2
+    assert torch.linalg.vector_norm(columns, dim=0).tolist() == pytest.approx([1, 1])
+    # a loss that is linear in the outputs has no curvature there: the gradient is left
+    assert Problem(model, lambda z, _: z.mean(), (x, y)).directions().shape[1] == 1
+
+
+def _integer() -> nn.Module:
+    model = mlp()
+    model.register_parameter("count", nn.Parameter(torch.ones(2, dtype=torch.int64), requires_grad=False))
+    return model
+
+
+def _mixed() -> nn.Module:
+    model = mlp()
+    model[0].float()
+    return model
+
+
+X, Y = points()
+BAD: dict[str, tuple[Callable[[], HessianOperator], type[Exception], str]] = {
+    "empty": (lambda: HessianOperator(mlp(), F.cross_entropy, []), ValueError, "at least one sample"),
+    "one-shot": (lambda: HessianOperator(mlp(), F.cross_entropy, ((X, Y) for _ in "a")), TypeError, "re-iterable"),
+    "no pairs": (lambda: HessianOperator(mlp(), F.cross_entropy, [X, X, X]), TypeError, "pairs, batch 0 is a tensor"),
+    "not data": (lambda: HessianOperator(mlp(), F.cross_entropy, 3), TypeError, "data must be"),
+    "targets": (lambda: HessianOperator(mlp(), F.cross_entropy, (X, Y[:2])), ValueError, "targets must have one entry a sample"),
+    "loss shape": (lambda: HessianOperator(mlp(), nn.CrossEntropyLoss(reduction="none"), (X, Y)), ValueError, "scalar tensor"),
+    "no grad": (lambda: HessianOperator(mlp(), lambda z, t: z.detach().sum(), (X, Y)), ValueError, "has no grad"),
+    "nan loss": (lambda: HessianOperator(mlp(), lambda z, t: z.sum() * torch.nan, (X, Y)), ValueError, "loss must be finite"),
+    "integer": (
+        lambda: HessianOperator(_integer(), F.cross_entropy, (X, Y), parameters="count"),
+        TypeError,
+        "count is torch.int64",
+    ),
+    "dtypes": (lambda: HessianOperator(_mixed(), F.cross_entropy, (X, Y)), ValueError, "one dtype"),
+    "data dtype": (lambda: HessianOperator(mlp(), F.cross_entropy, (X.float(), Y)), ValueError, "batch 0 has torch.float32"),
+    "device": (lambda: HessianOperator(mlp(), F.cross_entropy, (X.to("meta"), Y)), ValueError, "one device"),
+    "kernel": (lambda: HessianOperator(mlp(), F.cross_entropy, (X, Y), kernel="fast"), ValueError, "kernel must be one of"),  # type: ignore[arg-type]
+    "closed form": (
+        lambda: HessianOperator(mlp(), F.cross_entropy, (X, Y), kernel="closed-form"),
+        ValueError,
+        "needs a verify.two_layer.modules",
+    ),
+    "mode": (lambda: HessianOperator(mlp(), F.cross_entropy, (X, Y), mode="test"), ValueError, "mode must be one of"),  # type: ignore[arg-type]
+    "name": (lambda: HessianOperator(mlp(), F.cross_entropy, (X, Y), parameters="9"), ValueError, "'9' names nothing"),
+    "model": (lambda: HessianOperator(lambda x: x, F.cross_entropy, (X, Y)), TypeError, "model must be a torch.nn.Module"),  # type: ignore[arg-type]
+    "parameterless": (lambda: HessianOperator(nn.ReLU(), F.cross_entropy, (X, Y)), ValueError, "must have parameters"),
+    "memory": (lambda: HessianOperator(mlp(), F.cross_entropy, (X, Y), memory=-1), ValueError, "memory must be"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input(case: str) -> None:
+    make, kind, says = BAD[case]
+
+    def use() -> None:
+        operator = make()
+        operator.matvec(torch.ones(operator.shape[0], dtype=torch.float64))
+
+    with pytest.raises(kind, match=says):
+        use()

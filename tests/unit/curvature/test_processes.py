@@ -1,0 +1,53 @@
+"""Data shared by two processes: the same matrices as in one."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from flatproof.verify.curvature import GaussNewtonOperator, HessianOperator, eigenvalues
+from tests.unit.curvature.models import CLOSE, error, mlp, points
+
+
+def _rank(rank: int, folder: str, kernel: Any) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    try:
+        model, (x, y) = mlp(), points()
+        mine = [(x[:2], y[:2]), (x[2:5], y[2:5])] if rank == 0 else [(x[5:], y[5:])]
+        operator = HessianOperator(model, nn.CrossEntropyLoss(), mine, kernel=kernel)
+        v = torch.as_tensor(np.random.default_rng(0).standard_normal((operator.shape[0], 2)))
+        newton = GaussNewtonOperator(model, nn.CrossEntropyLoss(), mine)
+        results = (
+            operator.matmat(v),
+            newton.matvec(v[:, 0]),
+            operator.problem.gradient(),
+            operator.problem.loss(),
+            operator.problem.samples,
+            operator.directions(),
+            eigenvalues(operator, tolerance=1e-8, stop="ritz")[0].value,
+        )
+        torch.save(results, f"{folder}/{rank}.pt")
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without distributed")
+def test_two_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[3]))  # new processes look for this module where the present one would
+    torch.multiprocessing.spawn(_rank, args=(str(tmp_path), "auto"), nprocs=2)
+    model, data = mlp(), points()
+    operator = HessianOperator(model, nn.CrossEntropyLoss(), data)
+    v = torch.as_tensor(np.random.default_rng(0).standard_normal((operator.shape[0], 2)))
+    for rank in (0, 1):
+        product, newton, gradient, loss, samples, directions, largest = torch.load(tmp_path / f"{rank}.pt")
+        assert error(product, operator.matmat(v)) < CLOSE
+        assert error(newton, GaussNewtonOperator(model, nn.CrossEntropyLoss(), data).matvec(v[:, 0])) < CLOSE
+        assert error(gradient, operator.problem.gradient()) < CLOSE
+        assert loss == pytest.approx(operator.problem.loss())
+        assert samples == 9
+        assert error(directions[:, 0], operator.directions()[:, 0]) < CLOSE
+        assert largest == pytest.approx(float(torch.linalg.eigvalsh(operator.dense())[-1]), rel=1e-6)

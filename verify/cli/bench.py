@@ -1,0 +1,131 @@
+"""Owns `flatproof bench`: comparisons of the same work by several implementations, measured in one run and shown in one way.
+
+Each command checks its input before anything heavy is imported, measures, and prints the rows: as JSON, or as the table of the
+benchmark's own module with remarks and a line of provenance below.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table as Grid
+
+from flatproof.verify.cli.options import AsJson, check_at_least_one, check_writable
+from flatproof.verify.cli.terminal import print_grid, refusing_bad_input, say
+from flatproof.verify.utils.errors import UserError
+
+app = typer.Typer(no_args_is_help=True, help="Measured comparisons: the same work by several implementations, in one run.")
+
+Repeats = Annotated[int, typer.Option(help="Timed runs of each implementation.")]
+
+
+def _show(
+    rows: Sequence[Any], grids: Sequence[Grid], as_json: bool, head: str = "", about: Mapping[str, str] | None = None
+) -> None:
+    """Print the rows as JSON, or tables with a line of provenance.
+
+    Args:
+        rows: dataclasses, one a measured row.
+        grids: the same rows for a terminal.
+        as_json: print the rows alone.
+        head: what the numbers are, before the provenance; of several lines the last is continued by it.
+        about: further versions that the numbers depend on.
+    """
+    if as_json:
+        print(json.dumps([asdict(row) for row in rows]))
+        return
+    from flatproof.verify.jobs.provenance import provenance
+
+    for grid in grids:
+        print_grid(grid, width=170)
+    origin = "; ".join(f"{key}: {value}" for key, value in (provenance() | dict(about or {})).items())
+    say(f"{head}; {origin}" if head else origin)
+
+
+@app.command("train")
+def bench_train(repeats: Repeats = 5, as_json: AsJson = False) -> None:
+    """The 1-SAM step at d = 30, m = 500, n = 100 on one core: fused, a plain torch loop, jax.lax.scan where installed."""
+    check_at_least_one("--repeats", repeats)
+    from flatproof.verify.bench.steps import bars, grid, sam_step_timings
+
+    rows = sam_step_timings(repeats)
+    _show(rows, [grid(rows)], as_json, "\n".join([*bars(rows), _spread(repeats)]))
+
+
+@app.command("certify")
+def bench_certify(repeats: Repeats = 5, as_json: AsJson = False) -> None:
+    """The flattest network of six data sets on one core: pattern generation, and all patterns at once through cvxpy."""
+    check_at_least_one("--repeats", repeats)
+    from flatproof.verify.bench.certify import certify_timings, grid
+
+    rows = certify_timings(repeats)
+    _show(rows, [grid(rows)], as_json, _spread(repeats))
+
+
+@app.command("images")
+def bench_images(
+    workload: Annotated[str | None, typer.Option(help="A workload's name; all that this machine can run if none.")] = None,
+    repeats: Annotated[int, typer.Option(help="Timed epochs of each implementation.")] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """An epoch of training on images, one core or a GPU: our harness, and the usual loop over a DataLoader with 0 and 2 workers."""
+    check_at_least_one("--repeats", repeats)
+    from flatproof.verify.bench.images import grid, image_timings, selected
+
+    with refusing_bad_input():
+        selected(workload)
+    rows = image_timings(workload, repeats)
+    _show(rows, [grid(rows)], as_json, _spread(repeats, "epochs"))
+
+
+def _spread(repeats: int, unit: str = "repeats") -> str:
+    return f"median and range of {repeats} {unit}"
+
+
+@app.command("hvp")
+def bench_hvp(
+    workload: Annotated[str | None, typer.Option(help="two-layer, mlp, vgg11, resnet18 or vit; all if none.")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Timed rounds; default by workload.", show_default=False)] = None,
+    memory: Annotated[bool, typer.Option(help="Measure peak memory, each row in a fresh process.")] = True,
+    out: Annotated[Path | None, typer.Option("--out", help="Write tables and figure there, as in paper_results.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """One Hessian-vector product by every kernel and every installed peer, as a multiple of one gradient, and what lambda_max takes."""
+    check_at_least_one("--rounds", rounds)
+    with refusing_bad_input():
+        if out is not None:
+            check_writable(out)
+    from flatproof.verify.bench.hvp.peers import PEERS, versions
+    from flatproof.verify.bench.hvp.report import artifacts, grid
+    from flatproof.verify.bench.hvp.timings import hvp_timings
+    from flatproof.verify.bench.hvp.workloads import WORKLOADS, make_workload
+    from flatproof.verify.jobs.provenance import provenance
+    from flatproof.verify.report.write import write
+
+    with refusing_bad_input():
+        if workload is not None:
+            make_workload(workload)
+    rows = []
+    for name in [workload] if workload else list(WORKLOADS):
+        measured = hvp_timings(name, rounds, memory=memory)
+        rows += measured
+        if not as_json:  # a workload takes minutes: each is shown as it ends
+            print_grid(grid(measured), width=170)
+    about = versions(PEERS)
+    if out is not None:
+        with refusing_bad_input():
+            write(artifacts(rows, provenance() | about, out), out, "flatproof bench hvp --out DIR")
+    _show(rows, [], as_json, about=about)
+
+
+@app.command("gpu")
+def bench_gpu() -> None:
+    """The GPU kernels: compare with the reference, time, print one table (make gpu-check). Without a GPU: interpreted, not timed."""
+    try:
+        from flatproof.verify.bench.gpu.check import main as check
+    except ModuleNotFoundError as missing:
+        raise UserError(str(missing)) from missing
+    raise typer.Exit(check())

@@ -1,0 +1,38 @@
+"""Owns `flatproof claims`: what is proved, cited, certified, tested, refuted or open."""
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from flatproof.verify.cli.options import STORE, AsJson, StorePath
+from flatproof.verify.cli.terminal import busy, print_tables, refusing_bad_input, say
+
+
+def claims(
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Statements to show in full; a table of all if none.")
+    ] = None,
+    as_json: AsJson = False,
+    store: StorePath = STORE,
+) -> None:
+    """Examine the printed statements now: what is proved, cited, certified, tested, open, or refuted, in what, and what holds instead."""
+    from flatproof.verify.experiments import examine
+    from flatproof.verify.experiments.ledger import in_full, table
+    from flatproof.verify.jobs.store import Store
+
+    with refusing_bad_input():
+        examined = examine(ids or [], Store(store) if store.exists() else None)
+    statements = []
+    with busy("examining", quiet=as_json):
+        for claim in examined:
+            if ids and not as_json:
+                say(in_full(claim) + "\n")
+            statements.append(claim)
+    if as_json:
+        print(json.dumps([asdict(claim) for claim in statements], ensure_ascii=False))
+    elif not ids:
+        everything = table("all/claims", statements)
+        print_tables([everything])
+        say(everything.notes[0])

@@ -1,0 +1,57 @@
+"""Owns what commands have in common at the terminal: the console, lines and tables on it, and bad input turned into one line."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table as Grid
+from rich.text import Text
+
+from flatproof.verify.utils.errors import UserError
+
+if TYPE_CHECKING:
+    from flatproof.verify.report.artifacts import Artifact
+
+console = Console()
+
+
+@contextmanager
+def refusing_bad_input() -> Iterator[None]:
+    """Turn the errors that bad input causes into UserError."""
+    try:
+        yield
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        raise UserError(f"cannot use{where}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def say(line: str) -> None:
+    """Print text as it stands: not wrapped, no colours, no markup."""
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def busy(label: str, quiet: bool) -> AbstractContextManager[object]:
+    """A spinner on a terminal, nothing elsewhere or if `quiet`."""
+    return console.status(label) if console.is_terminal and not quiet else nullcontext()
+
+
+def print_grid(grid: Grid, width: int) -> None:
+    """Print a table: as wide as the terminal, or so many characters where there is none."""
+    (console if console.is_terminal else Console(width=width)).print(grid)
+
+
+def print_tables(artifacts: "Sequence[Artifact]") -> None:
+    """Print the tables among a report's artifacts, their brief columns."""
+    from flatproof.verify.report.artifacts import Table
+
+    for table in (artifact for artifact in artifacts if isinstance(artifact, Table)):
+        brief = table.shown[list(table.brief)]
+        grid = Grid(title=table.title, title_justify="left", show_lines=True)
+        for column in brief.columns:
+            grid.add_column(column)
+        for row in brief.to_numpy().tolist():
+            grid.add_row(*(Text(str(cell)) for cell in row))
+        print_grid(grid, width=120)

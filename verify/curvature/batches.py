@@ -1,0 +1,219 @@
+"""Owns the data of a problem: batches counted and weighed once, and held to the same samples at each pass.
+
+w_b = n_b / n for a loss that is a mean, 1 for a sum, n_b the samples of a batch or what `weight_of` counts in their place, n its sum
+over the batches of all ranks.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flatproof.verify.curvature.processes import distributed
+
+WeightOf = Callable[[Any, Any], float]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch.
+
+    Attributes:
+        inputs: what the model takes: a tensor, or a tuple or mapping of arguments.
+        targets: what the loss compares its outputs with.
+        samples: n_b.
+        weight: w_b.
+        index: its place in the data.
+    """
+
+    inputs: Any
+    targets: Any
+    samples: int
+    weight: float
+    index: int
+
+
+class Batches:
+    """The (inputs, targets) pairs of a problem, re-iterable: each pass yields the same `Batch`es.
+
+    Args:
+        data: one pair, or any re-iterable of pairs.
+        mean: whether the loss is a mean over its batch; a sum otherwise.
+        weight_of: (inputs, targets) -> what a batch's mean is over, if not its samples.
+        fixed: whether the batches themselves must be the same at each pass, not only the samples in them.
+        dtype: of the parameters; floating point inputs must have it.
+        device: of the parameters; inputs must be there.
+
+    Attributes:
+        samples: n, over all ranks.
+        count: batches of this rank.
+        uneven: whether targets have other shapes from batch to batch, the samples' axis left out.
+
+    Raises:
+        TypeError: data of another form, or one that is used up after one pass.
+        ValueError: no samples, inputs on another device or of another dtype, weights that are negative or all 0.
+    """
+
+    def __init__(
+        self, data: Any, *, mean: bool, weight_of: WeightOf | None, fixed: bool, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        self._data, self.mean, self.weight_of, self._fixed = data, mean, weight_of, fixed
+        self.dtype, self.device = dtype, device
+        self._single = _is_pair(data)
+        self._count()
+
+    def __iter__(self) -> Iterator[Batch]:
+        """This rank's batches.
+
+        Raises:
+            ValueError: the samples are not those of the first pass.
+        """
+        seen, sums = 0, _Fingerprint()
+        for index, (inputs, targets) in enumerate(self._pairs()):
+            if index == 0 and self._fixed and not _same((inputs, targets), self._first):
+                raise ValueError("data must give the same batches at each pass in mode 'train', where they matter: shuffle=False")
+            count = _samples(inputs, targets, index)
+            seen += count
+            if self._sums is not None:
+                sums.add(inputs)
+            yield Batch(inputs, targets, count, self.weigh(inputs, targets, count), index)
+        if seen != self._local:
+            raise ValueError(f"data must give the same samples at each pass, got {self._local} at first and {seen} now")
+        if self._sums is not None and not sums.fits(self._sums):
+            raise ValueError(
+                "data must give the same samples at each pass, these differ: no random augmentation, or a list of batches"
+            )
+
+    def weigh(self, inputs: Any, targets: Any, samples: int) -> float:
+        """w_b of a batch."""
+        return self.counted(inputs, targets, samples) / self._total if self.mean else 1.0
+
+    def counted(self, inputs: Any, targets: Any, samples: int) -> float:
+        """What the batch's mean is over."""
+        if self.weight_of is None:
+            return samples
+        weight = float(self.weight_of(inputs, targets))
+        if not 0 <= weight < math.inf:
+            raise ValueError(f"weight_of must give finite numbers of at least 0, got {weight}")
+        return weight
+
+    def _pairs(self) -> Iterator[tuple[Any, Any]]:
+        for index, pair in enumerate([self._data] if self._single else self._data):
+            if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+                raise TypeError(f"data must give (inputs, targets) pairs, batch {index} is {brief(pair)}")
+            self._check(pair[0], index)
+            yield pair[0], pair[1]
+
+    def _check(self, inputs: Any, index: int) -> None:
+        for tensor in _tensors_of(inputs):
+            if tensor.device != self.device:
+                raise ValueError(
+                    f"data and parameters must be on one device: batch {index} on {tensor.device}, model on {self.device}"
+                )
+            if tensor.is_floating_point() and tensor.dtype != self.dtype:
+                raise ValueError(
+                    f"data and parameters must have one dtype: batch {index} has {tensor.dtype}, model has {self.dtype}"
+                )
+
+    def _count(self) -> None:
+        """The first pass: sets what the class lists, and what later passes are compared with."""
+        if not self._single:
+            if not isinstance(self._data, Iterable):
+                raise TypeError(f"data must be an (inputs, targets) pair or an iterable of them, got {brief(self._data)}")
+            if iter(self._data) is self._data:
+                raise TypeError("data must be re-iterable, like a list or a DataLoader: a generator is used up after one product")
+        self._local = self.count = 0
+        self.uneven = False
+        weight = 0.0
+        self._first: tuple[Any, Any] = (None, None)
+        self._sums = None if isinstance(self._data, (list, tuple)) else _Fingerprint()
+        shape: tuple[int, ...] | None = None
+        for index, pair in enumerate(self._pairs()):
+            if index == 0 and self._fixed:
+                self._first = pair
+            samples = _samples(*pair, index)
+            self._local, self.count = self._local + samples, index + 1
+            weight += self.counted(*pair, samples)
+            if self._sums is not None:
+                self._sums.add(pair[0])
+            if isinstance(pair[1], Tensor):
+                self.uneven |= shape is not None and shape != pair[1].shape[1:]
+                shape = pair[1].shape[1:]
+        totals = torch.tensor(
+            [self._local, weight], dtype=torch.float64, device="cpu" if self.device.type == "mps" else self.device
+        )
+        if distributed():
+            torch.distributed.all_reduce(totals)
+        self.samples, self._total = int(totals[0]), float(totals[1])
+        if self.samples == 0:
+            raise ValueError("data must hold at least one sample, got none (an empty loader?)")
+        if self._total == 0:
+            raise ValueError("weight_of must be above 0 for at least one batch, got 0 for all")
+
+
+def _is_pair(data: Any) -> bool:
+    if not isinstance(data, (tuple, list)) or len(data) != 2:
+        return False
+    return isinstance(data[0], (Tensor, Mapping)) or isinstance(data[1], Tensor)
+
+
+def _tensors_of(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for piece in value.values():
+            yield from _tensors_of(piece)
+    elif isinstance(value, (tuple, list)):
+        for piece in value:
+            yield from _tensors_of(piece)
+
+
+def _same(first: Any, second: Any) -> bool:
+    """Whether two batches hold equal tensors."""
+    mine, theirs = list(_tensors_of(first)), list(_tensors_of(second))
+    return len(mine) == len(theirs) and all(a is b or torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
+
+
+def same_data(first: Batch, second: Batch) -> bool:
+    """Whether two batches hold the same samples in the same order."""
+    return _same((first.inputs, first.targets), (second.inputs, second.targets))
+
+
+class _Fingerprint:
+    """Sums over the samples that do not depend on their order: of a number that each gives and of its square."""
+
+    def __init__(self) -> None:
+        self.sums, self.size = np.zeros(2), 0.0
+
+    def add(self, inputs: Any) -> None:
+        """Count a batch in."""
+        for t in _tensors_of(inputs):
+            if t.ndim and t.numel() and not t.is_complex():
+                rows = t.detach().reshape(len(t), -1).double()
+                each = rows @ torch.arange(1.0, rows.shape[1] + 1, dtype=rows.dtype, device=rows.device).cos()
+                self.sums += [float(each.sum()), float(each.square().sum())]
+                self.size += float(each.abs().sum()) + float(each.square().sum())
+
+    def fits(self, other: "_Fingerprint") -> bool:
+        """Whether the two counted the same samples, up to rounding."""
+        return bool((np.abs(self.sums - other.sums) <= 1e-9 * max(self.size, other.size)).all())
+
+
+def _samples(inputs: Any, targets: Any, index: int) -> int:
+    first = next(_tensors_of(inputs), None)
+    if first is None or first.ndim == 0:
+        raise TypeError(f"inputs must hold a tensor with the samples along its first axis, batch {index} has {brief(inputs)}")
+    if isinstance(targets, Tensor) and (targets.ndim == 0 or len(targets) != len(first)):
+        raise ValueError(
+            f"targets must have one entry a sample, batch {index} has {tuple(targets.shape)} for {len(first)} samples"
+        )
+    return len(first)
+
+
+def brief(value: Any) -> str:
+    """What a value is, for a message: a tensor's shape, another's type."""
+    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
