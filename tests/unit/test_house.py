@@ -13,7 +13,6 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LONGER = {"theory/check_certificate.py": "stands alone on purpose: a reader runs it without the rest"}
-NOT_YET_SPLIT = ("theory/flatness/bracket.py",)
 
 
 def script(path: Path) -> ModuleType:
@@ -86,8 +85,8 @@ def test_neither_theory_nor_jobs_brings_torch_in() -> None:
 def test_no_file_over_500_lines() -> None:
     lines = {str(path.relative_to(ROOT)): path.read_text().count("\n") for path in MODULES.values()}
     long = {path for path, count in lines.items() if count > 500}
-    assert long - set(LONGER) - set(NOT_YET_SPLIT) == set()
-    assert {*LONGER, *NOT_YET_SPLIT} <= long, "an exception that is none any more: take it out of the list above"
+    assert long - set(LONGER) == set()
+    assert set(LONGER) <= long, "an exception that is none any more: take it out of the list above"
 
 
 @pytest.mark.parametrize("package", [m for m, path in MODULES.items() if path.name == "__init__.py"])

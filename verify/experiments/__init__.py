@@ -7,7 +7,7 @@ An installed package adds its own by the entry-point group `flatproof.experiment
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
 
 from flatproof.theory.claims import Claim, statements
@@ -140,13 +140,23 @@ def examine(ids: Sequence[str], store: Store | None) -> Iterator[Claim]:
     """
     known: dict[str, Callable[[], Claim]] = {id: statement.claim for id, statement in statements().items()}
     for experiment in EXPERIMENTS.values():
-        for id in experiment.claim_ids():
-            known[id] = lambda id=id, e=experiment: e.claims([id], store)[0]  # type: ignore[misc]
+        known |= _of_paper(experiment, ids, store)
     for id in ids:
         if id not in known:
             near = get_close_matches(id, known, n=3, cutoff=0.3) or list(known)[:3]
             raise ValueError(f"unknown statement {id!r}; expected an id of the ledger, such as {', '.join(near)}")
     return (known[id]() for id in (ids or known))
+
+
+def _of_paper(experiment: Experiment, ids: Sequence[str], store: Store | None) -> dict[str, Callable[[], Claim]]:
+    """A paper's empirical claims; those among `ids` (all if empty) are judged together, when the first of them is asked for."""
+
+    @cache
+    def judged() -> dict[str, Claim]:
+        own = [id for id in experiment.claim_ids() if not ids or id in ids]
+        return {claim.id: claim for claim in experiment.claims(own, store)}
+
+    return {id: lambda id=id: judged()[id] for id in experiment.claim_ids()}  # type: ignore[misc]
 
 
 def check_scale(scale: str) -> str:

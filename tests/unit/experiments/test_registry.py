@@ -15,7 +15,7 @@ from flatproof.verify.experiments._template.grid import SIZES, Trained, jobs
 from flatproof.verify.experiments._template.rules import judge
 from flatproof.verify.experiments._template.show import words
 from flatproof.verify.experiments.minimizers import pin
-from flatproof.verify.experiments.wen2023 import grid
+from flatproof.verify.experiments.wen2023 import CLAIMS, CLAIMS_GRAPH, grid
 from flatproof.verify.jobs.job import Outcome, Stored
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.two_layer.training import stored_form
@@ -98,6 +98,7 @@ def test_an_id_of_the_project_is_not_taken_over(tmp_path: Path, monkeypatch: pyt
         list(Registry())
 
 
+@pytest.mark.slow
 def test_the_template_runs_as_it_stands(tmp_path: Path) -> None:
     """From the command line, as a package of another's: tables, figure, entries in the ledger."""
     install(tmp_path, TEMPLATE)
@@ -160,7 +161,7 @@ def test_the_template_s_statements_stay_open_at_a_reduced_size(tmp_path: Path) -
 
 
 def test_a_report_looks_up_each_stored_outcome_at_most_once(tmp_path: Path) -> None:
-    """Every artifact of every experiment and the whole ledger, twice, from a store that holds a little of what they ask for."""
+    """The artifacts of every experiment and what the ledger says of runs, from a store that holds a little of what they ask for."""
     with Store(tmp_path / "s.sqlite") as store:
         for scale in ("smoke", "quick", "paper"):
             for row in ("1b", "4b"):
@@ -170,10 +171,9 @@ def test_a_report_looks_up_each_stored_outcome_at_most_once(tmp_path: Path) -> N
     with Store(tmp_path / "s.sqlite") as store:
         looked: list[str] = []
         store._connection.set_trace_callback(looked.append)
-        for _ in range(2):
-            for experiment in EXPERIMENTS.values():
-                experiments.build(experiment, experiment.ARTIFACTS, "smoke", 2, store)
-            list(examine([id for e in EXPERIMENTS.values() for id in e.claim_ids()], store))
+        for experiment in EXPERIMENTS.values():
+            shown = [id for id in experiment.ARTIFACTS if id not in (CLAIMS, CLAIMS_GRAPH)]  # whose proofs take their time
+            experiments.build(experiment, shown, "smoke", 2, store)
+        list(examine([id for e in EXPERIMENTS.values() for id in e.claim_ids()], store))
         read = [query for query in looked if "SELECT settings" in query]
-        assert len(read) == len(set(read))
-        assert 0 < len(read) <= len(store)
+        assert len(read) == len(set(read)) == len(store)

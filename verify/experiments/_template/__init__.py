@@ -44,8 +44,8 @@ class Template(Experiment):
     def claim(self, id: str, store: Store | None) -> Claim:
         """Judged at the largest scale of which anything is stored."""
         name = id.split("/")[1]
-        for scale in JUDGED_SCALES if store is not None else ():
-            pairs = Shelf(store).pairs(jobs(scale, self.DEFAULT_SEEDS["paper"]))
+        for scale in JUDGED_SCALES:
+            pairs = Shelf(store).pairs(jobs(scale, self.DEFAULT_SEEDS["paper"])) if store is not None else []
             judgement = next(judged for judged in judge(pairs, scale) if judged.claim == name)
             if not judgement.effects:
                 continue

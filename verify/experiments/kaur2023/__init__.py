@@ -5,7 +5,6 @@ judged. `show`: tables and figures.
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, ClassVar
 
 from flatproof.theory.claims import Claim
@@ -36,23 +35,6 @@ def stored_runs(scale: str, seeds: int, store: Store) -> Sequence[tuple[Final, S
     return fullest([shelf.pairs(runs_of(scale, seeds, device)) for device in devices_of(scale)])
 
 
-@lru_cache(maxsize=1)
-def judged(store: Store, keys: frozenset[str]) -> tuple[str, int, dict[str, list[rules.Part]]] | None:
-    """Every claim, from the runs of the largest scale of which any are stored.
-
-    Args:
-        store: where the runs are.
-        keys: all that it holds now. While that stays the same, claims are judged once: addresses of the whole grid take seconds.
-
-    Returns:
-        The scale, how many runs, and each claim's parts; None without a run.
-    """
-    for scale in JUDGED_SCALES:
-        if done := stored_runs(scale, Kaur2023.DEFAULT_SEEDS["paper"], store):
-            return scale, len(done), rules.judge(frame(done))
-    return None
-
-
 class Kaur2023(Experiment):
     """lambda_max against generalization: learning rates, batch sizes, SAM, dropout, batch normalization."""
 
@@ -71,24 +53,28 @@ class Kaur2023(Experiment):
         """The artifacts `only`, from stored runs alone."""
         return [artifact for artifact in artifacts(stored_runs(scale, seeds, store), scale, seeds) if artifact.id in only]
 
-    def claim(self, id: str, store: Store | None) -> Claim:
-        """Judged from stored runs at the largest scale of which there are any."""
-        name, largest = id.split("/")[1], judged(store, store.keys()) if store is not None else None
-        if largest is None:
-            return entry(id, CLAIMS[name], "open", [not_run(self.ID)])
-        scale, runs, claims = largest
-        parts, reduced = claims[name], scale != "paper"
-        verdict = together(part.verdict for part in parts)
-        words = {part.id: f"{part.id} {part.verdict.worded(reduced)}: {in_words(part.effects)}" for part in parts}
-        evidence = evidence_of(
-            verdict,
-            "training runs, judged by the rules in verify/experiments/kaur2023/rules.py",
-            f"{runs} runs, scale {scale}",
-            f"{verdict.worded(reduced)}; " + "; ".join(words.values()),
-            " ".join(f"Instead, {words[part.id]}." for part in parts if part.verdict.against),
-            reduced,
-        )
-        return entry(id, CLAIMS[name], evidence.supports, [evidence])
+    def claims(self, ids: Sequence[str], store: Store | None) -> list[Claim]:
+        """Judged from stored runs at the largest scale of which there are any, which are looked up once for all."""
+        wanted = [id for id in self.claim_ids() if not ids or id in ids]
+        for scale in JUDGED_SCALES:
+            if done := stored_runs(scale, self.DEFAULT_SEEDS["paper"], store) if store is not None else ():
+                parts = rules.judge(frame(done))
+                return [_judged(id, parts[id.split("/")[1]], len(done), scale) for id in wanted]
+        return [entry(id, CLAIMS[id.split("/")[1]], "open", [not_run(self.ID)]) for id in wanted]
+
+
+def _judged(id: str, parts: Sequence[rules.Part], runs: int, scale: str) -> Claim:
+    reduced, verdict = scale != "paper", together(part.verdict for part in parts)
+    words = {part.id: f"{part.id} {part.verdict.worded(reduced)}: {in_words(part.effects)}" for part in parts}
+    evidence = evidence_of(
+        verdict,
+        "training runs, judged by the rules in verify/experiments/kaur2023/rules.py",
+        f"{runs} runs, scale {scale}",
+        f"{verdict.worded(reduced)}; " + "; ".join(words.values()),
+        " ".join(f"Instead, {words[part.id]}." for part in parts if part.verdict.against),
+        reduced,
+    )
+    return entry(id, CLAIMS[id.split("/")[1]], evidence.supports, [evidence])
 
 
 EXPERIMENT = Kaur2023()

@@ -1,91 +1,29 @@
 """Certificates from floats, and the checker against everything that could be wrong with one."""
 
-import copy
 import itertools
 import json
-import subprocess
-import sys
-from collections.abc import Iterator
 from fractions import Fraction
 from math import sqrt
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from scipy.optimize import linprog, nnls
+from scipy.optimize import nnls
 
 from flatproof.theory import check_certificate
 from flatproof.theory.check_certificate import Invalid, check
 from flatproof.theory.flatness import certificate as exact
 from flatproof.theory.flatness.flattest import flattest
-from flatproof.theory.flatness.neurons import Coordinates
-from flatproof.theory.flatness.patterns import Patterns, cells, cover_bound, faces
-from flatproof.theory.flatness.program import prices, reference
-from flatproof.theory.flatness.projection import project
+from flatproof.theory.flatness.patterns import Patterns, cells
+from flatproof.theory.flatness.program import reference
 from flatproof.theory.flatness.setting import Setting
 from flatproof.theory.networks import with_ones
-
-Json = dict[str, Any]
-CUBE = {d: np.array(list(itertools.product([-1.0, 1.0], repeat=d))) for d in (1, 2, 3, 4)}
-
-
-def listed(kinks: str, points: np.ndarray) -> tuple[Patterns, np.ndarray]:
-    """All cells or faces, and their signs with zeros read as off."""
-    patterns = cells(points) if kinks == "differentiable" else faces(points)
-    return patterns, np.where(patterns.signs > 0, 1, -1).astype(np.int8)
-
-
-def solved(architecture: str, kinks: str, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
-    """Arguments of exact.certificate: the dual point from cvxpy, neurons from a linear program over what the dual point binds."""
-    points = with_ones(architecture, x)
-    patterns, signs = listed(kinks, points)
-    _, dual = reference(architecture, points, y, signs)
-    coordinates = Coordinates.of(architecture, x)
-    projected = [project(coordinates.u, signs, np.broadcast_to(s * dual, signs.shape)) for s in (1, -1)]
-    inside = patterns.witnesses.astype(float)
-    inside = inside / np.abs(inside).max(axis=1, keepdims=True)
-    binding = np.vstack([v @ coordinates.basis.T for v, _, _ in projected])
-    candidates = np.vstack([binding + 1e-9 * np.abs(binding).max(axis=1, keepdims=True) * np.tile(inside, (2, 1)), inside])
-    if kinks != "differentiable":  # a kink that is missed by rounding costs as if it were on
-        for k, w in enumerate(candidates):
-            kink = points[np.abs(points @ w) <= 1e-5 * np.abs(points).max() * np.abs(w).max()]
-            candidates[k] = w - np.linalg.pinv(kink) @ (kink @ w)
-    z = candidates @ points.T
-    if kinks != "differentiable":
-        z[np.abs(z) <= 1e-12 * np.abs(z).max(axis=1, keepdims=True)] = 0
-    outputs, price = np.maximum(z, 0), prices(architecture, points, np.where(z > 0, 1, -1).astype(np.int8))
-    cost = price * np.linalg.norm(outputs, axis=1)
-    outputs = outputs / np.where(cost > 0, cost, 1)[:, None]
-    found = linprog(np.tile(cost > 0, 2), A_eq=np.hstack([outputs.T, -outputs.T]), b_eq=y, method="highs-ds")
-    assert found.status == 0
-    half = len(candidates)
-    alpha = (found.x[:half] - found.x[half:]) / np.where(cost > 0, cost, 1)
-    return {
-        "setting": Setting.of(x, y, architecture, kinks),
-        "dual": dual,
-        "patterns": patterns,
-        "neurons": candidates[alpha != 0],
-        "coefficients": alpha[alpha != 0],
-        "multipliers": np.array([mu for _, mu, _ in projected]),
-    }
-
-
-def xor(d: int = 2, architecture: str = "bias", kinks: str = "differentiable") -> Json:
-    return exact.certificate(**solved(architecture, kinks, CUBE[d], CUBE[d][:, 0] * CUBE[d][:, 1]))
-
-
-def through_json(certificate: Json) -> Json:
-    return json.loads(json.dumps(certificate))
+from tests.certificates import CUBE, Json, listed, solved, through_json, xor
 
 
 @pytest.fixture(scope="module")
 def hard() -> Json:
     """A certificate in which Cauchy-Schwarz alone does not do."""
     return through_json(xor(3, "no-bias"))
-
-
-# --- certificates that hold -----------------------------------------------------------------------------------------------
 
 
 def test_one_point_by_hand():
@@ -254,60 +192,6 @@ def test_floats_are_the_decimals_that_they_print_as():
     assert 0 <= check(certificate).relative_gap <= 1e-5
 
 
-# --- counting -------------------------------------------------------------------------------------------------------------
-
-
-def count(points: np.ndarray) -> tuple[int, int]:
-    lines = frozenset(check_certificate.line([int(c) for c in row]) for row in points) - {()}
-    return check_certificate.count_cells(lines), check_certificate.count_faces(lines)
-
-
-@pytest.mark.parametrize("d", [1, 2, 3, 4])
-def test_cells_and_faces_of_coordinate_hyperplanes(d):
-    assert count(np.eye(d)) == (2**d, 3**d)
-
-
-def test_threshold_functions_and_general_position():
-    assert [count(with_ones("bias", CUBE[d]))[0] for d in (1, 2, 3, 4)] == [4, 14, 104, 1882]
-    assert count(CUBE[4])[0] == 104
-    assert count(np.zeros((2, 3))) == (1, 1)
-    moments = np.array([[t**k for k in range(5)] for t in range(1, 17)])
-    assert count(np.vstack([moments, -3 * moments]))[0] == cover_bound(16, 5)
-
-
-# --- the file and the command -----------------------------------------------------------------------------------------------
-
-
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-I", "-S", check_certificate.__file__, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def test_the_checker_runs_alone(tmp_path, hard):
-    good, bad, broken = tmp_path / "good.json", tmp_path / "bad.json", tmp_path / "broken.json"
-    exact.save(hard, good)
-    exact.save(hard | {"lower": hard["upper"]}, bad)
-    assert sorted(tmp_path.iterdir()) == [bad, good]
-    done = run(good)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"valid: {hard['statement']}\n"
-    assert "every interpolating network has trace >= " in done.stdout
-    done = run(bad)
-    assert (done.returncode, done.stderr) == (1, "")
-    assert done.stdout.startswith("INVALID: lower is not dual . y = ")
-    texts = ["", "[]", "{", '{"format": "flatproof-certificate-1"}', "[" * 100000, '{"x": 0.5}', '{"x": NaN}', '{"x": 1, "x": 1}']
-    for text in [*texts, "9" * 5000, '"\ud800"', good.read_text()[:-100], good.read_text().replace('"x"', '"y"')]:
-        broken.write_text(text, encoding="utf-8", errors="surrogatepass")
-        done = run(broken)
-        assert (done.returncode, done.stderr) == (1, ""), text[:50]
-        assert done.stdout.startswith("INVALID: ")
-        assert done.stdout.count("\n") == 1
-    done = run(good, tmp_path / "absent.json", tmp_path)
-    assert done.returncode == 1
-    assert [line.split(": ")[1] for line in done.stdout.splitlines()] == ["valid", "INVALID", "INVALID"]
-    assert run().returncode == 2
-
-
 def test_saving_over_a_file_leaves_it_whole_when_it_fails(tmp_path):
     path = tmp_path / "certificate.json"
     exact.save({"a": 1}, path)
@@ -319,161 +203,3 @@ def test_saving_over_a_file_leaves_it_whole_when_it_fails(tmp_path):
 
 def test_sim_bn_is_said_to_be_an_infimum():
     assert "infimum" in xor(2, "sim-bn")["statement"]
-
-
-# --- tampering --------------------------------------------------------------------------------------------------------------
-
-
-def restated(certificate: Json) -> Json:
-    """The same with lower, upper and statement brought in line, as a forger would."""
-    x, y, dual = certificate["x"], [Fraction(v) for v in certificate["y"]], [Fraction(v) for v in certificate["dual"]]
-    lower = sum((a * b for a, b in zip(dual, y, strict=True)), Fraction(0))
-    upper = sum((Fraction(neuron["cost"]) for neuron in certificate["neurons"]), Fraction(0))
-    names = certificate["architecture"], certificate["kinks"]
-    told = check_certificate.statement(*names, len(x), len(x[0]), lower, upper)
-    digest = check_certificate.digest(x, certificate["y"])
-    return certificate | {"lower": str(lower), "upper": str(upper), "statement": told, "data_sha256": digest}
-
-
-def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The places of all numbers and strings."""
-    if isinstance(value, (dict, list)):
-        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from leaves(inner, (*path, key))
-    else:
-        yield path
-
-
-def changed(certificate: Json, path: tuple[Any, ...], new: Any) -> Json:
-    out = copy.deepcopy(certificate)
-    at = out
-    for key in path[:-1]:
-        at = at[key]
-    at[path[-1]] = new
-    return out
-
-
-def at(certificate: Json, path: tuple[Any, ...]) -> Any:
-    for key in path:
-        certificate = certificate[key]
-    return certificate
-
-
-def verdict_or_none(certificate: Json) -> check_certificate.Verdict | None:
-    try:
-        return check(certificate)
-    except Invalid:
-        return None
-
-
-@pytest.mark.parametrize(("d", "architecture", "kinks"), [(3, "no-bias", "differentiable"), (2, "sim-bn", "relu'(0)=0")])
-def test_every_number_matters(d, architecture, kinks):
-    certificate = through_json(xor(d, architecture, kinks))
-    honest, survived = check(certificate), []
-    for path in leaves(certificate):
-        old = at(certificate, path)
-        if old is None:
-            continue
-        number = path[0] not in ("format", "statement", "architecture", "kinks", "data_sha256")
-        for new in [Fraction(old) * Fraction(11, 10) + Fraction(1, 7), -Fraction(old)] if number else [old + " ", "bias"]:
-            text = int(new) if path[-1] == "sign" else str(new)
-            if text in (old, str(old)):
-                continue
-            forged = changed(certificate, path, text)
-            assert verdict_or_none(forged) in (None, honest), path
-            if path[0] in ("format", "statement", "architecture", "x", "y", "data_sha256"):
-                assert verdict_or_none(forged) is None, path
-            if number and path[0] not in ("x", "y"):
-                verdict = verdict_or_none(restated(forged))
-                assert verdict is None or verdict.lower <= honest.upper, path
-            if verdict_or_none(forged):
-                survived.append(path)
-    assert {path[0] for path in survived} <= {"patterns"}
-    assert {path[2] for path in survived} <= {"w"} | ({"plus", "minus"} if kinks != "differentiable" else set())
-
-
-def test_any_value_of_another_kind_is_named(hard):
-    for path in leaves(hard):
-        for new in (0.5, True, "0.5", "1/0", "1e3", "١", " 1", "", [], {}, None):
-            if new is None and path[-1] in ("plus", "minus"):
-                continue
-            with pytest.raises(Invalid):
-                check(changed(hard, path, new))
-    for key in hard:
-        with pytest.raises(Invalid):
-            check({k: v for k, v in hard.items() if k != key})
-        for new in (None, 1, [], {}, [[]], "a"):
-            with pytest.raises(Invalid):
-                check(hard | {key: new})
-    with pytest.raises(Invalid, match="unknown field"):
-        check(hard | {"comment": "trust me"})
-
-
-def test_patterns_must_be_complete(hard):
-    patterns = hard["patterns"]
-    for k in range(len(patterns)):
-        with pytest.raises(Invalid, match="patterns has too few entries"):
-            check(hard | {"patterns": patterns[:k] + patterns[k + 1 :]})
-        other = patterns[k - 1]
-        for twin in (other, other | {"w": [3 * w for w in other["w"]]}):
-            with pytest.raises(Invalid, match="same cell or face"):
-                check(hard | {"patterns": [*patterns[:k], twin, *patterns[k + 1 :]]})
-    with pytest.raises(Invalid, match="kink"):
-        check(hard | {"patterns": [*patterns[:-1], patterns[-1] | {"w": [0, 0, 0]}]})
-    faced = through_json(xor(2, "no-bias", "relu'(0)=0"))
-    for w in ([0, 0], faced["patterns"][1]["w"]):
-        with pytest.raises(Invalid, match="same cell or face"):
-            check(faced | {"patterns": [faced["patterns"][0] | {"w": w}, *faced["patterns"][1:]]})
-
-
-def test_cells_do_not_pass_for_faces_nor_faces_for_cells():
-    cells_only, faced = through_json(xor(2, "no-bias")), through_json(xor(2, "no-bias", "relu'(0)=0"))
-    with pytest.raises(Invalid, match="patterns has too few entries"):
-        check(restated(cells_only | {"kinks": "relu'(0)=0"}))
-    with pytest.raises(Invalid, match="kink"):
-        check(restated(faced | {"kinks": "differentiable"}))
-
-
-def test_proofs_must_prove(hard):
-    k, side = next((k, s) for k, p in enumerate(hard["patterns"]) for s in ("plus", "minus") if p[s] and p[s]["mu"])
-    place, proof = f"patterns[{k}].{side}", hard["patterns"][k][side]
-    index = next(iter(proof["mu"]))
-
-    def fails(new: Any, reason: str) -> None:
-        with pytest.raises(Invalid) as caught:
-            check(changed(hard, ("patterns", k, side), new))
-        assert str(caught.value).startswith(place)
-        assert reason in str(caught.value)
-
-    fails(None, "has no proof and needs one")
-    fails({"v": proof["v"], "mu": proof["mu"] | {index: "-" + proof["mu"][index]}}, "is negative")
-    fails({"v": proof["v"], "mu": {}}, "identity")
-    fails({"v": ["100"] * 3, "mu": proof["mu"]}, "longer than the price")
-    for name in ("8", "-1", "01", "1.0", "x", "²", "١", "9" * 50, "\n"):
-        fails({"v": proof["v"], "mu": proof["mu"] | {name: 0}}, "names no input")
-    fails({"v": proof["v"][:-1], "mu": proof["mu"]}, "2 entries instead of 3")
-    fails({"v": proof["v"], "mu": proof["mu"], "note": 1}, "unknown field")
-
-
-def test_the_network_must_interpolate_at_its_price(hard):
-    for k, neuron in enumerate(hard["neurons"]):
-        cheaper = str(Fraction(neuron["cost"]) * Fraction(999999999, 1000000000))
-        for change in ({"cost": cheaper}, {"sign": -neuron["sign"]}, {"v": [str(2 * Fraction(c)) for c in neuron["v"]]}):
-            forged = changed(hard, ("neurons", k), neuron | change)
-            with pytest.raises(Invalid, match=r"too small|do not interpolate"):
-                check(restated(forged))
-    with pytest.raises(Invalid, match="do not interpolate"):
-        check(restated(hard | {"neurons": []}))
-
-
-def test_a_dual_point_that_promises_more_is_refused(hard):
-    for factor in (Fraction(1000001, 1000000), Fraction(2)):
-        forged = hard | {"dual": [str(factor * Fraction(v)) for v in hard["dual"]]}
-        scaled = copy.deepcopy(forged)
-        for pattern in scaled["patterns"]:
-            for proof in filter(None, (pattern["plus"], pattern["minus"])):
-                proof["v"] = [str(factor * Fraction(v)) for v in proof["v"]]
-                proof["mu"] = {i: str(factor * Fraction(v)) for i, v in proof["mu"].items()}
-        for claim in (forged, scaled):
-            with pytest.raises(Invalid, match=r"identity|needs one|longer than the price"):
-                check(restated(claim))

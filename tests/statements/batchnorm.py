@@ -12,7 +12,7 @@ from flatproof.theory import Network
 from flatproof.theory.claims.wen2023.appendix_concentration import hypercube
 from flatproof.theory.claims.wen2023.section_3_batchnorm import all_tails, barely_active, blind_neuron, complete
 from flatproof.theory.constructions import SIGNS, generalizing_network
-from tests.mutants import Case, Formula, Property, mutants
+from tests.statements.harness import Case, Formula, Property
 
 seed = st.integers(0, 10**6)
 unit = st.floats(0, 1)
@@ -195,14 +195,3 @@ PROPERTIES = {
         cheap=True,
     ),
 }
-
-
-@pytest.mark.parametrize("name", PROPERTIES)
-def test_the_statement_holds(name: str) -> None:
-    PROPERTIES[name].run(PROPERTIES[name].statement)
-
-
-@pytest.mark.parametrize(("name", "variant"), mutants(PROPERTIES))
-def test_a_wrong_variant_is_caught(name: str, variant: str) -> None:
-    with pytest.raises(AssertionError):
-        PROPERTIES[name].run(PROPERTIES[name].wrong[variant])

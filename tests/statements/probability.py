@@ -7,14 +7,13 @@ from itertools import product
 from math import asin, ceil, comb, inf, log, pi
 
 import numpy as np
-import pytest
 from hypothesis import strategies as st
 from scipy import integrate, stats
 from scipy.optimize import linprog
 
 from flatproof.theory.claims.wen2023.appendix_complexity import all_families, relu_complexity
 from flatproof.theory.claims.wen2023.appendix_concentration import both_tails, hypercube
-from tests.mutants import Case, Formula, Property, mutants
+from tests.statements.harness import Case, Formula, Property
 
 small = st.integers(-2, 2)
 direction = st.integers(2, 5).flatmap(lambda d: st.tuples(*[small] * d))
@@ -344,14 +343,3 @@ PROPERTIES = {
         linear, drawn_sample, lambda c, n: c / n**0.5, {"C/2": lambda c, n: c / (2 * n**0.5), "1/n": lambda c, n: c / n}
     ),
 }
-
-
-@pytest.mark.parametrize("name", PROPERTIES)
-def test_the_statement_holds(name: str) -> None:
-    PROPERTIES[name].run(PROPERTIES[name].statement)
-
-
-@pytest.mark.parametrize(("name", "variant"), mutants(PROPERTIES))
-def test_a_wrong_variant_is_caught(name: str, variant: str) -> None:
-    with pytest.raises(AssertionError):
-        PROPERTIES[name].run(PROPERTIES[name].wrong[variant])
