@@ -32,7 +32,15 @@ def symmetries(x: Array, y: Array) -> Index:
 
 
 def moved(masks: Masks, permutation: Index) -> Masks:
-    """The images of subsets under a permutation of the vertices, a byte at a time."""
+    """The images of subsets under a permutation of the vertices, a byte at a time.
+
+    Args:
+        masks: the subsets, (K,).
+        permutation: where each vertex goes, (N,).
+
+    Returns:
+        The images, (K,).
+    """
     bits = (np.arange(256)[:, None] >> np.arange(8)) & 1
     out = np.zeros_like(masks)
     for start in range(0, len(permutation), 8):
@@ -65,5 +73,13 @@ def orbits(group: Index) -> tuple[Masks, Masks]:
 
 
 def members(mask: int, vertices: int) -> NDArray[np.bool_]:
-    """Which vertices are in a subset."""
+    """Which vertices are in a subset.
+
+    Args:
+        mask: the subset.
+        vertices: how many there are, N.
+
+    Returns:
+        (N,).
+    """
     return (mask >> np.arange(vertices)) & 1 == 1

@@ -146,7 +146,19 @@ def judged(
     depends_on: tuple[Dependency, ...] = (),
     reading: Reading | None = None,
 ) -> Claim:
-    """The claim that evidence makes of a statement: what counts is the evidence for its reading or for all of them."""
+    """The claim that evidence makes of a statement: what counts is the evidence for its reading or for all of them.
+
+    Args:
+        id: of the statement.
+        title: of the statement.
+        printed: the statement as it is printed.
+        evidence: all there is, for whatever reading.
+        depends_on: what its proof rests on.
+        reading: the one that its status is for; None if it has but one.
+
+    Returns:
+        The claim, its status the first of STATUSES that the evidence supports.
+    """
     everything = tuple(evidence)
     counted = [e for e in everything if e.reading in (None, reading)]
     refutations = [e for e in counted if e.target and e.severity]
@@ -173,8 +185,20 @@ _statements: dict[str, Statement] = {}
 def claim(
     id: str, printed: str, depends_on: tuple[str | Dependency, ...] = (), reading: Reading | None = None
 ) -> Callable[[Callable[[], Iterable[Evidence]]], Callable[[], Iterable[Evidence]]]:
-    """Register a statement; the first line of the function's docstring is its title. A dependency is on the printed form unless
-    it is `corrected(id)`."""
+    """Register a statement; the first line of the function's docstring is its title.
+
+    Args:
+        id: of the statement, "paper/lemma-4.1".
+        printed: the statement as it is printed.
+        depends_on: what its proof rests on, as printed unless it is `corrected(id)`.
+        reading: the one that its status is for; None if it has but one.
+
+    Returns:
+        A decorator of the function that yields the evidence.
+
+    Raises:
+        ValueError: for an id that is registered already.
+    """
 
     def register(examine: Callable[[], Iterable[Evidence]]) -> Callable[[], Iterable[Evidence]]:
         if id in _statements:

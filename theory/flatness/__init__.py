@@ -27,6 +27,7 @@ What each module owns, from the problem to the proof:
     predictions         the ranges of predictions, point by point, with their proofs
     decide              `decide`: whether all nearly flattest networks classify a population correctly
 
+    rational            exact arithmetic: linear systems and projections on cones in rational numbers
     certificate         dual points and neurons turned into a proof in rational numbers; theory/check_certificate.py checks it
 
 Functions are imported from their modules or, those that have a module's name among them, from `flatproof.theory`.

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, count
-from math import frexp, isqrt, lcm
+from math import lcm
 from operator import mul
 from pathlib import Path
 from typing import Any
@@ -33,18 +33,28 @@ from scipy.linalg import qr
 
 from flatproof.theory.check_certificate import FORMAT, Verdict, check, digest, statement
 from flatproof.theory.flatness.patterns import Patterns, decimal
+from flatproof.theory.flatness.rational import (
+    ONE,
+    ZERO,
+    Rationals,
+    Whole,
+    as_whole,
+    common,
+    nearest,
+    number,
+    numbers,
+    root,
+    short,
+    solve,
+)
 from flatproof.theory.flatness.setting import Setting
 
 __all__ = ["Verdict", "certificate", "check", "save", "text"]
 
 Array = NDArray[np.floating]
-Rationals = list[Fraction]
-Whole = list[list[int]]
-BITS = 48  # significant bits kept of the dual point's entries and of multipliers
 ROUNDING = Fraction(1, 2**40)  # a proof is improved where it exceeds its price by this, relative and squared
 ON_KINK = 1e-9  # |x_i . w| / max |x_i|, relative to the largest, up to which a point is put on a kink where that is allowed
 WITNESS_BITS = (3, 6, 12, 24)  # sizes of whole numbers tried for witnesses
-ZERO, ONE = Fraction(0), Fraction(1)
 
 
 @dataclass(frozen=True)
@@ -96,7 +106,7 @@ def certificate(
         raise ValueError(f"signs, witnesses, neurons, dual and multipliers have shapes {shapes} for {n} points with {p} columns")
     if not all(np.isfinite(a).all() for a in (weights, alpha, start)):
         raise ValueError("neurons, coefficients and dual must be finite")
-    point = [_short(value) for value in start.tolist()]
+    point = [short(value) for value in start.tolist()]
     proofs = problem.proofs(point, signs > 0, mu)
     theta = _shrinkage(problem.excess(on, proof) for (on, _), proof in proofs.items())
     point = [theta * value for value in point]
@@ -180,7 +190,16 @@ class Problem:
     def proofs(
         self, dual: Rationals, active: NDArray[np.bool_], multipliers: Array | None
     ) -> dict[tuple[tuple[int, ...], int], Proof]:
-        """A proof for each on-set and sign; the worst ones are improved until the worst cannot be."""
+        """A proof for each on-set and sign; the worst ones are improved until the worst cannot be.
+
+        Args:
+            dual: lambda, (n,).
+            active: on-sets, (M, n).
+            multipliers: mu of the projections of lambda and -lambda in floating point, (2, M, n), if known.
+
+        Returns:
+            The proofs by on-set and sign.
+        """
         proofs = {}
         products = [[value * c for c in row] for value, row in zip(dual, self.points, strict=True)]
         targets = {}
@@ -220,8 +239,8 @@ class Problem:
         sizes = {i: value * lengths[i] for i, value in enumerate(mu.tolist()) if value > 0 and lengths[i] > 0}
         support = sorted(sizes, key=sizes.__getitem__, reverse=True)
         cone = self.cone(on, extra)
-        free = [ZERO] * self.p + [_short(float(mu[i])) for i in support]
-        solution = _solve(self.system(on, [cone[i] for i in support]), target, free)
+        free = [ZERO] * self.p + [short(float(mu[i])) for i in support]
+        solution = solve(self.system(on, [cone[i] for i in support]), target, free)
         if solution is None or min(solution[self.p :], default=ZERO) < 0:
             return None
         return self.proof(on, solution[: self.p], dict(zip(support, solution[self.p :], strict=True)))
@@ -287,18 +306,29 @@ class Problem:
         on_kink = z <= ON_KINK * z.max()
         kink = [row for row, zero in zip(self.points, on_kink, strict=True) if zero]
         free = [Fraction(value) for value in unit.tolist()]
-        return as_whole(_solve(kink, [ZERO] * len(kink), free) or free)
+        return as_whole(solve(kink, [ZERO] * len(kink), free) or free)
 
     def network(
         self, weights: Array, alpha: Array, spare: Whole, y: Rationals, differentiable: bool
     ) -> list[tuple[Rationals, int, Fraction]]:
         """Neurons v = |alpha| w with their signs and short bounds on their costs, which interpolate y exactly.
 
-        Neurons with whole weights `spare` (K, p) are added as far as they are needed for that.
+        Args:
+            weights: w, (K, p).
+            alpha: coefficients that interpolate to rounding, (K,).
+            spare: whole weights of neurons that are added as far as they are needed, (M, p).
+            y: labels, (n,).
+            differentiable: whether no point may lie on a kink; otherwise neurons are put on the kinks that they are on to rounding.
+
+        Returns:
+            Each neuron's v, sign and cost.
+
+        Raises:
+            ValueError: for a neuron with a point on its kink where that is not allowed, and labels that are not fitted.
         """
         given = [as_whole(row) if differentiable else self.settled(row) for row in weights]
         start = [
-            _short(a) * Fraction(float(np.abs(row).max())) / max(map(abs, w)) if any(w) else ZERO
+            short(a) * Fraction(float(np.abs(row).max())) / max(map(abs, w)) if any(w) else ZERO
             for a, row, w in zip(alpha.tolist(), weights, given, strict=True)
         ]
         if differentiable:
@@ -315,7 +345,7 @@ class Problem:
             order = [j for j in _well_conditioned(active, start) if any(active[j]) and (start[j] or j >= len(given))]
             for columns in ([j for k, j in enumerate(order) if k < self.n or start[j]], order):
                 matrix = [[active[j][i] for j in columns] for i in range(self.n)]
-                solution = _solve(matrix, right, [start[j] for j in columns])
+                solution = solve(matrix, right, [start[j] for j in columns])
                 if solution is None:
                     continue
                 aim = aim or total(self.priced(whole, active, dict(enumerate(start[: len(given)])))) * (1 + ROUNDING * 2**15)
@@ -372,129 +402,8 @@ def _well_conditioned(active: Whole, start: Rationals) -> list[int]:
     return [int(j) for j in qr(unit.T, mode="economic", pivoting=True)[2]]
 
 
-def nearest(gram: Whole, target: Rationals, cone: Whole) -> tuple[Rationals, dict[int, Fraction]] | None:
-    """The point of a cone nearest a target in the metric of a matrix, in exact arithmetic.
-
-    The active-set method with Bland's rule, from 0.
-
-    Args:
-        gram: the matrix, positive semidefinite, (p, p).
-        target: (p,).
-        cone: rows, (k, p): the cone is {v : row . v >= 0 for all}.
-
-    Returns:
-        v minimizing v' gram v / 2 - target . v in the cone, and multipliers mu with gram v - target = sum_i mu_i row_i; None if it cycles
-        or there is no minimum.
-    """
-    p = len(gram)
-    v, working = [ZERO] * p, list[int]()
-    for _ in range(50 * len(cone)):
-        matrix = [row + [-cone[i][k] for i in working] for k, row in enumerate(gram)]
-        matrix += [cone[i] + [0] * len(working) for i in working]
-        right = [t - dot(row, v) for t, row in zip(target, gram, strict=True)] + [ZERO] * len(working)
-        solution = _solve(matrix, right, [ZERO] * (p + len(working)))
-        if (
-            solution is None
-        ):  # gram is singular on the working constraints' intersection: far along a direction that it does not see
-            (whole,), unit = common(target)
-            matrix, right = [*gram, *(cone[i] for i in working), whole], [ZERO] * (p + len(working)) + [Fraction(unit)]
-            step, mu, length = _solve(matrix, right, [ZERO] * p), dict.fromkeys(working, ZERO), None
-            if step is None:
-                return None
-        else:
-            step, mu, length = solution[:p], dict(zip(working, solution[p:], strict=True)), ONE
-        blocking = -1
-        for i, row in enumerate(cone):
-            slope = dot(row, step)
-            if i not in mu and slope < 0 and (length is None or dot(row, v) / -slope < length):
-                length, blocking = dot(row, v) / -slope, i
-        if length is None:
-            return None
-        v = [a + length * b for a, b in zip(v, step, strict=True)]
-        if blocking >= 0:
-            working.append(blocking)
-        elif leaving := [i for i in working if mu[i] < 0]:
-            working.remove(min(leaving))
-        else:
-            return v, mu
-    return None
-
-
-def _solve(matrix: Whole, right: Rationals, free: Rationals) -> Rationals | None:
-    """z with matrix z = right, z_j = free_j except at the pivots, the first independent columns; None if there is none.
-
-    Gauss-Jordan elimination in whole numbers (Bareiss 1968): every entry is a minor of the matrix, so that divisions leave nothing.
-    """
-    (given, start), denominator = common(right, free)
-    rows = [[*row, b - sum(map(mul, row, start))] for row, b in zip(matrix, given, strict=True)]
-    pivots, last = list[int](), 1
-    for j in range(len(free)):
-        k = len(pivots)
-        if k == len(rows):
-            break
-        candidates = [i for i in range(k, len(rows)) if rows[i][j]]
-        if not candidates:
-            continue
-        chosen = min(candidates, key=lambda i: abs(rows[i][j]))
-        rows[k], rows[chosen] = rows[chosen], rows[k]
-        top = rows[k]
-        for i, row in enumerate(rows):
-            if i != k:
-                rows[i] = [(top[j] * a - row[j] * b) // last for a, b in zip(row, top, strict=True)]
-        last = top[j]
-        pivots.append(j)
-    if any(row[-1] for row in rows[len(pivots) :]):
-        return None
-    out = list(free)
-    for j, row in zip(pivots, rows, strict=False):
-        out[j] += Fraction(row[-1], last * denominator)
-    return out
-
-
 def _shrinkage(excesses: Iterator[Fraction]) -> Fraction:
     """The largest short theta <= 1 with theta^2 excess <= 1 for all."""
     worst = max(excesses, default=ZERO)
     near = chain([ONE], (Fraction(2**k - 1, 2**k) for k in range(60, 1, -1)), (Fraction(1, 2**k) for k in count(1)))
     return next(theta for theta in near if theta**2 * worst <= 1)
-
-
-def _short(value: float) -> Fraction:
-    """The first BITS significant bits."""
-    mantissa, exponent = frexp(value)
-    return Fraction(int(mantissa * 2**BITS)) * Fraction(2) ** (exponent - BITS)
-
-
-def common(*rows: Sequence[Fraction | int]) -> tuple[list[list[int]], int]:
-    """Numbers as whole multiples of one unit fraction 1 / denominator, and that denominator."""
-    denominator = lcm(*(value.denominator for row in rows for value in row))
-    return [[value.numerator * (denominator // value.denominator) for value in row] for row in rows], denominator
-
-
-def as_whole(row: Sequence[float | Fraction]) -> list[int]:
-    """A positive multiple of numbers, exactly, in whole numbers."""
-    exact = [Fraction(value) for value in row]
-    factor = lcm(*(value.denominator for value in exact))
-    return [int(value * factor) for value in exact]
-
-
-def root(square: Fraction) -> Fraction:
-    """A short number whose square is at least the one given, closely."""
-    if not square:
-        return ZERO
-    bits = max(0, BITS + 8 - (square.numerator.bit_length() - square.denominator.bit_length()) // 2)
-    return Fraction(isqrt(int(square * 4**bits)) + 1, 2**bits)
-
-
-def dot(u: Sequence[Any], v: Sequence[Fraction]) -> Fraction:
-    """u . v."""
-    return sum((a * b for a, b in zip(u, v, strict=True)), ZERO)
-
-
-def number(value: Fraction | int) -> int | str:
-    """A whole number where it is one that any reader of JSON keeps, "a/b" otherwise."""
-    return value.numerator if value.denominator == 1 and abs(value.numerator) < 2**53 else str(value)
-
-
-def numbers(values: Sequence[Fraction] | Sequence[int]) -> list[int | str]:
-    """`number` of each."""
-    return [number(value) for value in values]

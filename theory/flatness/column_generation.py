@@ -46,7 +46,15 @@ class Program:
         self.start = self.per_sample * (1 + 0.01 * np.abs(self.y))
 
     def price_ratios(self, dual: Array, enough: float | None) -> Array:
-        """Length of the projection of +-dual over the price, (2, M); ratios up to `enough` may be overestimated, not above it."""
+        """How much of each pattern's price a dual point uses up.
+
+        Args:
+            dual: (n,).
+            enough: ratios up to this may be overestimated, not above it; None for exact ones.
+
+        Returns:
+            Length of the projection of +-dual over the price, (2, M).
+        """
         bound = None if enough is None else enough * self.prices
         lengths = [
             project(self.u, self.signs, np.broadcast_to(side * dual, self.signs.shape), enough=bound, factor=self.factors)[2]

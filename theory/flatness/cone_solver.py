@@ -25,7 +25,15 @@ class Master:
 
 
 def frame(active: Array, off: Array) -> tuple[Array, int]:
-    """W (r, r) and the rank q: ||active @ W z|| = ||z[:q]||, and the rest of z moves only the points in `off`, at most by 1 each."""
+    """Coordinates in which a neuron's cone is round: v = W z.
+
+    Args:
+        active: points on the pattern's positive side, (k, r).
+        off: the others, (m, r).
+
+    Returns:
+        W (r, r) and the rank q: ||active @ W z|| = ||z[:q]||, and the rest of z moves only the points in `off`, at most by 1 each.
+    """
     _, s, vt = np.linalg.svd(active, full_matrices=True)
     rank = int(np.sum(s > 1e-9 * s[0]))
     scale = np.ones(len(vt))

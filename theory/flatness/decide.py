@@ -13,12 +13,12 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from flatproof.theory.flatness.certificate import ZERO, dot, number
 from flatproof.theory.flatness.exact_predictions import Neuron
 from flatproof.theory.flatness.flattest import Flattest, flattest
 from flatproof.theory.flatness.neurons import NotRealized
 from flatproof.theory.flatness.patterns import decimal, null_space
 from flatproof.theory.flatness.predictions import WITHIN, Case
+from flatproof.theory.flatness.rational import ZERO, dot, number
 from flatproof.theory.flatness.realize import on_flat
 from flatproof.theory.networks import Array, Network
 

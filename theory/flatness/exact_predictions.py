@@ -14,21 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flatproof.theory.check_certificate import HALVES
-from flatproof.theory.flatness.certificate import (
-    ONE,
-    ZERO,
-    Problem,
-    Proof,
-    Rationals,
-    as_whole,
-    common,
-    dot,
-    nearest,
-    number,
-    numbers,
-    root,
-)
+from flatproof.theory.flatness.certificate import Problem, Proof
 from flatproof.theory.flatness.neurons import Array
+from flatproof.theory.flatness.rational import ONE, ZERO, Rationals, as_whole, common, dot, nearest, number, numbers, root
 
 CLEAR = 1e-9  # proofs by Cauchy-Schwarz are taken where they hold with this much to spare, squared: rounding decides none
 LOOSE = Fraction(

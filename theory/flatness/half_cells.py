@@ -51,7 +51,16 @@ class HalfCells:
 
     @classmethod
     def of(cls, points: Array, q: Array, signs: Signs) -> "HalfCells":
-        """The half cells of points (n, p), a query (p,) and patterns (M, n) in {-1, 1}, -1 where a point may be on its kink."""
+        """The half cells of some patterns.
+
+        Args:
+            points: (n, p).
+            q: the query, (p,).
+            signs: patterns, (M, n) in {-1, 1}, -1 where a point may be on its kink.
+
+        Returns:
+            The half cells.
+        """
         _, exact = rays(np.vstack([points, q]))
         largest = np.abs(exact).max(axis=1, keepdims=True) if len(exact) else np.ones((0, 1), object)
         products = np.array((exact / largest).tolist(), float).reshape(len(exact), len(points) + 1)

@@ -67,7 +67,16 @@ class KnownPatterns:
         return prices(self.setting.architecture, self.setting.points, signs) / self.size
 
     def lengths_of_projections(self, index: Array | slice, targets: Array, enough: Array | None = None) -> Array:
-        """What known patterns are worth at targets (M, n), (M,): the lengths of the projections, as `project` has them."""
+        """What known patterns are worth at targets: the lengths of the projections, as `project` has them.
+
+        Args:
+            index: of M patterns.
+            targets: (M, n).
+            enough: (M,), optional: a bound up to this stands for the length.
+
+        Returns:
+            (M,).
+        """
         return project(self.u, self.signs[index], targets, enough=enough, factor=self.factors[index])[2]
 
     def ratios(self, signs: Signs, target: Array, enough: float = -1.0) -> tuple[Array, Array, Array]:

@@ -25,7 +25,15 @@ class Coordinates:
 
     @classmethod
     def of(cls, architecture: Architecture, x: Array) -> "Coordinates":
-        """Centred (where a bias absorbs it) and scaled columns, then an orthonormal basis of the row space."""
+        """Centred (where a bias absorbs it) and scaled columns, then an orthonormal basis of the row space.
+
+        Args:
+            architecture: of the networks, which says whether the constant 1 is appended.
+            x: inputs, (n, d).
+
+        Returns:
+            The coordinates.
+        """
         points = with_ones(architecture, x)
         change = np.eye(points.shape[1])
         if architecture != "no-bias":

@@ -20,13 +20,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flatproof.theory.check_certificate import Data, Invalid, Prediction
-from flatproof.theory.flatness.certificate import ONE, Problem, as_whole, decimal_rows, neurons_written, number, numbers, total
+from flatproof.theory.flatness.certificate import Problem, decimal_rows, neurons_written, total
 from flatproof.theory.flatness.column_generation import Program
 from flatproof.theory.flatness.exact_predictions import End, ExactPoint, Neuron, Place
 from flatproof.theory.flatness.neurons import Array, Signs
 from flatproof.theory.flatness.patterns import Patterns, decimal
 from flatproof.theory.flatness.projection import project_linear
 from flatproof.theory.flatness.range_program import Extreme, RangeProgram
+from flatproof.theory.flatness.rational import ONE, as_whole, number, numbers
 from flatproof.theory.flatness.setting import Setting
 from flatproof.theory.networks import Network, check_points, normalizer, with_ones
 
@@ -257,7 +258,13 @@ class Predictions:
         return end * case.extremes[end].value * solver.size * self.program.top
 
     def prove(self, case: Case, end: int, within: float) -> None:
-        """The bound on one end at a point in the cone of the samples, with its proof if there is one."""
+        """Put the bound on one end at a point in the cone of the samples into its case, with its proof if there is one.
+
+        Args:
+            case: the point.
+            end: 1 or -1.
+            within: how near the flattest, relative.
+        """
         solver = self._solver(case)
         try:
             if end not in case.extremes and self.setting.y.any():
@@ -346,7 +353,16 @@ class Predictions:
         ).statement
 
     def entry(self, case: Case, within: float, statement: str | None) -> dict[str, Any]:
-        """A prediction's entry in a certificate, ready for JSON; without statement it is a draft."""
+        """A prediction's entry in a certificate.
+
+        Args:
+            case: the point with its proofs.
+            within: how near the flattest, relative.
+            statement: what it proves, by the checker; None for a draft.
+
+        Returns:
+            The entry, ready for JSON.
+        """
         place = case.place
         q = decimal_rows(self.setting.architecture, case.x[None])[0][: len(case.x)]
         out: dict[str, Any] = {"x": numbers(q), "statement": statement}

@@ -61,7 +61,17 @@ def _least_squares(b, target, passive, count, q, r, z):  # type: ignore[no-untyp
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def nnls(b, target, mu, passive, q, r, z):  # type: ignore[no-untyped-def]
-    """mu >= 0 minimizing |b mu + target| for b with columns of length 1 or 0; overwrites mu."""
+    """Non-negative least squares by Lawson & Hanson's active sets: mu >= 0 minimizing |b mu + target|.
+
+    Args:
+        b: (p, n), columns of length 1 or 0.
+        target: (p,).
+        mu: the solution, (n,), overwritten.
+        passive, q, r, z: room for the passive columns, their QR factors and their coefficients, as `_workspace` makes it.
+
+    Returns:
+        The residual b mu + target, (p,).
+    """
     rows, columns = b.shape
     residual = target.copy()
     blocked = np.zeros(columns, np.bool_)
@@ -203,7 +213,15 @@ def _project_linear(x, signs, factors, gradients, skipped, v, mu, length):  # ty
 
 
 def factors(x: Array, signs: NDArray[np.int8]) -> Array:
-    """F of every pattern, (M, p, p): F' F is the (floored) inverse of X' D X; zero for an empty on-set."""
+    """F of every pattern: F' F is the (floored) inverse of X' D X; zero for an empty on-set.
+
+    Args:
+        x: points, (n, p).
+        signs: patterns, (M, n).
+
+    Returns:
+        F, (M, p, p).
+    """
     gram = np.einsum("mi,ik,il->mkl", (signs > 0).astype(float), x, x, optimize=True)
     values, vectors = np.linalg.eigh(gram)
     largest = values[:, -1:]

@@ -135,14 +135,31 @@ class RangeProgram:
         return self._refined(best, end, most, room)
 
     def at(self, dual: Array, end: int, most: float, attained: Extreme | None = None) -> Extreme:
-        """The bound that a dual point proves for a limit; value and neurons as in `attained`."""
+        """The bound that a dual point proves for a limit; value and neurons as in `attained`.
+
+        Args:
+            dual: lambda, (n,).
+            end: 1 or -1.
+            most: the limit on the cost.
+            attained: a solution of the same end, if one is known.
+
+        Returns:
+            The bound, with the smallest tau for lambda.
+        """
         priced = self._priced(dual, end, most)[0]
         return priced if attained is None else replace(priced, value=attained.value, neurons=attained.neurons)
 
     def multipliers(self, dual: Array, end: int) -> Array:
-        """mu (n) and nu of nearly the shortest proofs of all half cells, (4, M, n + 1), in the order of certificates.
+        """Multipliers of nearly the shortest proofs of all half cells.
 
         By projection with only those constraints that the steepest neuron's rays leave tight.
+
+        Args:
+            dual: lambda, (n,).
+            end: 1 or -1.
+
+        Returns:
+            mu (n of them) and nu of each half cell, (4, M, n + 1), in the order of certificates.
         """
         program, cells, parts = self.program, self.cells, []
         seen = ((program.signs > 0) * dual) @ program.u

@@ -182,7 +182,16 @@ def corrected(u: Array, columns: Columns, alpha: Array, rays: Columns, y: Array)
 
 
 def reduced(u: Array, columns: Columns, alpha: Array) -> tuple[Columns, Array]:
-    """The same outputs from linearly independent columns at no higher price (Caratheodory)."""
+    """The same outputs from linearly independent columns at no higher price (Caratheodory).
+
+    Args:
+        u: points, (n, r).
+        columns: the neurons, K of them.
+        alpha: their weights, (K,), positive.
+
+    Returns:
+        Those kept, and their weights.
+    """
     while True:
         outputs = columns.outputs(u)
         _, s, vt = np.linalg.svd(outputs)
@@ -276,7 +285,15 @@ def _network(setting: Setting, columns: Columns, weights: Array, flats: Mapping[
 
 
 def rescaled(setting: Setting, networks: Sequence[Network]) -> Iterator[Network]:
-    """Those of some networks that interpolate and have no sample on a kink (of the notion), each neuron rescaled to be flattest."""
+    """Those of some networks that interpolate and have no sample on a kink (of the notion), each neuron rescaled to be flattest.
+
+    Args:
+        setting: the problem.
+        networks: of its architecture.
+
+    Yields:
+        The networks.
+    """
     points, labels = setting.points, setting.y
     for network in networks:
         z = points @ network.weights.T
@@ -307,7 +324,16 @@ def _balanced(network: Network, points: Array) -> Network:
 
 
 def on_flat(flat: Array, w: Array, points: Array) -> Array:
-    """w moved onto the flat, in few enough bits that its products with the points that vanish there are exactly 0 (if they can be)."""
+    """A neuron moved onto a flat, in few enough bits that its products with the points that vanish there are exactly 0 (if they can be).
+
+    Args:
+        flat: a basis in whole numbers, (p, k).
+        w: the neuron, (p,).
+        points: (n, p).
+
+    Returns:
+        The neuron, (p,).
+    """
     z = np.linalg.lstsq(flat, w, rcond=None)[0]
     bits = 50 - _bits(flat) - _bits(points) - int(np.ceil(np.log2(flat.size)))
     unit = 2.0 ** (np.ceil(np.log2(np.abs(z).max())) - float(np.clip(bits, 20, 40)))

@@ -21,8 +21,8 @@ GOLDEN = [[-1, 1, -1, -1, -1, 1], [1, -1, -1, 1, 1, -1], [-1, -1, -1, -1, 1, -1]
 
 def test_parity_is_the_same_in_another_process() -> None:
     code = "import synth; print(synth.parity(5, 9, 3).x.tobytes().hex(), synth.uniform_ball(4, 3, 5).x.tobytes().hex())"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert said == [synth.parity(5, 9, 3).x.tobytes().hex(), synth.uniform_ball(4, 3, 5).x.tobytes().hex()]
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert output == [synth.parity(5, 9, 3).x.tobytes().hex(), synth.uniform_ball(4, 3, 5).x.tobytes().hex()]
 
 
 def test_enumeration_lists_the_cube_once() -> None:
