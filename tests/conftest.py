@@ -37,6 +37,7 @@ COMPILING = {  # where a test lies that compiles kernels of training, and of the
 UNCOMPILED = ("test_networks_on_images_without_any_data", "test_an_experiment_at_scale_smoke_needs_no_data")  # of those files
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the slow tests, put those that compile the same kernels on one worker (--dist loadgroup), and begin with the longest."""
     for item in items:

@@ -120,7 +120,7 @@ def test_networks_on_images_without_any_data(tmp_path: Path) -> None:
     done = in_a_process("reproduce", *arguments, "--workers", "2", cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
     assert ": 0 stored" not in done.stdout
-    again = here("reproduce", *arguments, "--workers", "2", "--out", "again", cwd=tmp_path, env=environment)
+    again = here("reproduce", *arguments, "--workers", "1", "--out", "again", cwd=tmp_path, env=environment)
     assert ", 0 to do" in again.stdout
     assert results(tmp_path / "again") == results(tmp_path / "paper_results")
     folder = tmp_path / "paper_results/keskar2017/smoke_scale"
@@ -264,7 +264,7 @@ def test_an_experiment_at_scale_smoke_needs_no_data(
         "--seeds",
         "1",
         "--workers",
-        "2",
+        "1",
         "--store",
         "s.sqlite",
         "--out",
