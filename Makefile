@@ -1,11 +1,12 @@
-# make reproduce: install what is missing, run the experiments, write paper_results/. make test: install, lint, types, tests.
+# make reproduce: install what is missing, run the experiments, write paper_results/. make test: install, lint, types, all tests.
+# make check: lint, types and the tests that are not slow, for the loop at the desk. make map: draw the rooms from the imports.
 # make reproduce-real-data: fetch the data sets (cached in ~/.cache/flatproof), then the experiments on them, into paper_results/.
 # make gpu-check: compare and time the GPU kernels with .venv's Python, or $(PYTHON) where there is no .venv; installs nothing.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: install reproduce reproduce-real-data test lint bench gpu-check lock clean
+.PHONY: install reproduce reproduce-real-data test check lint map bench gpu-check lock clean
 
 install: $(INSTALLED)
 
@@ -24,12 +25,18 @@ reproduce-real-data: install
 	$(BIN)/flatproof reproduce keskar2017 kaur2023 imagenet
 
 test: install lint
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+check: install lint
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow"
 
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+map: install
+	$(BIN)/python docs/rooms.py
 
 bench: install
 	$(BIN)/pytest tests/benchmarks --benchmark-only -p no:xdist --benchmark-columns=median,min,max,rounds

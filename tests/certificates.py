@@ -48,10 +48,10 @@ def solved(architecture: str, kinks: str, x: np.ndarray, y: np.ndarray) -> dict[
     outputs, price = np.maximum(z, 0), prices(architecture, points, np.where(z > 0, 1, -1).astype(np.int8))
     cost = price * np.linalg.norm(outputs, axis=1)
     outputs = outputs / np.where(cost > 0, cost, 1)[:, None]
-    found = linprog(np.tile(cost > 0, 2), A_eq=np.hstack([outputs.T, -outputs.T]), b_eq=y, method="highs-ds")
-    assert found.status == 0
+    solution = linprog(np.tile(cost > 0, 2), A_eq=np.hstack([outputs.T, -outputs.T]), b_eq=y, method="highs-ds")
+    assert solution.status == 0
     half = len(candidates)
-    alpha = (found.x[:half] - found.x[half:]) / np.where(cost > 0, cost, 1)
+    alpha = (solution.x[:half] - solution.x[half:]) / np.where(cost > 0, cost, 1)
     return {
         "setting": Setting.of(x, y, architecture, kinks),
         "dual": dual,

@@ -1,8 +1,12 @@
-"""Hypothesis profiles: "ci" (default) and "thorough" (HYPOTHESIS_PROFILE=thorough) for a nightly run."""
+"""Owns how tests run: hypothesis profiles, which tests are slow, and which share a worker so that no kernel is compiled twice.
+
+Profiles are "ci" (default) and "thorough" (HYPOTHESIS_PROFILE=thorough) for a nightly run.
+"""
 
 import os
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 if not Path("/dev/nvidia0").exists():  # before anything imports Triton: without a GPU its interpreter runs the kernels
@@ -11,6 +15,36 @@ if not Path("/dev/nvidia0").exists():  # before anything imports Triton: without
 # before anything imports torch: pytest -n has a process for every core, and threads that wait for one another are 50 times as slow there
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# one folder of compiled kernels for every process that tests start, whatever HOME they give it
+cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+os.environ.setdefault("NUMBA_CACHE_DIR", str(cache / "flatproof" / "numba"))
+
 settings.register_profile("ci", max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("thorough", max_examples=1000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+SLOW = frozenset(Path(__file__).with_name("slow.txt").read_text().split())  # each takes several seconds; measured
+COMPILING = {  # where a test lies that compiles kernels of training, and of the Hessian in closed form
+    "training": (
+        "tests/integration/test_cli.py",
+        "tests/property/test_fused.py",
+        "tests/unit/cli/test_train.py",
+        "tests/unit/jobs/",
+        "tests/unit/two_layer/",
+    ),
+    "closed form": ("tests/property/test_curvature.py", "tests/unit/curvature/two_layer/"),
+}
+UNCOMPILED = ("test_networks_on_images_without_any_data", "test_an_experiment_at_scale_smoke_needs_no_data")  # of those files
+
+
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the slow tests, put those that compile the same kernels on one worker (--dist loadgroup), and begin with the longest."""
+    for item in items:
+        place, _, name = item.nodeid.partition("[")[0].partition("::")
+        if f"{place}::{name}" in SLOW:
+            item.add_marker("slow")
+        for group, places in COMPILING.items():
+            if place.startswith(places) and name not in UNCOMPILED:
+                item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: (item.get_closest_marker("xdist_group") is None, item.get_closest_marker("slow") is None))

@@ -86,17 +86,17 @@ def cells(points: Sequence[Vector], width: int) -> dict[Signs, Vector]:
     if not points:
         return {(): (0,) * width}
     *others, last = points
-    found = cells(others, width)
+    signs = cells(others, width)
     if not any(last):
-        return {(*s, 0): w for s, w in found.items()}
+        return {(*s, 0): w for s, w in signs.items()}
     for i, other in enumerate(others):
         if any(other) and other in (last, tuple(-a for a in last)):
             flip = 1 if other == last else -1
-            return {(*s, flip * s[i]): w for s, w in found.items()}
+            return {(*s, flip * s[i]): w for s, w in signs.items()}
     basis = null_space([last], width)
     walls = cells([primitive([dot(x, b) for b in basis]) for x in others], width - 1)
     result: dict[Signs, Vector] = {}
-    for s, w in found.items():
+    for s, w in signs.items():
         if s in walls:
             z = walls[s]
             on_wall = [sum(b[j] * c for b, c in zip(basis, z, strict=True)) for j in range(width)]

@@ -130,13 +130,15 @@ def solve_cone_program(blocks: list[Block], y: Array, end: int, budget: float) -
     settings = clarabel.DefaultSettings()
     settings.verbose, settings.max_threads = False, 1
     settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-12  # as far as it gets: nothing rests on it
-    found = clarabel.DefaultSolver(coo_matrix((at, at)).tocsc(), np.concatenate(cost), matrix, right, cones, settings).solve()
-    x, z = np.array(found.x), np.array(found.z)
+    solution = clarabel.DefaultSolver(coo_matrix((at, at)).tocsc(), np.concatenate(cost), matrix, right, cones, settings).solve()
+    x, z = np.array(solution.x), np.array(solution.z)
     mu, at = [], 0
     for b in blocks:
         for side in sides:
             mu.append((side, x[at + 1 : at + 1 + len(b.rays)]))
             at += 1 + len(b.rays)
     if end:
-        return Solution(size * z[:n], size * z[budget_row] / budget, mu, -end * end * found.obj_val * size, str(found.status))
-    return Solution(-unit * z[:n], 0.0, mu, found.obj_val * unit, str(found.status))
+        return Solution(
+            size * z[:n], size * z[budget_row] / budget, mu, -end * end * solution.obj_val * size, str(solution.status)
+        )
+    return Solution(-unit * z[:n], 0.0, mu, solution.obj_val * unit, str(solution.status))

@@ -187,8 +187,8 @@ class Oracle:
         z = solve([list(row) for row in zip(*(out for _, out, _ in basis), strict=True)], rest)
         if z is None:
             raise OracleFailed("independent columns do not span the labels")
-        found = [(neuron, Fraction(w)) for neuron, _, w in fixed] + [(b[0], a) for b, a in zip(basis, z, strict=True)]
-        return [Neuron(w * self.top, neuron.v, neuron.on) for neuron, w in found if w != 0]
+        network = [(neuron, Fraction(w)) for neuron, _, w in fixed] + [(b[0], a) for b, a in zip(basis, z, strict=True)]
+        return [Neuron(w * self.top, neuron.v, neuron.on) for neuron, w in network if w != 0]
 
     # --- the least trace ------------------------------------------------------------------------------------------------------------
 
@@ -196,12 +196,12 @@ class Oracle:
         """T within an interval, the columns that the cheapest networks are made of, and an exact network at its upper end."""
         if not any(self.y):
             return (0.0, 0.0), [], []
-        found = solve_cone_program(self.blocks, self.labels, 0, 0.0)
-        likely = [c for c in self.units if abs(found.multipliers @ c.out) > 0.5 * c.block.price]
+        solution = solve_cone_program(self.blocks, self.labels, 0, 0.0)
+        likely = [c for c in self.units if abs(solution.multipliers @ c.out) > 0.5 * c.block.price]
         pivots = qr(np.array([c.out for c in self.units]).T, mode="r", pivoting=True)[1][: self.n]
-        columns = likely + [self.units[k] for k in pivots] + directions(self.blocks, found.mu)
+        columns = likely + [self.units[k] for k in pivots] + directions(self.blocks, solution.mu)
         weights, lower, columns, self.multipliers = self._generate(
-            self.blocks, columns, (found.multipliers, 1.0), 0, (0.0, 0.0), 1e-11
+            self.blocks, columns, (solution.multipliers, 1.0), 0, (0.0, 0.0), 1e-11
         )
         if not len(weights):
             raise OracleFailed("the linear program of the least cost was not solved")
@@ -304,9 +304,9 @@ class Oracle:
         """max end * f(q): (inner, outer, network)."""
         top = float(self.top)
         tight, loose = self.least[0] * (1 + within) / top, self.least[1] * (1 + within) / top
-        found = solve_cone_program(blocks, self.labels, end, loose)
-        columns = [self._seen_from(c, q) for c in self.columns] + directions(blocks, found.mu)
-        start = (found.multipliers, found.budget_multiplier)
+        solution = solve_cone_program(blocks, self.labels, end, loose)
+        columns = [self._seen_from(c, q) for c in self.columns] + directions(blocks, solution.mu)
+        start = (solution.multipliers, solution.budget_multiplier)
         weights, outer, columns, _ = self._generate(blocks, columns, start, end, (tight, loose), tolerance)
         return self._exactly(columns, weights, q, end, within, outer)
 
@@ -368,18 +368,18 @@ def master(
     both, at = np.hstack([out, -out]), np.array([c.at_query for c in columns])
     if end == 0:
         size = float(prices.max())
-        found = _linear_program(np.concatenate([prices, prices]) / size, None, both, y)
-        if found is None:
+        solution = _linear_program(np.concatenate([prices, prices]) / size, None, both, y)
+        if solution is None:
             return None
-        return found.x[: len(at)] - found.x[len(at) :], size * found.eqlin.marginals, 0.0, size * float(found.fun)
+        return solution.x[: len(at)] - solution.x[len(at) :], size * solution.eqlin.marginals, 0.0, size * float(solution.fun)
     size, excess = float(np.abs(at).max()) or 1.0, budget - float(reference @ y)
     reduced = np.concatenate([prices, prices]) - reference @ both
-    found = _linear_program(-end * np.concatenate([at, -at]) / size, reduced[None] / excess, both, y)
-    if found is None:
+    solution = _linear_program(-end * np.concatenate([at, -at]) / size, reduced[None] / excess, both, y)
+    if solution is None:
         return None
-    tau = -size * float(found.ineqlin.marginals[0]) / excess
-    multipliers = -size * found.eqlin.marginals - tau * reference
-    return found.x[: len(at)] - found.x[len(at) :], multipliers, tau, -size * float(found.fun)
+    tau = -size * float(solution.ineqlin.marginals[0]) / excess
+    multipliers = -size * solution.eqlin.marginals - tau * reference
+    return solution.x[: len(at)] - solution.x[len(at) :], multipliers, tau, -size * float(solution.fun)
 
 
 def _linear_program(cost: Array, upper: Array | None, equal: Array, y: Array) -> Any:
@@ -389,7 +389,7 @@ def _linear_program(cost: Array, upper: Array | None, equal: Array, y: Array) ->
         options: Any = {"presolve": presolve, "primal_feasibility_tolerance": tolerance, "dual_feasibility_tolerance": tolerance}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = linprog(cost, upper, bound, equal, y, method=method, options=options)
-        if found.status == 0:
-            return found
+            solution = linprog(cost, upper, bound, equal, y, method=method, options=options)
+        if solution.status == 0:
+            return solution
     return None

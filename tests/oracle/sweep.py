@@ -58,8 +58,8 @@ def brackets(seed: int, within: float) -> Record:
         return {**case, "within": within, "failed": repr(error), "brackets": [None] * len(case["queries"])}
     for _, q in case["queries"]:
         try:
-            found = oracle.bracket(q, within)
-            answers.append({"inner": found.inner, "outer": found.outer})
+            bracket = oracle.bracket(q, within)
+            answers.append({"inner": bracket.inner, "outer": bracket.outer})
         except (OracleFailed, ArithmeticError, AssertionError) as error:
             answers.append({"failed": repr(error)})
     return {**case, "within": within, "least": least, "brackets": answers, "oracle_s": round(perf_counter() - start, 2)}

@@ -162,8 +162,8 @@ def test_kept_brackets_are_found_again(case: dict) -> None:
     bracket = oracle.bracket(case["q"], case["within"])
     if np.isfinite(case["inner"][0]):
         check(oracle, bracket, case["q"], case["within"], 1e-3 * max(map(abs, [*case["y"], *case["outer"]])))
-    for kept, found in ((case["inner"], bracket.outer), (bracket.inner, case["outer"])):  # each inner in the other's outer
-        assert found[0] <= kept[0] <= kept[1] <= found[1]
+    for kept, outer in ((case["inner"], bracket.outer), (bracket.inner, case["outer"])):  # each inner in the other's outer
+        assert outer[0] <= kept[0] <= kept[1] <= outer[1]
 
 
 def test_the_sweep_calls_a_range_that_leaves_out_an_exact_network_false() -> None:

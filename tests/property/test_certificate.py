@@ -82,7 +82,7 @@ def test_no_forged_dual_point_beats_a_network(x, architecture, kinks, seed):
     upper = check(certificate).upper
     dual = [Fraction(v) + int(rng.integers(-1, 2)) * Fraction(1, int(rng.integers(1, 1000))) for v in certificate["dual"]]
     lower = sum((a * Fraction(b) for a, b in zip(dual, certificate["y"], strict=True)), Fraction(0))
-    told = check_certificate.statement(architecture, kinks, len(x), x.shape[1], lower, upper)
-    forged = certificate | {"dual": [str(v) for v in dual], "lower": str(lower), "statement": told}
+    claimed = check_certificate.statement(architecture, kinks, len(x), x.shape[1], lower, upper)
+    forged = certificate | {"dual": [str(v) for v in dual], "lower": str(lower), "statement": claimed}
     with suppress(check_certificate.Invalid):
         assert check(forged).lower <= upper

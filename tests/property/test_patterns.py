@@ -71,8 +71,8 @@ def test_order_and_orientation_of_points_do_not_matter(points, random):
     order = list(range(len(points)))
     random.shuffle(order)
     flip = np.array([random.choice((-1, 1)) for _ in order])
-    found = cells(points[order] * flip[:, None]).signs * flip
-    assert {tuple(row) for row in found.tolist()} == {tuple(row) for row in cells(points).signs[:, order].tolist()}
+    signs = cells(points[order] * flip[:, None]).signs * flip
+    assert {tuple(row) for row in signs.tolist()} == {tuple(row) for row in cells(points).signs[:, order].tolist()}
 
 
 @given(small_integers(8))

@@ -73,7 +73,7 @@ def test_two_repeated_values_are_signs_or_refused_and_map_when_asked(values: lis
             synth.given(x, y)
     mapped = synth.given(x, y, labels="classes")
     assert mapped.labels == "signs"
-    assert mapped.y.tolist() == [1.0 if one else -1.0 for one in upper]
+    assert mapped.y.tolist() == [1.0 if positive else -1.0 for positive in upper]
     assert synth.given(x, y, labels="real").labels == "real"
 
 

@@ -116,9 +116,16 @@ def _panel(id: str, figure: str) -> bool:
 
 
 def build(experiment: Experiment, only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
-    """The artifacts `only` of an experiment, from the store alone, each with its scale and with what is stored of its rows.
+    """Artifacts from the store alone, each with its scale and with how much is stored of its rows.
 
     An artifact without rows of its own is of no scale, except that at 'smoke' everything is.
+
+    Args:
+        experiment: whose they are.
+        only: their ids.
+        scale: one of SCALES.
+        seeds: how many are asked for.
+        store: what they are made from.
     """
     made, keys = [], store.keys()
     for artifact in experiment.build(only, scale, seeds, store):

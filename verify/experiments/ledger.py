@@ -51,7 +51,12 @@ def rests_on(c: Claim) -> str:
 
 
 def table(id: str, claims: Sequence[Claim]) -> Table:
-    """Every statement with its status, what is printed, what holds instead, what it rests on, and the evidence."""
+    """Every statement with its status, what is printed, what holds instead, what it rests on, and the evidence.
+
+    Args:
+        id: of the table.
+        claims: the statements, in their order.
+    """
     rows = [
         {
             "id": c.id,

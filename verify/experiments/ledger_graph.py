@@ -47,10 +47,14 @@ def label(c: Claim) -> str:
 
 
 def places(ledger: Mapping[str, Claim]) -> dict[str, tuple[float, float]]:
-    """Column and row of each statement: the columns are `layers`, moved up to their first use; rows by the mean row of the neighbours,
-    swept to and fro.
+    """Where each statement stands: in the columns of `layers`, moved up to their first use, in rows by the mean row of its neighbours.
 
-    Statements without an edge lie in rows of their own below, as many to a row as there are columns.
+    Args:
+        ledger: the statements by id.
+
+    Returns:
+        Column and row, which falls below 0, by id. Statements without an edge lie in rows of their own below, as many to a row as there
+        are columns.
     """
     column = layers(ledger)
     edges = [(e.id, c.id) for c in ledger.values() for e in c.depends_on if e.id in ledger]
@@ -76,7 +80,12 @@ def places(ledger: Mapping[str, Claim]) -> dict[str, tuple[float, float]]:
 
 
 def graph(id: str, claims: Sequence[Claim]) -> Figure:
-    """A box for each statement, coloured by what holds; an arrow from what a proof rests on, dashed where in its corrected form."""
+    """A box for each statement, coloured by what holds; an arrow from what a proof rests on, dashed where in its corrected form.
+
+    Args:
+        id: of the figure.
+        claims: the statements.
+    """
     ledger = {c.id: c for c in claims}
     place = places(ledger)
     columns, lowest = 1 + max(x for x, _ in place.values()), min(y for _, y in place.values())

@@ -125,7 +125,16 @@ def pin(scale: str, seed: int) -> Pin:
 
 
 def flattest(architecture: Architecture, data: synth.Data, infimum: float) -> tuple[float, float]:
-    """(certified lower bound, trace that networks attain or tend to); `infimum`: of the generalizing networks without bias."""
+    """The flattest trace as far as it is known.
+
+    Args:
+        architecture: of the networks.
+        data: what they fit.
+        infimum: of the generalizing networks without bias, as `Pin` finds it; other architectures do not need it.
+
+    Returns:
+        A certified lower bound, and the trace that networks attain or tend to.
+    """
     bound = theory.trace_lower_bound(architecture, data.x, data.y)
     if architecture == "no-bias":
         return bound, infimum
@@ -154,7 +163,12 @@ class Kind:
 
 
 def kind(network: Network, x: NDArray[np.floating]) -> Kind:
-    """Of a two-layer network on its training inputs (n, d)."""
+    """What a two-layer network is made of.
+
+    Args:
+        network: of any architecture.
+        x: its training inputs, (n, d); repeated ones count once.
+    """
     network = network.astype("float64")
     inputs = np.unique(x, axis=0)
     h = hidden(network, inputs)
@@ -210,7 +224,13 @@ class Group:
 
 
 def groups(scale: str, seeds: int, shelf: Shelf) -> list[Group]:
-    """From stored runs and jobs, of each seed; without bias a seed needs its flattest trace."""
+    """What is stored of each architecture and method; without bias a seed counts where its flattest trace is stored, too.
+
+    Args:
+        scale: one of SIZES.
+        seeds: how many are planned.
+        shelf: where the runs and the flattest traces are.
+    """
     data = {seed: run("bias", METHODS[0], scale, seed).data.build() for seed in range(1, seeds + 1)}
     infimum = {seed: pinned.result["infimum"] for seed in data if (pinned := shelf.get(pin(scale, seed)))}
     made = []

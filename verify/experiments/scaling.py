@@ -92,7 +92,16 @@ def phases(architecture: Architecture, n: int, steps: int) -> tuple[Phase, ...]:
 
 
 def runs(architecture: Architecture, scale: str, seeds: int) -> dict[tuple[int, float, int], Run]:
-    """The runs of an architecture by d, n/d and seed."""
+    """What is trained of an architecture.
+
+    Args:
+        architecture: which.
+        scale: one of SIZES.
+        seeds: how many, 1 to that.
+
+    Returns:
+        Runs by d, n/d and seed.
+    """
     size = SIZES[scale]
     normalized = architecture == "sim-bn"
     steps = size.sim_bn_steps if normalized else size.steps
@@ -130,7 +139,17 @@ class Errors:
 
 
 def measure(architecture: Architecture, scale: str, seeds: int, shelf: Shelf) -> tuple[Errors, list[StoredRun]]:
-    """The errors of an architecture from stored runs, and these."""
+    """The errors of an architecture.
+
+    Args:
+        architecture: which.
+        scale: one of SIZES.
+        seeds: how many are planned.
+        shelf: where the runs are.
+
+    Returns:
+        The errors, and the stored runs that they come from.
+    """
     planned = runs(architecture, scale, seeds)
     stored = {at: outcome for at, run in planned.items() if (outcome := shelf.get(run, arrays=False))}
     dimensions, ratios = sorted({d for d, _, _ in planned}), sorted({r for _, r, _ in planned})
@@ -147,7 +166,15 @@ def measure(architecture: Architecture, scale: str, seeds: int, shelf: Shelf) ->
 
 
 def alpha(loss: NDArray[np.floating], ratios: NDArray[np.floating]) -> float:
-    """The exponent of (..., ratios) test errors in n/d over n/d >= FIT_FROM, NaN if fewer than two ratios have any."""
+    """The exponent of test errors in n/d over n/d >= FIT_FROM.
+
+    Args:
+        loss: test errors, (..., ratios); NaN for those that do not count.
+        ratios: n/d, growing.
+
+    Returns:
+        alpha; NaN if fewer than two ratios have an error.
+    """
     fitted = ratios >= FIT_FROM
     y = np.log(loss[..., fitted])
     x = np.broadcast_to(np.log(ratios[fitted]), y.shape)
@@ -155,7 +182,15 @@ def alpha(loss: NDArray[np.floating], ratios: NDArray[np.floating]) -> float:
 
 
 def needed(loss: NDArray[np.floating], n: NDArray[np.floating]) -> float:
-    """The n at which the test errors of growing n first fall to TARGET, interpolated in logarithms; NaN where they do not."""
+    """The n at which test errors first fall to TARGET, interpolated in logarithms.
+
+    Args:
+        loss: test errors, (ratios,); NaN for those that do not count.
+        n: training samples, (ratios,), growing.
+
+    Returns:
+        That n; NaN where no error is as low, or where the first already is.
+    """
     known = np.isfinite(loss)
     error, number = loss[known], n[known]
     below = np.flatnonzero(error <= TARGET)
@@ -167,7 +202,16 @@ def needed(loss: NDArray[np.floating], n: NDArray[np.floating]) -> float:
 
 
 def beta(loss: NDArray[np.floating], dimensions: NDArray[np.floating], ratios: NDArray[np.floating]) -> float:
-    """The exponent in d of `needed` over (seeds, dimensions, ratios) test errors, NaN if fewer than two dimensions have one."""
+    """The exponent in d of `needed`.
+
+    Args:
+        loss: test errors, (seeds, dimensions, ratios); NaN for those that do not count.
+        dimensions: d, (dimensions,).
+        ratios: n/d, (ratios,).
+
+    Returns:
+        beta; NaN if fewer than two dimensions have an n.
+    """
     n = np.array([[needed(row, d * ratios) for row, d in zip(of_seed, dimensions, strict=True)] for of_seed in loss])
     x = np.broadcast_to(np.log(dimensions), n.shape)
     return _slope(x[np.isfinite(n)], np.log(n[np.isfinite(n)]))
@@ -181,7 +225,14 @@ def _slope(x: NDArray[np.floating], y: NDArray[np.floating]) -> float:
 
 
 def verdict(architecture: Architecture, a: Interval, b: Interval, scale: str) -> str:
-    """On theorem-3.1, by RULE."""
+    """On theorem-3.1, by RULE.
+
+    Args:
+        architecture: which; the theorem speaks of no-bias alone.
+        a: alpha with its interval.
+        b: beta with its interval.
+        scale: of the runs.
+    """
     if architecture != "no-bias":
         return DASH
     if scale == "smoke":

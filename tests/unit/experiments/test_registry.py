@@ -98,7 +98,6 @@ def test_an_id_of_the_project_is_not_taken_over(tmp_path: Path, monkeypatch: pyt
         list(Registry())
 
 
-@pytest.mark.slow
 def test_the_template_runs_as_it_stands(tmp_path: Path) -> None:
     """From the command line, as a package of another's: tables, figure, entries in the ledger."""
     install(tmp_path, TEMPLATE)

@@ -79,9 +79,9 @@ def restated(certificate: Json) -> Json:
     lower = sum((a * b for a, b in zip(dual, y, strict=True)), Fraction(0))
     upper = sum((Fraction(neuron["cost"]) for neuron in certificate["neurons"]), Fraction(0))
     names = certificate["architecture"], certificate["kinks"]
-    told = check_certificate.statement(*names, len(x), len(x[0]), lower, upper)
+    claimed = check_certificate.statement(*names, len(x), len(x[0]), lower, upper)
     digest = check_certificate.digest(x, certificate["y"])
-    return certificate | {"lower": str(lower), "upper": str(upper), "statement": told, "data_sha256": digest}
+    return certificate | {"lower": str(lower), "upper": str(upper), "statement": claimed, "data_sha256": digest}
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -33,7 +33,13 @@ def bracketed(interval: tuple[float, float, float], form: str = ".3f", alone: st
 
 
 def mean_and_diverged(values: Sequence[float], form: str = ".2f", limits: Limits = UNLIMITED) -> str:
-    """The mean of the finite values with its interval, cut at the limits of what is possible, and how many diverged."""
+    """The mean with Student's t interval of the finite values, and how many are not.
+
+    Args:
+        values: one a seed; NaN for a diverged training.
+        form: of each number, as in a format string.
+        limits: of what is possible, at which the interval is cut.
+    """
     finite = [value for value in values if math.isfinite(value)]
     diverged = len(values) - len(finite)
     if not finite:
@@ -49,7 +55,12 @@ def limited(interval: Interval, limits: Limits) -> Interval:
 
 
 def spread(values: Sequence[float], form: str) -> str:
-    """Median [smallest, largest]; a dash for none."""
+    """Median [smallest, largest].
+
+    Args:
+        values: numbers; a dash is printed for none.
+        form: of each number, as in a format string.
+    """
     if not len(values):
         return DASH
     low, middle, high = (f"{value:{form}}" for value in np.quantile(values, [0, 0.5, 1]))
@@ -57,7 +68,12 @@ def spread(values: Sequence[float], form: str) -> str:
 
 
 def quantiles(values: Sequence[float], form: str) -> str:
-    """Smallest, lower quartile, median, upper quartile and largest; fewer than five values as they are; a dash for none or with a NaN."""
+    """Smallest, lower quartile, median, upper quartile and largest.
+
+    Args:
+        values: numbers; fewer than five are printed as they are, a dash for none or with a NaN among them.
+        form: of each number, as in a format string.
+    """
     if not len(values) or np.isnan(values).any():
         return DASH
     shown = sorted(values) if len(values) < 5 else np.quantile(values, [0, 0.25, 0.5, 0.75, 1])

@@ -75,5 +75,5 @@ def provenance_of(
     """
     out = {"scale": scale} if scale else {}
     if seeds:
-        out["seeds"] = ", ".join(map(str, sorted({int(one.settings["seed"]) for one in stored})))
-    return out | {unit: str(len(stored))} | dict(more or {}) | merged([one.provenance for one in stored], unit)
+        out["seeds"] = ", ".join(map(str, sorted({int(outcome.settings["seed"]) for outcome in stored})))
+    return out | {unit: str(len(stored))} | dict(more or {}) | merged([outcome.provenance for outcome in stored], unit)

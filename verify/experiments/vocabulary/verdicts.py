@@ -57,10 +57,10 @@ class Verdict(StrEnum):
 
 def together(verdicts: Iterable[str]) -> Verdict:
     """Several parts as a whole: what all of them say, else against what is printed if one is, else inconclusive; what was not run aside."""
-    said = {Verdict(verdict) for verdict in verdicts} - {Verdict.NOT_RUN}
-    if len(said) <= 1:
-        return said.pop() if said else Verdict.NOT_RUN
-    return next((verdict for verdict in said if verdict.against), Verdict.INCONCLUSIVE)
+    spoken = {Verdict(verdict) for verdict in verdicts} - {Verdict.NOT_RUN}
+    if len(spoken) <= 1:
+        return spoken.pop() if spoken else Verdict.NOT_RUN
+    return next((verdict for verdict in spoken if verdict.against), Verdict.INCONCLUSIVE)
 
 
 def majority(says: Sequence[Says]) -> Verdict:

@@ -60,7 +60,13 @@ class Ending:
 
 
 def ending(row: Row, result: Result, scale: str) -> Ending:
-    """Of a finished run. A median, since trace and loss fluctuate from step to step where single samples perturb (Sim-LN's most)."""
+    """Where a finished run is judged. By medians: trace and loss fluctuate from step to step where single samples perturb.
+
+    Args:
+        row: what was trained.
+        result: of a finished run.
+        scale: of the run.
+    """
     ends = np.cumsum([0, *(p.epochs for p in phases(row, scale))])
     epochs = np.array(result.curve["epoch"])
     medians = [
@@ -98,7 +104,13 @@ class Judged:
 
 
 def judge(row: Row, stored: Sequence[StoredRun], scale: str) -> Judged:
-    """Each finished run where it is judged; how many diverged, and how many end off interpolation."""
+    """Each finished run where it is judged; how many diverged, and how many end off interpolation.
+
+    Args:
+        row: what was trained.
+        stored: its runs.
+        scale: of the runs.
+    """
     finished = [s.result for s in stored if s.result.status == "finished"]
     ends = [ending(row, result, scale) for result in finished]
     ratios = [trace_ratio(end, result) for end, result in zip(ends, finished, strict=True)]
@@ -134,7 +146,16 @@ Observations = Mapping[int, Observation | None]  # by seed, None for a diverged 
 
 
 def observations(row: Row, stored: Sequence[StoredRun], scale: str) -> dict[int, Observation | None]:
-    """A row's runs where they are judged, by seed, None for a diverged one."""
+    """A row's runs where they are judged.
+
+    Args:
+        row: what was trained.
+        stored: its runs.
+        scale: of the runs.
+
+    Returns:
+        Observations by seed, None for a diverged run.
+    """
     return {int(run.settings["seed"]): _observation(row, run.result, scale) for run in stored}
 
 
@@ -289,7 +310,13 @@ class Finding:
 
 
 def find(statement: Statement, runs: Observations, others: Observations) -> Finding:
-    """A statement over the seeds that have run in both figures; others: of the figure that it compares with."""
+    """In how many seeds a statement is seen, of those that have run in both figures.
+
+    Args:
+        statement: about one run, or one compared with another of the same seed.
+        runs: of the figure that it is about.
+        others: of the figure that it compares with; unused where there is none.
+    """
     seeds = [seed for seed in runs if statement.than is None or seed in others]
     shown = 0
     for seed in seeds:
@@ -300,7 +327,14 @@ def find(statement: Statement, runs: Observations, others: Observations) -> Find
 
 
 def conclude(findings: Sequence[Finding], runs: Observations, short: bool, scale: str) -> Verdict:
-    """What follows of the statements about some runs, by RULE. short: they, or what they are compared with, are shortened."""
+    """What follows of the statements about some runs, by RULE.
+
+    Args:
+        findings: of every statement.
+        runs: that they are about.
+        short: whether these, or what they are compared with, are shortened.
+        scale: of the runs.
+    """
     if not runs:
         return Verdict.NOT_RUN
     if scale == "smoke":
@@ -341,7 +375,13 @@ class Judgement:
 
 
 def judge_figure(figure: str, runs: Mapping[str, Observations], scale: str) -> Judgement:
-    """A figure from the runs of all figures, as `observed` gives them."""
+    """What the seeds show of a figure.
+
+    Args:
+        figure: its number, such as "4b".
+        runs: of all figures, as `observed` gives them.
+        scale: of the runs.
+    """
     own, statements = runs.get(figure, {}), STATEMENTS[figure]
     findings = tuple(find(statement, own, runs.get(statement.than or "", {})) for statement in statements)
     involved = [row_of(figure), *(row_of(statement.than) for statement in statements if statement.than)]

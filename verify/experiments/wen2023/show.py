@@ -81,7 +81,13 @@ BRIEF = tuple(COLUMNS[i] for i in (0, 2, 3, 4, 5, 6, 8, 11))
 
 
 def table_1(stored: dict[str, list[StoredRun]], scale: str, seeds: int) -> Table:
-    """The paper's Table 1 beside what the runs show; seeds: how many of each row were asked for."""
+    """The paper's Table 1 beside what the runs show.
+
+    Args:
+        stored: runs by figure, an entry for each row of IN_TABLE_1.
+        scale: of the runs.
+        seeds: how many of each row were asked for.
+    """
     shown: list[dict[str, object]] = []
     raw: list[dict[str, object]] = []
     for architecture, printed in published.TABLE_1.items():
@@ -111,8 +117,8 @@ def _entries(row: Row, stored: Sequence[StoredRun], scale: str, printed: str) ->
     measured, verdict = generalization(row, observations(row, stored, scale), scale, printed)
     if not judged.accuracy:
         nothing = "all diverged" if judged.diverged else NOT_YET
-        said = {"measured": nothing, "verdict": word(verdict), "remarks": divergences(stored) or DASH}
-        return {f"{row.method}: test accuracy": nothing} | (said if row.method == "1-SAM" else {}), {}
+        words = {"measured": nothing, "verdict": word(verdict), "remarks": divergences(stored) or DASH}
+        return {f"{row.method}: test accuracy": nothing} | (words if row.method == "1-SAM" else {}), {}
     intervals = {
         "test accuracy": (share_interval(judged.accuracy, points(row, scale)), ".3f"),
         "trace": (mean_interval(judged.trace), ".1f"),
@@ -138,8 +144,8 @@ def _entries(row: Row, stored: Sequence[StoredRun], scale: str, printed: str) ->
     remarks += [divergences(stored)] * bool(judged.diverged)
     remarks += [f"{judged.off} end off interpolation"] * bool(judged.off)
     remarks += [f"shortened to {' + '.join(f'{p.epochs:,}' for p in phases(row, scale))} epochs"] * short
-    said = {"measured": measured, "verdict": word(verdict), "remarks": "; ".join(remarks)}
-    return text | said, values | said
+    words = {"measured": measured, "verdict": word(verdict), "remarks": "; ".join(remarks)}
+    return text | words, values | words
 
 
 def _settings(scale: str) -> str:
@@ -154,7 +160,14 @@ def _settings(scale: str) -> str:
 
 
 def figure(row: Row, stored: Sequence[StoredRun], scale: str, seeds: int) -> Figure:
-    """Training curves of one row: median, quartiles and range over the stored of the `seeds` asked for."""
+    """Training curves of one row: median, quartiles and range over seeds.
+
+    Args:
+        row: what was trained.
+        stored: its runs.
+        scale: of the runs.
+        seeds: how many were asked for.
+    """
     steps = phases(row, scale)
     settings = "; ".join(
         f"{p.epochs:,} epochs, lr {p.lr:g}, "
@@ -207,7 +220,14 @@ def time_needed(stored: Mapping[str, Sequence[StoredRun]], seeds: int) -> str:
 
 
 def table_2(runs: Mapping[str, Observations], scale: str, stored: Mapping[str, Sequence[StoredRun]], seeds: int) -> Table:
-    """One line a figure. runs: as `judge_figure` takes them; stored: what they come from; seeds: how many of each were asked for."""
+    """One line a figure: what the paper reports of one run, and what many seeds show.
+
+    Args:
+        runs: as `judge_figure` takes them.
+        scale: of the runs.
+        stored: what they come from, by figure.
+        seeds: how many of each were asked for.
+    """
     shown, raw = [], []
     for name in STATEMENTS:
         text, values = _line(judge_figure(name, runs, scale), stored.get(row_of(name).figure, ()), scale, seeds)

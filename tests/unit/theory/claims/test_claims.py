@@ -194,7 +194,7 @@ def test_no_proof_rests_on_an_open_or_uncorrected_statement(ledger: dict[str, Cl
 )
 def test_an_unsound_edge_is_named(ledger: dict[str, Claim], id: str, change: dict[str, Any], line: str) -> None:
     changed = {**ledger, f"wen2023/{id}": replace(ledger[f"wen2023/{id}"], **change)}
-    assert any(f"wen2023/{line}" in found for found in unsupported(changed))
+    assert any(f"wen2023/{line}" in complaint for complaint in unsupported(changed))
 
 
 def test_a_circle_is_named(ledger: dict[str, Claim]) -> None:
@@ -225,17 +225,17 @@ def test_a_refutation_needs_a_target_and_a_severity() -> None:
 
 def test_the_headline_counts_by_severity(ledger: dict[str, Claim]) -> None:
     paper = [c for c in ledger.values() if c.id.startswith("wen2023/") and "figure" not in c.id]
-    said = headline(paper)
+    text = headline(paper)
     refuted = [c for c in paper if c.status == "refuted"]
-    assert f"{len(refuted)} fail as printed: 3 in substance, 6 in a constant or a sign, 7 at a boundary" in said
-    assert "2 are printed with a construction that fails and 3 with a step" in said
-    assert "2 of the proved rest on a cited theorem" in said
+    assert f"{len(refuted)} fail as printed: 3 in substance, 6 in a constant or a sign, 7 at a boundary" in text
+    assert "2 are printed with a construction that fails and 3 with a step" in text
+    assert "2 of the proved rest on a cited theorem" in text
 
 
 def test_the_readme_counts_as_the_headline_does(ledger: dict[str, Claim]) -> None:
-    said = headline([ledger[id] for id in statements()])
+    text = headline([ledger[id] for id in statements()])
     readme = " ".join((Path(__file__).parents[4] / "README.md").read_text().split())
-    assert said.split(" The others")[0] in readme
+    assert text.split(" The others")[0] in readme
 
 
 def test_the_graph_places_every_statement_apart(ledger: dict[str, Claim]) -> None:
@@ -325,9 +325,9 @@ def test_a_failed_check_leaves_the_statement_open() -> None:
         yield Evidence("proved", "symbolic", "all", "fine so far")
         require(1 + 1 == 3, "1 + 1 is not 3")
 
-    found = Statement("x/y", "printed", (), "Title", broken).claim()
-    assert found.status == "open"
-    assert found.evidence[-1].finding == "1 + 1 is not 3"
+    examined = Statement("x/y", "printed", (), "Title", broken).claim()
+    assert examined.status == "open"
+    assert examined.evidence[-1].finding == "1 + 1 is not 3"
     with pytest.raises(EvidenceFailed):
         require(False, "no")
 
@@ -337,8 +337,8 @@ def test_a_failed_step_leaves_a_proved_statement_standing() -> None:
         yield Evidence("refuted", "counterexample", "-", "the step fails", "another step", "proof step", "constant or sign")
         yield Evidence("proved", "symbolic", "all", "holds")
 
-    found = Statement("x/y", "printed", (), "Title", stands).claim()
-    assert (found.status, found.target, found.severity, found.corrected) == (
+    examined = Statement("x/y", "printed", (), "Title", stands).claim()
+    assert (examined.status, examined.target, examined.severity, examined.corrected) == (
         "proved",
         "proof step",
         "constant or sign",
@@ -351,8 +351,8 @@ def test_a_refutation_outranks_what_else_is_shown() -> None:
         yield Evidence("proved", "symbolic", "the corrected statement", "holds")
         yield Evidence("refuted", "counterexample", "n = 1", "fails", "so", "statement", "boundary")
 
-    found = Statement("x/y", "printed", (), "Title", mixed).claim()
-    assert (found.status, found.corrected) == ("refuted", "so")
+    examined = Statement("x/y", "printed", (), "Title", mixed).claim()
+    assert (examined.status, examined.corrected) == ("refuted", "so")
 
 
 def test_unknown_ids_are_named() -> None:

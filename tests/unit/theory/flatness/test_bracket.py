@@ -44,10 +44,10 @@ def test_upper_is_the_flattest_trace_where_patterns_can_be_listed(architecture):
             x, y = random_points(d, n, seed)
             y = np.sign(y) if seed % 2 else y
             solution = theory.flattest(x, y, architecture)
-            found = bracket(x, y, architecture)
-            assert found.upper >= solution.lower_bound * (1 - 1e-9)
-            assert found.lower_bound <= solution.trace * (1 + 1e-9)
-            missed += found.upper > solution.trace * (1 + 1e-6)
+            bounds = bracket(x, y, architecture)
+            assert bounds.upper >= solution.lower_bound * (1 - 1e-9)
+            assert bounds.lower_bound <= solution.trace * (1 + 1e-9)
+            missed += bounds.upper > solution.trace * (1 + 1e-6)
     assert missed <= 1
 
 
@@ -59,9 +59,9 @@ def test_degenerate_points(architecture, kinks):
         x, index = np.unique(x, axis=0, return_index=True)
         solution = flattest_or_none(x, y[index], architecture, kinks)
         if solution is not None:
-            found = bracket(x, y[index], architecture, kinks)
-            assert found.upper == pytest.approx(solution.trace, rel=1e-6)
-            assert found.lower_bound <= solution.trace * (1 + 1e-9)
+            bounds = bracket(x, y[index], architecture, kinks)
+            assert bounds.upper == pytest.approx(solution.trace, rel=1e-6)
+            assert bounds.lower_bound <= solution.trace * (1 + 1e-9)
 
 
 @pytest.mark.parametrize("architecture", ["no-bias", "bias", "sim-bn"])
@@ -70,22 +70,22 @@ def test_never_above_a_network_to_start_from(architecture):
     network = random_features(architecture, x, y, 80, 1)
     assert np.abs(forward(network, x) - y).max() < 1e-9
     before = trace_of_hessian(network, x)
-    found = bracket(x, y, architecture, rounds=1, start=[network])
-    assert found.upper < before
-    assert found.upper == pytest.approx(trace_of_hessian(found.network, x))
-    assert np.abs(forward(found.network, x) - y).max() <= 1e-9 * np.abs(y).max()
-    again = bracket(x, y, architecture, rounds=1, start=[found.network])
-    assert again.upper <= found.upper * (1 + 1e-9)
-    assert found.lower_bound <= again.upper
+    bounds = bracket(x, y, architecture, rounds=1, start=[network])
+    assert bounds.upper < before
+    assert bounds.upper == pytest.approx(trace_of_hessian(bounds.network, x))
+    assert np.abs(forward(bounds.network, x) - y).max() <= 1e-9 * np.abs(y).max()
+    again = bracket(x, y, architecture, rounds=1, start=[bounds.network])
+    assert again.upper <= bounds.upper * (1 + 1e-9)
+    assert bounds.lower_bound <= again.upper
 
 
 def test_a_network_on_kinks_is_moved_off_them():
     data = synth.parity(d=12, n=30, seed=0)
     start = theory.generalizing_network(12, architecture="no-bias")
     family = generalizing_infimum(data.x, data.y)
-    found = bracket(data.x, data.y, rounds=1, start=[start])
-    assert (data.x @ found.network.w1.T != 0).all()
-    assert found.upper <= family.infimum * (1 + 1e-6)
+    bounds = bracket(data.x, data.y, rounds=1, start=[start])
+    assert (data.x @ bounds.network.w1.T != 0).all()
+    assert bounds.upper <= family.infimum * (1 + 1e-6)
 
 
 def test_history_seed_and_errors():
@@ -107,8 +107,8 @@ def test_history_seed_and_errors():
 
 def test_search_from_random_starts_finds_the_generalizing_network():
     data = synth.parity(d=12, n=30, seed=0)
-    found = bracket(data.x, data.y, rounds=3)
+    bounds = bracket(data.x, data.y, rounds=3)
     assert generalizing_infimum(data.x, data.y).pinned
-    assert found.gap < 1e-7
+    assert bounds.gap < 1e-7
     x, y = data.enumerate()
-    assert np.mean(np.sign(forward(found.network, x)) == y) > 0.99
+    assert np.mean(np.sign(forward(bounds.network, x)) == y) > 0.99

@@ -95,19 +95,19 @@ def test_flattest_networks_of_real_data(architecture, kinks, seed):
     x = rng.standard_normal((5, 2)).round(3) * 10.0 ** (rng.integers(-3, 4) if architecture != "sim-bn" else 0)
     x[seed % 3] = 2 * x[3] if architecture == "no-bias" and seed % 2 else x[3]
     y = np.maximum(x, 0) @ [1.0, -2.0] if architecture == "no-bias" else x[:, 0] * x[:, 1]
-    found = flattest(x, y, architecture, kinks)
+    solution = flattest(x, y, architecture, kinks)
     points = with_ones(architecture, x)
-    weights, scale = found.network.weights, 1.0
+    weights, scale = solution.network.weights, 1.0
     if architecture == "sim-bn":
-        scale = found.network.gamma / np.sqrt(np.mean(np.maximum(points @ weights.T, 0) ** 2, axis=0))
+        scale = solution.network.gamma / np.sqrt(np.mean(np.maximum(points @ weights.T, 0) ** 2, axis=0))
     patterns, _ = listed(kinks, points)
     certificate = exact.certificate(
-        Setting.of(x, y, architecture, kinks), found.dual, patterns, weights, found.network.w2 * scale
+        Setting.of(x, y, architecture, kinks), solution.dual, patterns, weights, solution.network.w2 * scale
     )
     verdict = check(through_json(certificate))
     assert 0 <= verdict.relative_gap <= 1e-6
-    assert float(verdict.lower) == pytest.approx(found.lower_bound, rel=1e-8)
-    assert float(verdict.upper) <= found.trace * (1 + 1e-8)
+    assert float(verdict.lower) == pytest.approx(solution.lower_bound, rel=1e-8)
+    assert float(verdict.upper) <= solution.trace * (1 + 1e-8)
 
 
 def test_multipliers_from_another_solver_and_wrong_ones():

@@ -116,14 +116,14 @@ def test_a_search_over_networks_comes_near_and_never_below(architecture: str, se
     x, y = random_data(seed, 3, 2)
     points = x if architecture == "no-bias" else np.hstack([x, np.ones((3, 1))])
     solution = theory.flattest(x, y, architecture)
-    rng, found, shape = np.random.default_rng(seed), [], (5, points.shape[1])
+    rng, traces, shape = np.random.default_rng(seed), [], (5, points.shape[1])
     for _ in range(60):
         w = rng.standard_normal(shape).ravel()
         for _ in range(3):
             w = minimize(lambda w: flattest_given_first_layer(w.reshape(shape), points, y), w, method="Powell").x
-        found.append(flattest_given_first_layer(w.reshape(shape), points, y))
-    assert min(found) >= solution.lower_bound * (1 - 1e-9)
-    assert min(found) <= solution.trace * 1.01
+        traces.append(flattest_given_first_layer(w.reshape(shape), points, y))
+    assert min(traces) >= solution.lower_bound * (1 - 1e-9)
+    assert min(traces) <= solution.trace * 1.01
 
 
 def joint_range(solution: theory.Flattest, x_new: np.ndarray) -> tuple[float, float]:

@@ -96,9 +96,9 @@ def test_networks_at_hand_lie_in_the_ranges_and_reach_their_ends(architecture: s
         if not np.isfinite([case.low, case.high]).all():
             continue
         for end in (-1, 1):
-            found = predictions.find_witness(case, end, 1e-6)
-            assert found is not None
-            network, value = found
+            exact = predictions.find_witness(case, end, 1e-6)
+            assert exact is not None
+            network, value = exact
             cost = sum((c for _, _, c in network), Fraction(0))
             assert cost <= Fraction(solution.lower_bound) * (1 + Fraction(1, 10**6))
             assert case.low <= float(value) <= case.high
