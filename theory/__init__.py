@@ -19,8 +19,11 @@ from flatproof.theory.flatness.decide import Decision, decide
 from flatproof.theory.flatness.feasibility import Infeasible
 from flatproof.theory.flatness.flattest import Flattest, flattest
 from flatproof.theory.flatness.lower_bounds import relaxed_bound
+from flatproof.theory.flatness.neurons import NotRealized
 from flatproof.theory.flatness.parity import generalizing_infimum
 from flatproof.theory.flatness.patterns import TooManyPatterns
+from flatproof.theory.flatness.predictions import Ranges
+from flatproof.theory.flatness.setting import KINKS
 from flatproof.theory.losses import MSE, Loss
 from flatproof.theory.networks import (
     ARCHITECTURES,
@@ -36,6 +39,7 @@ from flatproof.theory.networks import (
 
 __all__ = [
     "ARCHITECTURES",
+    "KINKS",
     "MSE",
     "Bracket",
     "Decision",
@@ -44,6 +48,8 @@ __all__ = [
     "Infeasible",
     "Loss",
     "Network",
+    "NotRealized",
+    "Ranges",
     "TooManyPatterns",
     "bracket",
     "check_certificate",

@@ -33,9 +33,7 @@ def nearest(gram: Whole, target: Rationals, cone: Whole) -> tuple[Rationals, dic
         matrix += [cone[i] + [0] * len(working) for i in working]
         right = [t - dot(row, v) for t, row in zip(target, gram, strict=True)] + [ZERO] * len(working)
         solution = solve(matrix, right, [ZERO] * (p + len(working)))
-        if (
-            solution is None
-        ):  # gram is singular on the working constraints' intersection: far along a direction that it does not see
+        if solution is None:  # gram is singular where the working constraints meet: far along a direction that it does not see
             (whole,), unit = common(target)
             matrix, right = [*gram, *(cone[i] for i in working), whole], [ZERO] * (p + len(working)) + [Fraction(unit)]
             step, mu, length = solve(matrix, right, [ZERO] * p), dict.fromkeys(working, ZERO), None
