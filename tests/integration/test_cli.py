@@ -64,7 +64,7 @@ def test_a_killed_sweep_goes_on_and_gives_the_same_bytes(tmp_path: Path) -> None
     ]
     whole = tmp_path / "whole"
     whole.mkdir()
-    done = in_a_process(*arguments, "--workers", "1", cwd=whole)
+    done = here(*arguments, "--workers", "1", cwd=whole)
     assert done.returncode == 0, done.stderr
     killed = tmp_path / "killed"
     killed.mkdir()
@@ -180,7 +180,7 @@ def test_workers_end_with_a_killed_sweep(tmp_path: Path) -> None:
 
     def training() -> int:
         """Workers that have computed for longer than their imports take; a run takes a minute or more."""
-        return sum(seconds > 8 for pid, seconds in alive().items() if pid != process.pid)
+        return sum(seconds > 5 for pid, seconds in alive().items() if pid != process.pid)
 
     deadline = time.monotonic() + 240
     while training() < 2 and time.monotonic() < deadline:

@@ -28,6 +28,7 @@ A check that fails raises `EvidenceFailed`: the ledger then shows the statement 
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Literal, get_args
@@ -128,7 +129,11 @@ class Statement:
     reading: Reading | None = None
 
     def claim(self) -> Claim:
-        """Examine the statement now."""
+        """Examine the statement now; once a process, for nothing that it rests on changes."""
+        return self._claim
+
+    @cached_property
+    def _claim(self) -> Claim:
         evidence: list[Evidence] = []
         try:
             evidence += self.examine()
