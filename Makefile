@@ -6,14 +6,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: install reproduce reproduce-real-data test tests check lint map bench gpu-check lock clean
+.PHONY: install reproduce reproduce-real-data test check lint map bench gpu-check lock clean
 
 install: $(INSTALLED)
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or later is needed, $(PYTHON) is older; use make PYTHON=..." >&2; exit 2; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -24,14 +24,11 @@ reproduce-real-data: install
 	$(BIN)/flatproof data fetch mnist cifar10 fashion-mnist imagenet-sample
 	$(BIN)/flatproof reproduce keskar2017 kaur2023 imagenet
 
-test: install
-	@$(MAKE) --no-print-directory -j2 lint tests
+test: install lint
+	$(BIN)/pytest -n 2 --dist loadgroup
 
-check: install
-	@$(MAKE) --no-print-directory -j2 lint tests ONLY='-m "not slow"'
-
-tests: install
-	$(BIN)/pytest -n 2 --dist loadgroup $(ONLY)
+check: install lint
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow"
 
 lint: install
 	$(BIN)/ruff check .
