@@ -23,7 +23,7 @@ settings.register_profile("ci", max_examples=40, deadline=None, derandomize=True
 settings.register_profile("thorough", max_examples=1000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
-SLOW = frozenset(Path(__file__).with_name("slow.txt").read_text().split())  # each takes several seconds; measured
+SLOW = frozenset(Path(__file__).with_name("slow.txt").read_text().split())  # each takes seconds; measured
 COMPILING = {  # where a test lies that compiles kernels of training, and of the Hessian in closed form
     "training": (
         "tests/integration/test_cli.py",
