@@ -55,8 +55,8 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 
 @pytest.fixture
-def refuses(command: Command, tmp_path: Path) -> Callable[[list[str], str], None]:
-    """Asserts that a command ends in one line with these words and exit status 2, and changes no file."""
+def refusal(command: Command, tmp_path: Path) -> Callable[[list[str]], str]:
+    """The one line in which a command ends, with exit status 2 and no file changed."""
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
     (tmp_path / "packed.gz").write_bytes(b"\x1f\x8b\x08\x00garb")
@@ -65,14 +65,14 @@ def refuses(command: Command, tmp_path: Path) -> Callable[[list[str], str], None
             connection.execute(f"PRAGMA user_version = {version}")
             connection.execute("PRAGMA application_id = 0x464C5052")
 
-    def check(arguments: list[str], words: str) -> None:
+    def line(arguments: list[str]) -> str:
         before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
         done = command(*arguments)
         assert done.status == 2, done.err
-        assert words in done.err
         assert done.err.startswith("error: ")
         assert done.err.count("\n") == 1
         assert "Traceback" not in done.out + done.err
         assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+        return done.err
 
-    return check
+    return line

@@ -18,8 +18,8 @@ import pytest
         (["claims", "--store", "text.txt"], "store text.txt is not a flatproof store"),
     ],
 )
-def test_bad_input_is_one_line(refuses: Callable[[list[str], str], None], arguments: list[str], words: str) -> None:
-    refuses(arguments, words)
+def test_bad_input_is_one_line(refusal: Callable[[list[str]], str], arguments: list[str], words: str) -> None:
+    assert words in refusal(arguments)
 
 
 def test_claims_in_full_and_as_json(command: Callable[..., Any], tmp_path: Path) -> None:

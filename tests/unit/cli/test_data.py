@@ -38,7 +38,5 @@ def test_damage_is_listed(command: Callable[..., Any], tmp_path: Path) -> None:
         (["fetch"], "Missing argument"),
     ],
 )
-def test_bad_input_is_one_line(
-    refuses: Callable[[list[str], str], None], tmp_path: Path, arguments: list[str], words: str
-) -> None:
-    refuses(["data", *arguments, "--root", str(tmp_path)], words)
+def test_bad_input_is_one_line(refusal: Callable[[list[str]], str], tmp_path: Path, arguments: list[str], words: str) -> None:
+    assert words in refusal(["data", *arguments, "--root", str(tmp_path)])

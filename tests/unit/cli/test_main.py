@@ -35,9 +35,9 @@ def test_help_names_every_command(command: Callable[..., Any]) -> None:
         assert "Usage: flatproof " + name in command(name, "--help").out
 
 
-def test_an_unknown_command_is_one_line(refuses: Callable[[list[str], str], None]) -> None:
-    refuses(["teleport"], "No such command 'teleport'")
-    refuses(["--teleport"], "No such option: --teleport")
+def test_an_unknown_command_is_one_line(refusal: Callable[[list[str]], str]) -> None:
+    assert "No such command 'teleport'" in refusal(["teleport"])
+    assert "No such option: --teleport" in refusal(["--teleport"])
 
 
 def test_the_version(command: Callable[..., Any]) -> None:

@@ -24,9 +24,9 @@ import pytest
         (["report", "--store", "damaged.sqlite"], "store damaged.sqlite cannot be read"),
     ],
 )
-def test_bad_input_is_one_line(refuses: Callable[[list[str], str], None], arguments: list[str], words: str) -> None:
-    refuses(arguments, words)
+def test_bad_input_is_one_line(refusal: Callable[[list[str]], str], arguments: list[str], words: str) -> None:
+    assert words in refusal(arguments)
 
 
-def test_only_takes_several_ids(refuses: Callable[[list[str], str], None]) -> None:
-    refuses(["reproduce", "--only", "wen2023/figure-1a", "wen2024"], "unknown id 'wen2024'")
+def test_only_takes_several_ids(refusal: Callable[[list[str]], str]) -> None:
+    assert "unknown id 'wen2024'" in refusal(["reproduce", "--only", "wen2023/figure-1a", "wen2024"])

@@ -56,8 +56,8 @@ import pytest
         (["train"], "Missing option"),
     ],
 )
-def test_bad_input_is_one_line(refuses: Callable[[list[str], str], None], arguments: list[str], words: str) -> None:
-    refuses(arguments, words)
+def test_bad_input_is_one_line(refusal: Callable[[list[str]], str], arguments: list[str], words: str) -> None:
+    assert words in refusal(arguments)
 
 
 def test_train_on_own_points(command: Callable[..., Any], tmp_path: Path) -> None:
