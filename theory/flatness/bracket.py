@@ -20,12 +20,12 @@ from flatproof.theory.flatness.lower_bounds import relaxed_dual
 from flatproof.theory.flatness.neurons import Array
 from flatproof.theory.flatness.realize import rescaled
 from flatproof.theory.flatness.search import Round, Search
-from flatproof.theory.flatness.setting import ROUNDING, Kinks, Setting
-from flatproof.theory.networks import Architecture, Network, trace_of_hessian
+from flatproof.theory.flatness.setting import ROUNDING, Answer, Setting
+from flatproof.theory.networks import Network, trace_of_hessian
 
 
 @dataclass(frozen=True)
-class Bracket:
+class Bracket(Answer):
     """lower_bound <= smallest trace of an interpolating network <= upper.
 
     Attributes:
@@ -38,33 +38,12 @@ class Bracket:
         exhausted: whether the search ended because it found nothing more, not because time or rounds were up.
     """
 
-    setting: Setting
     upper: float
     lower_bound: float
     network: Network
     dual: Array = field(repr=False)
     history: tuple[Round, ...] = field(repr=False)
     exhausted: bool
-
-    @property
-    def architecture(self) -> Architecture:
-        """The class of networks."""
-        return self.setting.architecture
-
-    @property
-    def kinks(self) -> Kinks:
-        """The notion at kinks."""
-        return self.setting.kinks
-
-    @property
-    def x(self) -> Array:
-        """Inputs, (n, d)."""
-        return self.setting.x
-
-    @property
-    def y(self) -> Array:
-        """Labels, (n,)."""
-        return self.setting.y
 
     @property
     def gap(self) -> float:

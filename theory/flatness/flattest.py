@@ -30,15 +30,15 @@ from flatproof.theory.flatness.patterns import Patterns, cells, faces, positive_
 from flatproof.theory.flatness.predictions import WITHIN, Predictions, Ranges
 from flatproof.theory.flatness.projection import project
 from flatproof.theory.flatness.realize import deep_enough, network_of
-from flatproof.theory.flatness.setting import ROUNDING, Kinks, Setting
-from flatproof.theory.networks import Architecture, Network, trace_of_hessian
+from flatproof.theory.flatness.setting import ROUNDING, Answer, Setting
+from flatproof.theory.networks import Network, trace_of_hessian
 
 LIMIT = 200_000  # patterns listed at most, unless told otherwise
 THIN = 1e-9  # cells in which every neuron is this near a kink, as an angle, are set aside
 
 
 @dataclass(frozen=True)
-class Flattest:
+class Flattest(Answer):
     """The flattest interpolating network of a data set.
 
     Attributes:
@@ -55,7 +55,6 @@ class Flattest:
         flats: of the faces that are no cells: see `positive_sets`.
     """
 
-    setting: Setting
     trace: float
     lower_bound: float
     network: Network
@@ -65,26 +64,6 @@ class Flattest:
     binding: Columns = field(repr=False)
     rays: Columns = field(repr=False)
     flats: dict[bytes, Array] = field(repr=False)
-
-    @property
-    def architecture(self) -> Architecture:
-        """The class of networks."""
-        return self.setting.architecture
-
-    @property
-    def kinks(self) -> Kinks:
-        """The notion at kinks."""
-        return self.setting.kinks
-
-    @property
-    def x(self) -> Array:
-        """Inputs, (n, d)."""
-        return self.setting.x
-
-    @property
-    def y(self) -> Array:
-        """Labels, (n,)."""
-        return self.setting.y
 
     @property
     def coordinates(self) -> Coordinates:

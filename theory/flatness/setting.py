@@ -85,6 +85,37 @@ class Setting:
         )
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What is found for a problem, which it names.
+
+    Attributes:
+        setting: the problem: the data, the class of networks, the notion at kinks.
+    """
+
+    setting: Setting
+
+    @property
+    def architecture(self) -> Architecture:
+        """The class of networks."""
+        return self.setting.architecture
+
+    @property
+    def kinks(self) -> Kinks:
+        """The notion at kinks."""
+        return self.setting.kinks
+
+    @property
+    def x(self) -> Array:
+        """Inputs, (n, d)."""
+        return self.setting.x
+
+    @property
+    def y(self) -> Array:
+        """Labels, (n,)."""
+        return self.setting.y
+
+
 def check_names(architecture: str, kinks: str) -> tuple[Architecture, Kinks]:
     """Both names, if the program covers them; ValueError naming the known ones otherwise."""
     kind = check_architecture(architecture)

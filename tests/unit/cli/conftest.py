@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flatproof.verify.cli.main import main
+from tests.command import here
 
 FILES = {
     "text.txt": "not a database",
@@ -39,17 +39,13 @@ Command = Callable[..., Done]
 
 
 @pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Runs `flatproof ARGUMENTS...` in a folder of its own."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> Done:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main(list(arguments))
-        printed = capsys.readouterr()
-        assert isinstance(ended.value.code, int)
-        return Done(ended.value.code, printed.out, printed.err)
+        ended = here(*arguments, cwd=tmp_path)
+        return Done(ended.returncode, ended.stdout, ended.stderr)
 
     return run
 
