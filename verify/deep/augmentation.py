@@ -5,25 +5,37 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from flatproof.verify.deep.randaugment import randaugmented
+
 SHARE = 8  # images shift by up to 1/8 of their side
 
 
-def augmented(x: Tensor, kinds: Sequence[str], generator: torch.Generator) -> Tensor:
-    """The batch with each image shifted by up to h/8 and w/8 pixels and, by a coin, mirrored.
+def augmented(
+    x: Tensor, kinds: Sequence[str], generator: torch.Generator, moments: tuple[Tensor, Tensor] | None = None
+) -> Tensor:
+    """The batch with each image shifted by up to h/8 and w/8 pixels and, by a coin, mirrored; then RandAugment.
 
     Args:
         x: images (n, c, h, w), normalized: the zeros that come in are their mean.
-        kinds: "shift", "flip", or both.
+        kinds: some of "shift", "flip" and "randaugment".
         generator: on the CPU, so that a seed means the same on every device.
+        moments: mean and standard deviation with which pixels were normalized; RandAugment needs them.
 
     Returns:
         As many images of the same shape.
+
+    Raises:
+        ValueError: for RandAugment of images that have no pixels or no three colours.
     """
     if "shift" in kinds:
         x = shifted(x, *(torch.randint(-(s // SHARE), s // SHARE + 1, (len(x),), generator=generator) for s in x.shape[2:]))
     if "flip" in kinds:
         mirrored = torch.rand(len(x), generator=generator) < 0.5
         x = torch.where(mirrored.to(x.device)[:, None, None, None], x.flip(3), x)
+    if "randaugment" in kinds:
+        if moments is None:
+            raise ValueError("randaugment needs images that have pixels, got synthetic ones")
+        x = randaugmented(x, *moments, generator)
     return x
 
 

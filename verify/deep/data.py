@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from flatproof.verify import realdata
 from flatproof.verify.deep.settings import ImageData
@@ -18,7 +19,10 @@ HELD = 2  # data sets kept in memory at once, a process
 
 @dataclass(frozen=True)
 class Samples:
-    """Normalized float32 images (n, c, h, w) and labels (n,) int64 of both splits on one device; where they come from."""
+    """Normalized float32 images (n, c, h, w) and labels (n,) int64 of both splits on one device; where they come from.
+
+    mean, std: of the training images' pixels, (c,), with which all were normalized; None for synthetic images.
+    """
 
     train_x: Tensor
     train_y: Tensor
@@ -27,11 +31,28 @@ class Samples:
     classes: int
     edition: str
     checksums: tuple[tuple[str, str], ...]
+    mean: Tensor | None = None
+    std: Tensor | None = None
+
+    def prepared(self, pixels: NDArray[np.uint8]) -> Tensor:
+        """Other images as the network of these wants them.
+
+        Args:
+            pixels: (n, c, h, w), such as corrupted ones; of the data set's own side, averaged to that of these.
+
+        Raises:
+            ValueError: for synthetic images, which have no pixels.
+        """
+        if self.mean is None or self.std is None:
+            raise ValueError("synthetic images have no pixels to prepare others by")
+        device = str(self.test_x.device)
+        x = averaged(torch.from_numpy(pixels).to(torch.float32).div_(255), self.test_x.shape[-1])
+        return resident(normalized(x, self.mean, self.std), device)
 
 
 @lru_cache(maxsize=HELD)
 def samples(data: ImageData, device: str = "cpu") -> Samples:
-    """Both splits, normalized by the whole training set's moments.
+    """Both splits, normalized by the whole training set's moments; at a smaller `side`, by those of the training images that are used.
 
     Args:
         data: which images.
@@ -40,21 +61,42 @@ def samples(data: ImageData, device: str = "cpu") -> Samples:
     Raises:
         NotAvailable: for files that are not there.
         Damaged: for files that are not what they should be.
-        ValueError: for settings of synthetic images.
+        ValueError: for settings of synthetic images, or a side beyond that of the images.
         UserError: where the files are not those of `data.edition`.
     """
     if data.name == "synthetic":
         return _synthetic(data, device)
     expected = data.edition  # known before the files are read
     train, test = (realdata.load(data.name, split=split, limit=getattr(data, split)) for split in ("train", "test"))
-    (train_x, train_y), (test_x, test_y) = train.tensors(), test.tensors()
+    mean, std = torch.tensor(train.mean), torch.tensor(train.std)
+    if "side" in data.settings:
+        side = int(data.settings["side"])
+        (train_x, train_y), (test_x, test_y) = train.tensors(normalize=False), test.tensors(normalize=False)
+        train_x, test_x = averaged(train_x, side), averaged(test_x, side)
+        mean, std = train_x.mean((0, 2, 3)), train_x.std((0, 2, 3), correction=0)
+        train_x, test_x = normalized(train_x, mean, std), normalized(test_x, mean, std)
+    else:
+        (train_x, train_y), (test_x, test_y) = train.tensors(), test.tensors()
     if (now := data.edition_now()) != expected:
         raise UserError(
             f"the files of {data.name} were replaced: expected edition {expected[:12]}, found {now[:12]}; start again"
         )
     checksums = tuple(sorted((dict(train.checksums) | dict(test.checksums)).items()))
     x, y = (resident(train_x, device), resident(test_x, device)), (train_y.to(device), test_y.to(device))
-    return Samples(x[0], y[0], x[1], y[1], len(train.classes), f"{data.name}: {train.edition}", checksums)
+    edition = f"{data.name}: {train.edition}" + (f", averaged to {side} x {side}" if "side" in data.settings else "")
+    return Samples(x[0], y[0], x[1], y[1], len(train.classes), edition, checksums, mean, std)
+
+
+def averaged(x: Tensor, side: int) -> Tensor:
+    """Images (n, c, h, w) at side x side pixels, each the mean of those that it covers. Raises ValueError for more than there are."""
+    if side > min(x.shape[2:]):
+        raise ValueError(f"side must be at most the images' {min(x.shape[2:])} pixels, got {side}")
+    return x if x.shape[2:] == (side, side) else F.adaptive_avg_pool2d(x, side)
+
+
+def normalized(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """(x - mean) / std by channels, of images (n, c, h, w)."""
+    return (x - mean.to(x.dtype).reshape(1, -1, 1, 1)) / std.to(x.dtype).reshape(1, -1, 1, 1)
 
 
 def resident(x: Tensor, device: str) -> Tensor:

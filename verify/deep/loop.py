@@ -22,7 +22,7 @@ from flatproof.verify.deep.data import Samples, picked, samples
 from flatproof.verify.deep.linear import onednn_linear
 from flatproof.verify.deep.registry import builder
 from flatproof.verify.deep.settings import Net, Stop, TrainingSettings
-from flatproof.verify.deep.steps import Step, make_optimizer, make_step, repeatable
+from flatproof.verify.deep.steps import Step, make_optimizer, make_step, mixed, rate_at, repeatable
 
 CURVE = ("epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "step_loss")
 INITIAL, ORDER, AUGMENT, MASKS = 10, 11, 12, 13  # streams of a training's seed, beside those of the two-layer runs
@@ -196,7 +196,8 @@ class _Loop:
         check_outputs(self.model, self.data)
         self.optimizer = make_optimizer(job.method, [p for p in self.model.parameters() if p.requires_grad])
         self.step = make_step(job.method, self.model, self.optimizer)
-        self.epoch = self.steps = 0
+        self.epoch = self.steps = self.done = 0
+        self.total = job.stop.epochs * len(batches_of(torch.arange(len(self.data.train_y)), job.batch_size))
         self.curve: Curve = {name: [] for name in CURVE}
         self.unmeasured: list[float] = []  # mean loss of the steps of each epoch since the last measurement
 
@@ -209,7 +210,7 @@ class _Loop:
         last = time.monotonic()
         reason, diverged_at, finite = stopped(self.job.stop, self.curve, self.epoch), None, self._weights()
         while reason is None:
-            losses = epoch_of(self.job, self.data, self.model, self.step, self.epoch)
+            losses = epoch_of(self.job, self.data, self.model, self._scheduled, self.epoch)
             bad = torch.nonzero(~torch.isfinite(losses)).flatten()
             if len(bad):
                 diverged_at = self.steps + int(bad[0])
@@ -231,6 +232,13 @@ class _Loop:
         checkpoints.write(self.job, checkpoints.FINAL, content)
         checkpoints.remove(self.job, checkpoints.PROGRESS)
         return content
+
+    def _scheduled(self, x: Tensor, y: Tensor) -> Tensor:
+        """A step at the step size of the schedule."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate_at(self.job.method, self.done, self.total)
+        self.done += 1
+        return self.step(x, y)
 
     def _outcome(self, reason: str | None, diverged_at: int | None) -> dict[str, Any]:
         device = torch.cuda.get_device_name() if self.job.device == "cuda" else "cpu"
@@ -283,7 +291,7 @@ class _Loop:
             return False
         self.model.load_state_dict(content["weights"])
         self.optimizer.load_state_dict(content["optimizer"])
-        self.epoch, self.steps = content["epoch"], content["steps"]
+        self.epoch, self.steps, self.done = content["epoch"], content["steps"], content["steps"]
         self.curve = content["curve"]
         return True
 
@@ -306,10 +314,14 @@ def epoch_of(job: TrainingSettings, data: Samples, model: nn.Module, step: Step,
     model.train()
     batches = batches_of(order_of(job.seed, epoch, len(data.train_y)).to(data.train_y.device), job.batch_size)
     losses = torch.empty(len(batches), device=data.train_x.device)
+    moments = None if data.mean is None or data.std is None else (data.mean, data.std)
     with onednn_linear(model, job.batch_size):
         for i, index in enumerate(batches):
             x, y = picked(data.train_x, index), data.train_y.index_select(0, index)
-            losses[i] = step(augmented(x, job.augment, augment) if job.augment else x, y)
+            x = augmented(x, job.augment, augment, moments) if job.augment else x
+            if job.method.mixup:
+                x, y = mixed(x, y, job.method.mixup, data.classes, augment)
+            losses[i] = step(x, y)
     return losses
 
 

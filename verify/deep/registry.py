@@ -19,6 +19,8 @@ NETWORKS = {
     "vgg-like": "verify.models:vgg_like",
     "vgg11": "verify.models:vgg11",
     "resnet18": "verify.models:resnet18",
+    "preactivation-resnet": "flatproof.verify.deep.vision:preactivation_resnet",
+    "simple-vit": "flatproof.verify.deep.vision:SimpleVisionTransformer",
 }
 # Where the modules are that addresses name by the places they had when trainings were first stored.
 MOVED = {

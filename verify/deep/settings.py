@@ -10,13 +10,14 @@ from typing import Any
 
 from flatproof.verify import realdata
 from flatproof.verify.deep.registry import address_of
-from flatproof.verify.jobs.job import Addressed
+from flatproof.verify.jobs.job import LATER, Addressed, addressed_fields
 from flatproof.verify.utils.checks import check_number, check_one_of, check_whole, replace_fields
 
 VERSION = 4  # raised when a change of the harness alters what a training gives
 DEVICES = ("cpu", "cuda")
 OPTIMIZERS = ("sgd", "adam")
-AUGMENTATIONS = ("shift", "flip")
+SCHEDULES = ("constant", "triangle")
+AUGMENTATIONS = ("shift", "flip", "randaugment")
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +30,7 @@ class ImageData:
     Attributes:
         name: of the data set; one of another package becomes "module:object".
         train, test: the first so many samples of each split; all of them for None.
-        settings: those of "synthetic" (`verify.deep.data.synthetic`), and of no other.
+        settings: those of "synthetic" (`verify.deep.data.synthetic`); of any other `side` alone, in pixels, to which images are averaged.
     """
 
     name: str
@@ -47,10 +48,12 @@ class ImageData:
                 realdata.DATASETS[address].check_split(split)
             if getattr(self, split) is not None:
                 replace_fields(self, **{split: check_whole(split, getattr(self, split), 1)})
-        if self.settings and self.name != "synthetic":
+        if self.name != "synthetic" and set(self.settings) - {"side"}:
             raise ValueError(
-                f"data settings belong to synthetic images; expected none for {self.name}, got {dict(self.settings)}"
+                f"of real images the one setting is side; expected no other for {self.name}, got {dict(self.settings)}"
             )
+        if "side" in self.settings:
+            replace_fields(self, settings=dict(self.settings) | {"side": check_whole("side", self.settings["side"], 1)})
         replace_fields(self, name=address, settings=dict(sorted(self.settings.items())))
 
     @cached_property
@@ -116,6 +119,9 @@ class Method:
         inner: those steps.
         adversarial: epsilon of adversarial training, 0 for none: half of the loss is at inputs + epsilon sign(gradient in the inputs)
             (Goodfellow et al. 2015); in units of the normalized inputs.
+        schedule: of the step size: "constant", or "triangle", from 0 to lr over the first 0.4 of all steps and back to 0.
+        mixup: alpha of mixup, 0 for none: a batch becomes lambda (x, y) + (1 - lambda) (x', y') with a shuffled copy of itself,
+            lambda ~ Beta(alpha, alpha) (Zhang et al. 2018).
     """
 
     optimizer: str = "sgd"
@@ -126,11 +132,14 @@ class Method:
     proximal: float = 0.0
     inner: int = 1
     adversarial: float = 0.0
+    schedule: str = field(default="constant", metadata=LATER)
+    mixup: float = field(default=0.0, metadata=LATER)
 
     def __post_init__(self) -> None:
         check_one_of("optimizer", self.optimizer, OPTIMIZERS)
         replace_fields(self, lr=check_number("lr", self.lr, 0, strictly=True), inner=check_whole("inner", self.inner, 1))
-        for name in ("momentum", "weight_decay", "rho", "proximal", "adversarial"):
+        check_one_of("schedule", self.schedule, SCHEDULES)
+        for name in ("momentum", "weight_decay", "rho", "proximal", "adversarial", "mixup"):
             replace_fields(self, **{name: check_number(name, getattr(self, name), 0)})
         if self.momentum >= 1:
             raise ValueError(f"momentum must be below 1, got {self.momentum}")
@@ -177,7 +186,8 @@ class TrainingSettings(Addressed):
         data, net, method, stop: images, network, step, end.
         batch_size: samples a step; an epoch's last batch holds what is left, and a single left sample joins the batch before.
         seed: of initialization, order, dropout, augmentation.
-        augment: of the training images, some of AUGMENTATIONS: "shift" by up to an eighth of their side, "flip" left and right.
+        augment: of the training images, some of AUGMENTATIONS: "shift" by up to an eighth of their side, "flip" left and right,
+            "randaugment" (`verify.deep.randaugment`).
         measure_every: epochs between measurements of training and test loss and accuracy.
         keep: epochs whose weights are kept beside the final ones (0: the initial).
         start: a training from whose weights this one starts.
@@ -228,6 +238,8 @@ class TrainingSettings(Addressed):
 def _plain(value: Any) -> Any:
     if isinstance(value, ImageData):
         return value.plain()
-    if isinstance(value, (Net, Method, Stop)):
+    if isinstance(value, Method):
+        return {name: getattr(value, name) for name in addressed_fields(value)}
+    if isinstance(value, (Net, Stop)):
         return asdict(value)
     return list(value) if isinstance(value, tuple) else value

@@ -6,12 +6,15 @@ f is the mean cross-entropy of the batch; the update itself is torch's optimizer
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from flatproof.verify.deep.data import picked
 from flatproof.verify.deep.settings import Method
 
+PEAK = 0.4  # of all steps: where the schedule "triangle" has its largest step size
 Step = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -93,6 +96,36 @@ def make_step(method: Method, model: nn.Module, optimizer: torch.optim.Optimizer
         return loss.detach()
 
     return sam if method.rho else proximal if method.proximal else adversarial if method.adversarial else plain
+
+
+def rate_at(method: Method, done: int, steps: int) -> float:
+    """The step size of a step.
+
+    Args:
+        method: whose schedule it is.
+        done: steps before it.
+        steps: of the whole training.
+    """
+    if method.schedule == "constant":
+        return method.lr
+    return method.lr * float(np.interp(done + 1, (0, PEAK * steps, steps), (0, 1, 0)))  # the last step has size 0, as theirs
+
+
+def mixed(x: Tensor, y: Tensor, alpha: float, classes: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """A batch mixed with a shuffled copy of itself: images, and shares of the classes (n, classes) as labels.
+
+    Args:
+        x: images (n, ...).
+        y: labels (n,).
+        alpha: of the law of the share, Beta(alpha, alpha).
+        classes: how many.
+        generator: on the CPU.
+    """
+    gammas = torch._standard_gamma(torch.full((2,), alpha, dtype=torch.float64), generator=generator)
+    share = float(gammas[0] / gammas.sum()) if float(gammas.sum()) > 0 else 1.0  # both underflow at a tiny alpha
+    other = torch.randperm(len(y), generator=generator).to(y.device)
+    shares = F.one_hot(y, classes).to(x.dtype)
+    return x.lerp(picked(x, other), 1 - share), shares.lerp(shares.index_select(0, other), 1 - share)
 
 
 @contextmanager

@@ -66,6 +66,14 @@ class Job(Addressed, Generic[T]):
 
 
 OFF_ADDRESS = MappingProxyType({"address": False})  # metadata of a field that is no setting of its own
+LATER = MappingProxyType(
+    {"later": True}
+)  # of one that came after outcomes were stored: at its default it is left out of the address
+
+
+def addressed_fields(settings: Any) -> list[str]:
+    """The names of a dataclass's fields that are part of its address: all but those LATER ones that are at their default."""
+    return [f.name for f in fields(settings) if not f.metadata.get("later") or getattr(settings, f.name) != f.default]
 
 
 class Computation(Job[dict[str, Any]]):

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from flatproof import synth
 from flatproof.theory.losses import MSE, Loss
 from flatproof.theory.networks import check_kind
-from flatproof.verify.jobs.job import Addressed
+from flatproof.verify.jobs.job import LATER, Addressed, addressed_fields
 from flatproof.verify.utils.checks import check_number, check_one_of, check_whole, replace_fields
 
 # Raised whenever a change alters what a stored run would contain, so that old results are not taken for new ones.
@@ -25,8 +25,6 @@ GENERATORS: dict[str, Callable[..., synth.Data]] = {
 REAL_LABELS = ("uniform_ball", "unit_circle")  # the generators whose labels are real numbers; those of the others are -1 and 1
 DTYPES = ("float32", "float64")
 ENGINES = ("fused", "reference")
-# Marks a setting that came after runs had been stored: at its default it is no part of the address, so that theirs stay.
-LATER = {"later": True}
 
 
 @dataclass(frozen=True)
@@ -159,5 +157,4 @@ def _plain(settings: Any) -> Any:
         return [_plain(one) for one in settings]
     if not is_dataclass(settings):
         return settings
-    kept = [one for one in fields(settings) if not one.metadata.get("later") or getattr(settings, one.name) != one.default]
-    return {one.name: _plain(getattr(settings, one.name)) for one in kept}
+    return {name: _plain(getattr(settings, name)) for name in addressed_fields(settings)}

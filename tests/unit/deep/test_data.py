@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from flatproof.verify import realdata
 from flatproof.verify.deep import ImageData, Stop, samples, trained
 from flatproof.verify.deep.data import picked
+from flatproof.verify.realdata.samples import Images
 from flatproof.verify.utils.errors import UserError
 from tests.unit.deep.trainings import IMAGES, SPOKEN, job, write_timit
 
@@ -46,3 +49,31 @@ def test_replaced_files_are_other_images(tmp_path: Path, monkeypatch: pytest.Mon
         samples(old.data)
     write_timit(tmp_path / "data")
     assert job(data=ImageData("timit", 50), net=SPOKEN, stop=Stop(1)).key == old.key
+
+
+def test_a_smaller_side_averages_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written from the pixels: means of squares, normalized by the training images' moments; others are prepared alike."""
+    pixels = np.random.default_rng(0).integers(0, 256, (42, 3, 32, 32)).astype(np.uint8)
+    parts = {"train": pixels[:30], "test": pixels[30:]}
+
+    def load(name: str, split: str, limit: int | None) -> Images:
+        x = parts[split][:limit]
+        moments = ((0.5,) * 3, (0.25,) * 3)
+        return Images(name, split, x, np.zeros(len(x), int), tuple("0123456789"), *moments, "tiny", "here", {}, True)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(realdata, "load", load)
+    monkeypatch.setattr(realdata, "edition_of", lambda *_: "tiny")
+    small, whole = (samples(ImageData("cifar10", 30, 12, settings)) for settings in ({"side": 16}, {}))
+    blocks = parts["train"].reshape(-1, 3, 16, 2, 16, 2).mean((3, 5)) / 255
+    mean, std = blocks.mean((0, 2, 3), keepdims=True), blocks.std((0, 2, 3), keepdims=True)
+    assert torch.allclose(small.train_x, torch.from_numpy((blocks - mean) / std).float(), atol=1e-4)
+    expected = (parts["test"][:5].reshape(-1, 3, 16, 2, 16, 2).mean((3, 5)) / 255 - mean) / std
+    assert torch.allclose(small.prepared(parts["test"][:5]), torch.from_numpy(expected).float(), atol=1e-4)
+    for data in (small, whole):
+        assert torch.allclose(data.prepared(parts["test"]), data.test_x, atol=1e-4)
+        assert data.prepared(parts["test"]).stride() == data.test_x.stride()
+    assert small.edition.endswith(", averaged to 16 x 16")
+    with pytest.raises(ValueError, match="side must be at most the images' 32 pixels, got 33"):
+        samples(ImageData("cifar10", 30, 12, {"side": 33}))
+    with pytest.raises(ValueError, match="synthetic images have no pixels"):
+        samples(IMAGES).prepared(parts["test"])

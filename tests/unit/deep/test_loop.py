@@ -59,6 +59,12 @@ def test_the_plain_loop_tells_every_part_of_a_method(method: Method, left_out: s
     assert parted(plain_loop(without), plain_loop(training), loop.build(training.net, training.seed)) > 5e-2
 
 
+def test_the_plain_loop_tells_the_schedule() -> None:
+    training = job(method=METHODS[-1], net=plain_net(METHODS[-1]), stop=Stop(2))
+    without = replace(training, method=replace(METHODS[-1], schedule="constant"))
+    assert parted(plain_loop(without), plain_loop(training), loop.build(training.net, training.seed)) > 5e-2
+
+
 @pytest.mark.parametrize("method", METHODS[1:4], ids=str)
 def test_convolutions_against_a_plain_loop(method: Method) -> None:
     """What lies in memory with a pixel's channels side by side gives the same numbers, optimizer included."""

@@ -100,12 +100,15 @@ def test_published_editions_have_addresses_of_their_own(tmp_path: Path, monkeypa
         (lambda: Stop(1, patience=0), "patience must be a whole number of at least 1"),
         (lambda: ImageData("cifar11"), "data must be one of synthetic, "),
         (lambda: ImageData("imagenet-sample"), "imagenet-sample has no train split; expected test"),
-        (lambda: ImageData("mnist", settings={"noise": 1}), "data settings belong to synthetic images"),
+        (
+            lambda: ImageData("mnist", settings={"noise": 1}),
+            "of real images the one setting is side; expected no other for mnist",
+        ),
         (lambda: samples(ImageData("synthetic", settings={"colour": 1})), "synthetic images have the settings"),
         (lambda: Net("vgg12"), "network must be one of fully-connected, .*, or be named module:function, got 'vgg12'"),
         (lambda: loop.build(Net("verify.models:vgg12"), 0), "network 'verify.models:vgg12' cannot be found"),
         (lambda: loop.build(Net("verify.model:vgg11"), 0), "network 'verify.model:vgg11' cannot be found"),
-        (lambda: job(augment=("rotate",)), "augment must be one of shift, flip, got 'rotate'"),
+        (lambda: job(augment=("rotate",)), "augment must be one of shift, flip, randaugment, got 'rotate'"),
         (lambda: job(keep=(5,)), "keep must be a whole number of at most 4, got 5"),
         (lambda: job(device="tpu"), "device must be one of cpu, cuda"),
         (lambda: job(start=job(), start_epoch=1), r"start_epoch must be an epoch that `start` keeps, one of \(\), got 1"),
@@ -116,3 +119,22 @@ def test_published_editions_have_addresses_of_their_own(tmp_path: Path, monkeypa
 def test_bad_settings_are_named(make: object, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         make()  # type: ignore[operator]
+
+
+def test_settings_that_came_later_leave_addresses_as_they_were() -> None:
+    plain = job().settings()["method"]
+    assert not {"schedule", "mixup"} & set(plain)
+    changed = [job(method=Method(lr=0.05, schedule="triangle")), job(method=Method(lr=0.05, mixup=0.2)), job()]
+    assert len({training.key for training in changed}) == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"schedule": "square"}, "schedule must be one of constant, triangle"),
+        ({"mixup": -1.0}, "mixup must be"),
+    ],
+)
+def test_a_schedule_or_mixup_that_is_none_is_refused(settings: dict[str, object], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Method(**settings)  # type: ignore[arg-type]

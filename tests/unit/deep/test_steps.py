@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from scipy import stats
 from torch import nn
+from torch.nn import functional as F
 
 from flatproof.verify.deep import Method, samples
-from flatproof.verify.deep.steps import frozen_statistics, make_optimizer, make_step
+from flatproof.verify.deep.steps import frozen_statistics, make_optimizer, make_step, mixed, rate_at
 from tests.unit.deep.modules import KINDS, Counting, network, reference
 from tests.unit.deep.trainings import DATA
 
@@ -79,3 +81,33 @@ def test_frozen_statistics_still_normalize_by_the_batch() -> None:
         out = norm(x)
     assert float(out.detach().mean().abs()) < 1e-5
     assert torch.equal(norm.running_mean, torch.zeros(3))
+
+
+def test_mixup_is_one_share_of_a_batch_and_of_a_shuffled_copy() -> None:
+    x, y = torch.randn(7, 2, 4, 4), torch.tensor([0, 1, 2, 0, 1, 2, 0])
+    mixture, shares = mixed(x, y, 0.4, 3, torch.Generator().manual_seed(5))
+    assert torch.allclose(shares.sum(1), torch.ones(7))
+    own = shares[torch.arange(7), y]
+    share = float(own[own < 1].min()) if (own < 1).any() else 1.0
+    for i in range(7):
+        partners = [j for j in range(7) if torch.allclose(mixture[i], share * x[i] + (1 - share) * x[j], atol=1e-5)]
+        assert len(partners) == 1
+        expected = share * F.one_hot(y[i], 3) + (1 - share) * F.one_hot(y[partners[0]], 3)
+        assert torch.allclose(shares[i], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("alpha", [0.2, 1.0, 5.0])
+def test_the_share_of_mixup_is_beta_distributed(alpha: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.tensor([[0.0], [1.0]]), torch.tensor([0, 1])
+    drawn = [float(mixed(x, y, alpha, 2, generator)[1][0, 0]) for _ in range(4000)]
+    mixtures = [share for share in drawn if 0 < share < 1]  # half of the shuffles leave both where they are
+    assert len(mixtures) == pytest.approx(2000, abs=150)
+    assert stats.kstest(mixtures, stats.beta(alpha, alpha).cdf).pvalue > 0.001
+
+
+def test_the_triangle_rises_to_its_peak_and_falls_to_zero() -> None:
+    method = Method(lr=0.5, schedule="triangle")
+    rates = [rate_at(method, done, 10) for done in range(10)]
+    assert rates == pytest.approx([0.125, 0.25, 0.375, 0.5, 5 / 12, 4 / 12, 3 / 12, 2 / 12, 1 / 12, 0])
+    assert [rate_at(Method(lr=0.5), done, 10) for done in (0, 9)] == [0.5, 0.5]

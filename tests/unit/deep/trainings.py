@@ -26,6 +26,7 @@ METHODS = (
     Method(lr=0.05, momentum=0.5, rho=0.1, weight_decay=0.05),
     Method("adam", lr=1e-3, proximal=0.5, inner=3),
     Method(lr=0.05, adversarial=0.05),
+    Method(lr=0.1, momentum=0.9, schedule="triangle"),
 )
 
 
@@ -54,19 +55,24 @@ def plain_loop(training: Training) -> nn.Module:
     def slopes(x: torch.Tensor, y: torch.Tensor) -> list[torch.Tensor]:
         return list(torch.autograd.grad(F.cross_entropy(model(x), y), ps))
 
+    steps = training.stop.epochs * -(-len(data.train_y) // training.batch_size)
+
     def update(grads: list[torch.Tensor]) -> None:
         nonlocal t
         t += 1
+        at, lr = t / steps, m.lr
+        if m.schedule == "triangle":
+            lr *= at / 0.4 if at < 0.4 else (1 - at) / 0.6
         with torch.no_grad():
             for p, g, v, s in zip(ps, grads, first, second, strict=True):
                 g = g + m.weight_decay * p
                 if m.optimizer == "adam":
                     v.mul_(0.9).add_(0.1 * g)
                     s.mul_(0.999).add_(0.001 * g * g)
-                    p -= m.lr * (v / (1 - 0.9**t)) / ((s / (1 - 0.999**t)).sqrt() + 1e-8)
+                    p -= lr * (v / (1 - 0.9**t)) / ((s / (1 - 0.999**t)).sqrt() + 1e-8)
                 else:
                     v.mul_(m.momentum).add_(g)
-                    p -= m.lr * v
+                    p -= lr * v
 
     for epoch in range(training.stop.epochs):
         order = loop.order_of(training.seed, epoch, len(data.train_y)).tolist()
