@@ -25,6 +25,7 @@ HERE = (  # each has its EXPERIMENT
     "minimizers",
     "keskar2017",
     "kaur2023",
+    "andriushchenko2023",
     "imagenet",
     "certified",
     "atlas",

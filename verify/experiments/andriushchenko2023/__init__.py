@@ -1,0 +1,99 @@
+"""Owns the experiment andriushchenko2023: does adaptive sharpness track generalization? Models from scratch, and diagonal networks.
+
+`published`: what is claimed, and the radii. `grid`: the models of each scale. `jobs`: what is measured of one, `shifted`: its errors out of
+distribution. `rules`: how claims are judged. `show`: tables and figures.
+"""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from flatproof.theory.claims import Claim
+from flatproof.verify.experiments.andriushchenko2023 import rules, show
+from flatproof.verify.experiments.andriushchenko2023.grid import SIZES, cells_of, models
+from flatproof.verify.experiments.andriushchenko2023.published import CLAIMS, ID, KINDS
+from flatproof.verify.experiments.devices import devices_of
+from flatproof.verify.experiments.vocabulary import (
+    JUDGED_SCALES,
+    TRAINING_RUNS,
+    Experiment,
+    Shelf,
+    Verdict,
+    entry,
+    evidence_of,
+    fullest,
+    not_run,
+    together,
+)
+from flatproof.verify.jobs.job import Job
+from flatproof.verify.jobs.store import Store
+from flatproof.verify.report.artifacts import Artifact
+
+NOT_HERE = {"claim-4": "fine-tuned language models are not run yet", "claim-5": "diagonal networks are not run yet"}
+
+
+def stored_models(scale: str, seeds: int, store: Store) -> show.Pairs:
+    """The models of a scale that are stored; at 'paper' of the device that most are stored of."""
+    shelf = Shelf(store)
+    return fullest([shelf.pairs(models(scale, seeds, device)) for device in devices_of(scale)])
+
+
+def judged(pairs: show.Pairs, scale: str) -> list[rules.Judgement]:
+    """The parts of every claim on images."""
+    cells: rules.Cells = {kind: [str(cell) for cell in cells_of(kind, SIZES[scale].radii)] for kind in KINDS}
+    table = show.finished(show.frame(pairs))
+    return rules.judge(table, cells) if len(table) else [rules.Judgement(p, Verdict.NOT_RUN, "no model") for p in rules.RULES]
+
+
+class Andriushchenko2023(Experiment):
+    """Sharpness in every definition against generalization, over models that differ in their hyper-parameters."""
+
+    ID = ID
+    ARTIFACTS = show.ON_IMAGES
+    DEFAULT_SEEDS: ClassVar = {"smoke": 4, "quick": 100, "paper": 200}
+    PUBLISHED = CLAIMS
+    ON_REQUEST = True
+
+    def grid(self, only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Job[Any]]]:
+        """All models whose data are there, for any of the artifacts on images: they show the same models."""
+        if not set(only) & set(show.ON_IMAGES) or not SIZES[scale].data.available():
+            return []
+        return [(job.row, job) for job in models(scale, seeds)]
+
+    def build(self, only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
+        """The artifacts `only`; a figure without a point is left out."""
+        pairs = stored_models(scale, seeds, store)
+        made: list[Artifact | None] = []
+        if show.VERDICTS in only:
+            made.append(show.verdicts(judged(pairs, scale), pairs, scale, seeds))
+        made += [show.correlations(kind, pairs, scale, seeds) for kind, id in show.CORRELATIONS.items() if id in only]
+        if show.MODELS in only:
+            made.append(show.table_of_models(pairs, scale, seeds))
+        made += [show.panels(*panel, pairs, scale, seeds) for panel, id in show.PANELS.items() if id in only]
+        return [artifact for artifact in made if artifact is not None]
+
+    def claim(self, id: str, store: Store | None) -> Claim:
+        """Judged at the largest scale of which there are models enough."""
+        name = id.split("/")[1]
+        if name in NOT_HERE:
+            return entry(id, CLAIMS[name], "open", [not_run(ID, NOT_HERE[name])])
+        for scale in JUDGED_SCALES if store is not None else ():
+            assert store is not None
+            pairs = stored_models(scale, self.DEFAULT_SEEDS["paper"], store)
+            parts = [part for part in judged(pairs, scale) if part.part.startswith(name)]
+            verdict, reduced = together(part.verdict for part in parts), scale != "paper"
+            if verdict == Verdict.NOT_RUN:
+                continue
+            found = "; ".join(f"{part.part} {part.verdict.worded(reduced)}: {part.finding}" for part in parts)
+            evidence = evidence_of(
+                verdict,
+                f"{TRAINING_RUNS}, judged by the rules in verify/experiments/andriushchenko2023/rules.py",
+                f"{len(pairs)} models, scale {scale}",
+                f"{verdict.worded(reduced)}; {found}",
+                f"Instead, {found}.",
+                reduced,
+            )
+            return entry(id, CLAIMS[name], evidence.supports, [evidence])
+        return entry(id, CLAIMS[name], "open", [not_run(ID)])
+
+
+EXPERIMENT = Andriushchenko2023()

@@ -1,0 +1,146 @@
+"""Owns the rules by which andriushchenko2023's claims on images are judged, written before any run of the grid.
+
+A model is a row: kind (ResNet or ViT), seed, lr, group (SAM radius, mixup and augmentation together), train_error, test_error, gap (test
+minus training error), ood_error, and a column of sharpness for each cell, a definition at a radius. Every effect is Kendall's tau-b over
+models with its percentile bootstrap interval at 95 % (models drawn with replacement inside their groups). Where any one of k effects can
+decide, "among k" says that its interval is taken at 1 - 0.05/k (Bonferroni). Fewer than LEAST_MODELS models of a network judge nothing.
+
+    claim-1   tau of each cell with test error, over all models of a network. supported: every cell has a network where its interval, among
+              the networks, lies below STRONG; refuted: a cell whose intervals, among all cells, lie above STRONG in every network.
+    claim-2   a  tau of each cell with the learning rate, inside groups. A cell supports it if its interval excludes 0 in every network, it
+                 contradicts it if it lies within ±WEAK in every network. By majority.
+              b  tau of the learning rate with test error, inside groups. supported: above 0 in one network and below 0 in another;
+                 refuted: on one side of 0 in all.
+    claim-3   tau of each cell with error on corrupted images, over all models of a network. A definition (law and scaling) in a network
+              is a case if the intervals of all of its radii lie below 0, among all cells and networks. supported: SEVERAL cases at least;
+              refuted: no interval at 95 % lies below 0.
+
+By majority: supported if more cells support than half and none contradicts; refuted the other way round. A claim of two parts is supported
+if both are, refuted if one is. At a reduced size (any scale but paper) a verdict says so, and the ledger leaves the statement open: the
+paper's claims are about its settings, of which training from scratch on CIFAR-10 is one. Nothing is judged at scale smoke.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from flatproof.verify.experiments.andriushchenko2023.published import KINDS
+from flatproof.verify.experiments.vocabulary import ERROR, Says, Verdict, majority
+from flatproof.verify.utils.statistics import Interval, kendall_interval
+
+STRONG, WEAK = 0.5, 0.1
+SEVERAL = 3
+LEAST_MODELS = 20
+FITTED = 0.01  # training error up to which a model counts as fitted, as in the paper
+TARGETS = {"test_error": "test error", "gap": "generalization gap", "ood_error": "error on corrupted images"}
+RULES = {  # as tables print them
+    "claim-1": f"τ with test error: every definition and radius has a network where it lies below {STRONG} (among the networks); one above "
+    f"{STRONG} in every network refutes (among all)",
+    "claim-2a": f"τ with the learning rate inside groups: not 0 in every network supports, within ±{WEAK} in every one contradicts; "
+    "majority",
+    "claim-2b": "τ of learning rate and test error inside groups: above 0 in one network, below 0 in another; one side in all refutes",
+    "claim-3": f"τ with error on corrupted images: {SEVERAL} definitions at least below 0 at all radii in a network (among all); none "
+    "below 0 refutes",
+}
+
+
+Groups = Mapping[str, pd.DataFrame]
+Cells = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict on a part of a claim, and what it rests on, in words."""
+
+    part: str
+    verdict: Verdict
+    finding: str
+
+
+def tau(models: pd.DataFrame, x: str, y: str, grouped: bool = False, among: int = 1) -> Interval:
+    """Kendall's tau between two columns, with its interval.
+
+    Args:
+        models: rows.
+        x, y: columns; rows in which one is missing are left out.
+        grouped: over pairs inside groups alone.
+        among: how many effects can decide.
+    """
+    kept = models.dropna(subset=[x, y])
+    groups = kept.group.tolist() if grouped else None
+    return kendall_interval(kept[x].tolist(), kept[y].tolist(), 1 - ERROR / among, groups)
+
+
+def judge(models: pd.DataFrame, cells: Mapping[str, Sequence[str]]) -> list[Judgement]:
+    """Every claim on images.
+
+    Args:
+        models: one row a model that finished.
+        cells: the columns of sharpness of each network, in one order for all: law, scaling and place among the radii.
+    """
+    by_kind: Groups = {kind: models[models.kind == kind] for kind in KINDS}
+    if any(len(group) < LEAST_MODELS for group in by_kind.values()):
+        counts = ", ".join(f"{len(group)} {kind}s" for kind, group in by_kind.items())
+        return [Judgement(part, Verdict.NOT_RUN, f"{counts}; expected {LEAST_MODELS} of each at least") for part in RULES]
+    return [_claim_1(by_kind, cells), _claim_2a(by_kind, cells), _claim_2b(by_kind), _claim_3(by_kind, cells)]
+
+
+def _claim_1(by_kind: Groups, cells: Cells) -> Judgement:
+    count = len(cells[KINDS[0]])
+    weak = strong = 0
+    largest = -1.0
+    for i in range(count):
+        columns = {kind: cells[kind][i] for kind in by_kind}
+        weak += any(tau(group, columns[kind], "test_error", among=len(by_kind)).high < STRONG for kind, group in by_kind.items())
+        against = [tau(group, columns[kind], "test_error", among=count) for kind, group in by_kind.items()]
+        strong += all(interval.low > STRONG for interval in against)
+        largest = max(largest, min(interval.mean for interval in against))
+    verdict = Verdict.REFUTED if strong else Verdict.SUPPORTED if weak == count else Verdict.INCONCLUSIVE
+    return Judgement(
+        "claim-1",
+        verdict,
+        f"{weak} of {count} definitions and radii lie below {STRONG} in a network, {strong} lie above in every one; the largest τ that one "
+        f"reaches in every network is {largest:.2f}",
+    )
+
+
+def _claim_2a(by_kind: Groups, cells: Cells) -> Judgement:
+    says: list[Says] = []
+    for columns in zip(*(cells[kind] for kind in by_kind), strict=True):
+        pairs = zip(by_kind.values(), columns, strict=True)
+        intervals = [tau(group, column, "lr", grouped=True) for group, column in pairs]
+        apart = all(interval.low > 0 or interval.high < 0 for interval in intervals)
+        none = all(interval.low > -WEAK and interval.high < WEAK for interval in intervals)
+        says.append("supports" if apart else "contradicts" if none else "open")
+    finding = f"{says.count('supports')} of {len(says)} definitions and radii go with the learning rate in every network, "
+    return Judgement("claim-2a", majority(says), finding + f"{says.count('contradicts')} in none")
+
+
+def _claim_2b(by_kind: Groups) -> Judgement:
+    intervals = {kind: tau(group, "lr", "test_error", grouped=True) for kind, group in by_kind.items()}
+    above, below = ([i.low > 0 for i in intervals.values()], [i.high < 0 for i in intervals.values()])
+    verdict = Verdict.INCONCLUSIVE
+    if any(above) and any(below):
+        verdict = Verdict.SUPPORTED
+    elif all(above) or all(below):
+        verdict = Verdict.REFUTED
+    words = ", ".join(f"{kind} {i.mean:.2f} [{i.low:.2f}, {i.high:.2f}]" for kind, i in intervals.items())
+    return Judgement("claim-2b", verdict, f"τ of learning rate and test error: {words}")
+
+
+def _claim_3(by_kind: Groups, cells: Cells) -> Judgement:
+    if any(group.ood_error.isna().all() for group in by_kind.values()):
+        return Judgement("claim-3", Verdict.NOT_RUN, "no corrupted images were measured")
+    total = sum(len(cells[kind]) for kind in by_kind)
+    cases, below = [], 0
+    for kind, group in by_kind.items():
+        by_definition: dict[str, list[bool]] = {}
+        for column in cells[kind]:
+            below += tau(group, column, "ood_error").high < 0
+            decided = tau(group, column, "ood_error", among=total).high < 0
+            by_definition.setdefault(column.rpartition(", rho")[0], []).append(decided)
+        cases += [f"{kind} {name}" for name, decided in by_definition.items() if all(decided)]
+    verdict = Verdict.SUPPORTED if len(cases) >= SEVERAL else Verdict.REFUTED if not below else Verdict.INCONCLUSIVE
+    named = f": {'; '.join(cases)}" if cases else ""
+    return Judgement("claim-3", verdict, f"{len(cases)} cases{named}; {below} of {total} intervals at 95 % lie below 0")
