@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flatproof.verify.cli.endings import stored_count
 from flatproof.verify.cli.options import (
     OUT,
     STORE,
@@ -105,8 +106,8 @@ def _reproduce(
             stored = len(names) - len(missing)
             say(f"{len(names)} runs at scale {scale}: {stored} stored in {path}, {len(missing)} to do")
             if missing:
-                with Display(console, len(missing), names) as display:
-                    sweep(missing, db, workers, display)
+                with stored_count(db, names), Display(console, len(missing), names) as display:
+                    sweep(missing, db, workers, display, display.name, display.note)
         artifacts = [artifact for e, names in chosen.items() for artifact in build(e, names, scale, count[e], db)]
         kept = {} if force else poorer(artifacts, out)
         with refusing_bad_input():

@@ -83,6 +83,6 @@ class Giving(Computation):
 def test_a_job_that_gives_no_plain_values_is_named_and_the_others_are_stored(tmp_path: Path) -> None:
     jobs = [Giving(given) for given in ("foreign", "numpy", "plain")]
     with Store(tmp_path / "s.sqlite") as store:
-        with pytest.raises(SweepError, match=r"1 of 3 jobs failed(.|\n)*given='foreign'(.|\n)*values\['x'\] is of the type set"):
+        with pytest.raises(SweepError, match=r"1 of 3 runs failed(.|\n)*given='foreign'(.|\n)*values\['x'\] is of the type set"):
             sweep(jobs, store)
         assert [store.get(job).result for job in jobs[1:]] == [{"x": 0.5}, {"x": 1}]
