@@ -4,10 +4,11 @@ import multiprocessing
 import os
 import shlex
 import signal
+import sys
 import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GRACE = 2.0  # seconds: a terminal and a wrapper may both send one; whoever sends another later does not want to wait
+AGAIN = 0.5  # seconds after which a signal is raised anew that something has swallowed
 
 
 class Signalled(BaseException):
@@ -38,42 +40,67 @@ class Signalled(BaseException):
 @contextmanager
 def raising_signals() -> Iterator[None]:
     """Within the block SIGINT and SIGTERM raise `Signalled` in the main thread, unless they are ignored (nohup, a shell's &)."""
-    first: list[float] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    first: list[tuple[float, int]] = []
 
     def end(number: int, _: FrameType | None) -> None:
         if not first:
-            first.append(time.monotonic())
+            first.append((time.monotonic(), number))
+            if hasattr(signal, "setitimer"):
+                signal.signal(signal.SIGALRM, again)
+                signal.setitimer(signal.ITIMER_REAL, AGAIN, AGAIN)
             raise Signalled(number)
-        if time.monotonic() - first[0] > GRACE:
+        if time.monotonic() - first[0][0] > GRACE:
             os._exit(128 + number)
 
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        before = {number: old for number in SIGNALS if (old := signal.getsignal(number)) not in (signal.SIG_IGN, None)}
-    for number in before:
-        signal.signal(number, end)
+    def again(_: int, __: FrameType | None) -> None:
+        if not _on_its_way(sys.exc_info()[1]):
+            raise Signalled(first[0][1])
+
+    before = {number: old for number in SIGNALS if (old := signal.getsignal(number)) not in (signal.SIG_IGN, None)}
+    hook = sys.unraisablehook
     try:
+        for number in before:
+            signal.signal(number, end)
+        sys.unraisablehook = lambda raised: None if isinstance(raised.exc_value, Signalled) else hook(raised)
         yield
     except KeyboardInterrupt:
         raise Signalled(signal.SIGINT) from None
     finally:
+        if first and hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
         if not first:  # else the process is ending, and a second signal shall not disturb that
+            sys.unraisablehook = hook
             for number, old in before.items():
                 signal.signal(number, old)
 
 
+def _on_its_way(error: BaseException | None) -> bool:
+    """Whether the ending is being carried out: a callback of C code, or a bare `except`, may have swallowed it."""
+    while error is not None:
+        if isinstance(error, Signalled):
+            return True
+        error = error.__context__
+    return False
+
+
 @contextmanager
-def stored_count(store: "Store", keys: Collection[str]) -> Iterator[None]:
-    """Let a signal within the block say how many of the runs with these keys are stored."""
+def stored_count(store: "Store") -> Iterator[set[str]]:
+    """Let a signal within the block say how many runs are stored, of those whose keys are put into the set that this gives."""
+    keys: set[str] = set()
     try:
-        yield
+        yield keys
     except Signalled as ending:
-        done = len(store.keys() & set(keys))
-        ending.stored = f"{done} of {len(keys)} runs are stored in {store.path}; "
+        if keys:
+            ending.stored = f"{len(store.keys() & keys)} of {len(keys)} runs are stored in {store.path}; "
         raise
 
 
 def end_children() -> None:
     """Kill what processes this one still has, so that its end waits for none."""
     for child in multiprocessing.active_children():
-        child.kill()
+        if child.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(child.pid, signal.SIGKILL)

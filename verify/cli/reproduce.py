@@ -98,15 +98,16 @@ def _reproduce(
             check_installed()
         opened = Store(path)
     count = {e: seeds or e.DEFAULT_SEEDS[scale] for e in chosen}
-    with opened as db:
+    with opened as db, stored_count(db) as counted:
         jobs = [job for e, artifacts in chosen.items() for job in e.grid(artifacts, scale, count[e])]
         if workers is not None:
             names = {job.key: name for name, job in jobs}
             missing = db.missing(job for _, job in jobs)
             stored = len(names) - len(missing)
+            counted.update(names)
             say(f"{len(names)} runs at scale {scale}: {stored} stored in {path}, {len(missing)} to do")
             if missing:
-                with stored_count(db, names), Display(console, len(missing), names) as display:
+                with Display(console, len(missing), names) as display:
                     sweep(missing, db, workers, display, display.name, display.note)
         artifacts = [artifact for e, names in chosen.items() for artifact in build(e, names, scale, count[e], db)]
         kept = {} if force else poorer(artifacts, out)

@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Future
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import Any
 
 import joblib
@@ -30,6 +31,7 @@ class Loky(LokyBackend):  # type: ignore[misc]
     def configure(self, n_jobs: int = 1, parallel: Any = None, **options: Any) -> int:
         """Make an executor; its processes start with the first task."""
         self.dead = {}
+        resource_tracker.ensure_running()  # now: it would unblock signals when a worker starts it
         return super().configure(n_jobs, parallel, initializer=end_with, initargs=(os.getpid(),), **options)
 
     def submit(self, func: Any, callback: Callable[[Any], None] | None = None) -> Any:
@@ -51,7 +53,7 @@ class Loky(LokyBackend):  # type: ignore[misc]
         executor = self._workers
         super().terminate()
         if executor is not None:
-            executor.shutdown()
+            executor.shutdown(kill_workers=True)
 
 
 def backend() -> Any:

@@ -55,15 +55,15 @@ class Pool:
                 if answer.index is not None:
                     left.pop(answer.index)
                     self.stuck = 0
-                if isinstance(answer, Lost):
-                    answer = self._lost(answer, alone)
-                elif self.losses[answer.index]:
-                    self.note(f"{self._name(answer.index)}: ended, peak memory {_megabytes(answer.peak)}")
-                if answer is not None:
-                    yield answer
+                ended = self._set_aside(answer, alone) if isinstance(answer, Lost) else answer
+                if ended is None:
+                    continue
+                if ended is answer and self.losses[ended.index]:
+                    self.note(f"{self._name(ended.index)}: ended, peak memory {_megabytes(ended.peak)}")
+                yield ended
             (self.suspects if alone else self.waiting).extendleft(index for index in reversed(left) if index not in self.suspects)
 
-    def _lost(self, lost: Lost, alone: bool) -> Attempt | None:
+    def _set_aside(self, lost: Lost, alone: bool) -> Attempt | None:
         """Say what was lost, and set it aside for another try; the attempt as failed if it had its three."""
         if lost.index is None:
             self.note(f"lost a worker ({lost.how}) that was carrying out nothing; started anew")
