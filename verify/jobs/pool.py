@@ -107,7 +107,7 @@ class Pool:
                     answered.add(answer.index)
                     yield answer
             except BrokenExecutor as error:
-                yield from self._broken(error, processes, [index for index in taken if index not in answered], marks)
+                yield from self._broken(error, processes, [index for index in taken if index not in answered], marks, alone)
             except Exception as error:
                 yield from self._refused(error, [index for index in taken if index not in answered], alone)
             finally:
@@ -116,7 +116,9 @@ class Pool:
                     if hasattr(answers, "close"):
                         answers.close()
 
-    def _broken(self, error: BrokenExecutor, processes: Any, in_flight: Sequence[int], marks: Path | None) -> Iterator[Lost]:
+    def _broken(
+        self, error: BrokenExecutor, processes: Any, in_flight: Sequence[int], marks: Path | None, alone: bool
+    ) -> Iterator[Attempt | Lost]:
         """The jobs that were lost with a pool, of those that it had not answered."""
         dead = processes.dead if isinstance(processes, Loky) else {}
         how = ", ".join(sorted({_ending(code) for code in dead.values()})) or reason(error)
@@ -129,11 +131,13 @@ class Pool:
         self.stuck += 1
         if self.stuck < STUCK:
             return
-        if not begun:
-            raise SweepError(
-                f"{STUCK} times in a row workers ended before they carried anything out ({how}); what was done is stored"
-            )
-        self.suspects.extend(in_flight)  # one that ends its worker before it begins is found when each is tried alone
+        self.stuck = 0
+        if alone:
+            yield Attempt(in_flight[0], Failure(f"{STUCK} workers ended before they began it ({how})"), {})
+        elif begun:
+            self.suspects.extend(in_flight)  # one that ends its worker before it begins is found when each is tried alone
+        else:
+            raise SweepError(f"{STUCK} times in a row workers ended before they began anything ({how}); what was done is stored")
 
     def _refused(self, error: Exception, in_flight: Sequence[int], alone: bool) -> Iterator[Attempt]:
         """What is no worker's end, as of a job that does not pickle: the fault of one that is alone; of others each is tried alone."""
