@@ -8,7 +8,8 @@ from joblib._dask import DaskDistributedBackend
 
 from flatproof.verify.jobs.worker import Lost
 
-PATIENCE = 120  # seconds that a cluster may be without any worker: it starts them anew, or on demand
+
+PATIENCE = 300  # seconds that a cluster may be without any worker: it starts them anew, or on demand
 
 
 class Dask(DaskDistributedBackend):  # type: ignore[misc]

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ class Dying(Computation):
                 (Path(self.folder) / f"{self.number}.{death}").touch(exist_ok=False)
             except FileExistsError:
                 continue
+            time.sleep(0.7)  # a Dask worker that ends as soon as it starts is not started again
             os.kill(os.getpid(), signal.SIGKILL)
         return {"number": self.number}
 
