@@ -1,5 +1,6 @@
 """Owns what commands have in common at the terminal: the console, lines and tables on it, and bad input turned into one line."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
@@ -31,6 +32,11 @@ def refusing_bad_input() -> Iterator[None]:
 def say(line: str) -> None:
     """Print text as it stands: not wrapped, no colours, no markup."""
     console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def warn(line: str) -> None:
+    """An error that does not end the command, in one line beside what it prints."""
+    print("error: " + " ".join(line.split()), file=sys.stderr)
 
 
 def busy(label: str, quiet: bool) -> AbstractContextManager[object]:

@@ -8,7 +8,6 @@ from joblib._dask import DaskDistributedBackend
 
 from flatproof.verify.jobs.worker import Lost
 
-
 PATIENCE = 300  # seconds that a cluster may be without any worker: it starts them anew, or on demand
 
 

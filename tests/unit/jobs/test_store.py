@@ -7,7 +7,8 @@ import pytest
 
 from flatproof.verify import DataSpec, Phase, Store, train
 from flatproof.verify.jobs.job import plain
-from flatproof.verify.jobs.store import FORMAT, StoreError, _pack
+from flatproof.verify.jobs.rows import pack
+from flatproof.verify.jobs.store import FORMAT, StoreError
 from flatproof.verify.two_layer.training import stored_form
 from tests.unit.two_layer.test_training import small
 
@@ -114,7 +115,7 @@ def no_database(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (other_version, f"has format {FORMAT + 1}, this version reads format {FORMAT}"),
+        (other_version, f"has format {FORMAT + 1}, this version reads formats up to {FORMAT}"),
         (other_program, "belongs to another program"),
         (no_database, "is not a flatproof store"),
     ],
@@ -134,6 +135,24 @@ def test_an_empty_file_becomes_a_store(tmp_path: Path) -> None:
     (tmp_path / "s.sqlite").touch()
     with Store(tmp_path / "s.sqlite") as store:
         assert len(store) == 0
+
+
+def test_a_store_whose_creation_was_cut_off_is_new(tmp_path: Path) -> None:
+    """Killed after the first pages were written, it has a journal beside it that empties it again."""
+    path = tmp_path / "s.sqlite"
+    with sqlite3.connect(tmp_path / "t.sqlite") as connection:
+        connection.execute("PRAGMA cache_size = 1")
+        connection.execute("CREATE TABLE a (x)")
+        connection.execute("DROP TABLE a")
+        connection.execute("VACUUM")
+    (tmp_path / "t.sqlite").rename(path)
+    assert path.stat().st_size > 0
+    run = small()
+    with Store(path) as store:
+        assert store.missing([run]) == [run]
+        store.put(run, run.carry_out(), {})
+    with Store(path) as store:
+        assert len(store) == 1
 
 
 OLD = """
@@ -166,7 +185,7 @@ def test_a_store_of_two_tables_is_read_and_goes_on(tmp_path: Path) -> None:
                 json.dumps(run.settings()),
                 values.pop("status"),
                 json.dumps(values),
-                _pack(outcome.arrays),
+                pack(outcome.arrays),
                 2.0,
                 "{}",
             )
