@@ -21,7 +21,7 @@ from flatproof.verify.jobs.job import Job
 from flatproof.verify.jobs.worker import Attempt, Failure, Lost, attempt, peak_by_usage, reason
 from flatproof.verify.utils.errors import SweepError
 
-STUCK = 3  # so many pools in a row that broke without an answer, and without a job to blame
+STUCK = 8  # so many pools in a row that broke without an answer and without a job to blame
 
 
 class Pool:

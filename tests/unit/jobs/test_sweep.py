@@ -135,7 +135,7 @@ def test_all_that_failed_is_listed_and_the_others_are_stored(tmp_path: Path) -> 
     assert first == "4 of 9 runs failed, the others are stored:"
     assert sorted(lines) == [
         "  run 0: its worker was lost three times (SIGKILL)",
-        "  run 1: 3 workers ended before they began it (SIGKILL)",
+        "  run 1: 8 workers ended before they began it (SIGKILL)",
         "  run 2: PicklingError: Could not pickle the task to send it to the workers.",
         "  run 3: ValueError: -1 deaths",
     ]
