@@ -16,6 +16,7 @@ from flatproof.verify.cli.claims import claims
 from flatproof.verify.cli.data import app as data
 from flatproof.verify.cli.reproduce import report, reproduce
 from flatproof.verify.cli.sharpness import sharpness
+from flatproof.verify.cli.terminal import prepare
 from flatproof.verify.cli.train import train
 from flatproof.verify.utils.errors import UserError
 
@@ -48,6 +49,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         arguments: of the command line; None: this process's.
     """
     try:
+        prepare()
         status = app(arguments, prog_name="flatproof", standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)
     except UserError as error:

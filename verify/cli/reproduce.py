@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flatproof.caching import use_cache
 from flatproof.verify.cli.options import (
     OUT,
     STORE,
@@ -82,6 +83,7 @@ def _reproduce(
     ids: list[str], scale: str, seeds: int | None, workers: int | None, path: Path, out: Path, board: Path | None, force: bool
 ) -> None:
     """Run what is missing with that many workers (None: run nothing), then write the artifacts, and curves for TensorBoard."""
+    use_cache(path.parent)
     from flatproof.verify.cli.progress import Display
     from flatproof.verify.experiments import build
     from flatproof.verify.jobs.store import Store
