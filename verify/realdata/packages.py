@@ -4,6 +4,7 @@ Archives are compared with a sha256 before they are opened; members are read by 
 an archive gives at most `LARGEST` bytes, whatever it says of itself.
 """
 
+import errno
 import gzip
 import re
 import shutil
@@ -140,7 +141,7 @@ def extract(archive: Path, package: Package) -> dict[str, bytes]:
     except (Damaged, MemoryError):
         raise
     except Exception as error:  # an altered archive fails anywhere
-        if isinstance(error, OSError) and error.errno is not None:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # EINVAL: a place before the file's beginning
             raise
         raise Damaged(f"{archive} cannot be unpacked: {error or type(error).__name__}; expected a complete archive") from None
     missing = [name for name in package.members if name not in contents]
