@@ -137,7 +137,7 @@ def _write_table(table: Table, out: Path, provenance: dict[str, str]) -> list[Pa
     texts = {
         ".md": f"# {title}\n\n" + _markdown(table.shown) + tail,
         ".tex": commented("%") + "% needs \\usepackage{booktabs,longtable}\n" + _latex(table.shown),
-        ".csv": commented("#") + table.raw.to_csv(index=False, lineterminator="\n"),
+        ".csv": commented("#") + _csv(table.raw),
     }
     files = [_replace(path.with_suffix(suffix), text.encode()) for suffix, text in texts.items()]
     shown = {"columns": list(table.shown.columns), "rows": table.shown.to_numpy().tolist()}
@@ -157,6 +157,17 @@ def _write_figure(figure: Figure, out: Path, provenance: dict[str, str]) -> list
         _replace(path.with_suffix(suffix), buffer.getvalue())
     _replace(path.with_suffix(".json"), described(figure, provenance, {"kind": "figure"}))
     return [path.with_suffix(suffix) for suffix in (".pdf", ".png")]
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    text = frame.to_csv(index=False, lineterminator="\n")
+    if "\r" in text:  # which ends a row for readers, and is not quoted
+        text = (
+            frame.rename(columns=_line)
+            .map(lambda cell: _line(cell) if isinstance(cell, str) else cell)
+            .to_csv(index=False, lineterminator="\n")
+        )
+    return text
 
 
 def _markdown(frame: pd.DataFrame) -> str:
