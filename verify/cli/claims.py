@@ -22,7 +22,7 @@ def claims(
     from flatproof.verify.jobs.store import Store
 
     with refusing_bad_input():
-        examined = examine(ids or [], Store(store) if store.exists() else None)
+        examined = examine(ids or [], Store(store) if store.exists() and store.stat().st_size else None)
     statements = []
     with busy("examining", quiet=as_json):
         for claim in examined:

@@ -16,6 +16,7 @@ from flatproof.verify.cli.claims import claims
 from flatproof.verify.cli.data import app as data
 from flatproof.verify.cli.reproduce import report, reproduce
 from flatproof.verify.cli.sharpness import sharpness
+from flatproof.verify.cli.store import app as store
 from flatproof.verify.cli.terminal import prepare
 from flatproof.verify.cli.train import train
 from flatproof.verify.utils.errors import UserError
@@ -25,6 +26,7 @@ for command in (reproduce, report, claims, certify, train, sharpness):
     app.command()(command)
 app.add_typer(bench, name="bench")
 app.add_typer(data, name="data")
+app.add_typer(store, name="store")
 
 
 def _print_version(asked: bool) -> None:

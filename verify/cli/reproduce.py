@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,11 +24,14 @@ from flatproof.verify.cli.options import (
     check_at_least_one,
     check_writable,
 )
-from flatproof.verify.cli.terminal import console, print_tables, refusing_bad_input, say
+from flatproof.verify.cli.store import mended, require_store
+from flatproof.verify.cli.terminal import console, print_tables, refusing_bad_input, say, warn
 from flatproof.verify.utils.errors import UserError
 
 if TYPE_CHECKING:
     from flatproof.verify.experiments import Experiment
+    from flatproof.verify.jobs.store import DamagedRow, Store
+    from flatproof.verify.report.artifacts import Artifact
 
 
 def reproduce(
@@ -41,10 +45,16 @@ def reproduce(
     tensorboard: Board = None,
     data_root: DataRoot = None,
     force: Force = False,
+    rerun_damaged: Annotated[
+        bool, typer.Option("--rerun-damaged", help="Set a damaged store aside, keep its sound runs, and run the others anew.")
+    ] = False,
 ) -> None:
     """Train what is missing and write the tables, figures and page. Kill it at any moment: it goes on where it was."""
     _look_for_data_in(data_root)
     processes = _cores() if workers is None else workers
+    if rerun_damaged and store.exists():
+        require_store(store)
+        mended(store)
     _reproduce([*(only or []), *(ids or [])], scale, seeds, processes, store, out, tensorboard, force)
 
 
@@ -85,9 +95,9 @@ def _reproduce(
     """Run what is missing with that many workers (None: run nothing), then write the artifacts, and curves for TensorBoard."""
     use_cache(path.parent)
     from flatproof.verify.cli.progress import Display
-    from flatproof.verify.experiments import build
     from flatproof.verify.jobs.store import Store
     from flatproof.verify.jobs.sweep import sweep
+    from flatproof.verify.report.descriptors import descriptors
     from flatproof.verify.report.write import poorer, write
 
     with refusing_bad_input():
@@ -109,7 +119,11 @@ def _reproduce(
             if missing:
                 with Display(console, len(missing), names) as display:
                     sweep(missing, db, workers, display)
-        artifacts = [artifact for e, names in chosen.items() for artifact in build(e, names, scale, count[e], db)]
+        if unsealed := db.unsealed():
+            say(
+                f"{unsealed} rows in {path} are unsealed: from before rows were sealed; 'flatproof store check' checks and seals them"
+            )
+        artifacts, damaged = _built(chosen, scale, count, db)
         kept = {} if force else poorer(artifacts, out)
         with refusing_bad_input():
             files = write([artifact for artifact in artifacts if artifact.id not in kept], out, _command(ids, scale, seeds))
@@ -118,7 +132,10 @@ def _reproduce(
 
                 say(f"{export(jobs, db, board)} training curves written below {board}")
     print_tables(artifacts)
-    if absent := sorted({name for names in chosen.values() for name in names} - {artifact.id for artifact in artifacts}):
+    unusable = {id for _, ids in damaged.values() for id in ids}
+    if absent := sorted(
+        {name for names in chosen.values() for name in names} - {artifact.id for artifact in artifacts} - unusable
+    ):
         say(f"\nno stored runs of: {', '.join(absent)}")
     if kept:
         first, lost = next(iter(kept.items()))
@@ -126,6 +143,34 @@ def _reproduce(
             f"\nkept, since more runs stand behind them than behind these: {', '.join(kept)} ({first}, {lost}); --force replaces them"
         )
     say(f"\n{len(files)} files written; see {files[-1]}")
+    for line in descriptors(out)[1]:
+        warn(f"{line}; it is not on the page, and its files are kept unless --force")
+    for error, ids in damaged.values():
+        warn(f"{error}; not written: {', '.join(ids)}")
+    if damaged:
+        warn(f"{len(damaged)} damaged rows in {path} are left alone; 'flatproof reproduce ... --rerun-damaged' runs them anew")
+        raise typer.Exit(1)
+
+
+def _built(
+    chosen: "Mapping[Experiment, Sequence[str]]", scale: str, seeds: "Mapping[Experiment, int]", store: "Store"
+) -> "tuple[list[Artifact], dict[str, tuple[DamagedRow, list[str]]]]":
+    """The artifacts, and by its address each damaged row with those that need it, which are left out."""
+    from flatproof.verify.experiments import build
+    from flatproof.verify.jobs.store import DamagedRow
+
+    artifacts: list[Artifact] = []
+    damaged: dict[str, tuple[DamagedRow, list[str]]] = {}
+    for experiment, names in chosen.items():
+        try:
+            artifacts += build(experiment, names, scale, seeds[experiment], store)
+        except DamagedRow:
+            for name in names:  # each alone: those that do not need the row can be made
+                try:
+                    artifacts += build(experiment, [name], scale, seeds[experiment], store)
+                except DamagedRow as error:
+                    damaged.setdefault(error.key, (error, []))[1].append(name)
+    return artifacts, damaged
 
 
 def _chosen(ids: list[str], scale: str, seeds: int | None, workers: int | None, path: Path) -> "dict[Experiment, list[str]]":
@@ -138,8 +183,8 @@ def _chosen(ids: list[str], scale: str, seeds: int | None, workers: int | None, 
     if seeds is not None and seeds > 10**5:
         raise ValueError(f"--seeds must be a whole number of at most 100000, got {seeds}")
     check_at_least_one("--workers", workers)
-    if workers is None and not path.exists():
-        raise ValueError(f"store {path} does not exist; expected one that 'flatproof reproduce' has written")
+    if workers is None:
+        require_store(path)
     return chosen
 
 

@@ -60,6 +60,11 @@ def print_json(value: object) -> None:
     print(text)
 
 
+def warn(line: str) -> None:
+    """An error that does not end the command, in one line beside what it prints."""
+    print("error: " + " ".join(line.split()), file=sys.stderr)
+
+
 def busy(label: str, quiet: bool) -> AbstractContextManager[object]:
     """A spinner on a terminal, nothing elsewhere or if `quiet`."""
     return console.status(label) if console.is_terminal and not quiet else nullcontext()

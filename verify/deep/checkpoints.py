@@ -4,7 +4,8 @@ They lie in a folder named by the training's address in the workspace, beside th
 lock lets one process at a time train, so that jobs which need the same network wait for it instead of training it twice.
 """
 
-import os
+import io
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 
 from flatproof.verify.deep.settings import TrainingSettings
 from flatproof.verify.jobs.workspace import workspace
+from flatproof.verify.realdata.files import put
 from flatproof.verify.utils.errors import UserError
 
 PROGRESS, FINAL = "progress", "final"
@@ -35,19 +37,22 @@ def read(job: TrainingSettings, name: str) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        data = io.BytesIO(path.read_bytes())
+        with zipfile.ZipFile(data) as archive:  # torch.load does not look at the checksums that torch.save writes
+            if damaged := archive.testzip():
+                raise zipfile.BadZipFile(damaged)
+        data.seek(0)
+        content: dict[str, Any] = torch.load(data, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever the damage leads to
         raise UserError(f"{path} cannot be read ({type(error).__name__}); delete it, and it is made again") from None
     return content
 
 
 def write(job: TrainingSettings, name: str, content: dict[str, Any]) -> None:
-    """Replace a file whole."""
-    path = folder(job) / f"{name}.pt"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    torch.save(content, partial)
-    partial.replace(path)
+    """Replace a file whole. Raises OSError."""
+    data = io.BytesIO()
+    torch.save(content, data)
+    put(folder(job) / f"{name}.pt", data.getvalue())
 
 
 def remove(job: TrainingSettings, name: str) -> None:

@@ -3,7 +3,9 @@
 from typing import Any
 
 from flatproof.verify.deep.settings import TrainingSettings
-from flatproof.verify.jobs.job import Computation
+from flatproof.verify.jobs.job import Computation, Outcome
+
+ENDINGS = ("finished", "diverged", "ended")
 
 
 class Training(TrainingSettings, Computation):
@@ -20,6 +22,12 @@ class Training(TrainingSettings, Computation):
         from flatproof.verify.deep.loop import trained
 
         return trained(self)[1]
+
+    def result(self, outcome: Outcome) -> dict[str, Any]:
+        """The values. Raises ValueError for an ending that `loop.trained` does not know."""
+        if outcome.values["status"] not in ENDINGS:
+            raise ValueError(f"status {outcome.values['status']!r}, expected one of {', '.join(ENDINGS)}")
+        return outcome.values
 
     def summary(self, result: dict[str, Any]) -> str:
         """How it ended."""

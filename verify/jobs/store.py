@@ -1,38 +1,36 @@
 """Owns the store: settings, outcome and provenance of every job in one SQLite file that survives a kill at any moment.
 
 Two tables hold outcomes: `jobs` every job's, and `runs` those of runs that were stored before there was one table; both are read, and
-new outcomes go into `jobs`.
+new outcomes go into `jobs`. Each row is sealed as it is written (`verify.jobs.seals`), and compared with its seal as it is read. A store
+from before there were seals is given them when it is opened; its rows count as unsealed until `verify.jobs.mending.check` has looked.
 """
 
-import io
 import json
+import os
 import sqlite3
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
-from zipfile import BadZipFile
 
-import numpy as np
-from numpy.typing import NDArray
-
+from flatproof.verify.jobs import seals
 from flatproof.verify.jobs.job import Job, Outcome, Stored
+from flatproof.verify.jobs.rows import INSERT, JOBS, Row, altered, described, pack, row_of, rows_of, tables_of, unpack
 from flatproof.verify.utils.errors import UserError
 
-FORMAT = 1  # raised when the tables below change
+FORMAT = 2  # raised when the tables change; 1 had no seals
 APPLICATION = 0x464C5052  # "FLPR", marks the file as ours
-JOBS = """CREATE TABLE IF NOT EXISTS jobs (
-    key TEXT PRIMARY KEY, settings TEXT NOT NULL, outcome TEXT NOT NULL,
-    seconds REAL NOT NULL, provenance TEXT NOT NULL, stored_at TEXT DEFAULT CURRENT_TIMESTAMP, arrays BLOB
-)"""
-RUNS = """CREATE TABLE IF NOT EXISTS runs (
-    key TEXT PRIMARY KEY, settings TEXT NOT NULL, status TEXT NOT NULL, outcome TEXT NOT NULL,
-    network BLOB, seconds REAL NOT NULL, provenance TEXT NOT NULL, stored_at TEXT DEFAULT CURRENT_TIMESTAMP
-)"""
-# of each table, as the columns of a row: settings, status (in `jobs` part of the outcome), outcome, seconds, provenance, arrays
-COLUMNS = {
-    "jobs": "settings, NULL, outcome, seconds, provenance, {arrays}",
-    "runs": "settings, status, outcome, seconds, provenance, network",
+# what SQLite says of the place, not of the content
+PLACE = {
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
 }
+MEND = "'flatproof store mend' keeps what is sound"
 T = TypeVar("T")
 AnyJob = TypeVar("AnyJob", bound=Job[Any])
 
@@ -41,49 +39,36 @@ class StoreError(UserError):
     """The store cannot be used; one line says why and what was expected."""
 
 
+class DamagedRow(StoreError):
+    """One outcome cannot be used; all others can.
+
+    Attributes:
+        key: its address.
+    """
+
+    def __init__(self, path: Path, key: str, name: str, why: str) -> None:
+        super().__init__(f"store {path}: row {key[:12]} ({name}) is damaged: {why}")
+        self.key = key
+
+
 class Store:
     """Jobs by the address of their settings. Writing is one transaction each; storing one again changes nothing.
 
-    What was read once is kept: rows never change. The table of jobs is created, or given its column of arrays, with the first job that
-    is put there: a store without it is older.
+    What was read once is kept: rows never change.
     """
 
     def __init__(self, path: str | Path) -> None:
         """Open or create. Errors: StoreError for a file that is no store, or one of another version; it is left as it was."""
         self.path = Path(path)
-        try:
+        self._read: dict[tuple[str, bool], Stored[Any]] = {}
+        with readable(self.path):
             new = not self.path.exists() or self.path.stat().st_size == 0
-            if not new:
-                self._check()
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(self.path, timeout=60)
-            self._read: dict[tuple[str, bool], Stored[Any]] = {}
+            self._connection = connected(self.path) if new else opened(self.path)
+            self._file = identity(self.path)
             if new:
-                self._create()
-        except (OSError, sqlite3.Error) as error:
-            raise StoreError(f"store {self.path} cannot be opened: {error}; expected a file that can be written") from None
-
-    def _check(self) -> None:
-        with self.path.open("rb") as file:
-            if file.read(16) != b"SQLite format 3\0":
-                raise StoreError(f"store {self.path} is not a flatproof store; expected one, or a path that does not exist")
-        connection = sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=rw", uri=True)
-        try:
-            application = connection.execute("PRAGMA application_id").fetchone()[0]
-            written = connection.execute("PRAGMA user_version").fetchone()[0]
-        finally:
-            connection.close()
-        if application != APPLICATION:
-            raise StoreError(f"store {self.path} belongs to another program; expected a flatproof store")
-        if written != FORMAT:
-            raise StoreError(
-                f"store {self.path} has format {written}, this version reads format {FORMAT}; name another file with --store"
-            )
-
-    def _create(self) -> None:
-        self._connection.executescript(
-            f"BEGIN IMMEDIATE; {RUNS}; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; COMMIT;"
-        )
+                with transaction(self._connection, "IMMEDIATE"):
+                    create(self._connection)
+            self._tables = tables_of(self._connection)
 
     def close(self) -> None:
         """Close the file."""
@@ -103,11 +88,23 @@ class Store:
         return len(self.keys())
 
     def __contains__(self, job: Job[Any]) -> bool:
-        return any(self._rows(f"SELECT 1 FROM {table} WHERE key = ?", job.key) for table in self._tables())
+        with self._asking():
+            return self._seal(job.key) is not None or row_of(self._connection, job.key, self._tables, arrays=False) is not None
 
     def keys(self) -> frozenset[str]:
-        """The addresses of everything that is stored now."""
-        return frozenset(key for table in self._tables() for (key,) in self._rows(f"SELECT key FROM {table}"))
+        """The addresses of everything that was stored, of damaged rows too. Errors: StoreError when rows were lost without a trace."""
+        with self._asking():
+            keys = {key for table in self._tables for (key,) in self._connection.execute(f"SELECT key FROM {table}")}
+            noted = list(seals.each(self._connection))
+            wrong = seals.disagreement(self._connection, noted)
+        if wrong:
+            raise StoreError(f"store {self.path} is damaged: {wrong}; {MEND}")
+        return frozenset(keys).union(seal.key for seal in noted)
+
+    def unsealed(self) -> int:
+        """How many rows were stored before rows were sealed, and have not been checked since."""
+        with self._asking():
+            return int(self._connection.execute("SELECT count(*) FROM seals WHERE sealed = 0").fetchone()[0])
 
     def missing(self, jobs: Iterable[AnyJob]) -> list[AnyJob]:
         """Those of the jobs that are not stored, each once, in their order."""
@@ -120,14 +117,18 @@ class Store:
         Raises:
             StoreError: when the file cannot be written; what was stored before is kept.
         """
-        if job in self:
-            return
-        row = (job.key, json.dumps(job.settings()), json.dumps(outcome.values), outcome.seconds, json.dumps(dict(provenance)))
-        self._make_room()
-        self._write(
-            "INSERT OR IGNORE INTO jobs (key, settings, outcome, seconds, provenance, arrays) VALUES (?, ?, ?, ?, ?, ?)",
-            (*row, _pack(outcome.arrays)),
-        )
+        now = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+        texts = json.dumps(job.settings()), json.dumps(outcome.values), json.dumps(dict(provenance))
+        row = Row(job.key, texts[0], None, texts[1], float(outcome.seconds), texts[2], now, pack(outcome.arrays))
+        try:
+            if identity(self.path) != self._file:
+                raise OSError("another file took its place while it was open")
+            with transaction(self._connection, "IMMEDIATE"):
+                if self._seal(row.key) is None and row_of(self._connection, row.key, self._tables, arrays=False) is None:
+                    self._connection.execute(INSERT["jobs"], row)
+                    seals.note(self._connection, [row.seal("jobs")])
+        except (OSError, sqlite3.Error, ValueError) as error:  # ValueError: of a damaged tally
+            raise StoreError(f"store {self.path} cannot be written: {error}; what was stored before is kept") from None
 
     def get(self, job: Job[T], arrays: bool = True) -> Stored[T] | None:
         """What is stored of a job.
@@ -140,79 +141,152 @@ class Store:
             The stored job, or None.
 
         Raises:
-            StoreError: for a damaged file or row.
+            DamagedRow: for an outcome that was altered, lost, or cannot be read.
+            StoreError: for a damaged file.
         """
         if (key := job.key, arrays) not in self._read:
-            row = self._row_of(key, arrays)
-            if row is None:
+            with self._asking():
+                seal = self._seal(key)
+                found = row_of(self._connection, key, self._tables, arrays)
+            if found is None and seal is None:
                 return None
-            self._read[key, arrays] = self._restored(job, row)
+            self._read[key, arrays] = self._restored(job, found, seal, arrays)
         return self._read[key, arrays]
 
-    def _restored(self, job: Job[T], row: tuple[Any, ...]) -> Stored[T]:
-        settings, status, outcome, seconds, provenance, blob = row
+    def _restored(self, job: Job[T], found: tuple[str, Row] | None, seal: seals.Seal | None, arrays: bool) -> Stored[T]:
+        def damaged(why: str) -> DamagedRow:
+            return DamagedRow(self.path, job.key, described(job.settings()), why)
+
+        if found is None:
+            raise damaged("it was stored, and is gone")
+        table, row = found
+        if why := altered(row, table, seal, arrays):
+            raise damaged(why)
         try:
-            values = json.loads(outcome) if status is None else {"status": status} | json.loads(outcome)
-            result = job.result(Outcome(values, seconds, _unpack(blob)))
-            return Stored(json.loads(settings), result, json.loads(provenance), seconds)
-        except (ValueError, KeyError, TypeError, OSError, BadZipFile) as error:
-            raise StoreError(
-                f"store {self.path}: job {job.key[:12]} is damaged ({type(error).__name__}); expected what 'put' wrote"
-            ) from None
+            result = job.result(Outcome(row.values(), row.seconds, unpack(row.arrays)))
+            return Stored(json.loads(row.settings), result, json.loads(row.provenance), row.seconds)
+        except Exception as error:  # numpy, zipfile, zlib and the job's own reading raise whatever the damage leads to
+            raise damaged(f"it cannot be read ({type(error).__name__}: {error}); expected what 'put' wrote") from None
 
-    def _row_of(self, key: str, arrays: bool) -> tuple[Any, ...] | None:
-        """The columns of a job, in one query over the tables that are there."""
-        tables = self._tables()
-        chosen = {name: columns if arrays else columns.rsplit(",", 1)[0] + ", NULL" for name, columns in tables.items()}
-        query = " UNION ALL ".join(f"SELECT {columns} FROM {name} WHERE key = ?" for name, columns in chosen.items())
-        return next(iter(self._rows(query, *[key] * len(chosen))), None)
+    def _seal(self, key: str) -> seals.Seal | None:
+        row = self._connection.execute("SELECT key, digest, arrays, sealed FROM seals WHERE key = ?", (key,)).fetchone()
+        return row and seals.Seal(*row)
 
-    def _tables(self) -> dict[str, str]:
-        """The tables that are there, with their columns."""
-        there = {name for (name,) in self._rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        there.add("runs")  # every store has it: one without it is damaged
-        held = "arrays" if "arrays" in self._columns_of_jobs() else "NULL"
-        return {table: columns.format(arrays=held) for table, columns in COLUMNS.items() if table in there}
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Questions that see the store as it is at one moment. Errors: StoreError when the file cannot be read."""
+        with readable(self.path), transaction(self._connection, "DEFERRED"):
+            yield
 
-    def _columns_of_jobs(self) -> set[str]:
-        return {str(row[1]) for row in self._rows("PRAGMA table_info(jobs)")}
 
-    def _make_room(self) -> None:
-        """Create the table of jobs, or give it the column that it lacks in a store from before jobs had arrays."""
-        columns = self._columns_of_jobs()
-        if not columns:
-            self._write(JOBS)
-        elif "arrays" not in columns:
-            self._write("ALTER TABLE jobs ADD COLUMN arrays BLOB")
-
-    def _rows(self, query: str, *values: str) -> list[tuple[Any, ...]]:
-        """The rows of a query. Errors: StoreError when the file is damaged."""
+def opened(path: Path) -> sqlite3.Connection:
+    """A connection to a store that is there, upgraded, in memory where it cannot be written. Errors: StoreError, sqlite3.Error."""
+    connection = connected(path)
+    try:
+        if format_of(connection, path) == FORMAT:
+            return connection
         try:
-            return self._connection.execute(query, values).fetchall()
-        except sqlite3.Error as error:
-            raise StoreError(f"store {self.path} cannot be read: {error}; expected an undamaged flatproof store") from None
-
-    def _write(self, statement: str, values: tuple[Any, ...] = ()) -> None:
-        """One transaction. Errors: StoreError."""
-        try:
-            with self._connection:
-                self._connection.execute(statement, values)
-        except sqlite3.Error as error:
-            raise StoreError(f"store {self.path} cannot be written: {error}; what was stored before is kept") from None
-
-
-def _pack(arrays: Mapping[str, NDArray[Any]]) -> bytes | None:
-    """Named arrays as one compressed file; None if there are none."""
-    if not arrays:
-        return None
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    return buffer.getvalue()
+            upgrade(connection)
+        except sqlite3.OperationalError as error:
+            if _code(error) != sqlite3.SQLITE_READONLY:
+                raise
+            copy = sqlite3.connect(":memory:", isolation_level=None)
+            connection.backup(copy)
+            connection.close()
+            upgrade(copy)
+            copy.execute("PRAGMA query_only = ON")
+            return copy
+        return connection
+    except BaseException:
+        connection.close()
+        raise
 
 
-def _unpack(blob: bytes | None) -> dict[str, NDArray[Any]]:
-    """What `_pack` wrote, in its order."""
-    if blob is None:
-        return {}
-    with np.load(io.BytesIO(blob)) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+def connected(path: Path) -> sqlite3.Connection:
+    """A connection that begins transactions only where it is told, and whose texts can hold any bytes; a folder for the file is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path, timeout=60, isolation_level=None)
+    connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
+    return connection
+
+
+def format_of(connection: sqlite3.Connection, path: Path) -> int:
+    """The format of a store. Errors: StoreError for what is no store of this version."""
+    with path.open("rb") as file:
+        if file.read(16) != b"SQLite format 3\0":
+            raise StoreError(f"store {path} is not a flatproof store; expected one, or a path that does not exist")
+    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
+        raise StoreError(f"store {path} belongs to another program; expected a flatproof store")
+    written = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if not 1 <= written <= FORMAT:
+        raise StoreError(
+            f"store {path} has format {written}, this version reads formats up to {FORMAT}; name another file with --store"
+        )
+    return written
+
+
+def create(connection: sqlite3.Connection) -> None:
+    """The tables of a new store, inside a transaction of the caller's."""
+    for statement in (JOBS, seals.SEALS, seals.TALLY, seals.FIRST_TALLY):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION}")
+    connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+def upgrade(connection: sqlite3.Connection) -> None:
+    """Give a store from before there were seals its seals, all at once. Errors: sqlite3.Error."""
+    with transaction(connection, "IMMEDIATE"):
+        if connection.execute("PRAGMA user_version").fetchone()[0] == FORMAT:
+            return  # another process was faster
+        if "runs" not in tables_of(connection):
+            raise sqlite3.DatabaseError("no such table: runs")
+        create(connection)
+        if "arrays" not in {row[1] for row in connection.execute("PRAGMA table_info(jobs)")}:
+            connection.execute("ALTER TABLE jobs ADD COLUMN arrays BLOB")
+        for table in tables_of(connection):
+            seals.note(connection, [row.seal(table, sealed=False) for row in rows_of(connection, table)])
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection, kind: str) -> Iterator[None]:
+    """All or nothing. `kind`: DEFERRED to read, IMMEDIATE to write, EXCLUSIVE to be alone. Errors: sqlite3.Error."""
+    connection.execute(f"BEGIN {kind}")
+    try:
+        yield
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn the errors of a file that cannot be used into StoreError, which says whether it is the place or the content."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"store {path} cannot be opened: {error.strerror or error}; expected a file that can be written"
+        ) from None
+    except sqlite3.Error as error:
+        if in_use(error):
+            raise StoreError(f"store {path} is in use: {error}; expected no other process to hold it for so long") from None
+        if _code(error) in PLACE:
+            raise StoreError(f"store {path} cannot be used: {error}; expected a file that can be read and written") from None
+        raise StoreError(f"store {path} is damaged: {' '.join(str(error).split())}; {MEND}") from None
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's own code of an error, without the details in its higher bytes."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+
+
+def in_use(error: sqlite3.Error) -> bool:
+    """Whether another process holds the file."""
+    return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def identity(path: Path) -> tuple[int, int]:
+    """Which file lies at a path. Errors: OSError."""
+    found = os.stat(path)
+    return found.st_dev, found.st_ino

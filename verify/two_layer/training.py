@@ -27,6 +27,7 @@ CURVE = ("epoch", "train_loss", "test_accuracy", "test_loss", "trace")
 # where labels are real numbers: the share of test points at which the output has the label's sign
 AGREEMENT = {"test_accuracy": "sign_agreement"}
 
+ENDINGS = ("finished", "diverged")
 WHY_NOT = {
     "test_loss": ": it needs a test set",
     "test_accuracy": ": it needs a test set, and labels that are two classes, -c and c",
@@ -259,6 +260,8 @@ class Run(RunSettings, Job[Result]):
     def result(self, outcome: Outcome) -> Result:
         """The curve under the names that its quantities deserve, and the networks, where they were read."""
         values, kept = outcome.values, self._networks(outcome.arrays)
+        if values["status"] not in ENDINGS:
+            raise ValueError(f"status {values['status']!r}, expected one of {', '.join(ENDINGS)}")
         names = {} if self.data.labels == "signs" else AGREEMENT
         return Result(
             values["status"],

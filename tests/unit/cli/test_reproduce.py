@@ -21,7 +21,7 @@ import pytest
         (["reproduce", "--store", "newer.sqlite"], "has format 99, this version reads format"),
         (["reproduce", "--seeds", "100000000"], "--seeds must be a whole number of at most 100000"),
         (["report", "--store", "absent.sqlite"], "store absent.sqlite does not exist"),
-        (["report", "--store", "damaged.sqlite"], "store damaged.sqlite cannot be read"),
+        (["report", "--store", "damaged.sqlite"], "store damaged.sqlite is damaged: no such table: runs"),
     ],
 )
 def test_bad_input_is_one_line(refusal: Callable[[list[str]], str], arguments: list[str], words: str) -> None:

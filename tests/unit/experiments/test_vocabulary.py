@@ -1,5 +1,6 @@
 """The words of experiments: what verdicts become, when many effects make one, cells, what is stored with its provenance, settings."""
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ from flatproof.verify.jobs.job import OFF_ADDRESS, Computation, Outcome
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.report.write import VERDICTS
 from flatproof.verify.utils.statistics import Interval, binomial_interval, mean_interval
+from tests.unit.jobs.test_store import OLD
 
 
 def test_a_verdict_has_its_wording_and_its_status_at_either_size() -> None:
@@ -231,14 +233,14 @@ def test_a_shelf_looks_up_what_is_there_and_remembers_it(tmp_path: Path) -> None
 
 def test_an_outcome_is_found_in_either_table_by_one_query(tmp_path: Path) -> None:
     """A store from before runs were jobs, and one row in its table of jobs."""
-    with Store(tmp_path / "s.sqlite") as store:
-        store.put(Part(1), Outcome({"value": 1}), {})
     with sqlite3.connect(tmp_path / "s.sqlite") as connection:
-        row = (Part(2).key, '{"seed": 2}', "finished", '{"value": 2}', None, 0.0, "{}")
+        connection.executescript(OLD)
+        row = (Part(2).key, json.dumps(Part(2).settings()), "finished", '{"value": 2}', None, 0.0, "{}")
         connection.execute(
             "INSERT INTO runs (key, settings, status, outcome, network, seconds, provenance) VALUES (?,?,?,?,?,?,?)", row
         )
     with Store(tmp_path / "s.sqlite") as store:
+        store.put(Part(1), Outcome({"value": 1}), {})
         looked: list[str] = []
         store._connection.set_trace_callback(looked.append)
         values = [stored.result["value"] for stored in Shelf(store).outcomes([Part(1), Part(2)])]

@@ -7,7 +7,8 @@ import pytest
 
 from flatproof.verify import DataSpec, Phase, Store, train
 from flatproof.verify.jobs.job import plain
-from flatproof.verify.jobs.store import FORMAT, StoreError, _pack
+from flatproof.verify.jobs.rows import pack
+from flatproof.verify.jobs.store import FORMAT, StoreError
 from flatproof.verify.two_layer.training import stored_form
 from tests.unit.two_layer.test_training import small
 
@@ -114,7 +115,7 @@ def no_database(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (other_version, f"has format {FORMAT + 1}, this version reads format {FORMAT}"),
+        (other_version, f"has format {FORMAT + 1}, this version reads formats up to {FORMAT}"),
         (other_program, "belongs to another program"),
         (no_database, "is not a flatproof store"),
     ],
@@ -166,7 +167,7 @@ def test_a_store_of_two_tables_is_read_and_goes_on(tmp_path: Path) -> None:
                 json.dumps(run.settings()),
                 values.pop("status"),
                 json.dumps(values),
-                _pack(outcome.arrays),
+                pack(outcome.arrays),
                 2.0,
                 "{}",
             )

@@ -1,0 +1,111 @@
+"""`flatproof store`, and what `report` and `reproduce` do with a store that was altered, emptied or cut off."""
+
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.command import here
+
+SWEEP = ("wen2023/figure-6a", "wen2023/figure-4a", "--scale", "smoke", "--seeds", "1")
+FOLDER = Path("paper_results/wen2023/smoke_scale")
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("swept")
+    done = here("reproduce", *SWEEP, "--workers", "1", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def folder(swept: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(swept, tmp_path / "copy"))
+
+
+def artifacts(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / FOLDER).iterdir()}
+
+
+def alter(folder: Path) -> str:
+    """Alter an outcome that figure 6a alone needs; its address."""
+    with sqlite3.connect(folder / ".flatproof/runs.sqlite") as connection:
+        rows = connection.execute("SELECT key, settings FROM jobs").fetchall()
+        key = next(key for key, settings in rows if json.loads(settings)["architecture"] == "sim-ln")
+        connection.execute("UPDATE jobs SET outcome = replace(outcome, 'finished', 'banana') WHERE key = ?", (key,))
+    return str(key)
+
+
+def test_a_sound_store_is_said_to_be_sound(folder: Path) -> None:
+    done = here("store", "check", cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "rows, all as they were written" in done.stdout
+    told = json.loads(here("store", "check", "--json", cwd=folder).stdout)
+    assert (told["sound"], told["faults"], told["structure"]) == (True, [], [])
+    assert here("store", "mend", cwd=folder).returncode == 0
+    assert [path.name for path in (folder / ".flatproof").iterdir() if path.name.startswith("runs")] == ["runs.sqlite"]
+
+
+def test_a_damaged_row_is_named_and_the_rest_is_reported(folder: Path) -> None:
+    """One line for the row; what needs it is left as it lies there, everything else is written; on request it is run anew."""
+    before, key = artifacts(folder), alter(folder)
+    for path in (folder / FOLDER).iterdir():
+        path.unlink()
+    for command in ("report", "reproduce"):
+        done = here(command, *SWEEP, cwd=folder)
+        assert done.returncode == 1
+        row, ending = done.stderr.splitlines()
+        assert row.startswith("error: store .flatproof/runs.sqlite: row " + key[:12])
+        assert row.endswith("seed 1) is damaged: it was altered after it was written; not written: wen2023/figure-6a")
+        assert ending.endswith("--rerun-damaged' runs them anew")
+        assert artifacts(folder) == {name: content for name, content in before.items() if name.startswith("figure_4a")}
+    checked = here("store", "check", cwd=folder)
+    assert checked.returncode == 1
+    assert f"damaged: row {key[:12]} (run, sim-ln" in checked.stdout
+    again = here("reproduce", *SWEEP, "--rerun-damaged", cwd=folder)
+    assert again.returncode == 0, again.stderr
+    assert "the damaged file lies in .flatproof/runs.sqlite.damaged-1" in again.stdout
+    assert ", 1 to do" in again.stdout
+    assert artifacts(folder) == before
+    assert here("store", "check", cwd=folder).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "store s.sqlite is empty; expected one that 'flatproof reproduce' has written"),
+        (None, "store s.sqlite does not exist; expected one that 'flatproof reproduce' has written"),
+    ],
+)
+def test_an_empty_store_is_no_store_to_report_from(folder: Path, content: bytes | None, words: str) -> None:
+    if content is not None:
+        (folder / "s.sqlite").write_bytes(content)
+    before = artifacts(folder)
+    for command in (["report", *SWEEP], ["store", "check"], ["store", "mend"]):
+        done = here(*command, "--store", "s.sqlite", cwd=folder)
+        assert (done.returncode, done.stderr) == (2, f"error: {words}\n")
+    assert artifacts(folder) == before
+    assert (folder / "s.sqlite").exists() == (content is not None)
+
+
+def test_claims_leave_an_empty_file_alone(folder: Path) -> None:
+    (folder / "s.sqlite").touch()
+    done = here("claims", "kaur2023/claim-1", "--store", "s.sqlite", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "s.sqlite").stat().st_size == 0
+
+
+def test_a_store_that_was_cut_off_is_damaged_and_mended(folder: Path) -> None:
+    path = folder / ".flatproof/runs.sqlite"
+    path.write_bytes(path.read_bytes()[:-8192])
+    before = artifacts(folder)
+    done = here("report", *SWEEP, cwd=folder)
+    assert done.returncode == 2
+    assert "is damaged: " in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert artifacts(folder) == before
+    assert here("reproduce", *SWEEP, "--rerun-damaged", "--workers", "1", cwd=folder).returncode == 0
+    assert artifacts(folder) == before

@@ -1,0 +1,71 @@
+"""Owns `flatproof store`: checking every stored outcome, and setting a damaged file aside."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from flatproof.verify.cli.options import STORE, AsJson, StorePath
+from flatproof.verify.cli.terminal import say
+from flatproof.verify.utils.errors import UserError
+
+if TYPE_CHECKING:
+    from flatproof.verify.jobs.mending import Condition
+
+app = typer.Typer(no_args_is_help=True, help="The store of outcomes: checking it, and keeping what is sound of a damaged one.")
+
+
+@app.command()
+def check(store: StorePath = STORE, as_json: AsJson = False) -> None:
+    """Check every row and the file itself; rows stored before there were seals are sealed. Status 1 if anything is damaged."""
+    from flatproof.verify.jobs.mending import check as condition_of
+
+    require_store(store)
+    condition = condition_of(store)
+    if as_json:
+        print(json.dumps(asdict(condition) | {"store": str(store), "sound": condition.sound}))
+    else:
+        _tell(store, condition)
+    if not condition.sound:
+        raise typer.Exit(1)
+
+
+def _tell(store: Path, condition: "Condition") -> None:
+    for line in (*condition.structure, *map(str, condition.faults)):
+        say(f"damaged: {line}")
+    if condition.sealed_now:
+        say(f"{condition.sealed_now} rows from before there were seals are sealed now, as they stand")
+    if condition.sound:
+        say(f"{store}: {condition.rows} rows, all as they were written")
+    else:
+        say(
+            f"{store}: {len(condition.faults)} of {condition.rows} rows are damaged; 'flatproof store mend' sets the file aside "
+            "and keeps the others, 'flatproof reproduce --rerun-damaged' also runs the damaged ones anew"
+        )
+
+
+@app.command()
+def mend(store: StorePath = STORE) -> None:
+    """Set a damaged store aside under another name, and keep its sound rows in a new one."""
+    require_store(store)
+    mended(store)
+
+
+def mended(store: Path) -> None:
+    """Mend a store and say what came of it. Errors: StoreError."""
+    from flatproof.verify.jobs.mending import mend as set_aside
+
+    kept, aside = set_aside(store)
+    if aside is None:
+        say(f"{store}: {kept} rows, all as they were written")
+    else:
+        say(f"{store}: {kept} sound rows kept; the damaged file lies in {aside}")
+
+
+def require_store(path: Path) -> None:
+    """UserError unless something lies there. An empty file is what a process killed in its first moment leaves."""
+    if not path.is_file() or path.stat().st_size == 0:
+        held = "is empty" if path.is_file() else "is no file" if path.exists() else "does not exist"
+        raise UserError(f"store {path} {held}; expected one that 'flatproof reproduce' has written")

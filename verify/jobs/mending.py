@@ -1,0 +1,214 @@
+"""Owns a store's health: `check` looks at every row and at the file itself, `mend` sets a damaged file aside and keeps what is sound."""
+
+import json
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from flatproof.verify.jobs import seals
+from flatproof.verify.jobs.rows import INSERT, TABLES, Row, altered, described, misplaced, row_of, rows_of, tables_of, unreadable
+from flatproof.verify.jobs.store import StoreError, connected, create, in_use, opened, readable, transaction
+
+T = TypeVar("T")
+GONE = "it was stored, and is gone"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with one row: its address, what it is of (as far as that can be read), why it cannot be used."""
+
+    key: str
+    name: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"row {self.key[:12]} ({self.name}): {self.why}"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a check found.
+
+    Attributes:
+        rows: how many outcomes are there.
+        sealed_now: how many of them had been unsealed, are sound, and were sealed by this check.
+        faults: of single rows.
+        structure: what is wrong with the file as a whole.
+    """
+
+    rows: int
+    sealed_now: int
+    faults: tuple[Fault, ...]
+    structure: tuple[str, ...]
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.faults and not self.structure
+
+
+def check(path: Path) -> Condition:
+    """Look at every row and at the file; rows from before there were seals are sealed where they are sound.
+
+    Args:
+        path: of a store, which is left as it is but for seals.
+
+    Raises:
+        StoreError: for what is no store, or cannot be read at all.
+    """
+    with readable(path), closing(opened(path)) as connection:
+        structure = [line for (line,) in connection.execute("PRAGMA integrity_check(20)") if line != "ok"]
+        with transaction(connection, "DEFERRED"):
+            noted = {seal.key: seal for seal in seals.each(connection)}
+            if wrong := seals.disagreement(connection, list(noted.values())):
+                structure.append(wrong)
+            faults, seen, unsealed = [], set(), []
+            for table in tables_of(connection):
+                for row in rows_of(connection, table):
+                    seal = noted.get(row.key)
+                    seen.add(row.key)
+                    if why := altered(row, table, seal) or unreadable(row):
+                        faults.append(Fault(row.key, name_of(row), why))
+                    elif seal is not None and not seal.sealed:
+                        unsealed.append(row.key)
+            faults += [Fault(key, "not known", GONE) for key in sorted(noted.keys() - seen)]
+        if unsealed and not structure and not _read_only(connection):
+            _seal(connection, unsealed)
+        else:
+            unsealed = []
+    return Condition(len(seen), len(unsealed), tuple(faults), tuple(structure))
+
+
+def _read_only(connection: sqlite3.Connection) -> bool:
+    return bool(connection.execute("PRAGMA query_only").fetchone()[0])
+
+
+def _seal(connection: sqlite3.Connection, keys: list[str]) -> None:
+    with transaction(connection, "IMMEDIATE"):
+        connection.executemany("UPDATE seals SET sealed = 1 WHERE key = ?", [(key,) for key in keys])
+        connection.execute("UPDATE tally SET digest = ?", (seals.total(seals.each(connection)),))
+
+
+def name_of(row: Row) -> str:
+    """What a row is of, as far as its settings can be read."""
+    try:
+        return described(json.loads(row.settings))
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return "not known"
+
+
+def mend(path: Path) -> tuple[int, Path | None]:
+    """Keep what is sound: a damaged store is set aside under another name, and a new one holds its sound rows.
+
+    Args:
+        path: of a store that no other process uses.
+
+    Returns:
+        How many rows the store at `path` holds, and where the damaged file lies now (None: nothing was damaged).
+
+    Raises:
+        StoreError: for what is no store, or another process uses.
+    """
+    with suppress(StoreError):
+        condition = check(path)
+        if condition.sound:
+            return condition.rows, None
+    with readable(path), tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        draft = Path(folder) / "draft"
+        with closing(connected(path)) as old:
+            _alone(old)
+            with closing(connected(_with_header(path, Path(folder) / "copy"))) as damaged, closing(connected(draft)) as whole:
+                kept = _copied(damaged, whole)
+            aside = _set_aside(path)
+            draft.replace(path)
+    return kept, aside
+
+
+def _alone(connection: sqlite3.Connection) -> None:
+    """Keep other processes from writing until the connection is closed; a damaged file may refuse. Errors: sqlite3.Error when in use."""
+    try:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        with transaction(connection, "EXCLUSIVE"):
+            pass
+    except sqlite3.Error as error:
+        if in_use(error):
+            raise
+
+
+def _with_header(path: Path, copy: Path) -> Path:
+    """A copy of a store whose header counts the pages that are there: SQLite reads nothing of a file that was cut off."""
+    content = bytearray(path.read_bytes())
+    size = int.from_bytes(content[16:18], "big")
+    if size >= 512:
+        content[28:32] = (len(content) // size).to_bytes(4, "big")
+    copy.write_bytes(content)
+    return copy
+
+
+def _copied(damaged: sqlite3.Connection, whole: sqlite3.Connection) -> int:
+    """Copy the sound rows into a new store; how many they were."""
+    kept = 0
+    with transaction(whole, "IMMEDIATE"):
+        create(whole)
+        for table, row, sealed in _sound_rows(damaged):
+            whole.execute(TABLES[table])
+            whole.execute(INSERT[table], row)
+            seals.note(whole, [row.seal(table, sealed)])
+            kept += 1
+    return kept
+
+
+def _sound_rows(connection: sqlite3.Connection) -> Iterator[tuple[str, Row, bool]]:
+    """The rows that can be read and are as they were written, with their tables, and whether they are sealed."""
+    names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not names & TABLES.keys():
+        raise sqlite3.DatabaseError("it has no table of outcomes")
+    noted: dict[str, seals.Seal] = {}
+    if "seals" in names:
+        noted = {seal.key: seal for seal in _as_far_as_possible(seals.each(connection))}
+    seen: set[str] = set()
+    for table in tables_of(connection):
+        for row in _rows(connection, table, noted):
+            seal = noted.get(row.key)
+            why = altered(row, table, seal) if "seals" in names else misplaced(row)
+            if row.key not in seen and not why and not unreadable(row):
+                seen.add(row.key)
+                yield table, row, seal is not None and bool(seal.sealed)
+
+
+def _rows(connection: sqlite3.Connection, table: str, keys: Iterable[str]) -> Iterator[Row]:
+    """The rows of a table as far as it can be read through, then, one by one, those of the keys that were not among them."""
+    arrays = TABLES[table].count("BLOB") == sum(row[2] == "BLOB" for row in connection.execute(f"PRAGMA table_info({table})"))
+    seen = set()
+    for row in _as_far_as_possible(rows_of(connection, table, arrays)):
+        seen.add(row.key)
+        yield row
+    for key in keys:
+        if key not in seen:
+            with suppress(sqlite3.Error):
+                if found := row_of(connection, key, [table], arrays):
+                    yield found[1]
+
+
+def _as_far_as_possible(items: Iterator[T]) -> Iterator[T]:
+    """The items up to the first that a damaged file keeps from being read."""
+    with suppress(sqlite3.Error):
+        yield from items
+
+
+def _set_aside(path: Path) -> Path:
+    """Give a file a second name, and take away the journal that belongs to it."""
+    aside = next(p for i in range(1, 10**6) if not (p := path.with_name(f"{path.name}.damaged-{i}")).exists())
+    try:
+        os.link(path, aside)
+    except OSError:  # a file system without links: a kill before the new file is in place leaves the damaged one under this name
+        path.rename(aside)
+    journal = path.with_name(f"{path.name}-journal")
+    if journal.exists():
+        journal.rename(aside.with_name(f"{aside.name}-journal"))
+    return aside
