@@ -105,7 +105,7 @@ def artifacts(rows: Sequence[Row], about: dict[str, str], out: Path) -> list[Art
             for name, entry in json.loads(path.read_text(encoding="utf-8")).items():
                 if name in WORKLOADS:
                     kept.setdefault(name, ([Row(**row) for row in entry["rows"]], entry["provenance"]))
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise ValueError(f"{path} is not what 'flatproof bench hvp' writes; remove it to begin anew") from None
     ordered = {name: kept[name] for name in WORKLOADS if name in kept}
     everything = [row for measured, _ in ordered.values() for row in measured]
