@@ -19,6 +19,7 @@ from flatproof.verify.cli.endings import Signalled, end_children, raising_signal
 from flatproof.verify.cli.reproduce import report, reproduce
 from flatproof.verify.cli.sharpness import sharpness
 from flatproof.verify.cli.store import app as store
+from flatproof.verify.cli.terminal import prepare
 from flatproof.verify.cli.train import train
 from flatproof.verify.utils.errors import SweepError, UserError
 
@@ -66,6 +67,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """
     try:
         with raising_signals():
+            prepare()
             status = app(arguments, prog_name="flatproof", standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)
     except Signalled as ending:
