@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.torture.plants import PLANTS
 from tests.torture.scenarios import SCENARIOS
 from tests.torture.shim import built
 
@@ -40,14 +39,12 @@ class Run:
         seed: of all cases.
         seconds: after which no case is begun.
         short: every scenario's `least` cases alone.
-        plant: a fault to plant in the package.
         failed: cases that went wrong.
     """
 
     seed: int
     seconds: float
     short: bool
-    plant: str
     tallies: list[Tally]
     folder: Path
     start: float = field(default_factory=time.monotonic)
@@ -90,16 +87,17 @@ class Run:
             if "skipped" in answer:
                 tally.skipped = str(answer["skipped"])
                 return
-            tally.done += 1
+            tally.count = int(str(answer.get("count", tally.count or 1)))
+            tally.done += number < tally.count
             wrong = answer["wrong"]
             assert isinstance(wrong, list)
             if wrong:
                 self.failed += 1
                 tally.failed += 1
-                planted = (f" --plant {self.plant}" if self.plant else "") + (" --short" if self.short else "")
+                short = " --short" if self.short else ""
                 print(f"\nFAILED {tally.name}, case {number}, seed {self.seed} ({seconds:.1f} s)")
                 print("".join(f"  {what}\n" for what in wrong), end="")
-                print(f"  again: python -m tests.torture --seed {self.seed} --case {tally.name}:{number}{planted}", flush=True)
+                print(f"  again: python -m tests.torture --seed {self.seed} --case {tally.name}:{number}{short}", flush=True)
 
 
 class Process:
@@ -107,7 +105,7 @@ class Process:
 
     def __init__(self, run: Run, shim: Path | None) -> None:
         environment = os.environ | {"OMP_NUM_THREADS": "1"} | ({"LD_PRELOAD": str(shim)} if shim else {})
-        words = [sys.executable, "-m", "tests.torture.worker", str(run.folder), str(run.seed), run.plant, str(int(run.short))]
+        words = [sys.executable, "-m", "tests.torture.worker", str(run.folder), str(run.seed), str(int(run.short))]
         self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
 
     def ask(self, **request: object) -> dict[str, object]:
@@ -130,27 +128,15 @@ class Process:
 
 
 def _serve(run: Run, process: Process) -> None:
+    """Have a process carry out cases until none is left."""
     while chosen := run.next():
         tally, number = chosen
         try:
-            if tally.count is None:
-                answer = process.ask(do="count", scenario=tally.name)
-                if "count" in answer:
-                    tally.count = int(str(answer["count"]))
-            else:
-                answer = {}
-            if tally.count is not None and number >= tally.count:  # fewer cases than were thought
-                with run.lock:
-                    run.busy, run.alone = run.busy - 1, False
-                continue
-            run.ended(
-                tally,
-                number,
-                answer if {"skipped", "wrong"} & answer.keys() else process.ask(do="case", scenario=tally.name, case=number),
-            )
+            answer = process.ask(scenario=tally.name, case=number)
         except RuntimeError as error:
             run.ended(tally, number, {"wrong": [str(error)], "seconds": 0.0})
             return
+        run.ended(tally, number, answer)
 
 
 def _print_summary(run: Run) -> None:
@@ -172,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = options.only or [*SCENARIOS]
     print(f"seed {seed}", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="torture-"))
-    run = Run(seed, 60 * options.minutes, options.short, options.plant or "", [Tally(name) for name in names], folder)
+    run = Run(seed, 60 * options.minutes, options.short, [Tally(name) for name in names], folder)
     processes: list[Process] = []
     try:
         shim = built(folder)
@@ -180,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.case:
             name, number = options.case.split(":")
             run.tallies = [Tally(name, given=int(number))]
-            answer = processes[0].ask(do="case", scenario=name, case=int(number))
+            answer = processes[0].ask(scenario=name, case=int(number))
             run.busy = 1
             run.ended(run.tallies[0], int(number), answer)
             print("passed" if not run.failed else "", end="\n" if not run.failed else "")
@@ -213,7 +199,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", nargs="+", choices=[*SCENARIOS], metavar="SCENARIO", help="these scenarios alone")
     parser.add_argument("--case", metavar="SCENARIO:NUMBER", help="this case alone")
     parser.add_argument("--short", action="store_true", help="a few cases of each scenario, as `make test` does")
-    parser.add_argument("--plant", choices=[*PLANTS], help="alter the package so that cases must fail, to try the harness itself")
     return parser
 
 

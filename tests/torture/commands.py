@@ -2,6 +2,7 @@
 may come of it.
 """
 
+import contextlib
 import os
 import resource
 import signal
@@ -54,7 +55,7 @@ def forked(
     """
     if fault is not None and shim is not None:
         shim.set(fault, folder)
-    printed = [folder.with_name(f"{folder.name}.{stream}") for stream in ("out", "err")]
+    pipes = [os.pipe() for _ in range(2)]  # not files: a limit may be on these
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()
@@ -62,8 +63,10 @@ def forked(
         status = 70
         try:
             os.setsid()
-            for descriptor, path in zip((1, 2), printed, strict=True):
-                os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+            for descriptor, (_, end) in enumerate(pipes, start=1):
+                os.dup2(end, descriptor)
+                os.close(end)
+            sys.stdout, sys.stderr = (open(descriptor, "w", closefd=False) for descriptor in (1, 2))  # noqa: SIM115
             os.chdir(folder)
             os.environ.update(environment or {})
             for kind, most in (limits or {}).items():
@@ -80,10 +83,15 @@ def forked(
                 sys.stderr.flush()
             finally:
                 os._exit(status)
-    ended = _wait(pid, kill_after, limit)
-    out, err = (path.read_text("utf-8", "replace") for path in printed)
-    for path in printed:
-        path.unlink()
+    printed = []
+    for start, end in pipes:
+        os.close(end)
+        os.set_blocking(start, False)
+        printed.append((start, bytearray()))
+    ended = _wait(pid, kill_after, limit, printed)
+    out, err = (bytes(text).decode("utf-8", "replace") for _, text in printed)
+    for start, _ in printed:
+        os.close(start)
     met = f"{fault}" if fault else ""
     if fault and shim and shim.record.fired and shim.record.call:
         met += f" ({shim.record.call.decode()})"
@@ -100,19 +108,23 @@ def main_of_the_command(arguments: Sequence[str]) -> int:
         return ending.code if isinstance(ending.code, int) else int(ending.code is not None)
 
 
-def _wait(pid: int, kill_after: float | None, limit: float) -> int | None:
-    """The status of a child, which is ended when its time is over."""
-    start = time.monotonic()
+def _wait(pid: int, kill_after: float | None, limit: float, printed: Sequence[tuple[int, bytearray]]) -> int | None:
+    """The status of a child, which is ended when its time is over; what it prints is read as it comes."""
+    begin = time.monotonic()
     while True:
         done, status = os.waitpid(pid, os.WNOHANG)
+        for descriptor, text in printed:
+            with contextlib.suppress(BlockingIOError):
+                while part := os.read(descriptor, 2**16):
+                    text += part
         if done:
             return os.waitstatus_to_exitcode(status)
-        spent = time.monotonic() - start
+        spent = time.monotonic() - begin
         if spent > (limit if kill_after is None else kill_after):
             end_group(pid)
             os.waitpid(pid, 0)
             return None if kill_after is None else -signal.SIGKILL
-        time.sleep(min(0.005, limit) if spent < 1 else 0.02)
+        time.sleep(0.003 if spent < 1 else 0.02)
 
 
 def end_group(pid: int) -> None:

@@ -65,10 +65,7 @@ class Store(Scenario):
     least = 10
     most = 520
 
-    @property
-    def selection(self) -> Selection:  # type: ignore[override]
-        """A store of about 300 kB; a smaller one in the short form."""
-        return Selection(TABLE, 1 if self.common.short else 8)
+    chosen = Selection(TABLE, 8)  # about 300 kB
 
     def case(self, number: int, rng: random.Random, folder: Path) -> Sequence[str]:
         """No artifact differs from the reference; and what `report` refuses, `store check` does not call sound."""
@@ -105,9 +102,9 @@ class Descriptors(Scenario):
     name = "descriptors"
     what = "a damaged descriptor (.json) in the output folder, then `report` of all or of one artifact"
     share = 1.0
-    least = 2
+    least = 1
     most = 120
-    selection = Selection(TABLE + FIGURE, 1)
+    chosen = Selection(TABLE + FIGURE, 1)
     part = Selection(TABLE, 1)
 
     def prepare(self) -> str | None:

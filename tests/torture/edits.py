@@ -136,7 +136,7 @@ class Edits(Scenario):
     share = 1.5
     least = 10
     most = 120
-    selection = Selection(TABLE, 2)
+    chosen = Selection(TABLE, 2)
 
     def prepare(self) -> str | None:
         """A store as it was before there was one table, given its seals where there are seals."""

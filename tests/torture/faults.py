@@ -55,7 +55,7 @@ class Calls(NeedsShim):
     name = "calls"
     what = "the nth call on a file of the store or the output folder fails, once or from then on, or writes half"
     share = 4.0
-    least = 8
+    least = 4
     kinds = KINDS
 
     def case(self, number: int, rng: random.Random, folder: Path) -> Sequence[str]:
@@ -71,8 +71,8 @@ class CallsOfFigures(Calls):
     name = "calls-figures"
     what = "the same where a figure is drawn"
     share = 1.0
-    least = 1
-    selection = Selection(FIGURE, 1)
+    least = 0
+    chosen = Selection(FIGURE, 1)
 
 
 class KilledAtCalls(NeedsShim):
@@ -81,7 +81,7 @@ class KilledAtCalls(NeedsShim):
     name = "killed-at-calls"
     what = "SIGKILL at the nth call on a file of the store or the output folder, or when half of it is written"
     share = 2.0
-    least = 4
+    least = 2
     kinds = ((Mode.KILL, 0), (Mode.TORN, 0))
 
     def case(self, number: int, rng: random.Random, folder: Path) -> Sequence[str]:
@@ -96,7 +96,7 @@ class Limits(Scenario):
     name = "limits"
     what = "RLIMIT_FSIZE: no file longer than so much; RLIMIT_NOFILE: no more than so many descriptors"
     share = 1.0
-    least = 2
+    least = 1
     most = 60
 
     def case(self, number: int, rng: random.Random, folder: Path) -> Sequence[str]:

@@ -21,7 +21,8 @@ class Kills(Scenario):
     share = 2.0
     least = 1
     most = 100
-    selection = WHOLE
+
+    chosen = WHOLE
 
     def prepare(self) -> str | None:
         """How long an undisturbed sweep takes."""
@@ -50,8 +51,8 @@ class Groups(Scenario):
     share = 3.0
     alone = True
     least = 0
-    selection = WHOLE
     most = 40
+    chosen = WHOLE
     seconds = 8.0  # about what it takes on a slow core, imports included
 
     def case(self, number: int, rng: random.Random, folder: Path) -> Sequence[str]:
@@ -75,8 +76,8 @@ class Workers(Scenario):
     share = 3.0
     alone = True
     least = 0
-    selection = WHOLE
     most = 30
+    chosen = WHOLE
 
     def case(self, number: int, rng: random.Random, folder: Path) -> Sequence[str]:
         """The command ends with the same artifacts; where a run was lost more than once it may say so, and goes on when called again."""

@@ -9,42 +9,12 @@ from tests.torture.commands import forked, lines_at_fault
 from tests.torture.scenario import Scenario
 
 WORDS = (
-    "",
-    " ",
-    "-",
-    "--",
-    "ü/β",
-    "\u2028",
-    "a\nb",
-    "\t",
-    "𝔸" * 40,
-    "x" * 5000,
-    "[red]bold[/red]",
-    "%s%n",
-    "'; DROP TABLE jobs; --",
-    "~",
-    "*",
+    *("", " ", "-", "--", "ü/β", "\u2028", "a\nb", "\t", "~", "*", "%s%n", "[red]bold[/red]", "'; DROP TABLE jobs; --"),
+    *("𝔸" * 40, "x" * 5000),
 )
 NUMBERS = (
-    "0",
-    "-1",
-    "-0",
-    "1",
-    "2",
-    "3",
-    "1e3",
-    "0x10",
-    "１２",
-    "9" * 30,
-    "-" + "9" * 30,
-    "1.5",
-    "nan",
-    "inf",
-    "-inf",
-    "1e-320",
-    "1e309",
-    "",
-    "two",
+    *("0", "-1", "-0", "1", "2", "3", "1.5", "1e3", "0x10", "１２", "", "two", "9" * 30, "-" + "9" * 30),
+    *("nan", "inf", "-inf", "1e-320", "1e309"),
 )
 PATHS = (
     "",
@@ -93,7 +63,7 @@ COMMANDS: dict[tuple[str, ...], tuple[Sequence[str], dict[str, Sequence[str] | N
         IDS,
         {"--scale": ("smoke", "quick", "paper", "huge"), "--seeds": NUMBERS, "--store": PATHS, "--out": PATHS, "--force": None},
     ),
-    ("claims",): (("theorem-3.1", "lemma-A.3", "theorem-99", "β", ""), {"--json": None, "--store": PATHS}),
+    ("claims",): (("lemma-A.13", "theorem-99", "β", ""), {"--json": None, "--store": PATHS}),
     ("certify",): (
         PATHS,
         {
@@ -179,7 +149,7 @@ class Options(Scenario):
         wrong = lines_at_fault(ended) if ended.status != 0 else []
         if "Traceback" in ended.out + ended.err:
             wrong = [*wrong, "a traceback"] if ended.status == 0 else wrong
-        said = " ".join(ascii(word) if len(word) < 60 else f"{ascii(word[:20])}*{len(word)}" for word in arguments)
+        said = " ".join(ascii(word) if len(word) < 60 else f"{word[:20]!a}*{len(word)}" for word in arguments)
         return [f"flatproof {said}: {what}" for what in wrong]
 
     @staticmethod
@@ -187,12 +157,8 @@ class Options(Scenario):
         """Some arguments and options of a command, each now and then with a value meant for another."""
         positional, options = COMMANDS[command]
         chosen = [rng.choice(positional) for _ in range(rng.choice([0, 1, 1, 2] if command != ("train",) else [0, 0, 0, 1]))]
-        required = [
-            name
-            for name in ("--architecture", "--model", "--data")
-            if name in options and command[:1] in (("train",), ("sharpness",))
-        ]
-        names = [name for name in required if rng.random() < 0.9 and (name != "--data" or command == ("sharpness",))]
+        required = {"train": ["--architecture"], "sharpness": ["--model", "--data"]}.get(" ".join(command), [])
+        names = [name for name in required if rng.random() < 0.9]
         names += rng.sample([*options], rng.randint(0, min(3, len(options))))
         for name in names:
             values = options[name]
@@ -204,6 +170,10 @@ class Options(Scenario):
             chosen += ["--scale", "smoke"]
         if command == ("reproduce",) and not any(id in IDS for id in chosen):
             chosen.append(IDS[0])
+        if command == ("claims",) and not any(word in positional for word in chosen):
+            chosen.append("theorem-99")
+        if command[:1] == ("bench",) and "--repeats" not in chosen:
+            chosen += ["--repeats", "0"]
         if command[:1] == ("train",):
             chosen += [word for name in ("--epochs", "--width") if name not in chosen for word in (name, "5")]
         return chosen

@@ -79,7 +79,7 @@ class Scenario:
     alone: ClassVar[bool] = False  # it uses more than one core
     least: ClassVar[int] = 1  # cases in the short form
     most: ClassVar[int] = 10**6  # cases of a full run
-    selection: Selection = Selection(TABLE, 1)
+    chosen: ClassVar[Selection] = Selection(TABLE, 1)
 
     def __init__(self, common: Common, seed: int) -> None:
         self.common, self.seed = common, seed
@@ -95,6 +95,11 @@ class Scenario:
     def case(self, number: int, rng: random.Random, folder: Path) -> Sequence[str]:
         """Carry out a case in an empty folder. Returns what went wrong, a line each."""
         raise NotImplementedError
+
+    @property
+    def selection(self) -> Selection:
+        """What the cases ask for; little in the short form."""
+        return Selection(self.chosen.ids, 1) if self.common.short else self.chosen
 
     @property
     def reference(self) -> Reference:

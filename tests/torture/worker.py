@@ -14,16 +14,12 @@ from tests.torture.shim import loaded
 
 
 def main(arguments: list[str]) -> None:
-    """Serve until the input ends: FOLDER SEED PLANT (may be empty) SHORT (1 or 0)."""
-    folder, seed, plant, short = Path(arguments[0]), int(arguments[1]), arguments[2], arguments[3] == "1"
+    """Serve until the input ends: FOLDER SEED SHORT (1 or 0)."""
+    folder, seed, short = Path(arguments[0]), int(arguments[1]), arguments[2] == "1"
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # nothing but answers goes where they go
     common = Common(scratch_of(folder), loaded(), short)
-    _warm(common.scratch / "warm")
-    if plant:
-        from tests.torture.plants import PLANTS
-
-        PLANTS[plant]()
+    warm(common.scratch / "warm")
     ready: dict[str, Scenario] = {}
     for line in sys.stdin:
         request = json.loads(line)
@@ -35,7 +31,7 @@ def main(arguments: list[str]) -> None:
         print(json.dumps(answer | {"seconds": time.monotonic() - start}), file=answers, flush=True)
 
 
-def _warm(folder: Path) -> None:
+def warm(folder: Path) -> None:
     """Have in this process, before it is forked, all that commands import and compile."""
     folder.mkdir(parents=True)
     ended = here(*Selection(TABLE + FIGURE, 1).sweep(), cwd=folder)
@@ -50,9 +46,8 @@ def _answer(request: dict[str, object], common: Common, seed: int, ready: dict[s
         if why := scenario.prepare():
             return {"skipped": why}
         ready[name] = scenario
-    if request["do"] == "count":
-        return {"count": min(ready[name].count(), ready[name].most)}
-    return {"wrong": ready[name].run(int(str(request["case"])))}
+    number, count = int(str(request["case"])), min(ready[name].count(), ready[name].most)
+    return {"count": count, "wrong": ready[name].run(number) if number < count else []}
 
 
 if __name__ == "__main__":
