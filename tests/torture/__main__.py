@@ -189,7 +189,8 @@ def _parser() -> argparse.ArgumentParser:
     scenarios = "\n".join(f"  {name:<16} {scenario.what}" for name, scenario in SCENARIOS.items())
     parser = argparse.ArgumentParser(
         prog="python -m tests.torture",
-        description="Inject faults; wanted are identical artifacts, or one clear line and a status that is not 0, every time.",
+        description="Inject faults; wanted are identical artifacts, or one clear line and a status that is not 0, every "
+        "time. A case is repeated exactly, but that moments of a kill are as exact as the machine's clock and load are.",
         epilog=f"scenarios:\n{scenarios}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

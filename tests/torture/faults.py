@@ -3,12 +3,14 @@
 import errno
 import random
 import resource
+import shutil
 import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from tests.torture.commands import forked, judged, main_of_the_command
+from tests.torture.commands import Ended, forked, judged, main_of_the_command
+from tests.torture.damage import damaged, flip, truncate
 from tests.torture.scenario import FIGURE, Scenario, Selection, with_fault
 from tests.torture.shim import Fault, Mode
 
@@ -48,6 +50,15 @@ class NeedsShim(Scenario):
         mode, error = self.kinds[kind]
         return Fault(mode, nth + 1, error)
 
+    def disturbed(self, number: int, folder: Path) -> Ended:
+        """The sweep that meets a case's fault."""
+        return forked(self.selection.sweep(), folder, self.common.shim, self.fault(number))
+
+    def unmet(self) -> list[str]:
+        """A line if the last fault was not met: the harness would have tried nothing."""
+        assert self.common.shim is not None
+        return [] if self.common.shim.record.fired else ["the sweep made fewer calls: the harness tried nothing"]
+
 
 class Calls(NeedsShim):
     """Each system call fails."""
@@ -60,8 +71,8 @@ class Calls(NeedsShim):
 
     def case(self, number: int, rng: random.Random, folder: Path) -> Sequence[str]:
         """One clear line or the whole result; and the result from a run that follows."""
-        ended = forked(self.selection.sweep(), folder, self.common.shim, self.fault(number))
-        wrong = judged(ended, folder / "out", self.reference.artifacts)
+        ended = self.disturbed(number, folder)
+        wrong = self.unmet() + judged(ended, folder / "out", self.reference.artifacts)
         return with_fault(ended, wrong + self.goes_on(folder))
 
 
@@ -86,8 +97,29 @@ class KilledAtCalls(NeedsShim):
 
     def case(self, number: int, rng: random.Random, folder: Path) -> Sequence[str]:
         """The result from a run that follows."""
-        ended = forked(self.selection.sweep(), folder, self.common.shim, self.fault(number))
-        return with_fault(ended, self.goes_on(folder))
+        ended = self.disturbed(number, folder)
+        return with_fault(ended, self.unmet() + self.goes_on(folder))
+
+
+class Journals(KilledAtCalls):
+    """A journal that a kill left, damaged."""
+
+    name = "journals"
+    what = "SIGKILL at a call that leaves SQLite's journal, a flipped bit or a missing end of it, then the same command"
+    share = 0.7
+    least = 1
+
+    def case(self, number: int, rng: random.Random, folder: Path) -> Sequence[str]:
+        """One clear line or the whole result."""
+        journal = folder / "s.sqlite-journal"
+        while not journal.exists() or not journal.stat().st_size:
+            shutil.rmtree(folder)
+            folder.mkdir()
+            killed = self.disturbed(number, folder)
+            number = rng.randrange(len(self.order))
+        how = damaged(journal, rng, [flip, flip, flip, truncate])
+        ended = forked(self.selection.sweep(), folder)
+        return [f"{killed.fault}, {how}: {what}" for what in judged(ended, folder / "out", self.reference.artifacts, most=20)]
 
 
 class Limits(Scenario):

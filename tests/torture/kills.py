@@ -77,7 +77,7 @@ class Workers(Scenario):
     alone = True
     least = 0
     most = 30
-    chosen = WHOLE
+    chosen = Selection(TABLE, 8)
 
     def case(self, number: int, rng: random.Random, folder: Path) -> Sequence[str]:
         """The command ends with the same artifacts; where a run was lost more than once it may say so, and goes on when called again."""
@@ -86,7 +86,7 @@ class Workers(Scenario):
         killed = 0
         deadline = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline:
-            time.sleep(rng.uniform(0.01, 0.6))
+            time.sleep(rng.uniform(0.05, 1.5))
             workers = workers_of(process.pid)
             if killed < kills and workers and _computes(workers[-1]):
                 victim = rng.choice(workers)

@@ -2,7 +2,7 @@
 
 from tests.torture.damage import Certificates, Descriptors, Networks, Points, RealData, Store
 from tests.torture.edits import Edits
-from tests.torture.faults import Calls, CallsOfFigures, Clocks, KilledAtCalls, Limits
+from tests.torture.faults import Calls, CallsOfFigures, Clocks, Journals, KilledAtCalls, Limits
 from tests.torture.kills import Groups, Kills, Workers
 from tests.torture.options import Options
 from tests.torture.scenario import Scenario
@@ -15,6 +15,7 @@ SCENARIOS: dict[str, type[Scenario]] = {
         Calls,
         CallsOfFigures,
         KilledAtCalls,
+        Journals,
         Kills,
         Groups,
         Workers,
