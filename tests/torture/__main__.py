@@ -175,8 +175,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         threads = [threading.Thread(target=_serve, args=(run, process)) for process in processes]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        try:
+            for thread in threads:
+                thread.join()
+        except KeyboardInterrupt:  # the cases that are on end first
+            run.seconds = 0.0
+            for thread in threads:
+                thread.join()
         _print_summary(run)
         return min(run.failed, 1)
     finally:

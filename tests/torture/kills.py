@@ -18,11 +18,11 @@ class Kills(Scenario):
 
     name = "kills"
     what = "SIGKILL of a sweep at one to three random moments"
-    share = 2.0
+    share = 4.0
     least = 1
     most = 100
 
-    chosen = WHOLE
+    chosen = Selection(TABLE, 3)
 
     def prepare(self) -> str | None:
         """How long an undisturbed sweep takes."""
