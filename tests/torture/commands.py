@@ -66,7 +66,11 @@ def forked(
             for descriptor, (_, end) in enumerate(pipes, start=1):
                 os.dup2(end, descriptor)
                 os.close(end)
-            sys.stdout, sys.stderr = (open(descriptor, "w", closefd=False) for descriptor in (1, 2))  # noqa: SIM115
+            for name, descriptor, errors in (
+                ("stdout", 1, "strict"),
+                ("stderr", 2, "backslashreplace"),
+            ):  # as the interpreter does
+                setattr(sys, name, open(descriptor, "w", encoding="utf-8", errors=errors, closefd=False))  # noqa: SIM115
             os.chdir(folder)
             os.environ.update(environment or {})
             for kind, most in (limits or {}).items():

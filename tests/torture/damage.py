@@ -144,7 +144,7 @@ class Networks(Scenario):
     name = "networks"
     what = "a damaged file of weights (.pt) that a training left beside the store"
     share = 0.3
-    least = 5
+    least = 0
     most = 300
 
     def prepare(self) -> str | None:

@@ -100,7 +100,7 @@ class Workers(Scenario):
             end_group(process.pid)
         status = process.wait()
         out, err = (folder.with_name(f"{folder.name}.{stream}") for stream in ("out", "err"))
-        ended = Ended(None if late else status, out.read_text(), err.read_text())
+        ended = Ended(None if late else status, out.read_text("utf-8"), err.read_text("utf-8"))
         wrong = judged(ended, folder / "out", self.reference.artifacts, most=20)
         if ended.status != 0 and killed < 2 and not wrong:
             wrong = [f"status {ended.status} with one worker lost: {ended.err.strip()[:300]}"]
@@ -110,7 +110,7 @@ class Workers(Scenario):
 def _computes(pid: int) -> bool:
     """Whether a worker has begun: its imports are done after a second or so of computing."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
     except OSError:
         return False
     return int(fields[11]) + int(fields[12]) > 0.2 * os.sysconf("SC_CLK_TCK")
