@@ -4,6 +4,7 @@ A descriptor is whole, of another program, or damaged. Any JSON file of another 
 artifact's descriptor lies, beside the table or picture of the same name: then it is ours, and was damaged.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,7 +42,13 @@ def described(artifact: Artifact, provenance: Mapping[str, str], more: Mapping[s
         **({"coverage": dict(artifact.coverage)} if artifact.coverage else {}),
         **more,
     }
-    return (json.dumps(entry, indent=1, ensure_ascii=False) + "\n").encode()
+    return (json.dumps(entry | {"digest": digest(entry)}, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def digest(entry: Mapping[str, Any]) -> str:
+    """SHA-256 of a descriptor's fields but its digest, which is written last, so that no altered descriptor passes for another."""
+    fields = {name: value for name, value in entry.items() if name != "digest"}
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 def descriptor(path: Path, out: Path) -> Entry | None:
@@ -121,6 +128,7 @@ def _check(entry: Any) -> None:
             isinstance(rows, list) and all(_are_texts(row) and len(row) == len(table["columns"]) for row in rows),
             "a table must have rows of texts, as many as there are columns",
         )
+    _require(entry.get("digest", digest(entry)) == digest(entry), "its digest is that of other content")  # older ones have none
 
 
 def _require(holds: bool, what: str) -> None:

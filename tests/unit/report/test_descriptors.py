@@ -219,3 +219,29 @@ def cells(row: str) -> int:
         count += character == "|" and not escaped
         escaped = character == "\\" and not escaped
     return count
+
+
+def test_a_flipped_bit_in_a_descriptor_never_reaches_the_page(tmp_path: Path) -> None:
+    """Of every byte of a table's descriptor one bit: the page has what was written, or a line that names the file."""
+    write([table(a=3)], tmp_path, "command")
+    path = tmp_path / PATH
+    whole, page = path.read_bytes(), (tmp_path / "index.html").read_bytes()
+    noticed = 0
+    for i in range(len(whole)):
+        path.write_bytes(whole[:i] + bytes([whole[i] ^ 1 << i % 8]) + whole[i + 1 :])
+        entries, damaged = descriptors(tmp_path)
+        noticed += len(damaged)
+        if not damaged:
+            write_page(tmp_path)
+            assert [entry["table"] for entry in entries] == [json.loads(whole)["table"]]
+            assert (tmp_path / "index.html").read_bytes() == page
+    assert noticed > len(whole) / 2
+
+
+def test_descriptors_from_before_they_had_a_digest_are_read(tmp_path: Path) -> None:
+    write([table()], tmp_path, "command")
+    path = tmp_path / PATH
+    entry = json.loads(path.read_text(encoding="utf-8"))
+    del entry["digest"]
+    path.write_text(json.dumps(entry), encoding="utf-8")
+    assert [read["id"] for read in descriptors(tmp_path)[0]] == ["paper/table-1"]
