@@ -1,0 +1,13 @@
+"""Fifteen corruptions of images at five severities, by the definitions and constants of CIFAR-10-C (Hendrycks and Dietterich 2019).
+
+    corrupted = corrupt(images, "motion_blur", severity=5, seed=0)      # uint8 (n, s, s, 3) in and out
+
+`constants` has the names and the constants; `noise`, `blur`, `weather` and `digital` the definitions, a function each; `apply` the way
+through them. All is by definition but frost: synthetic texture in place of the authors' photographs (`weather.frost_texture`). Random
+numbers are not the authors', so an image is one that their program could have made, not the one that it made.
+"""
+
+from flatproof.verify.realdata.corruptions.apply import corrupt
+from flatproof.verify.realdata.corruptions.constants import NAMES, SEVERITIES, VERSION
+
+__all__ = ["NAMES", "SEVERITIES", "VERSION", "corrupt"]
