@@ -108,6 +108,8 @@ def _reproduce(
     count = {e: seeds or e.DEFAULT_SEEDS[scale] for e in chosen}
     with opened as db:
         jobs = [job for e, artifacts in chosen.items() for job in e.grid(artifacts, scale, count[e])]
+        if workers is None and not db.keys():
+            raise UserError(f"store {path} holds nothing; expected one that 'flatproof reproduce' has written")
         if workers is not None:
             names = {job.key: name for name, job in jobs}
             missing = db.missing(job for _, job in jobs)

@@ -12,7 +12,10 @@ import typer
 
 import flatproof
 from flatproof.verify.cli import main as entry
+from flatproof.verify.jobs.job import Outcome
 from flatproof.verify.jobs.store import Store
+from flatproof.verify.two_layer.settings import Phase
+from flatproof.verify.two_layer.training import Run
 
 COMMANDS = ("reproduce", "report", "claims", "certify", "train", "sharpness", "bench", "data")
 IMPORTED = """
@@ -104,7 +107,8 @@ def test_what_needs_no_numbers_imports_neither_numpy_nor_torch(tmp_path: Path, a
 )
 def test_what_needs_no_torch_does_not_import_it(tmp_path: Path, arguments: str) -> None:
     (tmp_path / "points.csv").write_text("1,2,1\n2,1,-1\n")
-    Store(tmp_path / "s.sqlite").close()
+    with Store(tmp_path / "s.sqlite") as store:
+        store.put(Run("bias", (Phase(0.1, 1),)), Outcome({}), {})
     assert imported(tmp_path, arguments) == ["0", "numpy"]
 
 
