@@ -7,7 +7,20 @@ through them. All is by definition but frost: synthetic texture in place of the 
 numbers are not the authors', so an image is one that their program could have made, not the one that it made.
 """
 
-from flatproof.verify.realdata.corruptions.apply import corrupt
+from typing import TYPE_CHECKING, Any
+
 from flatproof.verify.realdata.corruptions.constants import NAMES, SEVERITIES, VERSION
 
+if TYPE_CHECKING:
+    from flatproof.verify.realdata.corruptions.apply import corrupt
+
 __all__ = ["NAMES", "SEVERITIES", "VERSION", "corrupt"]
+
+
+def __getattr__(name: str) -> Any:
+    """`corrupt`, imported on first use: naming data sets needs no scipy."""
+    if name != "corrupt":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from flatproof.verify.realdata.corruptions.apply import corrupt
+
+    return corrupt
