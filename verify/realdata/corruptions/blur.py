@@ -67,7 +67,6 @@ def glass_blur(images: Bytes, constants: tuple[float, ...], generators: Generato
     image = np.arange(n)[:, None, None]
     for _ in range(int(rounds)):
         moves = np.array([g.integers(-1, 1, (2, side - 2, side - 2)) for g in generators])
-        pixels = pixels.copy()
         pixels[:, 2:, 2:] = pixels[image, inner[:, None] + moves[:, 0], inner + moves[:, 1]]
     return to_bytes(smooth(to_unit(pixels), deviation, "nearest", 4))
 

@@ -113,6 +113,7 @@ def test_frost_has_the_colours_contrast_and_spectrum_that_it_states() -> None:
         of_kind = textures[np.array(kinds) == number]
         means = of_kind.mean(axis=(1, 2))
         assert np.abs(means.mean(axis=0) - kind.colour).max() < 5 * kind.between / math.sqrt(len(of_kind)) + 0.01
+        assert np.abs(means.std(axis=0) / kind.between - 1).max() < 4 / math.sqrt(2 * len(of_kind))
         assert np.abs(of_kind.std(axis=(1, 2)).mean(axis=0) / kind.within - 1).max() < 0.1  # what is cut to [0, 1] varies less
         grey = of_kind.mean(axis=-1)
         power = (np.abs(np.fft.fft2(grey - grey.mean(axis=(1, 2), keepdims=True))) ** 2).mean(axis=0)
