@@ -3,8 +3,9 @@
     corrupted = corrupt(images, "motion_blur", severity=5, seed=0)      # uint8 (n, s, s, 3) in and out
 
 `constants` has the names and the constants; `noise`, `blur`, `weather` and `digital` the definitions, a function each; `apply` the way
-through them. All is by definition but frost: synthetic texture in place of the authors' photographs (`weather.frost_texture`). Random
-numbers are not the authors', so an image is one that their program could have made, not the one that it made.
+through them. All is by definition but frost: synthetic texture in place of the authors' photographs (`weather.frost_texture`). Of CIFAR-10,
+brightness, contrast and pixelate give the published files byte for byte. Where there is chance, the random numbers are not the authors':
+an image is one that their program could have made, not the one that it made.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -20,11 +20,11 @@ from flatproof.verify.realdata.corruptions.pixels import (
 
 
 def contrast(images: Bytes, constants: tuple[float, ...], _: Generators) -> Bytes:
-    """Differences from each channel's mean over the image shrunk. Constants: the factor."""
+    """Differences from each channel's mean over the image shrunk; the published file byte for byte. Constants: the factor."""
     (factor,) = constants
     values = to_unit(images)
     mean = values.mean(axis=(1, 2), keepdims=True)
-    return to_bytes((values - mean) * factor + mean)
+    return to_bytes((values - mean) * factor + mean, rounding=0)
 
 
 def affine_maps(side: int, shift: float, generators: Generators) -> Reals:
@@ -62,7 +62,10 @@ def elastic_transform(images: Bytes, constants: tuple[float, ...], generators: G
 
 
 def pixelate(images: Bytes, constants: tuple[float, ...], _: Generators) -> Bytes:
-    """Reduced by Pillow's box filter and enlarged by it again. Constants: the share of the side that is left, rounded down."""
+    """Reduced by Pillow's box filter and enlarged by it again; the published file byte for byte.
+
+    Constants: the share of the side that is left, rounded down.
+    """
     (share,) = constants
     side = images.shape[1]
     small = int(side * share)

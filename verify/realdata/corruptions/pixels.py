@@ -19,9 +19,15 @@ def to_unit(images: Bytes) -> Reals:
     return images / 255.0
 
 
-def to_bytes(values: Reals) -> Bytes:
-    """Values, cut to [0, 1], as bytes: rounded down, as the published images are but where these lost a whole number by rounding."""
-    return np.floor(np.clip(values, 0, 1) * 255 + ROUNDING).astype(np.uint8)
+def to_bytes(values: Reals, rounding: float = ROUNDING) -> Bytes:
+    """Values, cut to [0, 1], as bytes: rounded down, as the published images are.
+
+    Args:
+        values: in [0, 1] or beyond.
+        rounding: how far below a whole number, in bytes, a value is that number. 0 belongs to formulas whose every operation is the
+            authors': they lose whole numbers as the published images did.
+    """
+    return np.floor(np.clip(values, 0, 1) * 255 + rounding).astype(np.uint8)
 
 
 def draws(generators: Generators, draw: Callable[[np.random.Generator], Reals | float]) -> Reals:

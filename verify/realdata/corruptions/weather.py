@@ -8,6 +8,7 @@ from flatproof.verify.realdata.corruptions.blur import magnify, motion_blurred
 from flatproof.verify.realdata.corruptions.pixels import Bytes, Generators, Reals, draws, to_bytes, to_unit
 
 LUMA = (0.299, 0.587, 0.114)  # weights of red, green and blue in the grey of a colour
+SECTORS = np.array([(3, 2, 0), (1, 3, 0), (0, 3, 2), (0, 1, 3), (2, 0, 3), (3, 0, 1)])  # of hue: what red, green and blue are
 ROUGHEST = 100.0  # of fog: the first deviation of its map is the square of it
 
 
@@ -115,13 +116,28 @@ def fog(images: Bytes, constants: tuple[float, ...], generators: Generators) -> 
 
 
 def brightness(images: Bytes, constants: tuple[float, ...], _: Generators) -> Bytes:
-    """HSV's value raised, hue and saturation kept. Constants: what is added.
-
-    Colours of one hue and saturation are proportional to their values, so the channels grow as the value does; black has no saturation
-    and becomes grey.
-    """
+    """HSV's value raised, hue and saturation kept; the published file byte for byte. Constants: what is added."""
     (added,) = constants
     channels = to_unit(images)
-    value = channels.max(axis=-1, keepdims=True)
-    raised = np.minimum(value + added, 1)
-    return to_bytes(np.where(value > 0, channels / np.where(value > 0, value, 1), 1) * raised)
+    hue, saturation, value = to_hsv(channels)
+    return to_bytes(from_hsv(hue, saturation, np.minimum(value + added, 1)), rounding=0)
+
+
+def to_hsv(channels: Reals) -> tuple[Reals, Reals, Reals]:
+    """Hue and saturation, in [0, 1], and value of red, green and blue (..., 3). Grey has hue 0."""
+    red, green, blue = np.moveaxis(channels, -1, 0)
+    value = channels.max(axis=-1)
+    spread = value - channels.min(axis=-1)
+    divisor = np.where(spread > 0, spread, 1)
+    largest = [blue == value, green == value, red == value]  # of equal ones the first named: their formulas round differently
+    sixths = np.select(largest, [4 + (red - green) / divisor, 2 + (blue - red) / divisor, (green - blue) / divisor])
+    hue = np.where(spread > 0, (sixths / 6) % 1, 0)
+    return hue, spread / np.where(value > 0, value, 1), value
+
+
+def from_hsv(hue: Reals, saturation: Reals, value: Reals) -> Reals:
+    """Red, green and blue (..., 3), the inverse of `to_hsv`."""
+    sector = np.floor(hue * 6)
+    within = hue * 6 - sector
+    low, falling, rising = (value * (1 - saturation * part) for part in (1, within, 1 - within))
+    return np.take_along_axis(np.stack([low, falling, rising, value], axis=-1), SECTORS[sector.astype(int) % 6], axis=-1)

@@ -36,3 +36,11 @@ def generators(name: str, n: int, seed: int = 0) -> Sequence[np.random.Generator
 def whole(values: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Values in units of a byte, rounded down; a millionth below a whole number is that number."""
     return np.floor(np.clip(values, 0, 255) + 1e-6).astype(np.uint8)
+
+
+def agree(result: NDArray[np.uint8], values: NDArray[np.float64]) -> bool:
+    """Whether bytes are values, in units of a byte, rounded down; those a millionth from a whole number may be it or the one below."""
+    values = np.clip(values, 0, 255)
+    exact = result == np.floor(values)
+    near = np.abs(values - np.round(values)) < 1e-6
+    return bool((exact | near & ((result == np.round(values)) | (result == np.round(values) - 1))).all())
