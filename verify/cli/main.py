@@ -17,6 +17,7 @@ from flatproof.verify.cli.data import app as data
 from flatproof.verify.cli.reproduce import report, reproduce
 from flatproof.verify.cli.sharpness import sharpness
 from flatproof.verify.cli.store import app as store
+from flatproof.verify.cli.terminal import prepare
 from flatproof.verify.cli.train import train
 from flatproof.verify.utils.errors import UserError
 
@@ -50,6 +51,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         arguments: of the command line; None: this process's.
     """
     try:
+        prepare()
         status = app(arguments, prog_name="flatproof", standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)
     except UserError as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flatproof.caching import use_cache
 from flatproof.verify.cli.options import (
     OUT,
     STORE,
@@ -92,9 +93,11 @@ def _reproduce(
     ids: list[str], scale: str, seeds: int | None, workers: int | None, path: Path, out: Path, board: Path | None, force: bool
 ) -> None:
     """Run what is missing with that many workers (None: run nothing), then write the artifacts, and curves for TensorBoard."""
+    use_cache(path.parent)
     from flatproof.verify.cli.progress import Display
     from flatproof.verify.jobs.store import Store
     from flatproof.verify.jobs.sweep import sweep
+    from flatproof.verify.report.descriptors import descriptors
     from flatproof.verify.report.write import poorer, write
 
     with refusing_bad_input():
@@ -142,6 +145,8 @@ def _reproduce(
             f"\nkept, since more runs stand behind them than behind these: {', '.join(kept)} ({first}, {lost}); --force replaces them"
         )
     say(f"\n{len(files)} files written; see {files[-1]}")
+    for line in descriptors(out)[1]:
+        warn(f"{line}; it is not on the page, and its files are kept unless --force")
     for error, ids in damaged.values():
         warn(f"{error}; not written: {', '.join(ids)}")
     if damaged:
