@@ -99,6 +99,12 @@ def test_a_store_without_outcomes_is_none_to_report_from(tmp_path: Path) -> None
     assert done.stderr == "error: store s.sqlite holds nothing; expected one that 'flatproof reproduce' has written\n"
 
 
+def test_a_name_that_is_too_long_is_one_line(tmp_path: Path) -> None:
+    for command in (["store", "check"], ["report", *SWEEP]):
+        done = here(*command, "--store", "x" * 300, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (2, f"error: cannot use {'x' * 300}: File name too long\n")
+
+
 def test_claims_leave_an_empty_file_alone(folder: Path) -> None:
     (folder / "s.sqlite").touch()
     done = here("claims", "kaur2023/claim-1", "--store", "s.sqlite", cwd=folder)

@@ -109,7 +109,7 @@ def other_program(path: Path) -> None:
 
 
 def no_database(path: Path) -> None:
-    path.write_text("dear diary")
+    path.write_text("dear diary", encoding="utf-8")
 
 
 @pytest.mark.parametrize(
