@@ -1,4 +1,4 @@
-"""What is claimed about flat two-layer ReLU networks: closed forms, constructions, bounds. Plain arrays in and out; never torch.
+"""What is claimed about flat two-layer networks, ReLU or diagonal: closed forms, constructions, bounds. Arrays in and out; no torch.
 
     networks             the family: forward, gradient norms, the exact trace of the Hessian
     losses               losses of one output
@@ -6,13 +6,24 @@
     flatness             the flattest networks: solver, certificates, predictions
     check_certificate    the independent checker, which needs nothing but Python
     claims               the ledger of every printed statement
+    diagonal             diagonal linear networks: every definition of sharpness in closed form
     cube_symmetries      subsets of the cube up to symmetry
     compiled             how kernels are compiled and where they are kept
 
 What is listed in `__all__` is the public face; `theory.flattest`, `theory.bracket` and `theory.decide` are the functions.
 """
 
-from flatproof.theory import check_certificate, claims, compiled, constructions, cube_symmetries, flatness, losses, networks
+from flatproof.theory import (
+    check_certificate,
+    claims,
+    compiled,
+    constructions,
+    cube_symmetries,
+    diagonal,
+    flatness,
+    losses,
+    networks,
+)
 from flatproof.theory.constructions import generalizing_network, memorizing_network
 from flatproof.theory.flatness.bracket import Bracket, bracket
 from flatproof.theory.flatness.decide import Decision, decide
@@ -58,6 +69,7 @@ __all__ = [
     "constructions",
     "cube_symmetries",
     "decide",
+    "diagonal",
     "flatness",
     "flattest",
     "forward",

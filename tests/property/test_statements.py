@@ -6,9 +6,9 @@ that the property can fail.
 
 import pytest
 
-from tests.statements import batchnorm, closed_forms, probability
+from tests.statements import batchnorm, closed_forms, diagonal, probability
 
-MODULES = (closed_forms, batchnorm, probability)
+MODULES = (closed_forms, batchnorm, diagonal, probability)
 PROPERTIES = {name: entry for module in MODULES for name, entry in module.PROPERTIES.items()}
 
 

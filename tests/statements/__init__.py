@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite(*(f"tests.statements.{name}" for name in ("batchnorm", "closed_forms", "probability")))
+pytest.register_assert_rewrite(*(f"tests.statements.{name}" for name in ("batchnorm", "closed_forms", "diagonal", "probability")))

@@ -24,6 +24,8 @@ construction that is printed with it, or a step of its printed proof; only the f
 Where a statement depends on a reading, `reading` names the one that its status is for; evidence for another one says so.
 `depends_on` lists what the proof in the ledger rests on, each as printed or as corrected (theory.claims.graph).
 A check that fails raises `EvidenceFailed`: the ledger then shows the statement as open, with the failure.
+Statements of the project's own, printed nowhere else, lie in the folder `own` under ids "own/...", registered by `@own_claim`; they
+are counted apart from the printed ones.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -36,12 +38,19 @@ from typing import Literal, get_args
 Status = Literal["refuted", "proved", "cited", "certified", "tested", "open", "definition"]
 Target = Literal["statement", "construction", "proof step"]
 Severity = Literal["substance", "constant or sign", "boundary"]
-Reading = Literal["differentiable parameters", "relu'(0) = 0", "distinct samples", "repeated samples"]
+Reading = Literal[
+    "differentiable parameters",
+    "relu'(0) = 0",
+    "distinct samples",
+    "repeated samples",
+    "Gaussian displacements",
+    "uniform displacements",
+]
 Form = Literal["printed", "corrected"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 TARGETS: tuple[Target, ...] = get_args(Target)
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
-PAPERS = ("wen2023",)
+OWN = "own"  # the folder of the project's own statements
 
 
 class EvidenceFailed(AssertionError):
@@ -115,6 +124,11 @@ class Claim:
     target: Target | None = None
     severity: Severity | None = None
     reading: Reading | None = None
+
+    @property
+    def own(self) -> bool:
+        """Whether it is the project's own, printed nowhere else."""
+        return self.id.startswith(f"{OWN}/")
 
 
 @dataclass(frozen=True)
@@ -216,6 +230,13 @@ def claim(
     return register
 
 
+def own_claim(
+    name: str, statement: str, depends_on: tuple[str | Dependency, ...] = ()
+) -> Callable[[Callable[[], Iterable[Evidence]]], Callable[[], Iterable[Evidence]]]:
+    """Register a statement of the project's own, "own/name"; the rest as for `claim`."""
+    return claim(f"{OWN}/{name}", statement, depends_on)
+
+
 def definition(id: str, title: str, printed: str) -> None:
     """Register a definition, condition or setting."""
     note = Evidence("definition", "as printed", "-", "used by the statements that name it")
@@ -239,12 +260,13 @@ def _in_order(id: str) -> tuple[str, int, int, int, str]:
 
 
 def statements() -> dict[str, Statement]:
-    """Every registered statement by id, in the paper's order. A module added to a paper's folder is found here; nothing else needs to
-    name it."""
-    for paper in PAPERS:
-        package = import_module(f"flatproof.theory.claims.{paper}")
-        for module in iter_modules(package.__path__):
-            import_module(f"flatproof.theory.claims.{paper}.{module.name}")
+    """Every registered statement by id, in the papers' order. A folder added here, or a module added to one, is found; nothing else needs
+    to name it."""
+    for paper in iter_modules(__path__):
+        if paper.ispkg:
+            package = import_module(f"{__name__}.{paper.name}")
+            for module in iter_modules(package.__path__):
+                import_module(f"{package.__name__}.{module.name}")
     return {id: _statements[id] for id in sorted(_statements, key=_in_order)}
 
 

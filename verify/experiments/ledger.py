@@ -21,23 +21,29 @@ NOTES = (
     "in an edge case alone. A statement whose construction or proof step fails stands. Reading: the one that the status is for, where a "
     "statement depends on it; evidence for another reading names it. Rests on: what the ledger's proof uses, * in its corrected form.",
 )
+OWN_NOTE = "Statements own/... are this project's, printed nowhere else: 'printed' holds them as they are meant."
 
 
 def headline(claims: Sequence[Claim]) -> str:
-    """What the ledger found, by how much it matters."""
+    """What the ledger found of the printed statements, by how much it matters; then what it holds of the project's own."""
+    ours, claims = [c for c in claims if c.own], [c for c in claims if not c.own]
     refuted, stand = [c for c in claims if c.status == "refuted"], [c for c in claims if c.status != "refuted" and c.target]
     severities, targets = Counter(c.severity for c in refuted), Counter(c.target for c in stand)
     wrong = ", ".join(f"{severities[s]} {SEVERITY_WORDS[s]}" for s in SEVERITIES)
-    others = Counter(c.status for c in claims if c.status != "refuted")
-    rest = ", ".join(f"{count} {status}" for status, count in others.most_common())
-    ledger = {c.id: c for c in claims}
+    rest = _counted([c for c in claims if c.status != "refuted"])
+    ledger = {c.id: c for c in (*claims, *ours)}
     leaning = sum(bool(cited(ledger, c.id)) for c in claims if c.status == "proved")
     return (
         f"Of {len(claims)} statements {len(refuted)} fail as printed: {wrong}. Of those that stand, {targets['construction']} are "
         "printed with a "
         f"construction that fails and {targets['proof step']} with a step of the proof that fails. The others: {rest}; {leaning} "
-        "of the proved rest on a cited theorem."
+        "of the proved rest on a cited theorem." + (f" Of {len(ours)} statements of our own {_counted(ours)}." if ours else "")
     )
+
+
+def _counted(claims: Sequence[Claim]) -> str:
+    """How many have which status, the most frequent first."""
+    return ", ".join(f"{count} {status}" for status, count in Counter(c.status for c in claims).most_common())
 
 
 def fails_in(c: Claim) -> str:
@@ -79,7 +85,7 @@ def table(id: str, claims: Sequence[Claim]) -> Table:
         title="Every printed statement: what holds",
         shown=pd.DataFrame(rows),
         raw=pd.DataFrame(rows),
-        notes=(headline(claims), *NOTES),
+        notes=(headline(claims), *NOTES, *([OWN_NOTE] if any(c.own for c in claims) else [])),
         provenance=provenance(),
         brief=("id", "status", "fails in", "statement", "corrected"),
     )
@@ -92,7 +98,7 @@ def in_full(c: Claim) -> str:
         lines.append(f"fails in   {fails_in(c)}")
     if c.reading:
         lines.append(f"reading    {c.reading}")
-    lines.append(f"printed    {c.printed}")
+    lines.append(f"{'our own' if c.own else 'printed':<11}{c.printed}")
     if c.corrected:
         lines.append(f"corrected  {c.corrected}")
     lines += [f"rests on   {edge.id}, as {edge.form}" for edge in c.depends_on]

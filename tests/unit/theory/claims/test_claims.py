@@ -122,7 +122,7 @@ def ledger() -> dict[str, Claim]:
 
 
 def test_every_id_of_the_page_appears(ledger: dict[str, Claim]) -> None:
-    assert {f"wen2023/{name}" for name in PAGE} <= set(ledger)
+    assert {f"wen2023/{name}" for name in PAGE} | {f"andriushchenko2023/diag-{k}" for k in range(1, 11)} <= set(ledger)
 
 
 def test_no_check_fails(ledger: dict[str, Claim]) -> None:
@@ -163,12 +163,30 @@ JUDGED = {
     "theorem-A.3": ("cited", None, None, None),
 }
 
+JUDGED_DIAGONAL = {
+    "diag-1 diag-5 diag-6 diag-7 diag-8 diag-9": ("proved", None, None, None),
+    "diag-3 diag-4": ("proved", None, None, "Gaussian displacements"),
+    "diag-2 diag-10": ("refuted", "statement", "boundary", None),
+}
+
 
 def test_what_was_judged_by_hand_stays_so(ledger: dict[str, Claim]) -> None:
-    for names, expected in JUDGED.items():
-        for name in names.split():
-            c = ledger[f"wen2023/{name}"]
-            assert (c.status, c.target, c.severity, c.reading) == expected, name
+    for paper, judged in (("wen2023", JUDGED), ("andriushchenko2023", JUDGED_DIAGONAL)):
+        for names, expected in judged.items():
+            for name in names.split():
+                c = ledger[f"{paper}/{name}"]
+                assert (c.status, c.target, c.severity, c.reading) == expected, name
+
+
+def test_our_own_statements_are_proved_and_told_apart(ledger: dict[str, Claim]) -> None:
+    ours = [c for c in ledger.values() if c.own]
+    assert [c.id for c in ours] == [f"own/diagonal-{k}" for k in range(1, 17)]
+    assert {(c.status, c.target) for c in ours} == {("proved", None)}
+    assert "\nour own    " in in_full(ours[0])
+    assert "\nprinted    " in in_full(ledger["andriushchenko2023/diag-3"])
+    assert f"Of {len(ours)} statements of our own {len(ours)} proved." in headline(list(ledger.values()))
+    assert "our own" not in headline([c for c in ledger.values() if not c.own])
+    assert table("all/claims", ours).notes[-1].startswith("Statements own/... are this project's")
 
 
 def test_no_proof_rests_on_an_open_or_uncorrected_statement(ledger: dict[str, Claim]) -> None:
@@ -233,9 +251,13 @@ def test_the_headline_counts_by_severity(ledger: dict[str, Claim]) -> None:
 
 
 def test_the_readme_counts_as_the_headline_does(ledger: dict[str, Claim]) -> None:
-    text = headline([ledger[id] for id in statements()])
+    text = headline([ledger[id] for id in statements() if id.startswith("wen2023/")])
     readme = " ".join((Path(__file__).parents[4] / "README.md").read_text().split())
     assert text.split(" The others")[0] in readme
+    printed = [c for id, c in ledger.items() if id.startswith("andriushchenko2023/diag-")]
+    proved, refuted = (sum(c.status == status for c in printed) for status in ("proved", "refuted"))
+    assert f"of {len(printed)} statements {proved} hold and {refuted} fail at a boundary" in readme
+    assert f"Another {sum(c.own for c in ledger.values())} of our own" in readme
 
 
 def test_the_graph_places_every_statement_apart(ledger: dict[str, Claim]) -> None:
