@@ -1,14 +1,14 @@
 """Owns the experiment andriushchenko2023: does adaptive sharpness track generalization? Models from scratch, and diagonal networks.
 
 `published`: what is claimed, and the radii. `grid`: the models of each scale. `jobs`: what is measured of one, `shifted`: its errors out of
-distribution. `rules`: how claims are judged. `show`: tables and figures.
+distribution. `diagonal`, `diagonal_show`: diagonal networks. `rules`: how claims are judged. `show`: tables and figures.
 """
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from flatproof.theory.claims import Claim
-from flatproof.verify.experiments.andriushchenko2023 import rules, show
+from flatproof.verify.experiments.andriushchenko2023 import diagonal, diagonal_show, rules, show
 from flatproof.verify.experiments.andriushchenko2023.grid import SIZES, cells_of, models
 from flatproof.verify.experiments.andriushchenko2023.published import CLAIMS, ID, KINDS
 from flatproof.verify.experiments.devices import devices_of
@@ -28,7 +28,7 @@ from flatproof.verify.jobs.job import Job
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.report.artifacts import Artifact
 
-NOT_HERE = {"claim-4": "fine-tuned language models are not run yet", "claim-5": "diagonal networks are not run yet"}
+NOT_HERE = {"claim-4": "fine-tuned language models are not run yet"}
 
 
 def stored_models(scale: str, seeds: int, store: Store) -> show.Pairs:
@@ -41,34 +41,47 @@ def judged(pairs: show.Pairs, scale: str) -> list[rules.Judgement]:
     """The parts of every claim on images."""
     cells: rules.Cells = {kind: [str(cell) for cell in cells_of(kind, SIZES[scale].radii)] for kind in KINDS}
     table = show.finished(show.frame(pairs))
-    return rules.judge(table, cells) if len(table) else [rules.Judgement(p, Verdict.NOT_RUN, "no model") for p in rules.RULES]
+    return rules.judge(table, cells) if len(table) else [rules.Judgement(p, Verdict.NOT_RUN, "no model") for p in rules.ON_IMAGES]
+
+
+def judged_diagonal(pairs: diagonal_show.Pairs) -> rules.Judgement:
+    """claim-5."""
+    return rules.judge_diagonal(diagonal_show.panels_of(pairs), diagonal.DEFINITIONS)
 
 
 class Andriushchenko2023(Experiment):
     """Sharpness in every definition against generalization, over models that differ in their hyper-parameters."""
 
     ID = ID
-    ARTIFACTS = show.ON_IMAGES
+    ARTIFACTS = (*show.ON_IMAGES, diagonal_show.TABLE, diagonal_show.FIGURE)
     DEFAULT_SEEDS: ClassVar = {"smoke": 4, "quick": 100, "paper": 200}
     PUBLISHED = CLAIMS
     ON_REQUEST = True
 
     def grid(self, only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Job[Any]]]:
-        """All models whose data are there, for any of the artifacts on images: they show the same models."""
-        if not set(only) & set(show.ON_IMAGES) or not SIZES[scale].data.available():
-            return []
-        return [(job.row, job) for job in models(scale, seeds)]
+        """Diagonal networks, and all models whose data are there, for any of the artifacts on images: they show the same models."""
+        rows: list[tuple[str, Job[Any]]] = []
+        if {show.VERDICTS, diagonal_show.TABLE, diagonal_show.FIGURE} & set(only):
+            rows += [(f"diagonal, {job.row}", job) for job in diagonal.jobs(scale)]
+        if set(only) & set(show.ON_IMAGES) and SIZES[scale].data.available():
+            rows += [(job.row, job) for job in models(scale, seeds)]
+        return rows
 
     def build(self, only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
         """The artifacts `only`; a figure without a point is left out."""
-        pairs = stored_models(scale, seeds, store)
+        pairs, panels = stored_models(scale, seeds, store), Shelf(store).pairs(diagonal.jobs(scale))
         made: list[Artifact | None] = []
         if show.VERDICTS in only:
-            made.append(show.verdicts(judged(pairs, scale), pairs, scale, seeds))
+            parts = [*judged(pairs, scale), judged_diagonal(panels)]
+            made.append(show.verdicts(parts, [*pairs, *panels], scale, seeds))
         made += [show.correlations(kind, pairs, scale, seeds) for kind, id in show.CORRELATIONS.items() if id in only]
         if show.MODELS in only:
             made.append(show.table_of_models(pairs, scale, seeds))
         made += [show.panels(*panel, pairs, scale, seeds) for panel, id in show.PANELS.items() if id in only]
+        if diagonal_show.TABLE in only:
+            made.append(diagonal_show.table(panels, scale))
+        if diagonal_show.FIGURE in only:
+            made.append(diagonal_show.figure(panels, scale))
         return [artifact for artifact in made if artifact is not None]
 
     def claim(self, id: str, store: Store | None) -> Claim:
@@ -78,8 +91,12 @@ class Andriushchenko2023(Experiment):
             return entry(id, CLAIMS[name], "open", [not_run(ID, NOT_HERE[name])])
         for scale in JUDGED_SCALES if store is not None else ():
             assert store is not None
-            pairs = stored_models(scale, self.DEFAULT_SEEDS["paper"], store)
-            parts = [part for part in judged(pairs, scale) if part.part.startswith(name)]
+            if name == "claim-5":
+                panels = Shelf(store).pairs(diagonal.jobs(scale))
+                count, parts = len(panels), [judged_diagonal(panels)]
+            else:
+                pairs = stored_models(scale, self.DEFAULT_SEEDS["paper"], store)
+                count, parts = len(pairs), [part for part in judged(pairs, scale) if part.part.startswith(name)]
             verdict, reduced = together(part.verdict for part in parts), scale != "paper"
             if verdict == Verdict.NOT_RUN:
                 continue
@@ -87,7 +104,7 @@ class Andriushchenko2023(Experiment):
             evidence = evidence_of(
                 verdict,
                 f"{TRAINING_RUNS}, judged by the rules in verify/experiments/andriushchenko2023/rules.py",
-                f"{len(pairs)} models, scale {scale}",
+                f"{count} jobs, scale {scale}",
                 f"{verdict.worded(reduced)}; {found}",
                 f"Instead, {found}.",
                 reduced,

@@ -1,4 +1,4 @@
-"""Owns the rules by which andriushchenko2023's claims on images are judged, written before any run of the grid.
+"""Owns the rules by which andriushchenko2023's claims are judged, written before any run of the grid.
 
 A model is a row: kind (ResNet or ViT), seed, lr, group (SAM radius, mixup and augmentation together), train_error, test_error, gap (test
 minus training error), ood_error, and a column of sharpness for each cell, a definition at a radius. Every effect is Kendall's tau-b over
@@ -14,6 +14,12 @@ decide, "among k" says that its interval is taken at 1 - 0.05/k (Bonferroni). Fe
     claim-3   tau of each cell with error on corrupted images, over all models of a network. A definition (law and scaling) in a network
               is a case if the intervals of all of its radii lie below 0, among all cells and networks. supported: SEVERAL cases at least;
               refuted: no interval at 95 % lies below 0.
+
+Diagonal networks (a pilot on other draws, with smaller steps, was looked at before this rule was written):
+
+    claim-5   tau of each definition with test loss in each panel (covariance and target), over the networks that reached the training loss,
+              inside draws of data. supported: a definition that lies above TRACKS in one panel and below it in another, among all
+              definitions and panels; refuted: every definition lies, at 95 %, on one side of TRACKS in all panels.
 
 By majority: supported if more cells support than half and none contradicts; refuted the other way round. A claim of two parts is supported
 if both are, refuted if one is. At a reduced size (any scale but paper) a verdict says so, and the ledger leaves the statement open: the
@@ -31,6 +37,7 @@ from flatproof.verify.utils.statistics import Interval, kendall_interval
 
 STRONG, WEAK = 0.5, 0.1
 SEVERAL = 3
+TRACKS = 0.5
 LEAST_MODELS = 20
 FITTED = 0.01  # training error up to which a model counts as fitted, as in the paper
 TARGETS = {"test_error": "test error", "gap": "generalization gap", "ood_error": "error on corrupted images"}
@@ -42,7 +49,10 @@ RULES = {  # as tables print them
     "claim-2b": "τ of learning rate and test error inside groups: above 0 in one network, below 0 in another; one side in all refutes",
     "claim-3": f"τ with error on corrupted images: {SEVERAL} definitions at least below 0 at all radii in a network (among all); none "
     "below 0 refutes",
+    "claim-5": f"τ with test loss: a definition above {TRACKS} in one panel and below it in another (among all); every definition on one "
+    "side in all panels refutes",
 }
+ON_IMAGES = ("claim-1", "claim-2a", "claim-2b", "claim-3")
 
 
 Groups = Mapping[str, pd.DataFrame]
@@ -82,7 +92,7 @@ def judge(models: pd.DataFrame, cells: Mapping[str, Sequence[str]]) -> list[Judg
     by_kind: Groups = {kind: models[models.kind == kind] for kind in KINDS}
     if any(len(group) < LEAST_MODELS for group in by_kind.values()):
         counts = ", ".join(f"{len(group)} {kind}s" for kind, group in by_kind.items())
-        return [Judgement(part, Verdict.NOT_RUN, f"{counts}; expected {LEAST_MODELS} of each at least") for part in RULES]
+        return [Judgement(part, Verdict.NOT_RUN, f"{counts}; expected {LEAST_MODELS} of each at least") for part in ON_IMAGES]
     return [_claim_1(by_kind, cells), _claim_2a(by_kind, cells), _claim_2b(by_kind), _claim_3(by_kind, cells)]
 
 
@@ -144,3 +154,28 @@ def _claim_3(by_kind: Groups, cells: Cells) -> Judgement:
     verdict = Verdict.SUPPORTED if len(cases) >= SEVERAL else Verdict.REFUTED if not below else Verdict.INCONCLUSIVE
     named = f": {'; '.join(cases)}" if cases else ""
     return Judgement("claim-3", verdict, f"{len(cases)} cases{named}; {below} of {total} intervals at 95 % lie below 0")
+
+
+def judge_diagonal(panels: Mapping[str, pd.DataFrame], definitions: Sequence[str]) -> Judgement:
+    """claim-5.
+
+    Args:
+        panels: of each panel the networks that reached the training loss: a column a definition, test_error, and group, the draw.
+        definitions: their columns.
+    """
+    if len(panels) < 2 or any(len(networks) < LEAST_MODELS for networks in panels.values()):
+        counts = ", ".join(f"{len(networks)} in {panel}" for panel, networks in panels.items()) or "no networks"
+        return Judgement("claim-5", Verdict.NOT_RUN, f"{counts}; expected {LEAST_MODELS} in each panel at least")
+    total = len(panels) * len(definitions)
+    apart, undecided = [], 0
+    for definition in definitions:
+        decided = {p: tau(networks, definition, "test_error", True, total) for p, networks in panels.items()}
+        above, below = ([p for p, i in decided.items() if i.low > TRACKS], [p for p, i in decided.items() if i.high < TRACKS])
+        if above and below:
+            apart.append(f"{definition} ({'; '.join(above)}; not in {'; '.join(below)})")
+        plain = [tau(networks, definition, "test_error", True) for networks in panels.values()]
+        undecided += not (all(i.low > TRACKS for i in plain) or all(i.high < TRACKS for i in plain))
+    verdict = Verdict.SUPPORTED if apart else Verdict.INCONCLUSIVE if undecided else Verdict.REFUTED
+    return Judgement(
+        "claim-5", verdict, f"{len(apart)} of {len(definitions)} track test loss in some panels alone: {', '.join(apart)}"
+    )

@@ -1,6 +1,7 @@
 """Owns andriushchenko2023's tables and figures on images, made from stored models alone."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from flatproof.verify.experiments.andriushchenko2023.jobs import Studied
 from flatproof.verify.experiments.andriushchenko2023.published import CLAIMS, ID, KINDS, SCALINGS, SHOWN, Kind, Scaling
 from flatproof.verify.experiments.andriushchenko2023.rules import FITTED, RULES, TARGETS, Judgement, tau
 from flatproof.verify.experiments.vocabulary import DASH, of_scale, provenance_of
-from flatproof.verify.jobs.job import StoredValues
+from flatproof.verify.jobs.job import Job, StoredValues
 from flatproof.verify.report.artifacts import NOT_YET, Figure, Table
 from flatproof.verify.report.style import COLORS, figure_style, label_ticks
 from flatproof.verify.utils.statistics import Interval, kendall_null
@@ -109,7 +110,7 @@ def correlations(kind: Kind, pairs: Pairs, scale: str, seeds: int) -> Table:
         shown=pd.DataFrame(shown or [{"definition": NOT_YET}]),
         raw=pd.DataFrame(raw),
         notes=notes,
-        provenance=provenance_of([stored for _, stored in own], scale, "models"),
+        provenance=provenance_of([stored for _, stored in own], scale),
         brief=("definition", "scaling", "radius", "test error", "error on corrupted images", "test error in groups")
         if shown
         else ("definition",),
@@ -143,7 +144,7 @@ def table_of_models(pairs: Pairs, scale: str, seeds: int) -> Table:
         shown=shown.rename(columns={"kind": "network", "lr": "learning rate", "rho": "SAM radius"}),
         raw=models,
         notes=(setting(scale, seeds), _source(pairs), *of_scale(scale)),
-        provenance=provenance_of([stored for _, stored in pairs], scale, "models"),
+        provenance=provenance_of([stored for _, stored in pairs], scale),
         brief=("network", "seed", "learning rate", "SAM radius", "train_error", "test_error", "ood_error")
         if len(models)
         else ("network",),
@@ -155,7 +156,7 @@ def _source(pairs: Pairs) -> str:
     return f"Corrupted images: {'; '.join(sources)}." if sources else "No corrupted images were measured."
 
 
-def verdicts(judged: Sequence[Judgement], pairs: Pairs, scale: str, seeds: int) -> Table:
+def verdicts(judged: Sequence[Judgement], pairs: Sequence[tuple[Job[Any], Any]], scale: str, seeds: int) -> Table:
     """A line a part of a claim: what is printed, the rule, what was found, the verdict."""
     reduced = scale != "paper"
     rows = [
@@ -181,7 +182,7 @@ def verdicts(judged: Sequence[Judgement], pairs: Pairs, scale: str, seeds: int) 
         shown=pd.DataFrame(rows),
         raw=pd.DataFrame(rows),
         notes=notes,
-        provenance=provenance_of([stored for _, stored in pairs], scale, "models"),
+        provenance=provenance_of([stored for _, stored in pairs], scale),
         brief=("claim", "found", "verdict"),
     )
 
@@ -222,7 +223,7 @@ def panels(kind: Kind, scaling: Scaling, pairs: Pairs, scale: str, seeds: int) -
         setting(scale, seeds),
         *of_scale(scale),
     )
-    provenance = provenance_of([stored for _, stored in own], scale, "models")
+    provenance = provenance_of([stored for _, stored in own], scale)
     return Figure(PANELS[kind, scaling], f"Sharpness against generalization: {kind}s, {scaling}", canvas, notes, provenance)
 
 
