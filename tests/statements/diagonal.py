@@ -185,7 +185,168 @@ def fisher_rao(statement: Formula, case: Case) -> None:
     assert close(weights(instance) @ hessian(instance) @ weights(instance), instance.kappa * statement(instance.y))
 
 
+def displaced(statement: Formula, case: Case) -> None:
+    """own/diagonal-1: the increase is kappa `statement(g, e, Sigma)` with e of `case`'s displacement, off interpolation."""
+    instance, rng = network(case)
+    instance.y = instance.y + rng.standard_normal(len(instance.y))
+    a, b = rng.standard_normal((2, len(instance.u)))
+    g = instance.x.T @ (instance.x @ (instance.u * instance.v) - instance.y) / len(instance.x)
+    base, there = instance.losses(np.array([np.zeros(2 * len(a)), np.concatenate([a, b])]), np.ones(2 * len(a)))
+    assert close(there - base, instance.kappa * statement(g, a * instance.v + instance.u * b, a * b, sigma(instance)))
+
+
+def off_interpolation(statement: Formula, case: Case) -> None:
+    """own/diagonal-3: the Hessian's part that the residual brings is 2 kappa `statement(G)`."""
+    instance, rng = network(case)
+    on, shift = hessian(instance), rng.standard_normal(len(instance.y))
+    instance.y = instance.y + shift
+    assert close(hessian(instance) - on, 2 * instance.kappa * np.block(statement(np.diag(-instance.x.T @ shift / len(shift)))))
+
+
+def least_at(statement: Formula, case: Case) -> None:
+    """own/diagonal-7: with c = 1 trace, lambda_max, average and box are least at |u| = `statement(|beta|)`."""
+    first, rng = network(case)
+    beta, d = np.abs(first.u * first.v), len(first.u)
+
+    def standard(u: Any) -> Any:
+        instance = Instance(u, np.sign(first.u * first.v) * beta / u, first.x, first.kappa)
+        h, ones = hessian(instance), np.ones(2 * d)
+        return np.array([np.trace(h), np.linalg.eigvalsh(h)[-1], instance.mean(0.4, ones, "l2"), instance.over_box(0.4, ones)])
+
+    balanced = standard(statement(beta))
+    for size in (1, 0.2):
+        assert (balanced <= standard(np.sqrt(beta) * np.exp(size * rng.standard_normal(d))) * (1 + 1e-9)).all()
+
+
+def holds_a_cut(statement: Formula, case: Case) -> None:
+    """own/diagonal-9: on a random graph the box's worst case is `statement(rho, maxcut, edges)`."""
+    rng = np.random.default_rng(case[0])
+    pairs = [(i, j) for i in range(4) for j in range(i)]
+    edges = [pairs[k] for k in rng.permutation(6)[: rng.integers(1, 7)]]
+    x = np.array([np.eye(4)[i] - np.eye(4)[j] for i, j in edges])
+    cut = max(sum((side >> i & 1) != (side >> j & 1) for i, j in edges) for side in range(16))
+    graph = Instance(np.ones(4), np.ones(4), x, 1.0)
+    assert close(graph.over_box(case[1], np.ones(8)), statement(case[1], cut, len(edges)))
+
+
+def one_sample(statement: Formula, case: Case) -> None:
+    """own/diagonal-11: with m = 1, c = |w| the box's worst case is kappa `statement(rho, sum |beta x|, |y|)` on average over samples."""
+    instance, _ = network(case)
+    parts = [instance.over_box(case[1], scale(instance, True), slice(k, k + 1)) for k in range(len(instance.x))]
+    spread = np.abs(instance.x) @ np.abs(instance.u * instance.v)
+    assert close(np.mean(parts), instance.kappa * np.mean(statement(case[1], spread, np.abs(instance.y))))
+
+
+def bracketed(statement: Formula, case: Case) -> None:
+    """own/diagonal-13: with c = |w| ascents over the ellipsoid stay in kappa `statement(rho, B Sigma B)`."""
+    instance, rng = network(case)
+    b = np.abs(instance.u * instance.v)
+    low, high = statement(case[1], b[:, None] * sigma(instance) * b)
+    reached = instance.over_ball(case[1], scale(instance, True), rng) / instance.kappa
+    assert low * (1 - 1e-4) <= reached <= high * (1 + 1e-9)
+
+
+def which_norm(statement: Formula, case: Case) -> None:
+    """own/diagonal-14: at Sigma = I, `statement(|beta|)` over 4 kappa: trace and lambda_max, c = 1 at balance, then c = |w|."""
+    first, _ = network(case, uncorrelated=True)
+    root = np.sqrt(np.abs(first.u * first.v))
+    instance = Instance(root, root, first.x, first.kappa)
+    values: list[float] = []
+    for adaptive in (False, True):
+        c = scale(instance, adaptive)
+        curved = c[:, None] * hessian(instance) * c
+        values += [float(np.trace(curved)), float(np.linalg.eigvalsh(curved)[-1])]
+    assert close(np.array(values) / (4 * instance.kappa), statement(root**2))
+
+
+def either_target(statement: Formula, case: Case) -> None:
+    """own/diagonal-15: of two predictors of the same labels and a target, `statement` tells the better from (b_1, b_2) alone."""
+    rng = np.random.default_rng(case[0])
+    x, first = rng.standard_normal((2, 4)), rng.standard_normal(4)
+    second = first + np.linalg.svd(x)[2][2:].T @ rng.standard_normal(2)
+    assert close(x @ first, x @ second)
+    losses = [[float(np.sum((b - target) ** 2)) for b in (first, second)] for target in (first, second)]
+    told = [statement(first, second, target) for target in (first, second)]
+    assert told == [loss[0] < loss[1] for loss in losses]
+
+
 PROPERTIES = {
+    "diagonal-1": Property(
+        displaced,
+        st.tuples(seed),
+        lambda g, e, both, s: 2 * g @ (e + both) + (e + both) @ s @ (e + both),
+        {
+            "no product": lambda g, e, both, s: 2 * g @ e + e @ s @ e,
+            "no residual": lambda g, e, both, s: (e + both) @ s @ (e + both),
+            "once": lambda g, e, both, s: g @ (e + both) + (e + both) @ s @ (e + both),
+        },
+    ),
+    "diagonal-3": Property(
+        off_interpolation,
+        st.tuples(seed),
+        lambda g: [[0 * g, g], [g, 0 * g]],
+        {
+            "on the diagonal": lambda g: [[g, 0 * g], [0 * g, g]],
+            "nothing": lambda g: [[0 * g, 0 * g], [0 * g, 0 * g]],
+            "half": lambda g: [[0 * g, g / 2], [g / 2, 0 * g]],
+        },
+    ),
+    "diagonal-7": Property(
+        least_at,
+        st.tuples(seed),
+        lambda b: np.sqrt(b),
+        {"all in v": lambda b: np.ones_like(b), "all in u": lambda b: b, "the cube root": lambda b: np.cbrt(b)},
+    ),
+    "diagonal-9": Property(
+        holds_a_cut,
+        st.tuples(seed, share),
+        lambda rho, cut, edges: 16 * rho**2 * cut / edges,
+        {
+            "4": lambda rho, cut, edges: 4 * rho**2 * cut / edges,
+            "all edges": lambda rho, cut, edges: 16 * rho**2,
+            "fourth order": lambda rho, cut, edges: (4 * rho + rho**2) ** 2 * cut / edges,
+        },
+    ),
+    "diagonal-11": Property(
+        one_sample,
+        st.tuples(seed, share),
+        lambda rho, spread, y: (2 * rho * spread + rho**2 * y) ** 2,
+        {
+            "second order": lambda rho, spread, y: (2 * rho * spread) ** 2,
+            "labels alone": lambda rho, spread, y: ((2 * rho + rho**2) * y) ** 2,
+            "spread alone": lambda rho, spread, y: ((2 * rho + rho**2) * spread) ** 2,
+        },
+    ),
+    "diagonal-13": Property(
+        bracketed,
+        st.tuples(seed, share),
+        lambda rho, m: tuple((np.sqrt(2) * rho + rho**2 / 2) ** 2 * v for v in (m.diagonal().max(), np.linalg.eigvalsh(m)[-1])),
+        {
+            "second order above": lambda rho, m: (0, 2 * rho**2 * np.linalg.eigvalsh(m)[-1]),
+            "the diagonal above": lambda rho, m: (0, (np.sqrt(2) * rho + rho**2 / 2) ** 2 * m.diagonal().max()),
+            "the trace below": lambda rho, m: ((np.sqrt(2) * rho + rho**2 / 2) ** 2 * m.trace(), np.inf),
+        },
+    ),
+    "diagonal-14": Property(
+        which_norm,
+        st.tuples(seed),
+        lambda b: [b.sum(), b.max(), b @ b, b.max() ** 2],
+        {
+            "c = 1 as c = |w|": lambda b: [b @ b, b.max() ** 2, b @ b, b.max() ** 2],
+            "sums for largest": lambda b: [b.sum(), b.sum(), b @ b, b @ b],
+            "exchanged": lambda b: [b.max(), b.sum(), b.max() ** 2, b @ b],
+        },
+    ),
+    "diagonal-15": Property(
+        either_target,
+        st.tuples(seed),
+        lambda first, second, target: np.array_equal(target, first),
+        {
+            "l1": lambda first, second, target: np.abs(first).sum() < np.abs(second).sum(),
+            "l2": lambda first, second, target: first @ first < second @ second,
+            "linf": lambda first, second, target: np.abs(first).max() < np.abs(second).max(),
+        },
+    ),
     "diag-1": Property(
         whole_hessian,
         st.tuples(seed),

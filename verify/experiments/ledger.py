@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from flatproof.theory.claims import SEVERITIES, Claim
+from flatproof.theory.claims import OWN, SEVERITIES, Claim
 from flatproof.theory.claims.graph import cited
 from flatproof.verify.jobs.provenance import provenance
 from flatproof.verify.report.artifacts import Table
@@ -101,7 +101,7 @@ def in_full(c: Claim) -> str:
     lines.append(f"{'our own' if c.own else 'printed':<11}{c.printed}")
     if c.corrected:
         lines.append(f"corrected  {c.corrected}")
-    lines += [f"rests on   {edge.id}, as {edge.form}" for edge in c.depends_on]
+    lines += [f"rests on   {edge.id}" + f", as {edge.form}" * (not edge.id.startswith(f"{OWN}/")) for edge in c.depends_on]
     for e in c.evidence:
         kind = ", ".join(filter(None, (e.supports, e.target, e.severity, e.reading and f"reading: {e.reading}", e.method)))
         lines.append(f"evidence   {kind}; scope: {e.scope}")

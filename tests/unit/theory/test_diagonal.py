@@ -1,13 +1,16 @@
 """Closed forms of diagonal networks beside the loss itself: batches, zeros, correlated data, what is refused."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from flatproof.theory import diagonal
+from flatproof.theory.claims import statements
 from flatproof.theory.claims.brute_force import Instance, instances
 from flatproof.theory.diagonal import Diagonal
 
@@ -174,6 +177,14 @@ def test_sams_point_vanishes_with_the_gradient() -> None:
 def test_bad_input_is_named(make: Callable[[], object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         make()
+
+
+def test_every_statement_that_the_module_names_is_proved() -> None:
+    text = Path(diagonal.__file__).read_text(encoding="utf-8")
+    named = {f"own/{name}" for name in re.findall(r"own/(diagonal-\d+)", text)}
+    named |= {f"andriushchenko2023/{name}" for name in re.findall(r"\b(diag-\d+)", text)}
+    assert len(named) > 10
+    assert {id for id in named if not any(e.supports == "proved" for e in statements()[id].claim().evidence)} == set()
 
 
 def known() -> Diagonal:

@@ -149,7 +149,7 @@ def _vector(*entries: str) -> list[Fraction]:
     """Which definition tracks depends on target and data. Samples (1, 0, 3/5) and (0, 1, 4/5), predictors S = (0, 0, 1) and M =
     (3/10, 2/5, 1/2) of the same labels: by the trace with c = 1 at |u| = |v| (l1) S is flatter, by the trace or average with c =
     |w| (l2), by lambda_max (c = 1 at |u| = |v|, or c = |w|) and by the largest |beta_i| M is; on isotropic data the sparse target
-    S is tracked by l1 alone, the dense target M by all but l1. One sample (2, 1), Sigma_ii 4 and 1: by l1 too, Sigma_ii-weighted,
+    S is tracked by l1 alone of these, the dense target M by all but l1. One sample (2, 1), Sigma_ii 4 and 1: by l1 too, Sigma_ii-weighted,
     (4/5, 2/5) is flatter than the sparse target (1, 0). One sample (1, 1, 1), target (1, 0, 0): (1/2, 1/2, 0) is flatter than (1,
     -2/3, 2/3) by every norm, and better on isotropic data, worse on data of variances 1, 1/4, 1/16.""",
     depends_on=("own/diagonal-14", "own/diagonal-15"),

@@ -39,7 +39,8 @@ def diagonal_6() -> Iterator[Evidence]:
         "proved",
         "symbolic, one coordinate, alpha > 0; a negative alpha changes the signs of u and v alone, which own/diagonal-1 takes out",
         "every d, n, X, y, u, v, rho",
-        "|alpha| c_u |v|/|alpha|, c_v |u| likewise, c_u c_v and u v stay; the ball and the law of (s, t) do not see signs",
+        "|alpha| c_u |v|/|alpha|, c_v |u| likewise, c_u c_v and u v stay; the ball and the law of (s, t) do not see signs, and C H C is "
+        "the Hessian in (s, t): the same up to the signs of rows and columns",
     )
 
 
