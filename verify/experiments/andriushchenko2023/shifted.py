@@ -1,12 +1,14 @@
 """Owns out-of-distribution error: a network's errors on corrupted test images, over all and by corruption."""
 
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flatproof.verify.realdata.corrupted import Corrupted, corrupted_edition, corrupted_test_set
 from flatproof.verify.realdata.corruptions import NAMES
+from flatproof.verify.realdata.files import data_root
 
 if TYPE_CHECKING:
     from torch import nn
@@ -16,19 +18,23 @@ if TYPE_CHECKING:
 AT_ONCE = 500  # images prepared at once
 
 
-@lru_cache(maxsize=1)
 def edition() -> str:
-    """What tells the corrupted images from any others; "" where there are none. Looked up once a process."""
+    """What tells the corrupted images from any others; "" where there are none."""
+    return _edition(data_root())
+
+
+@lru_cache(maxsize=1)
+def _edition(root: Path) -> str:
     try:
-        return corrupted_edition()
+        return corrupted_edition(root)
     except FileNotFoundError:
         return ""
 
 
 @lru_cache(maxsize=1)
-def images(count: int) -> Corrupted:
-    """The corrupted images, built or read once a process."""
-    return corrupted_test_set(count)
+def images(count: int, root: Path) -> Corrupted:
+    """The corrupted images below a root, built or read once a process."""
+    return corrupted_test_set(count, root=root)
 
 
 def corrupted_errors(network: "nn.Module", data: "Samples", count: int) -> dict[str, Any]:
@@ -46,7 +52,7 @@ def corrupted_errors(network: "nn.Module", data: "Samples", count: int) -> dict[
     """
     import torch
 
-    shifted = images(count)
+    shifted = images(count, data_root())
     wrong = np.empty(count, dtype=bool)
     with torch.no_grad():
         for start in range(0, count, AT_ONCE):
