@@ -1,12 +1,13 @@
 # make reproduce: install what is missing, run the experiments, write paper_results/. make test: install, lint, types, all tests.
 # make check: lint, types and the tests that are not slow, for the loop at the desk. make map: draw the rooms from the imports.
 # make reproduce-real-data: fetch the data sets (cached in ~/.cache/flatproof), then the experiments on them, into paper_results/.
+# make torture: inject faults for at most 20 minutes (SEED=N: those of that seed; CASE=SCENARIO:NUMBER: that case alone).
 # make gpu-check: compare and time the GPU kernels with .venv's Python, or $(PYTHON) where there is no .venv; installs nothing.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: install reproduce reproduce-real-data test check lint map bench gpu-check lock clean
+.PHONY: install reproduce reproduce-real-data test check lint map bench torture gpu-check lock clean
 
 install: $(INSTALLED)
 
@@ -40,6 +41,9 @@ map: install
 
 bench: install
 	$(BIN)/pytest tests/benchmarks --benchmark-only -p no:xdist --benchmark-columns=median,min,max,rounds
+
+torture: install
+	$(BIN)/python -m tests.torture $(if $(SEED),--seed $(SEED)) $(if $(CASE),--case $(CASE))
 
 gpu-check:
 	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m flatproof bench gpu

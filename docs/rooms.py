@@ -47,7 +47,7 @@ def room(module: str) -> str:
 @cache
 def parsed(path: Path) -> ast.Module:
     """The file's syntax tree."""
-    return ast.parse(path.read_text())
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def imported(path: Path, known: dict[str, Path]) -> Iterator[str]:
@@ -224,6 +224,6 @@ def _escaped(words: str) -> str:
 
 
 if __name__ == "__main__":
-    PICTURE.write_text(svg())
-    PAGE.write_text(page(PAGE.read_text()))
+    PICTURE.write_text(svg(), encoding="utf-8")
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     print(f"wrote {PICTURE.relative_to(ROOT)} and the tables of {PAGE.relative_to(ROOT)}")

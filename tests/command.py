@@ -15,7 +15,9 @@ Completed = subprocess.CompletedProcess[str]
 def in_a_process(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> Completed:
     """`flatproof ...` as a user runs it; env is added to this process's."""
     whole = os.environ | (env or {})
-    return subprocess.run([*COMMAND, *arguments], cwd=cwd, env=whole, capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        [*COMMAND, *arguments], cwd=cwd, env=whole, capture_output=True, encoding="utf-8", errors="replace", timeout=300
+    )
 
 
 def here(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> Completed:

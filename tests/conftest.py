@@ -28,6 +28,7 @@ COMPILING = {  # where a test lies that compiles kernels of training, and of the
     "training": (
         "tests/integration/test_cli.py",
         "tests/property/test_fused.py",
+        "tests/torture/",
         "tests/unit/cli/test_train.py",
         "tests/unit/jobs/",
         "tests/unit/two_layer/",

@@ -16,7 +16,7 @@ from tests.command import COMMAND, here, in_a_process
 
 
 def write_csv(path: Path, text: str) -> Path:
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 

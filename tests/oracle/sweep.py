@@ -151,7 +151,7 @@ def slack(bracket: Record) -> float:
 def lines(path: Path) -> Iterator[Record]:
     """The records of a file, none if it is not there; a last line cut short is left out."""
     if path.exists():
-        for line in path.read_text().splitlines():
+        for line in path.read_text(encoding="utf-8").splitlines():
             try:
                 yield json.loads(line)
             except json.JSONDecodeError:

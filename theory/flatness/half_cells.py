@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flatproof.theory.compiled import numba
+from flatproof.theory.compiled import literal_kernel
 from flatproof.theory.flatness.neurons import Array, Signs
 from flatproof.theory.flatness.patterns import rays
 from flatproof.theory.flatness.projection import nnls as _nnls
@@ -114,7 +114,7 @@ class HalfCells:
         return out
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@literal_kernel
 def _steepest(rotated, starts, b, root, bound, mu):  # type: ignore[no-untyped-def]
     rows = rotated.shape[0]
     most = 0

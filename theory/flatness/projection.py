@@ -17,13 +17,13 @@ is singular, mu must not reach its null space: the eigenvalues are floored at FL
 import numpy as np
 from numpy.typing import NDArray
 
-from flatproof.theory.compiled import numba
+from flatproof.theory.compiled import literal_kernel
 
 Array = NDArray[np.floating]
 FLOOR = 1e-10
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@literal_kernel
 def _least_squares(b, target, passive, count, q, r, z):  # type: ignore[no-untyped-def]
     """z minimizes |b[:, passive[:count]] z - target|: Gram-Schmidt done twice, then back substitution. False if dependent."""
     rows = b.shape[0]
@@ -59,7 +59,7 @@ def _least_squares(b, target, passive, count, q, r, z):  # type: ignore[no-untyp
     return True
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@literal_kernel
 def nnls(b, target, mu, passive, q, r, z):  # type: ignore[no-untyped-def]
     """Non-negative least squares by Lawson & Hanson's active sets: mu >= 0 minimizing |b mu + target|.
 
@@ -133,7 +133,7 @@ def nnls(b, target, mu, passive, q, r, z):  # type: ignore[no-untyped-def]
     return residual
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@literal_kernel
 def _shortest(x, signs, f, g, mu, v, work):  # type: ignore[no-untyped-def]
     """The length of the projection for one pattern with the linear term g (p,); overwrites mu (n,) and v (p,)."""
     n, p = x.shape
@@ -169,7 +169,7 @@ def _shortest(x, signs, f, g, mu, v, work):  # type: ignore[no-untyped-def]
     return np.sqrt(length)
 
 
-@numba.njit(cache=True, nogil=True)
+@literal_kernel
 def _workspace(n, p):  # type: ignore[no-untyped-def]
     return (
         np.zeros(n + 1, np.int64),
@@ -182,7 +182,7 @@ def _workspace(n, p):  # type: ignore[no-untyped-def]
     )
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@literal_kernel
 def _project(x, signs, factors, targets, enough, v, mu, length):  # type: ignore[no-untyped-def]
     patterns, n = signs.shape
     p = x.shape[1]
@@ -203,7 +203,7 @@ def _project(x, signs, factors, targets, enough, v, mu, length):  # type: ignore
         length[m] = _shortest(x, signs[m], factors[m], g, mu[m], v[m], work)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@literal_kernel
 def _project_linear(x, signs, factors, gradients, skipped, v, mu, length):  # type: ignore[no-untyped-def]
     patterns, n = signs.shape
     work = _workspace(n, x.shape[1])

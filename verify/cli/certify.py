@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -222,12 +223,19 @@ def _finite(value: float) -> float | None:
 
 
 def _write(path: Path, network: "theory.Network", **facts: Any) -> None:
+    """The file is there in full or not at all."""
     import numpy as np
 
     from flatproof.theory.networks import PARAMETERS
 
     parameters = {name: value.tolist() for name in PARAMETERS if isinstance(value := getattr(network, name), np.ndarray)}
-    path.write_text(json.dumps({"architecture": network.architecture, **facts, **parameters}, indent=1) + "\n")
+    text = json.dumps({"architecture": network.architecture, **facts, **parameters}, indent=1) + "\n"
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _show_decision(decision: "theory.Decision") -> None:

@@ -1,13 +1,12 @@
 """Owns `flatproof claims`: what is proved, cited, certified, tested, refuted or open."""
 
-import json
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from flatproof.verify.cli.options import STORE, AsJson, StorePath
-from flatproof.verify.cli.terminal import busy, print_tables, refusing_bad_input, say
+from flatproof.verify.cli.terminal import busy, print_json, print_tables, refusing_bad_input, say
 
 
 def claims(
@@ -31,7 +30,7 @@ def claims(
                 say(in_full(claim) + "\n")
             statements.append(claim)
     if as_json:
-        print(json.dumps([asdict(claim) for claim in statements], ensure_ascii=False))
+        print_json([asdict(claim) for claim in statements])
     elif not ids:
         everything = table("all/claims", statements)
         print_tables([everything])

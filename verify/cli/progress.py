@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from rich.console import Console, Group
@@ -10,6 +11,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from flatproof.verify.jobs.job import Job
 from flatproof.verify.jobs.sweep import Progress as Done
 
 
@@ -60,13 +62,19 @@ class Display:
         if self.live:
             self.live.update(self._view())
             return
-        self.console.print(
+        self.note(
             f"[{done.done}/{done.total}] {row}, {done.job.summary(result)} "
-            f"({done.outcome.seconds:.0f} s; about {duration(done.seconds_left)} left)",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
+            f"({done.outcome.seconds:.0f} s; about {duration(done.seconds_left)} left)"
         )
+
+    def name(self, job: Job[Any]) -> str:
+        """A job's row and seed."""
+        seed = getattr(job, "seed", None)
+        return self.names[job.key] + ("" if seed is None else f", seed {seed}")
+
+    def note(self, line: str) -> None:
+        """Print a line, above what is live."""
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _view(self) -> Group:
         """The bar above a table of the rows: how many ended, each figure's median over them, remarks."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flatproof.caching import use_cache
+from flatproof.verify.cli.endings import stored_count
 from flatproof.verify.cli.options import (
     OUT,
     STORE,
@@ -92,9 +94,11 @@ def _reproduce(
     ids: list[str], scale: str, seeds: int | None, workers: int | None, path: Path, out: Path, board: Path | None, force: bool
 ) -> None:
     """Run what is missing with that many workers (None: run nothing), then write the artifacts, and curves for TensorBoard."""
+    use_cache(path.parent)
     from flatproof.verify.cli.progress import Display
     from flatproof.verify.jobs.store import Store
     from flatproof.verify.jobs.sweep import sweep
+    from flatproof.verify.report.descriptors import descriptors
     from flatproof.verify.report.write import poorer, write
 
     with refusing_bad_input():
@@ -106,16 +110,19 @@ def _reproduce(
             check_installed()
         opened = Store(path)
     count = {e: seeds or e.DEFAULT_SEEDS[scale] for e in chosen}
-    with opened as db:
+    with opened as db, stored_count(db) as counted:
         jobs = [job for e, artifacts in chosen.items() for job in e.grid(artifacts, scale, count[e])]
+        if workers is None and not db.keys():
+            raise UserError(f"store {path} holds nothing; expected one that 'flatproof reproduce' has written")
         if workers is not None:
             names = {job.key: name for name, job in jobs}
             missing = db.missing(job for _, job in jobs)
             stored = len(names) - len(missing)
+            counted.update(names)
             say(f"{len(names)} runs at scale {scale}: {stored} stored in {path}, {len(missing)} to do")
             if missing:
                 with Display(console, len(missing), names) as display:
-                    sweep(missing, db, workers, display)
+                    sweep(missing, db, workers, display, display.name, display.note)
         if unsealed := db.unsealed():
             say(
                 f"{unsealed} rows in {path} are unsealed: from before rows were sealed; 'flatproof store check' checks and seals them"
@@ -140,6 +147,8 @@ def _reproduce(
             f"\nkept, since more runs stand behind them than behind these: {', '.join(kept)} ({first}, {lost}); --force replaces them"
         )
     say(f"\n{len(files)} files written; see {files[-1]}")
+    for line in descriptors(out)[1]:
+        warn(f"{line}; it is not on the page, and its files are kept unless --force")
     for error, ids in damaged.values():
         warn(f"{error}; not written: {', '.join(ids)}")
     if damaged:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from flatproof.verify.cli.options import STORE, AsJson, StorePath
-from flatproof.verify.cli.terminal import say
+from flatproof.verify.cli.terminal import refusing_bad_input, say
 from flatproof.verify.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ def mended(store: Path) -> None:
 
 def require_store(path: Path) -> None:
     """UserError unless something lies there. An empty file is what a process killed in its first moment leaves."""
-    if not path.is_file() or path.stat().st_size == 0:
+    with refusing_bad_input():
+        lies_there = path.is_file() and path.stat().st_size > 0
         held = "is empty" if path.is_file() else "is no file" if path.exists() else "does not exist"
+    if not lies_there:
         raise UserError(f"store {path} {held}; expected one that 'flatproof reproduce' has written")

@@ -1,5 +1,7 @@
 """Owns what commands have in common at the terminal: the console, lines and tables on it, and bad input turned into one line."""
 
+import io
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -9,12 +11,26 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
+from flatproof.caching import use_cache
 from flatproof.verify.utils.errors import UserError
 
 if TYPE_CHECKING:
     from flatproof.verify.report.artifacts import Artifact
 
 console = Console()
+
+
+def prepare() -> None:
+    """Once, where a command begins: what the terminal cannot show becomes a question mark, and compiled code has a place.
+
+    Raises:
+        UserError: for a FLATPROOF_CACHE that cannot be written.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    with refusing_bad_input():
+        use_cache()
 
 
 @contextmanager
@@ -32,6 +48,16 @@ def refusing_bad_input() -> Iterator[None]:
 def say(line: str) -> None:
     """Print text as it stands: not wrapped, no colours, no markup."""
     console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_json(value: object) -> None:
+    """Print as one line of JSON: glyphs as they are, where the stream can carry them."""
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(value)
+    print(text)
 
 
 def warn(line: str) -> None:

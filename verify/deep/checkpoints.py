@@ -69,6 +69,6 @@ def alone(job: TrainingSettings) -> Iterator[None]:
         yield
         return
     folder(job).mkdir(parents=True, exist_ok=True)
-    with (folder(job) / "lock").open("w") as file:
+    with (folder(job) / "lock").open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

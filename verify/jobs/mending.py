@@ -26,6 +26,10 @@ class Fault:
     name: str
     why: str
 
+    def __post_init__(self) -> None:
+        for name in ("key", "name", "why"):  # what was damaged can hold bytes that are no text
+            object.__setattr__(self, name, getattr(self, name).encode("utf-8", "backslashreplace").decode())
+
     def __str__(self) -> str:
         return f"row {self.key[:12]} ({self.name}): {self.why}"
 

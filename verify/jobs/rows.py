@@ -31,6 +31,9 @@ INSERT = {
 }
 
 
+STATUSES = (None, "finished", "diverged")  # of rows of `runs`
+
+
 class Row(NamedTuple):
     """A stored outcome. `status` is None in the table `jobs`; `arrays` packed, None where there are none or they were not read."""
 
@@ -122,6 +125,8 @@ def unreadable(row: Row) -> str | None:
     """What is wrong with a row in itself, whatever its seal; None if nothing is."""
     try:
         row.values()
+        if row.status not in STATUSES:
+            return f"its status {row.status!r} is none of {', '.join(map(str, STATUSES[1:]))}"
         if not isinstance(json.loads(row.provenance), dict) or not isinstance(row.seconds, float):
             return "its provenance or seconds have another form"
         unpack(row.arrays)

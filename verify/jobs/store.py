@@ -181,8 +181,12 @@ class Store:
 
 def opened(path: Path) -> sqlite3.Connection:
     """A connection to a store that is there, upgraded, in memory where it cannot be written. Errors: StoreError, sqlite3.Error."""
+    require_database(path)
     connection = connected(path)
     try:
+        if blank(connection):
+            with transaction(connection, "IMMEDIATE"):
+                create(connection)
         if format_of(connection, path) == FORMAT:
             return connection
         try:
@@ -210,11 +214,21 @@ def connected(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def format_of(connection: sqlite3.Connection, path: Path) -> int:
-    """The format of a store. Errors: StoreError for what is no store of this version."""
+def require_database(path: Path) -> None:
+    """StoreError for a file that is no database. Errors: OSError."""
     with path.open("rb") as file:
         if file.read(16) != b"SQLite format 3\0":
             raise StoreError(f"store {path} is not a flatproof store; expected one, or a path that does not exist")
+
+
+def blank(connection: sqlite3.Connection) -> bool:
+    """Whether a database holds nothing at all, as what a process that was killed while it created a store leaves."""
+    marks = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
+    return marks == [0, 0] and not connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+
+
+def format_of(connection: sqlite3.Connection, path: Path) -> int:
+    """The format of a store. Errors: StoreError for what is no store of this version."""
     if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
         raise StoreError(f"store {path} belongs to another program; expected a flatproof store")
     written = int(connection.execute("PRAGMA user_version").fetchone()[0])

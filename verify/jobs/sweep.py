@@ -1,32 +1,19 @@
-"""Owns the carrying out of a grid of jobs: local processes through joblib, progress, and one stored result at a time.
+"""Owns the carrying out of a grid of jobs: their order, progress, and one stored result at a time.
 
-joblib's backend can be replaced by configuration, for example by dask or ray on a cluster: set FLATPROOF_BACKEND to a name that
-`joblib.parallel_config` accepts (registering it, if needed, in FLATPROOF_BACKEND_MODULE). Workers only compute; the calling
-process alone writes the store.
+Workers only compute (`verify.jobs.pool`); the calling process alone writes the store.
 """
 
-import importlib
-import os
-import threading
-import time
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import joblib
-
-from flatproof.verify.jobs.job import Job, Outcome, plain
-from flatproof.verify.jobs.provenance import provenance
+from flatproof.verify.jobs.backends import backend
+from flatproof.verify.jobs.job import Job, Outcome
+from flatproof.verify.jobs.pool import Pool
 from flatproof.verify.jobs.store import Store
-from flatproof.verify.jobs.workspace import working_in
-from flatproof.verify.utils.errors import UserError
-from flatproof.verify.utils.threads import single_threaded
-
-
-class SweepError(RuntimeError):
-    """Some runs could not be carried out; those that could are stored."""
+from flatproof.verify.jobs.worker import Attempt, Failure, attempt
+from flatproof.verify.utils.errors import SweepError
 
 
 @dataclass(frozen=True)
@@ -40,98 +27,66 @@ class Progress:
     seconds_left: float
 
 
+def _ignore(_: str) -> None:
+    pass
+
+
 def sweep(
     jobs: Iterable[Job[Any]],
     store: Store,
     workers: int = 1,
     on_done: Callable[[Progress], None] | None = None,
+    name: Callable[[Job[Any]], str] = str,
+    note: Callable[[str], None] = _ignore,
 ) -> int:
-    """Carry out the jobs that the store lacks, storing each as it ends. Returns how many that were.
+    """Carry out the jobs that the store lacks, storing each as it ends.
 
     All jobs of one seed come before those of the next (those without a seed beside the first), so that what is stored at any moment
     says something of every row; among them the longest come first. Runs do not influence each other: the results are the same for
-    any number of workers. Killed at any moment, a sweep loses at most the jobs in flight. Errors: ValueError for workers < 1;
-    SweepError, after all others are stored, when a job failed.
+    any number of workers. Killed at any moment, a sweep loses at most the jobs in flight; a lost worker loses nothing.
+
+    Args:
+        jobs: what shall be stored.
+        store: where.
+        workers: processes; 1: this process carries out all itself.
+        on_done: called with each job that was stored.
+        name: of a job, in lines.
+        note: receives a line for each worker that is lost.
+
+    Returns:
+        How many jobs were carried out.
+
+    Raises:
+        ValueError: for workers < 1.
+        SweepError: after all others are stored, when jobs failed.
     """
     if workers < 1:
         raise ValueError(f"workers must be a whole number of at least 1, got {workers}")
     todo = sorted(store.missing(jobs), key=lambda job: (getattr(job, "seed", 1), -job.cost))
-    processes = min(workers, len(todo) or 1)
     backend()
     seconds, spent, total = 0.0, 0.0, sum(job.cost for job in todo)
-    failures = []
-    for done, (job, outcome, where) in enumerate(_outcomes(todo, processes, store.path.resolve().parent / "files"), start=1):
-        if isinstance(outcome, str):
-            failures.append(outcome)
+    failures: list[tuple[Job[Any], Failure]] = []
+    folder = store.path.resolve().parent / "files"
+    for done, ended in enumerate(_attempts(todo, workers, folder, name, note), start=1):
+        job = todo[ended.index]
+        if isinstance(ended.outcome, Failure):
+            failures.append((job, ended.outcome))
             continue
-        store.put(job, outcome, where)
-        seconds, spent = seconds + outcome.seconds, spent + job.cost
-        left = seconds / spent * (total - spent) / processes
+        store.put(job, ended.outcome, ended.provenance)
+        seconds, spent = seconds + ended.outcome.seconds, spent + job.cost
+        left = seconds / spent * (total - spent) / min(workers, len(todo))
         if on_done:
-            on_done(Progress(job, outcome, done, len(todo), left))
+            on_done(Progress(job, ended.outcome, done, len(todo), left))
     if failures:
-        raise SweepError(f"{len(failures)} of {len(todo)} jobs failed; the first:\n{failures[0]}")
+        lines = [f"{len(failures)} of {len(todo)} runs failed, the others are stored:"]
+        lines += [f"  {name(job)}: {failure.reason}" for job, failure in failures]
+        raise SweepError("\n".join(lines), tuple(failure.traceback for _, failure in failures if failure.traceback))
     return len(todo)
 
 
-Attempt = tuple[Job[Any], Outcome | str, dict[str, str]]
-
-
-def _outcomes(todo: Sequence[Job[Any]], workers: int, folder: Path) -> Iterator[Attempt]:
+def _attempts(
+    todo: Sequence[Job[Any]], workers: int, folder: Path, name: Callable[[Job[Any]], str], note: Callable[[str], None]
+) -> Iterator[Attempt]:
     if workers == 1:
-        yield from (_attempt(job, folder) for job in todo)
-        return
-    with backend():
-        parallel = joblib.Parallel(n_jobs=workers, batch_size=1, pre_dispatch="n_jobs", return_as="generator_unordered")
-        yield from parallel(joblib.delayed(_attempt)(job, folder, os.getpid()) for job in todo)
-
-
-def backend() -> joblib.parallel_config:
-    """The configured joblib backend, a context manager. Errors: UserError when it cannot run a sweep."""
-    name, module = os.environ.get("FLATPROOF_BACKEND", "loky"), os.environ.get("FLATPROOF_BACKEND_MODULE")
-    try:
-        if module:
-            importlib.import_module(module)
-        with joblib.parallel_config(backend=name):
-            joblib.Parallel(n_jobs=2, return_as="generator_unordered")
-    except (ValueError, ImportError) as error:
-        said = f"FLATPROOF_BACKEND={name!r}" + (f" with FLATPROOF_BACKEND_MODULE={module!r}" if module else "")
-        raise UserError(f"{said} cannot run a sweep: {error}; expected a joblib backend, such as loky") from None
-    return joblib.parallel_config(backend=name)
-
-
-def _attempt(job: Job[Any], folder: Path, parent: int | None = None) -> Attempt:
-    """Carry out a job, in a worker; an unexpected error travels back as text so that it cannot take other jobs with it."""
-    if parent is not None and os.getppid() == parent:
-        _end_with(parent)
-    try:
-        with working_in(folder):
-            return job, carried_out(job), provenance()
-    except Exception:  # reported by the sweep, with its traceback
-        return job, f"{job}\n{traceback.format_exc()}", provenance()
-
-
-def carried_out(job: Job[Any]) -> Outcome:
-    """What a job gives, as it is stored. Errors: ValueError for values that are no plain JSON."""
-    start = time.perf_counter()
-    with single_threaded():
-        given = job.carry_out()
-    outcome = given if isinstance(given, Outcome) else Outcome(given)
-    return Outcome(plain(outcome.values), time.perf_counter() - start, outcome.arrays)
-
-
-_watched: set[int] = set()
-
-
-def _end_with(parent: int) -> None:
-    """End this worker process when its parent is gone, so that a killed sweep does not keep computing what nobody stores."""
-    if parent in _watched:
-        return
-    _watched.add(parent)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+        return (attempt(index, job, folder) for index, job in enumerate(todo))
+    return Pool(todo, workers, folder, name, note).attempts()

@@ -1,12 +1,13 @@
-"""Real data sets in their official formats, verified: CIFAR-10 and -100, MNIST, Fashion-MNIST, ImageNet, TIMIT's features.
+"""Real data sets in their official formats, verified: CIFAR-10, -10-C and -100, MNIST, Fashion-MNIST, ImageNet, TIMIT's features.
 
     images = realdata.load("cifar10", split="test")     # .x uint8 (n, c, h, w), .y int64 (n,), .classes, .source, .checksums
     x, y = images.tensors()                             # float32, normalized
+    corrupted = realdata.corrupted_test_set(2000)       # of CIFAR-10-C, or built from CIFAR-10 (`corruptions`): .source says which
 
 Looked for below the root (the argument, $FLATPROOF_DATA, or ~/.cache/flatproof), where torchvision puts them:
 
     MNIST/raw/  FashionMNIST/raw/               IDX files, or .gz
-    cifar-10-batches-bin/  cifar-10-batches-py/  cifar-100-binary/  cifar-100-python/
+    cifar-10-batches-bin/  cifar-10-batches-py/  cifar-100-binary/  cifar-100-python/  CIFAR-10-C/
     train/nXXXXXXXX/*.JPEG  val/nXXXXXXXX/*.JPEG   ImageNet
     TIMIT/timit.npz                             features, `verify.realdata.timit`
 
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flatproof.verify.realdata.catalogue import DATASETS, NAMES, address_of, dataset_of
+    from flatproof.verify.realdata.corrupted import Corrupted, corrupted_edition, corrupted_test_set
     from flatproof.verify.realdata.dataset import Dataset
     from flatproof.verify.realdata.editions import edition_of
     from flatproof.verify.realdata.files import data_root
@@ -38,6 +40,7 @@ __all__ = [
     "NAMES",
     "SPLITS",
     "UNAVAILABLE",
+    "Corrupted",
     "Damaged",
     "Dataset",
     "Images",
@@ -46,6 +49,8 @@ __all__ = [
     "address_of",
     "available",
     "check",
+    "corrupted_edition",
+    "corrupted_test_set",
     "data_root",
     "dataset_of",
     "edition_of",
@@ -58,6 +63,9 @@ _HOME = {  # imported on first use: the command line starts without them
     "NAMES": "catalogue",
     "address_of": "catalogue",
     "dataset_of": "catalogue",
+    "Corrupted": "corrupted",
+    "corrupted_edition": "corrupted",
+    "corrupted_test_set": "corrupted",
     "Dataset": "dataset",
     "edition_of": "editions",
     "data_root": "files",

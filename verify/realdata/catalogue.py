@@ -7,6 +7,7 @@ Another package's data set is named "module:object", a `Dataset`, or by a name t
 from collections.abc import Mapping
 
 from flatproof.verify.realdata.cifar import CIFAR10, CIFAR100
+from flatproof.verify.realdata.cifar10_c import CIFAR10_C
 from flatproof.verify.realdata.dataset import Dataset
 from flatproof.verify.realdata.imagenet import IMAGENET
 from flatproof.verify.realdata.imagenet_sample import IMAGENET_SAMPLE
@@ -15,7 +16,7 @@ from flatproof.verify.realdata.timit import TIMIT
 from flatproof.verify.utils.plugins import addresses, named_object
 
 DATASETS: Mapping[str, Dataset] = {
-    known.name: known for known in (MNIST, FASHION_MNIST, CIFAR10, CIFAR100, IMAGENET_SAMPLE, IMAGENET, TIMIT)
+    known.name: known for known in (MNIST, FASHION_MNIST, CIFAR10, CIFAR10_C, CIFAR100, IMAGENET_SAMPLE, IMAGENET, TIMIT)
 }
 NAMES = tuple(DATASETS)
 GROUP = "flatproof.datasets"

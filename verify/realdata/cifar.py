@@ -97,11 +97,18 @@ _SHEETS = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
 
 
 def sheet(png: bytes) -> NDArray[np.uint8]:
-    """Images (n, 3, 32, 32) of a sheet, an image a row of 1024 pixels."""
-    with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
-        if image.mode != "RGB" or image.width != 1024:
-            raise Damaged(f"a sheet must have rows of 1024 RGB pixels, got {image.width} of mode {image.mode}")
-        rows = np.asarray(image)
+    """Images (n, 3, 32, 32) of a sheet, an image a row of 1024 pixels. Raises Damaged for anything else."""
+    try:
+        with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
+            if image.mode != "RGB" or image.width != 1024:
+                raise Damaged(f"a sheet must have rows of 1024 RGB pixels, got {image.width} of mode {image.mode}")
+            if image.height > 10_000:
+                raise Damaged(f"a sheet must have at most 10000 rows, got {image.height}")
+            rows = np.asarray(image)
+    except Damaged:
+        raise
+    except Exception as error:  # an altered file fails anywhere
+        raise Damaged(f"a sheet does not decode: {error}; expected a complete PNG file") from None
     return np.ascontiguousarray(rows.reshape(-1, 32, 32, 3).transpose(0, 3, 1, 2))
 
 

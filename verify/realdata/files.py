@@ -15,6 +15,7 @@ from flatproof.verify.realdata.samples import Content, Damaged
 
 ENVIRONMENT = "FLATPROOF_DATA"
 DEFAULT = "~/.cache/flatproof"
+LARGEST = 2**29  # bytes of a decompressed file whose size nobody states
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,12 @@ class File:
 
 
 def data_root(root: str | Path | None = None) -> Path:
-    """`root` if given, else $FLATPROOF_DATA, else ~/.cache/flatproof."""
-    return Path(root or os.environ.get(ENVIRONMENT) or DEFAULT).expanduser()
+    """`root` if given, else $FLATPROOF_DATA, else ~/.cache/flatproof; with its ~ where there is no home, and nothing can lie there."""
+    folder = Path(root or os.environ.get(ENVIRONMENT) or DEFAULT)
+    try:
+        return folder.expanduser()
+    except RuntimeError:
+        return folder
 
 
 def roots() -> tuple[Path, ...]:
@@ -69,9 +74,11 @@ def read(path: Path, file: File, verify_checksums: bool = True) -> tuple[Content
     else:
         try:
             with gzip.open(path) as stream:
-                data = stream.read(-1 if file.size is None else file.size + 1)  # no more: a damaged one may have no end
+                data = stream.read(1 + (LARGEST if file.size is None else file.size))  # no more: a damaged one may have no end
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise Damaged(f"{path} cannot be decompressed: {error}; expected a complete gzip file") from None
+        if file.size is None and len(data) > LARGEST:
+            raise Damaged(f"{path} decompresses to more than {LARGEST} bytes, the most that a file may hold")
     checksum = digest(data, file.digest)
     if verify_checksums:
         if file.size is not None and len(data) != file.size:
@@ -114,6 +121,6 @@ def locked(folder: Path) -> Iterator[None]:
         return
     import fcntl
 
-    with (folder / ".lock").open("w") as file:
+    with (folder / ".lock").open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -79,7 +79,7 @@ def class_index(root: Path) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
             pairs = [(str(table[str(i)][0]), str(table[str(i)][1])) for i in range(CLASSES)]
         else:  # n01440764 tench, Tinca tinca
             pairs = [(line[:9], line[10:].split(",")[0]) for line in text.splitlines()]
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise Damaged(f"{path} is not a class index: {type(error).__name__}: {error}") from None
     ids = tuple(wordnet for wordnet, _ in pairs)
     if len(ids) != CLASSES or list(ids) != sorted(set(ids)) or not all(map(WORDNET_ID.fullmatch, ids)):

@@ -23,6 +23,7 @@ from flatproof.verify.realdata.files import digest
 from flatproof.verify.realdata.samples import SPLITS, Damaged, Images, NotAvailable, Split, check_labels, check_limit
 
 PATH = Path("TIMIT") / "timit.npz"
+LARGEST = 2**33  # bytes of all arrays
 HOW = f"TIMIT is licensed; compute features and save them there as {PATH} (verify/realdata/timit.py says how)"
 
 
@@ -112,6 +113,11 @@ def _arrays(path: Path, data: bytes) -> dict[str, NDArray[Any]]:
     """The arrays of an .npz file; reading a member to its end compares its CRC-32."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = [info.filename for info in archive.infolist()]
+            if twice := next((name for name in names if names.count(name) > 1), None):
+                raise ValueError(f"it holds {twice} twice")
+            if sum(info.file_size for info in archive.infolist()) > LARGEST:  # reading stops at what is stated there
+                raise ValueError(f"it decompresses to more than {LARGEST} bytes")
             return {
                 info.filename.removesuffix(".npy"): np.lib.format.read_array(io.BytesIO(archive.read(info)), allow_pickle=False)
                 for info in archive.infolist()

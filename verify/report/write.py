@@ -1,28 +1,29 @@
 """Owns what is written: tables (Markdown, LaTeX, CSV), figures (PDF, PNG) and the page that shows them together.
 
 Each artifact leaves, beside its files, a JSON descriptor with its title, notes, provenance and coverage; the page is made from the
-descriptors found in the output folder, so artifacts made by different commands stand on one page. Each scale has a folder of its own,
-and `poorer` names the artifacts that would replace fuller ones.
+descriptors found in the output folder, so artifacts made by different commands stand on one page, and names those that are damaged.
+Each scale has a folder of its own, and `poorer` names the artifacts that would replace fuller ones.
 """
 
-import json
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import jinja2
 import pandas as pd
 
 from flatproof.verify.report.artifacts import NOT_YET, Artifact, Figure, Table
+from flatproof.verify.report.descriptors import DamagedDescriptor, Entry, described, descriptor, descriptors, runs_behind, stem
 
-FOLDERS = {"paper": "paper_scale", "smoke": "smoke_scale"}  # of the scales but quick, in the paper's folder
 SUFFIXES = {"paper_scale": " at the paper's own scale", "smoke_scale": " at scale smoke"}  # of titles on the page, by folder
 
 SIZED = tuple(f"{word}{size}" for word in ("supported", "contradicted") for size in ("", " (reduced size)"))
 # coloured on the page, where each word of a verdict is a class
 VERDICTS = ("agrees", "differs", *SIZED, "inconclusive", "proved", "certified", "tested", "refuted", "open")
+
+_BREAKS = re.compile("\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")  # what some reader takes for the end of a line
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -72,36 +73,31 @@ def write(artifacts: Sequence[Artifact], out: Path, command: str) -> list[Path]:
     return [*files, write_page(out)]
 
 
-def stem(out: Path, id: str, provenance: Mapping[str, str]) -> Path:
-    """Where an artifact's files go, without extension: paper/table-1 -> out/paper/table_1.
-
-    At scale 'paper' out/paper/paper_scale/table_1, at 'smoke' out/paper/smoke_scale/table_1, so that no scale replaces another.
-    """
-    paper, name = id.split("/")
-    return out / paper / FOLDERS.get(provenance.get("scale", ""), "") / name.replace("-", "_")
-
-
 def poorer(artifacts: Sequence[Artifact], out: Path) -> dict[str, str]:
     """The artifacts that would replace fuller ones below `out`, by id, each with what would be lost.
 
     An artifact is fuller than another where some row of its grid has more outcomes. What was written before descriptors held coverage
-    is compared by the runs of its provenance and by its cells that were not yet run.
+    is compared by the runs of its provenance and by its cells that were not yet run. One whose descriptor is damaged counts as fuller.
     """
     losses = {}
     for artifact in artifacts:
         path = stem(out, artifact.id, artifact.provenance).with_suffix(".json")
-        entry = _descriptor(path, out) if path.exists() else None
+        try:
+            entry = descriptor(path, out)
+        except DamagedDescriptor as error:
+            losses[artifact.id] = str(error)
+            continue
         if entry and (loss := _loss(artifact, entry)):
             losses[artifact.id] = loss
     return losses
 
 
-def _loss(new: Artifact, old: Mapping[str, Any]) -> str | None:
+def _loss(new: Artifact, old: Entry) -> str | None:
     """What of an older artifact's descriptor the new one has less of."""
     if before := old.get("coverage"):
         rows = ((row, count, new.coverage.get(row, 0)) for row, count in before.items())
         return next((f"{row}: {count} there, {now} here" for row, count, now in rows if now < count), None)
-    there, here = (int(p.get("runs") or p.get("jobs") or 0) for p in (old["provenance"], new.provenance))
+    there, here = (runs_behind(provenance) for provenance in (old["provenance"], new.provenance))
     if here < there:
         return f"{there} runs there, {here} here"
     if not isinstance(new, Table) or old["kind"] != "table":
@@ -116,49 +112,36 @@ def _loss(new: Artifact, old: Mapping[str, Any]) -> str | None:
 def _replace(path: Path, content: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_bytes(content)
-    partial.replace(path)
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
     return path
 
 
-def _describe(artifact: Artifact, path: Path, provenance: dict[str, str], **more: Any) -> Path:
-    entry = {
-        "id": artifact.id,
-        "title": artifact.title,
-        "notes": list(artifact.notes),
-        "provenance": provenance,
-        **({"coverage": dict(artifact.coverage)} if artifact.coverage else {}),
-        **more,
-    }
-    return _replace(path.with_suffix(".json"), (json.dumps(entry, indent=1, ensure_ascii=False) + "\n").encode())
-
-
-def _descriptor(path: Path, out: Path) -> dict[str, Any] | None:
-    """What `_describe` wrote, or None for any other JSON file that lies there."""
-    try:
-        entry = json.loads(path.read_text())
-    except ValueError:
-        return None
-    ours = isinstance(entry, dict) and {"id", "title", "notes", "provenance", "kind"} <= set(entry)
-    return entry if ours and stem(out, entry["id"], entry["provenance"]).with_suffix(".json") == path else None
+def _line(text: object) -> str:
+    """Text on one line, whatever it holds: a line of a comment, a heading or a row of a table ends where it should."""
+    return _BREAKS.sub(" ", str(text))
 
 
 def _write_table(table: Table, out: Path, provenance: dict[str, str]) -> list[Path]:
     path = stem(out, table.id, provenance)
-    lines = [f"{key}: {value}" for key, value in provenance.items()]
+    lines = [_line(f"{key}: {value}") for key, value in provenance.items()]
+    title = _line(table.title)
 
     def commented(mark: str) -> str:
-        return "".join(f"{mark} {line}\n" for line in (table.title, *lines))
+        return "".join(f"{mark} {line}\n" for line in (title, *lines))
 
-    tail = "\n\n" + "\n\n".join(table.notes) + "\n\nProvenance: " + "; ".join(lines) + ".\n"
+    tail = "\n\n" + "\n\n".join(map(_line, table.notes)) + "\n\nProvenance: " + "; ".join(lines) + ".\n"
     texts = {
-        ".md": f"# {table.title}\n\n" + _markdown(table.shown) + tail,
+        ".md": f"# {title}\n\n" + _markdown(table.shown) + tail,
         ".tex": commented("%") + "% needs \\usepackage{booktabs,longtable}\n" + _latex(table.shown),
-        ".csv": commented("#") + table.raw.to_csv(index=False, lineterminator="\n"),
+        ".csv": commented("#") + _csv(table.raw),
     }
     files = [_replace(path.with_suffix(suffix), text.encode()) for suffix, text in texts.items()]
     shown = {"columns": list(table.shown.columns), "rows": table.shown.to_numpy().tolist()}
-    _describe(table, path, provenance, kind="table", table=shown)
+    _replace(path.with_suffix(".json"), described(table, provenance, {"kind": "table", "table": shown}))
     return files + [_replace(path / name, content) for name, content in table.files.items()]
 
 
@@ -172,20 +155,35 @@ def _write_figure(figure: Figure, out: Path, provenance: dict[str, str]) -> list
         buffer = BytesIO()
         figure.canvas.savefig(buffer, format=suffix[1:], dpi=150, metadata=metadata)
         _replace(path.with_suffix(suffix), buffer.getvalue())
-    _describe(figure, path, provenance, kind="figure")
+    _replace(path.with_suffix(".json"), described(figure, provenance, {"kind": "figure"}))
     return [path.with_suffix(suffix) for suffix in (".pdf", ".png")]
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    text = frame.to_csv(index=False, lineterminator="\n")
+    if "\r" in text:  # which ends a row for readers, and is not quoted
+        text = (
+            frame.rename(columns=_line)
+            .map(lambda cell: _line(cell) if isinstance(cell, str) else cell)
+            .to_csv(index=False, lineterminator="\n")
+        )
+    return text
 
 
 def _markdown(frame: pd.DataFrame) -> str:
     rows = [list(frame.columns), ["---"] * frame.shape[1], *frame.to_numpy().tolist()]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows)
+
+    def escaped(cell: object) -> str:  # backslashes before a bar would escape one another, and leave it as the end of the cell
+        return re.sub(r"(\\*)\|", lambda match: 2 * match[1] + r"\|", _line(cell))
+
+    return "\n".join("| " + " | ".join(map(escaped, row)) + " |" for row in rows)
 
 
 def _latex(frame: pd.DataFrame) -> str:
     """A booktabs table, over pages where it is long; columns of more than 30 characters are set as paragraphs."""
 
     def escaped(cell: object) -> str:
-        return "".join(_LATEX.get(character, character) for character in str(cell))
+        return "".join(_LATEX.get(character, character) for character in _line(cell))
 
     widths = [max(map(len, [name, *column.astype(str)])) for name, column in frame.items()]
     formats = ("l" if width <= 30 else f"p{{{min(3 + width // 40, 9)}cm}}" for width in widths)
@@ -195,8 +193,7 @@ def _latex(frame: pd.DataFrame) -> str:
 
 def write_page(out: Path) -> Path:
     """out/index.html from the descriptors found in out/*/ and the scales' folders there; those at scale smoke come last."""
-    paths = sorted([*out.glob("*/*.json"), *(path for folder in FOLDERS.values() for path in out.glob(f"*/{folder}/*.json"))])
-    entries = [entry for path in paths if (entry := _descriptor(path, out))]
+    entries, damaged = descriptors(out)
     for entry in entries:
         path = stem(Path(), entry["id"], entry["provenance"])
         entry["path"], entry["anchor"] = path.as_posix(), "-".join(path.parts).replace("_", "-")
@@ -207,5 +204,5 @@ def write_page(out: Path) -> Path:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("flatproof.verify.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    page = environment.get_template("index.html.j2").render(entries=entries, verdicts=VERDICTS)
+    page = environment.get_template("index.html.j2").render(entries=entries, verdicts=VERDICTS, damaged=damaged)
     return _replace(out / "index.html", page.encode())

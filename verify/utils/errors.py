@@ -1,5 +1,16 @@
-"""Owns the error that a user can mend: its message is one line that names the culprit and what was expected."""
+"""Owns the errors that the command line shows in the words they bring."""
 
 
 class UserError(ValueError):
-    """What was given cannot be used. At the command line: that line and exit status 2."""
+    """What was given cannot be used: one line names the culprit and what was expected. At the command line: that and status 2."""
+
+
+class SweepError(RuntimeError):
+    """Some runs could not be carried out; all others are stored. Its lines name each with its reason. At the command line: status 1.
+
+    `tracebacks`: of those that have one, in the same order.
+    """
+
+    def __init__(self, message: str, tracebacks: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.tracebacks = tracebacks

@@ -44,7 +44,10 @@ def test_workloads_one_by_one(tmp_path: Path) -> None:
     assert table.raw.gradients.tolist()[4] == 1.4
     assert table.provenance["commit"] == "b (1 workloads); c (1 workloads)"
     kept = tmp_path / "curvature/table_1/rows.json"
-    kept.write_text(json.dumps({"mlp": {"rows": [{"no": 1}]}}))
+    kept.write_text("[" * 100_000, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"rows\.json is not what 'flatproof bench hvp' writes"):
+        artifacts(rows("mlp", 1.4, 2.0), {}, tmp_path)
+    kept.write_text(json.dumps({"mlp": {"rows": [{"no": 1}]}}), encoding="utf-8")
     with pytest.raises(ValueError, match=r"rows\.json is not what 'flatproof bench hvp' writes"):
         artifacts(rows("two-layer", 0.1, 1.5), {}, tmp_path)
 

@@ -7,7 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from flatproof.theory.constructions import memorizing_network
+from flatproof.verify.cli import certify
 
 
 @pytest.mark.parametrize(
@@ -34,6 +38,21 @@ import pytest
 )
 def test_bad_input_is_one_line(refusal: Callable[[list[str]], str], arguments: list[str], words: str) -> None:
     assert words in refusal(arguments)
+
+
+def test_a_network_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, network = tmp_path / "network.json", memorizing_network(np.eye(2), [1.0, -1.0])
+    certify._write(path, network, trace=1.0)
+    before = path.read_bytes()
+
+    def fails(draft: Path, target: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", fails)
+    with pytest.raises(OSError, match="No space left"):
+        certify._write(path, network, trace=2.0)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_certify_writes_a_network_and_a_proof_that_stand_alone(command: Callable[..., Any], tmp_path: Path) -> None:

@@ -9,10 +9,14 @@ from typing import Any
 
 import pytest
 import typer
+from typer.core import TyperGroup
 
 import flatproof
 from flatproof.verify.cli import main as entry
+from flatproof.verify.jobs.job import Outcome
 from flatproof.verify.jobs.store import Store
+from flatproof.verify.two_layer.settings import Phase
+from flatproof.verify.two_layer.training import Run
 
 COMMANDS = ("reproduce", "report", "claims", "certify", "train", "sharpness", "bench", "data")
 IMPORTED = """
@@ -49,8 +53,8 @@ def test_the_version(command: Callable[..., Any]) -> None:
     ("error", "status", "line"),
     [
         (MemoryError("a vector"), 1, "error: out of memory: a vector; expected smaller sizes"),
-        (KeyboardInterrupt(), 130, "error: interrupted; finished runs are stored"),
-        (typer.Abort(), 130, "error: interrupted; finished runs are stored"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (typer.Abort(), 1, "error: Abort"),
         (ZeroDivisionError("two\nlines"), 1, "error: ZeroDivisionError: two lines (FLATPROOF_DEBUG=1 shows where)"),
     ],
 )
@@ -66,6 +70,16 @@ def test_every_end_is_one_line(
     assert done.status == status
     assert done.err.startswith(line)
     assert done.err.count("\n") == 1
+
+
+def test_the_end_of_a_file_is_no_interruption(command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise EOFError("compressed file ended")
+
+    monkeypatch.delenv("FLATPROOF_DEBUG", raising=False)
+    monkeypatch.setattr(TyperGroup, "invoke", fail)
+    done = command("train")
+    assert (done.status, done.err) == (1, "error: EOFError: compressed file ended (FLATPROOF_DEBUG=1 shows where)\n")
 
 
 def test_a_shell_completes_commands(tmp_path: Path) -> None:
@@ -104,7 +118,8 @@ def test_what_needs_no_numbers_imports_neither_numpy_nor_torch(tmp_path: Path, a
 )
 def test_what_needs_no_torch_does_not_import_it(tmp_path: Path, arguments: str) -> None:
     (tmp_path / "points.csv").write_text("1,2,1\n2,1,-1\n")
-    Store(tmp_path / "s.sqlite").close()
+    with Store(tmp_path / "s.sqlite") as store:
+        store.put(Run("bias", (Phase(0.1, 1),)), Outcome({}), {})
     assert imported(tmp_path, arguments) == ["0", "numpy"]
 
 

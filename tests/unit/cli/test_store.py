@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from flatproof.verify.jobs.store import Store
 from tests.command import here
 
 SWEEP = ("wen2023/figure-6a", "wen2023/figure-4a", "--scale", "smoke", "--seeds", "1")
@@ -89,6 +90,19 @@ def test_an_empty_store_is_no_store_to_report_from(folder: Path, content: bytes 
         assert (done.returncode, done.stderr) == (2, f"error: {words}\n")
     assert artifacts(folder) == before
     assert (folder / "s.sqlite").exists() == (content is not None)
+
+
+def test_a_store_without_outcomes_is_none_to_report_from(tmp_path: Path) -> None:
+    Store(tmp_path / "s.sqlite").close()
+    done = here("report", *SWEEP, "--store", "s.sqlite", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "error: store s.sqlite holds nothing; expected one that 'flatproof reproduce' has written\n"
+
+
+def test_a_name_that_is_too_long_is_one_line(tmp_path: Path) -> None:
+    for command in (["store", "check"], ["report", *SWEEP]):
+        done = here(*command, "--store", "x" * 300, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (2, f"error: cannot use {'x' * 300}: File name too long\n")
 
 
 def test_claims_leave_an_empty_file_alone(folder: Path) -> None:

@@ -205,7 +205,16 @@ def test_an_unsealed_row_that_contradicts_itself_is_refused(tmp_path: Path) -> N
             with pytest.raises(DamagedRow, match=words):
                 store.get(run)
         assert store.get(RUNS[2])
-    assert [fault.key for fault in check(path).faults] == [RUNS[1].key]
+    assert sorted(fault.key for fault in check(path).faults) == sorted(run.key for run in RUNS[:2])
+    with Store(path) as store:
+        assert store.unsealed() == 2
+
+
+def test_a_damaged_name_is_printable(path: Path) -> None:
+    edit(path, "UPDATE jobs SET key = CAST(x'ff41' AS TEXT) WHERE key = ?", RUNS[0].key)
+    lines = [str(fault) for fault in check(path).faults]
+    assert any(r"row \udcffA (run, " in line for line in lines)
+    assert all(line.encode() for line in lines)
 
 
 def test_an_old_store_that_cannot_be_written_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,7 +109,7 @@ def other_program(path: Path) -> None:
 
 
 def no_database(path: Path) -> None:
-    path.write_text("dear diary")
+    path.write_text("dear diary", encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -135,6 +135,24 @@ def test_an_empty_file_becomes_a_store(tmp_path: Path) -> None:
     (tmp_path / "s.sqlite").touch()
     with Store(tmp_path / "s.sqlite") as store:
         assert len(store) == 0
+
+
+def test_a_store_whose_creation_was_cut_off_is_new(tmp_path: Path) -> None:
+    """Killed after the first pages were written, it has a journal beside it that empties it again."""
+    path = tmp_path / "s.sqlite"
+    with sqlite3.connect(tmp_path / "t.sqlite") as connection:
+        connection.execute("PRAGMA cache_size = 1")
+        connection.execute("CREATE TABLE a (x)")
+        connection.execute("DROP TABLE a")
+        connection.execute("VACUUM")
+    (tmp_path / "t.sqlite").rename(path)
+    assert path.stat().st_size > 0
+    run = small()
+    with Store(path) as store:
+        assert store.missing([run]) == [run]
+        store.put(run, run.carry_out(), {})
+    with Store(path) as store:
+        assert len(store) == 1
 
 
 OLD = """

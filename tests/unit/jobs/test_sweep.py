@@ -1,6 +1,11 @@
 """The order in which a sweep carries out its runs, what it keeps, and that workers do not matter."""
 
 import gc
+import os
+import re
+import subprocess
+import sys
+import time
 import tracemalloc
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +18,7 @@ from flatproof.verify import Phase, Store
 from flatproof.verify.experiments import EXPERIMENTS
 from flatproof.verify.jobs.job import Computation
 from flatproof.verify.jobs.sweep import SweepError, sweep
+from tests.unit.jobs.dying import Dying, Unreadable, Unsendable
 from tests.unit.two_layer.test_training import small
 
 
@@ -83,6 +89,94 @@ class Giving(Computation):
 def test_a_job_that_gives_no_plain_values_is_named_and_the_others_are_stored(tmp_path: Path) -> None:
     jobs = [Giving(given) for given in ("foreign", "numpy", "plain")]
     with Store(tmp_path / "s.sqlite") as store:
-        with pytest.raises(SweepError, match=r"1 of 3 jobs failed(.|\n)*given='foreign'(.|\n)*values\['x'\] is of the type set"):
+        with pytest.raises(SweepError, match=r"1 of 3 runs failed(.|\n)*given='foreign'(.|\n)*values\['x'\] is of the type set"):
             sweep(jobs, store)
         assert [store.get(job).result for job in jobs[1:]] == [{"x": 0.5}, {"x": 1}]
+
+
+def name(job: Dying) -> str:
+    return f"run {job.number}"
+
+
+@pytest.mark.parametrize("deaths", [1, 2])
+def test_a_lost_worker_costs_nothing(tmp_path: Path, deaths: int) -> None:
+    """Its run is tried again alone, with its memory told, and at the end; no other is held responsible."""
+    jobs = [Dying(number, deaths * (number == 1), str(tmp_path)) for number in range(5)]
+    notes: list[str] = []
+    with Store(tmp_path / "s.sqlite") as store:
+        assert sweep(jobs, store, 2, name=name, note=notes.append) == 5
+        assert [store.get(job).result["number"] for job in jobs] == list(range(5))
+    again = [
+        r"lost the worker \(SIGKILL\) of run 1: trying it once more, alone",
+        r"lost the worker \(SIGKILL\) of run 1 again, peak memory of any worker so far \d\d+ MB: trying it a last time at the end",
+    ]
+    expected = [*again[:deaths], r"run 1: ended, peak memory \d\d+ MB"]
+    assert len(notes) == len(expected)
+    for note, line in zip(notes, expected, strict=True):
+        assert re.fullmatch(line, note), note
+
+
+def test_all_that_failed_is_listed_and_the_others_are_stored(tmp_path: Path) -> None:
+    bad = [
+        Dying(0, 99, str(tmp_path)),
+        Unreadable(1, 0, str(tmp_path)),
+        Unsendable(2, 0, str(tmp_path)),
+        Dying(3, -1, str(tmp_path)),
+    ]
+    good = [Dying(number, 0, str(tmp_path)) for number in range(10, 15)]
+    with Store(tmp_path / "s.sqlite") as store:
+        with pytest.raises(SweepError) as failed:
+            sweep([*good[:2], *bad, *good[2:]], store, 2, name=name)
+        assert not store.missing(good)
+        assert store.missing(bad) == bad
+    first, *lines = str(failed.value).splitlines()
+    assert first == "4 of 9 runs failed, the others are stored:"
+    assert sorted(lines) == [
+        "  run 0: its worker was lost three times (SIGKILL)",
+        "  run 1: 8 workers ended before they began it (SIGKILL)",
+        "  run 2: PicklingError: Could not pickle the task to send it to the workers.",
+        "  run 3: ValueError: -1 deaths",
+    ]
+    assert any("stays here" in trace for trace in failed.value.tracebacks)
+    assert any("carried_out" in trace for trace in failed.value.tracebacks)
+
+
+def test_dask_gives_lost_runs_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cluster itself tries a run again three times; one that it gives up is tried alone."""
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setenv("FLATPROOF_BACKEND", "dask")
+    jobs = [Dying(number, deaths, str(tmp_path)) for number, deaths in enumerate([0, 1, 4, 0, 0])]
+    notes: list[str] = []
+    with (
+        Store(tmp_path / "s.sqlite") as store,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster),
+    ):
+        assert sweep(jobs, store, 2, name=name, note=notes.append) == 5
+        assert [store.get(job).result["number"] for job in jobs] == list(range(5))
+    assert "lost the worker (KilledWorker) of run 2: trying it once more, alone" in notes
+    assert not any("run 0" in note for note in notes)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes there have no parent to lose")
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_worker_ends_with_its_parent(gone: bool) -> None:
+    """Also one whose parent had gone before it could look, or that has nothing to do yet."""
+    worker = "import os, time; from flatproof.verify.jobs.worker import end_with; end_with({}); print(os.getpid(), flush=True)"
+    if gone:
+        done = subprocess.run([sys.executable, "-c", worker.format(os.getppid())], capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stdout) == (1, "")
+        return
+    starting = (
+        f"import subprocess, sys; subprocess.run([sys.executable, '-c', {worker.format('os.getppid()')!r} + '; time.sleep(60)'])"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", starting], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{pid}/stat").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert parent.stdout.read() == ""  # no process holds the pipe any more
+    parent.stdout.close()

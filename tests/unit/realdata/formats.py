@@ -66,6 +66,27 @@ def jpeg(seed: int, mode: str = "RGB", kind: str = "JPEG", size: tuple[int, int]
     return out.getvalue()
 
 
+def npy(array: NDArray[np.generic], descr: str = "|u1", fortran: bool = False, shape: str = "") -> bytes:
+    """NumPy's format 1.0: magic, version, the header's length, a literal dictionary padded with spaces to 64 bytes, the array's bytes."""
+    header = f"{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape or array.shape}, }}"
+    header += " " * (-(10 + len(header) + 1) % 64) + "\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + array.tobytes()
+
+
+# fmt: off
+CORRUPTIONS = (
+    "gaussian_noise", "shot_noise", "impulse_noise", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "snow", "frost", "fog",
+    "brightness", "contrast", "elastic_transform", "pixelate", "jpeg_compression",
+)
+# fmt: on
+
+
+def cifar10_c(samples: int) -> dict[str, NDArray[np.uint8]]:
+    """Arrays of the official shapes but for their length: each corruption at five severities, and the labels five times."""
+    arrays = {name: pixels(i, 5 * samples, 32, 32, 3) for i, name in enumerate(CORRUPTIONS)}
+    return arrays | {"labels": np.tile(labels(99, samples, 10), 5).astype(np.uint8)}
+
+
 def timit_arrays() -> dict[str, NDArray[np.generic]]:
     rng = np.random.default_rng(0)
     train = rng.standard_normal((9, 5)).astype(np.float32)

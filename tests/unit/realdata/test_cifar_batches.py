@@ -53,3 +53,13 @@ def test_a_pickle_of_anything_else_is_refused_and_runs_nothing(tmp_path: Path, b
     with pytest.raises(Damaged, match=r"^somewhere"):
         cifar_batches.read_python([content(pickle.dumps(batch, 2))], (3, 32, 32), 1, "train")
     assert not (tmp_path / "touched").exists()
+
+
+def test_an_array_of_a_number_of_bytes_makes_none() -> None:
+    """As many zeros as a damaged file asks for."""
+    x, y = pixels(5, N, 3, 32, 32), labels(5, N, 10)
+    data = as_python_2_wrote_it(x, y)
+    values = data.index(x.tobytes()) - 5  # BINSTRING, its length in four bytes
+    asking = data[:values] + b"J\x00\x30\x00\x00" + data[values + 5 + x.nbytes :]
+    with pytest.raises(Damaged, match="values must be text or bytes"):
+        cifar_batches.read_python([content(asking)], (3, 32, 32), 1, "train")

@@ -130,6 +130,14 @@ def test_a_fetch_that_was_cut_short_goes_on(tiny_fetch: TinyFetch, registry: Reg
     assert same(tiny_fetch.load("test"), tiny_fetch)
 
 
+def test_what_a_killed_fetch_left_is_taken_away(tiny_fetch: TinyFetch) -> None:
+    abandoned = tiny_fetch.root / fetch.ARCHIVES / f"{packages.PLACE}left"
+    abandoned.mkdir(parents=True)
+    (abandoned / "pictures-1.0.0.tgz").write_bytes(b"half of it")
+    tiny_fetch.fetch()
+    assert {p.name for p in tiny_fetch.root.iterdir()} == {"idx", ".lock"}
+
+
 def test_an_archive_of_another_checksum_is_not_opened(tiny_fetch: TinyFetch, registry: Registry) -> None:
     registry.archives["pictures"] += b"\0"
     with pytest.raises(Damaged, match=r"pictures 1.0.0 has checksum .* it was not opened"):

@@ -66,9 +66,10 @@ def test_imagenet_without_what_its_labels_need_is_refused(tmp_path: Path) -> Non
     index.write_text(json.dumps({str(i): [w, ""] for i, w in enumerate(reversed(IDS))}))
     with pytest.raises(Damaged, match="must list 1000 different WordNet ids in sorted order"):
         realdata.load("imagenet", root, "test")
-    index.write_text("{")
-    with pytest.raises(Damaged, match="is not a class index"):
-        realdata.load("imagenet", root, "test")
+    for damaged in (b"{", b'{"0": "\xff"}', b"[" * 100_000, b'{"0": 1e999}', b"null"):
+        index.write_bytes(damaged)
+        with pytest.raises(Damaged, match="is not a class index"):
+            realdata.load("imagenet", root, "test")
     imagenet_root(root, [])
     (root / "val" / "n99999999").mkdir()
     with pytest.raises(Damaged, match="n99999999 is not one of the 1000 classes"):

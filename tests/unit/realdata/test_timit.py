@@ -1,5 +1,6 @@
 """TIMIT's features."""
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from flatproof.verify import realdata
+from flatproof.verify.realdata import timit
 from flatproof.verify.realdata.samples import Damaged
 from tests.unit.realdata.changes import CHANGES, positions
 from tests.unit.realdata.formats import timit_arrays, write_timit
@@ -48,6 +50,18 @@ def test_timit_features_are_read_and_standardized(tmp_path: Path) -> None:
 def test_timit_of_another_form_is_refused(tmp_path: Path, changed: dict[str, NDArray[np.generic]], words: str) -> None:
     write_timit(tmp_path, **changed)
     with pytest.raises(Damaged, match=words):
+        realdata.load("timit", tmp_path)
+
+
+def test_arrays_there_twice_or_too_large_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_timit(tmp_path)
+    monkeypatch.setattr(timit, "LARGEST", 100)
+    with pytest.raises(Damaged, match="decompresses to more than 100 bytes"):
+        realdata.load("timit", tmp_path)
+    monkeypatch.undo()
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("train_x.npy", b"")
+    with pytest.raises(Damaged, match=r"holds train_x.npy twice"):
         realdata.load("timit", tmp_path)
 
 

@@ -80,8 +80,6 @@ def test_results_written_before_coverage_was_told_are_protected_too(tmp_path: Pa
     assert not poorer([replace(table("quick", "0.9", a=30), provenance={"scale": "quick", "runs": "30"})], tmp_path)
     write([table("quick", "0.9")], tmp_path, "command")
     assert poorer([table("quick", "not yet run: flatproof reproduce")], tmp_path)
-    (tmp_path / "wen2023/table_9.json").write_text("[]")
-    assert not poorer([table("quick", "not yet run")], tmp_path)
 
 
 def test_coverage_counts_what_is_stored_of_each_row(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ class Report:
     def save(self, kind: str, values: dict[str, Any]) -> None:
         """A line of the file alone."""
         if self.path is not None:
-            with self.path.open("a") as file:
+            with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"kind": kind} | values) + "\n")
 
 

@@ -28,7 +28,9 @@ def peak_memory(workload: str, implementation: str) -> float | None:
     home = Path(flatproof.__file__).parent.parent  # not resolved: in a checkout `flatproof/verify` is a link
     folders = os.pathsep.join([str(home), *(p for p in sys.path if p)])
     command = [sys.executable, "-W", "ignore", "-m", __name__, workload, implementation]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": folders}, check=False)
+    environment = os.environ | {"PYTHONPATH": folders}
+    environment = os.environ | {"PYTHONPATH": folders}
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", env=environment, check=False)
     try:
         return float(json.loads(done.stdout.splitlines()[-1]))
     except (IndexError, ValueError):
@@ -41,10 +43,10 @@ def _resident() -> Iterator[list[float]]:
     rise: list[float] = []
 
     def read(field: str) -> float:
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace").splitlines()
         return next(float(line.split()[1]) / 1024 for line in lines if line.startswith(field))
 
-    Path("/proc/self/clear_refs").write_text("5")  # forget the highest so far
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # forget the highest so far
     before = read("VmRSS")
     yield rise
     rise.append(read("VmHWM") - before)

@@ -18,7 +18,7 @@ from flatproof.verify.bench.hvp.peers import OURS, PEERS, automatic
 from flatproof.verify.bench.hvp.timings import BLOCK, Row
 from flatproof.verify.bench.hvp.workloads import WORKLOADS
 from flatproof.verify.report.artifacts import Artifact, Figure, Table, merged
-from flatproof.verify.report.write import stem
+from flatproof.verify.report.descriptors import stem
 
 PAPER = "curvature"
 TABLE, ROWS = (
@@ -102,10 +102,10 @@ def artifacts(rows: Sequence[Row], about: dict[str, str], out: Path) -> list[Art
     path = stem(out, TABLE, {}) / ROWS
     if path.exists():
         try:
-            for name, entry in json.loads(path.read_text()).items():
+            for name, entry in json.loads(path.read_text(encoding="utf-8")).items():
                 if name in WORKLOADS:
                     kept.setdefault(name, ([Row(**row) for row in entry["rows"]], entry["provenance"]))
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise ValueError(f"{path} is not what 'flatproof bench hvp' writes; remove it to begin anew") from None
     ordered = {name: kept[name] for name in WORKLOADS if name in kept}
     everything = [row for measured, _ in ordered.values() for row in measured]

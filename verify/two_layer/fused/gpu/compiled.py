@@ -87,7 +87,7 @@ def _counts(binary: bytes) -> tuple[int | None, int | None, int | None]:
         file.write(binary)
         file.flush()
         usage, listing = (
-            subprocess.run([tool, option, file.name], capture_output=True, text=True, check=True).stdout
+            subprocess.run([tool, option, file.name], capture_output=True, encoding="utf-8", errors="replace", check=True).stdout
             for option in ("--dump-resource-usage", "--dump-sass")
         )
     found = {name: int(count) for name, count in re.findall(r"\b(REG|STACK):(\d+)", usage)}
@@ -108,7 +108,9 @@ def longest_loop(listing: str) -> int | None:
 def in_a_process() -> list[dict[str, Any]]:
     """`rows` as dictionaries, compiled in a process that does not interpret. Errors: RuntimeError with what the compiler said."""
     command = [sys.executable, "-m", "flatproof.verify.two_layer.fused.gpu.compiled"]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"TRITON_INTERPRET": "0"})
+    done = subprocess.run(
+        command, capture_output=True, encoding="utf-8", errors="replace", env=os.environ | {"TRITON_INTERPRET": "0"}
+    )
     if done.returncode:
         raise RuntimeError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit status {done.returncode}")
     return [json.loads(line) for line in done.stdout.splitlines()]
