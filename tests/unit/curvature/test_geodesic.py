@@ -167,6 +167,32 @@ class Block(nn.Module):
         return out
 
 
+class Scores(nn.Module):
+    """Attention without its output projection, as transformers' BERT has it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_attention_heads = 2
+        self.query, self.key, self.value = (nn.Linear(6, 6) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = (p(x).unflatten(-1, (2, 3)).transpose(1, 2) for p in (self.query, self.key, self.value))
+        out: Tensor = ((q @ k.mT / 3**0.5).softmax(-1) @ v).transpose(1, 2).flatten(2)
+        return out
+
+
+class Apart(nn.Module):
+    """The output projection beside the attention, as there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.self, self.output = Scores(), nn.ModuleDict({"dense": nn.Linear(6, 6)})
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.output["dense"](self.self(x))
+        return out
+
+
 class Wrapped(nn.Module):
     """Tokens through attention, their mean through a linear layer."""
 
@@ -183,6 +209,7 @@ class Wrapped(nn.Module):
 MAKE = {
     "fused": lambda: Block(True, True),
     "separate": lambda: Block(False, False),
+    "apart": Apart,
     "torch's": lambda: nn.MultiheadAttention(6, 3, batch_first=True),
     "torch's, other keys": lambda: nn.MultiheadAttention(6, 2, batch_first=True, kdim=6, vdim=6, bias=False),
 }

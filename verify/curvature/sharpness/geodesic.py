@@ -74,11 +74,10 @@ def geodesic_sharpness(
             "geodesic sharpness is defined here for attention layers and for `pairs` of parameters used through their product; the model "
             "has none among the chosen parameters, and the measure would be adaptive-worst-l2"
         )
-    check_unchanged(landscape, layers)
     products = [
         Pairs(" * ".join(pair), u[:, None, None], v[:, None, None]) for pair, (u, v) in zip(pairs or (), factors, strict=True)
     ]
-    check_unchanged(landscape, products)
+    check_unchanged(landscape, [*layers, *products])
     blocks: list[Block] = [Matrices(landscape.weights, layer, metric) for layer in layers]
     blocks += [Factors(landscape.weights, u, v, metric) for u, v in factors]
     radius = check_positive("rho", rho)

@@ -141,7 +141,7 @@ def _usual(model: nn.Module, name: str, module: nn.Module, places: _Places) -> _
     """A layer whose parts have usual names; None for any other module."""
     heads = next((value for key in HEADS if isinstance(value := getattr(module, key, None), int)), None)
     out = next((linear for key in OUT if (linear := _linear(getattr(module, key, None))) is not None), None)
-    if out is None and name.count(".") >= 1:  # transformers keeps the output projection beside the attention
+    if out is None:  # transformers keeps the output projection beside the attention
         parent = model.get_submodule(name.rpartition(".")[0])
         out = _linear(getattr(getattr(parent, "output", None), "dense", None))
     if heads is None or out is None:
@@ -190,20 +190,25 @@ def moved_along(landscape: Landscape, pairs: Sequence[Pairs], seed: int) -> Tens
 
 
 def check_unchanged(landscape: Landscape, pairs: Sequence[Pairs], seed: int = 0) -> None:
-    """Try that the model's outputs on its first batch are unchanged by random A.
+    """Try that the model's outputs on its first batch are unchanged by random A, all at once.
 
     Raises:
-        ValueError: names the first layer that is not.
+        ValueError: they are not; names the first pairs that change them alone.
     """
     tolerance = torch.finfo(landscape.weights.dtype).eps ** 0.5
     batch = next(iter(landscape.batches()))
-    for group in pairs:
-        before, after = (_seen(landscape, delta, batch) for delta in (None, moved_along(landscape, [group], seed)))
-        if not bool(torch.linalg.vector_norm(after - before) <= tolerance * torch.linalg.vector_norm(before)):
-            raise ValueError(
-                f"{group.name}: the model's outputs change under G -> G A^-1, H -> H A'; expected parameters used through G H' alone (in "
-                "attention: no rotary embedding, no normalized queries, rows in the order of queries, keys, values and heads)"
-            )
+    before = _seen(landscape, None, batch)
+
+    def change(groups: Sequence[Pairs]) -> bool:
+        after = _seen(landscape, moved_along(landscape, groups, seed), batch)
+        return not bool(torch.linalg.vector_norm(after - before) <= tolerance * torch.linalg.vector_norm(before))
+
+    if change(pairs):
+        culprit = next((group for group in pairs if change([group])), pairs[0])
+        raise ValueError(
+            f"{culprit.name}: the model's outputs change under G -> G A^-1, H -> H A'; expected parameters used through G H' alone (in "
+            "attention: no rotary embedding, no normalized queries, rows in the order of queries, keys, values and heads)"
+        )
 
 
 def _seen(landscape: Landscape, delta: Tensor | None, batch: Any) -> Tensor:
