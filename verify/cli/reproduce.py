@@ -147,12 +147,14 @@ def _reproduce(
             f"\nkept, since more runs stand behind them than behind these: {', '.join(kept)} ({first}, {lost}); --force replaces them"
         )
     say(f"\n{len(files)} files written; see {files[-1]}")
-    for line in descriptors(out)[1]:
+    altered = descriptors(out)[1]
+    for line in altered:
         warn(f"{line}; it is not on the page, and its files are kept unless --force")
     for error, ids in damaged.values():
         warn(f"{error}; not written: {', '.join(ids)}")
     if damaged:
         warn(f"{len(damaged)} damaged rows in {path} are left alone; 'flatproof reproduce ... --rerun-damaged' runs them anew")
+    if damaged or altered:
         raise typer.Exit(1)
 
 

@@ -4,6 +4,7 @@ A descriptor is whole, of another program, or damaged. Any JSON file of another 
 artifact's descriptor lies, beside the table or picture of the same name: then it is ours, and was damaged.
 """
 
+import errno
 import hashlib
 import json
 from collections.abc import Mapping
@@ -56,6 +57,7 @@ def descriptor(path: Path, out: Path) -> Entry | None:
 
     Raises:
         DamagedDescriptor: for one of ours that was altered.
+        OSError: for a file that cannot be read now; what it holds is not known, and a page without it would be another.
     """
     try:
         entry = _parsed(path)
@@ -64,10 +66,10 @@ def descriptor(path: Path, out: Path) -> Entry | None:
             raise ValueError(f"it is that of {entry['id']!r}")
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         if not any(path.with_suffix(suffix).is_file() for suffix in BESIDE):
             return None
-        reason = (getattr(error, "strerror", None) or str(error)).splitlines() or [type(error).__name__]
+        reason = str(error).splitlines() or [type(error).__name__]
         raise DamagedDescriptor(f"{path} is damaged: {reason[0]}") from None
     return entry
 
@@ -98,7 +100,13 @@ def runs_behind(provenance: Mapping[str, str]) -> int:
 def _parsed(path: Path) -> Any:
     if path.exists() and not path.is_file():
         raise ValueError("it is no file")
-    if path.stat().st_size > LARGEST:
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise ValueError("it is a link to itself") from None
+        raise
+    if size > LARGEST:
         raise ValueError(f"it holds more than {LARGEST} bytes")
     return json.loads(path.read_text(encoding="utf-8"))
 
