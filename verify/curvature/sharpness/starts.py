@@ -9,7 +9,9 @@ Starting points, in this order; the best of the first k is a lower bound that gr
     8 ...  random directions
 
 All but the first lie on the boundary. On a diagonal linear network with isotropic data at interpolation 2 is the maximum for linf, and one
-of 4 to 7 leads to it for l2 (tests). Elsewhere what they reach remains a lower bound.
+of 4 to 7 leads to it for l2 (tests). Elsewhere what they reach remains a lower bound. Near a minimum, where the gradient still tells a
+direction, there is one start unless more are asked for: on diagonal networks fitted to a loss of 1e-5 (d = 60, n = 40) it reached 0.55 to 1
+of what eight did.
 """
 
 import math
