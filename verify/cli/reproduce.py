@@ -128,8 +128,8 @@ def _reproduce(
                 f"{unsealed} rows in {path} are unsealed: from before rows were sealed; 'flatproof store check' checks and seals them"
             )
         artifacts, damaged = _built(chosen, scale, count, db)
-        kept = {} if force else poorer(artifacts, out)
         with refusing_bad_input():
+            kept = {} if force else poorer(artifacts, out)
             files = write([artifact for artifact in artifacts if artifact.id not in kept], out, _command(ids, scale, seeds))
             if board is not None:
                 from flatproof.verify.deep.tensorboard import export
@@ -147,7 +147,8 @@ def _reproduce(
             f"\nkept, since more runs stand behind them than behind these: {', '.join(kept)} ({first}, {lost}); --force replaces them"
         )
     say(f"\n{len(files)} files written; see {files[-1]}")
-    altered = descriptors(out)[1]
+    with refusing_bad_input():
+        altered = descriptors(out)[1]
     for line in altered:
         warn(f"{line}; it is not on the page, and its files are kept unless --force")
     for error, ids in damaged.values():
