@@ -65,6 +65,16 @@ def bench_certify(repeats: Repeats = 5, as_json: AsJson = False) -> None:
     _show(rows, [grid(rows)], as_json, _spread(repeats))
 
 
+@app.command("ascent")
+def bench_ascent(repeats: Repeats = 3, as_json: AsJson = False) -> None:
+    """Worst-case sharpness of a small network on one core: our ascent, eight starts, and the ascent of andriushchenko2023's authors."""
+    check_at_least_one("--repeats", repeats)
+    from flatproof.verify.bench.ascents import ascent_timings, grid
+
+    rows, head = ascent_timings(repeats)
+    _show(rows, [grid(rows)], as_json, f"{head}\n{_spread(repeats)}")
+
+
 @app.command("images")
 def bench_images(
     workload: Annotated[str | None, typer.Option(help="A workload's name; all that this machine can run if none.")] = None,

@@ -14,6 +14,7 @@ import pytest
         (["bench", "images", "--repeats", "0"], "--repeats must be a whole number of at least 1, got 0"),
         (["bench", "images", "--workload", "vit"], "workload must be one of mlp, batch 256; mlp, batch 64; C1, batch 256"),
         (["bench", "certify", "--repeats", "0"], "--repeats must be a whole number of at least 1, got 0"),
+        (["bench", "ascent", "--repeats", "0"], "--repeats must be a whole number of at least 1, got 0"),
         (["bench", "train", "--repeats", "0"], "--repeats must be a whole number of at least 1"),
         (["bench", "hvp", "--rounds", "0"], "--rounds must be a whole number of at least 1, got 0"),
         (["bench", "hvp", "--workload", "lenet"], "--workload must be one of two-layer, mlp, vgg11, resnet18, vit, got 'lenet'"),
@@ -26,14 +27,16 @@ def test_bad_input_is_one_line(refusal: Callable[[list[str]], str], arguments: l
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The three benchmarks at sizes that take a moment."""
-    from flatproof.verify.bench import certify, images, steps
+    """The four benchmarks at sizes that take a moment."""
+    from flatproof.verify.bench import ascents, certify, images, steps
 
     mlp = replace(images.WORKLOADS[0], name="mlp", n=64, batch_size=32)
     monkeypatch.setattr(steps, "STEPS", {"fused": 100, "torch": 2, "jax": 10})
     monkeypatch.setattr(certify, "WORKLOADS", (certify.Workload("cube d=3", "no-bias", 3, 8),))
     monkeypatch.setattr(images, "WORKLOADS", (mlp,))
     monkeypatch.setattr(images, "WORKERS", (0,))
+    for name, value in (("IMAGES", 24), ("BATCH", 12), ("EPOCHS", 1), ("STEPS", 3)):
+        monkeypatch.setattr(ascents, name, value)
 
 
 @pytest.mark.usefixtures("tiny")
@@ -43,6 +46,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
         ("train", {"fused", "torch"}, "us_per_step"),
         ("certify", {"flatproof", "cvxpy, all patterns"}, "seconds"),
         ("images", {"flatproof", "DataLoader, 0 workers"}, "seconds"),
+        ("ascent", {"flatproof", "as published", "flatproof, 8 starts"}, "seconds"),
     ],
 )
 def test_rows_are_json_or_a_table_with_its_provenance(

@@ -22,6 +22,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "def batches():\n    yield torch.ones(2, 3), torch.tensor([0, 1])\n"
         "def broken():\n    raise KeyError('x')\n"
         "number = 3\n"
+        "class Diagonal(nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n"
+        "        self.u, self.v = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3))\n"
+        "    def forward(self, x):\n        return x @ (self.u * self.v)\n"
     )
     x, y = np.random.default_rng(0).standard_normal((10, 3)), np.arange(10) % 3
     state = {"0.weight": np.ones((4, 3)), "0.bias": np.zeros(4), "2.weight": np.ones((3, 4)) / 4, "2.bias": np.arange(3.0)}
@@ -152,3 +156,27 @@ def test_parts_are_measured(command: Callable[..., Any], folder: Path) -> None:
     both = command(*arguments, "--per-layer", "--parameters", "0")
     assert both.status == 2
     assert "--parameters or --per-layer, not both" in both.err
+
+
+def test_pairs_of_parameters_are_a_setting(
+    command: Callable[..., Any], refusal: Callable[[list[str]], str], folder: Path
+) -> None:
+    """A product that the model uses is named on the command line; without it the measure says in one line that it is not defined."""
+    arguments = [
+        "sharpness",
+        "--model",
+        f"{folder}:Diagonal",
+        "--data",
+        "fractions.npz",
+        "--loss",
+        "mse",
+        "--measures",
+        "geodesic",
+    ]
+    done = command(*arguments, "--set", 'geodesic.pairs=[["u", "v"]]', "--set", "geodesic.starts=3", "--json")
+    (row,) = json.loads(done.out)
+    assert row["value"] > 0
+    assert row["gradients"] == 60
+    assert "geodesic sharpness is defined here for attention layers and for `pairs`" in refusal(arguments)
+    words = refusal([*arguments, "--set", 'geodesic.pairs=[["u", "w"]]'])
+    assert "pairs must name two chosen parameters each, of u, v; got ['u', 'w']" in words

@@ -37,7 +37,15 @@ SHORT: dict[str, dict[str, Any]] = {
     "keskar-subspace": {"epsilon": 1e-2, "iterations": 3, "dimension": 5},
     "trace": {"products": 12},
     "adaptive-trace": {"products": 12},
+    "filter-worst-l2": {"rho": 0.3, "steps": 6},
+    "layer-worst-l2": {"rho": 0.3, "steps": 6},
+    "filter-average-l2": {"draws": 8},
+    "layer-average-l2": {"draws": 8},
+    "relative-flatness": {"products": 24},
 } | {f"{kind}average-{norm}": {"draws": 8} for kind in ("", "adaptive-") for norm in ("l2", "linf")}
+
+
+DEFINED = {name: measure for name, measure in measures().items() if "geodesic" not in name}  # for a network without attention
 
 
 class Explicit:
@@ -129,6 +137,8 @@ def test_every_measure_of_the_papers_is_there() -> None:
         *("sam", "m-sharpness", "keskar", "keskar-subspace", "fisher-rao", "fisher-rao-model"),
         *("worst-l2", "worst-linf", "adaptive-worst-l2", "adaptive-worst-linf"),
         *("average-l2", "average-linf", "adaptive-average-l2", "adaptive-average-linf"),
+        *("filter-worst-l2", "layer-worst-l2", "filter-average-l2", "layer-average-l2"),
+        *("geodesic", "geodesic-mixed", "relative-flatness"),
     }
     assert list(select(["trace"])) == ["trace"]
     with pytest.raises(ValueError, match="unknown measure 'flatness'; expected some of: "):
@@ -138,15 +148,15 @@ def test_every_measure_of_the_papers_is_there() -> None:
 def test_one_call_for_all() -> None:
     place = landscape(network(0))
     operator = Explicit(place)
-    for name, measure in measures().items():
+    for name, measure in DEFINED.items():
         e = measure(operator, **SHORT.get(name, {}))
         assert e.low <= e.value <= e.high, name
         assert e.samples == 14, name
         assert e.mode == "eval", name
         assert e.source, name
         assert e.rests_on, name
-        assert (e.products > 0) == (measure.needs == "products"), name
-        assert (e.losses + e.gradients > 0) == (measure.needs == "loss"), name
+        assert (e.products > 0) == (measure.needs in ("products", "problem")), name
+        assert (e.losses + e.gradients > 0) == (measure.needs in ("loss", "problem")), name
 
 
 def test_trace_and_lambda_max_against_the_explicit_hessian() -> None:
@@ -231,8 +241,9 @@ def test_m_sharpness_grows_as_batches_shrink() -> None:
     assert [batch.samples for batch in place.batches(4)] == [4, 4, 4, 2]
 
 
-INVARIANT_TO_RESCALING = {name for name, m in measures().items() if "ReLU" in m.invariant}
-CHANGED_BY_RESCALING = set(measures()) - INVARIANT_TO_RESCALING
+INVARIANT_TO_RESCALING = {name for name, m in DEFINED.items() if "ReLU" in m.invariant}
+INVARIANT_TO_LAYERS = {name for name, m in DEFINED.items() if "whole layers" in m.invariant}
+CHANGED_BY_RESCALING = set(DEFINED) - INVARIANT_TO_RESCALING - INVARIANT_TO_LAYERS
 
 
 def test_what_claims_invariance_to_rescaling() -> None:
@@ -240,6 +251,8 @@ def test_what_claims_invariance_to_rescaling() -> None:
         *("adaptive-trace", "adaptive-lambda-max", "fisher-rao", "fisher-rao-model"),
         *("adaptive-worst-l2", "adaptive-worst-linf", "adaptive-average-l2", "adaptive-average-linf"),
     } == INVARIANT_TO_RESCALING
+    asam = ("filter-worst-l2", "layer-worst-l2", "filter-average-l2", "layer-average-l2")
+    assert {*asam, "relative-flatness"} == INVARIANT_TO_LAYERS
 
 
 @given(seed=st.integers(0, 10**6), factors=st.lists(st.floats(0.2, 5), min_size=4, max_size=4))
@@ -274,7 +287,7 @@ def test_invariance_to_the_logits_scale(seed: int, factor: float, logits: Any) -
 
 def test_what_the_logits_scale_changes() -> None:
     pair = [Explicit(landscape(m)) for m in (network(6), louder(network(6), 4.0))]
-    for name, measure in measures().items():
+    for name, measure in DEFINED.items():
         first, second = (measure(p, **SHORT.get(name, {})) for p in pair)
         assert abs(second.value - first.value) > 0.05 * abs(first.value), name
 
@@ -294,7 +307,7 @@ def test_longer_ascents_find_no_less_and_random_directions_no_more(seed: int) ->
 def test_normalized_logits() -> None:
     out = normalize(torch.tensor([[3.0, 5.0, 1.0], [2.0, 2.0, 2.0]]), "normalized")
     assert (out - out.mean(dim=1, keepdim=True))[0].norm() == pytest.approx(1)
-    assert torch.equal(out[1], torch.full((3,), 2.0))
+    assert torch.equal(out[1], torch.zeros(3))
     with pytest.raises(ValueError, match="needs outputs of shape"):
         normalize(torch.ones(4), "normalized")
 
@@ -324,7 +337,7 @@ def test_train_mode_touches_nothing_and_freezes_dropout() -> None:
     [
         (lambda p: worst_case_sharpness(p, rho=0.0), "rho must be a finite number above 0"),
         (lambda p: worst_case_sharpness(p, norm="l1"), "norm must be one of l2, linf"),
-        (lambda p: worst_case_sharpness(p, scaling="layer"), "scaling must be one of none, elementwise"),
+        (lambda p: worst_case_sharpness(p, scaling="tensor"), "scaling must be one of none, elementwise, filter, layer"),
         (lambda p: average_case_sharpness(p, logits="loud"), "logits must be one of"),
         (lambda p: average_case_sharpness(p, draws=1), "draws must be a whole number of at least 4"),
         (lambda p: sam_sharpness(p, batch_size=0), "batch_size must be a whole number of at least 1"),

@@ -17,6 +17,7 @@ from flatproof.verify.curvature.verification import examine
 from flatproof.verify.utils.checks import check_one_of, check_whole
 
 Logits = Literal["plain", "normalized", "standardized"]
+LEAST = 1e-10  # norm of logits below which they are not made longer
 
 
 class Landscape:
@@ -119,9 +120,9 @@ class Landscape:
             (gradient,) = torch.autograd.grad(loss, moved)
         return float(loss.detach()), gradient
 
-    def total(self, delta: Tensor | None, logits: Logits = "plain") -> float:
-        """The loss over the whole data, L(w + delta)."""
-        return sum(batch.weight * self.value(delta, batch, logits) for batch in self.batches())
+    def total(self, delta: Tensor | None, logits: Logits = "plain", batch_size: int | None = None) -> float:
+        """The loss over the whole data, L(w + delta), in its own batches or in batches of `batch_size` samples."""
+        return sum(batch.weight * self.value(delta, batch, logits) for batch in self.batches(batch_size))
 
     def total_and_gradient(self, delta: Tensor | None) -> tuple[float, Tensor]:
         """The loss over the whole data and its gradient, (P,)."""
@@ -162,10 +163,10 @@ class Cost:
 
 
 def normalize(outputs: Any, logits: Logits) -> Tensor:
-    """Logits (n, K) over the norm of the centred ones, ||f - mean f||, sample by sample; "standardized": over that norm / sqrt(K).
+    """Logits (n, K) minus their mean over the classes, over max(norm of these, 1e-10), sample by sample.
 
-    Neither changes when all logits are multiplied by a positive number (andriushchenko2023, logit normalization). A sample whose
-    logits are all equal stays as it is.
+    "standardized" is sqrt(K) times that: over the standard deviation of a sample's logits. Neither changes when all logits are multiplied
+    by a positive number (andriushchenko2023, logit normalization). A sample whose logits are all equal becomes 0, with slope 1.
 
     Raises:
         ValueError: outputs of another shape.
@@ -174,10 +175,11 @@ def normalize(outputs: Any, logits: Logits) -> Tensor:
     if not isinstance(outputs, Tensor) or outputs.ndim != 2 or outputs.shape[1] < 2:
         shape = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
         raise ValueError(f"logit normalization needs outputs of shape (n, K) with K >= 2, got {shape}")
-    square = (outputs - outputs.mean(dim=1, keepdim=True)).square().sum(dim=1, keepdim=True)
-    if logits == "standardized":
-        square = square / outputs.shape[1]
-    return outputs / torch.where(square > 0, square, 1).sqrt()
+    centred = outputs - outputs.mean(dim=1, keepdim=True)
+    square = centred.square().sum(dim=1, keepdim=True)
+    # a slope of 1 where the quotient has none: the root of 0 would make the gradient NaN
+    normalized = centred / torch.where(square > 0, square.clamp_min(LEAST**2), 1).sqrt()
+    return normalized * math.sqrt(outputs.shape[1]) if logits == "standardized" else normalized
 
 
 def _rows(values: Any, at: int, take: int) -> Tensor:

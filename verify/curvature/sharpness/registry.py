@@ -32,7 +32,8 @@ class Measure:
         formula: its definition, in a line.
         source: paper and equation.
         function: function(problem_or_operator, **settings) -> Estimate.
-        needs: "products" (works on any symmetric operator) or "loss" (needs a problem, whose parameters it moves).
+        needs: "products" (works on any symmetric operator), "loss" (needs a problem, whose parameters it moves) or "problem" (needs one to
+            make the Hessian of a part of its parameters).
         invariant: what leaves it unchanged.
         settings: what is passed to the function on top of the caller's settings.
         passes_on: functions that take what the function takes as **settings.
@@ -42,7 +43,7 @@ class Measure:
     formula: str
     source: str
     function: Callable[..., Estimate]
-    needs: Literal["products", "loss"]
+    needs: Literal["products", "loss", "problem"]
     invariant: str
     settings: tuple[tuple[str, Any], ...] = ()
     passes_on: tuple[Callable[..., Any], ...] = ()

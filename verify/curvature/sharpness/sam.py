@@ -3,6 +3,7 @@
 from typing import Literal
 
 from flatproof.verify.curvature.estimates import Estimate
+from flatproof.verify.curvature.sharpness.ascent import Scaled
 from flatproof.verify.curvature.sharpness.landscape import Landscape
 from flatproof.verify.curvature.sharpness.registry import Measure
 from flatproof.verify.curvature.sharpness.worst_case import mean_increase
@@ -18,6 +19,7 @@ def sam_sharpness(
     point: Literal["first-order", "ascent"] = "first-order",
     steps: int = 20,
     batch_size: int | None = None,
+    starts: int | None = None,
 ) -> Estimate:
     """The mean over batches S of size m of the loss increase within rho. 1-SAM's sharpness (wen2023) is batch_size = 1.
 
@@ -28,6 +30,7 @@ def sam_sharpness(
             Auto-PGD in `steps` iterations, the first of which is that point.
         steps: iterations of the ascent.
         batch_size: m; None for the data's own batches.
+        starts: ascents from different points, as for `worst_case_sharpness`; the first-order point has one.
 
     Returns:
         A lower bound of the maximum: the interval is [value, infinity).
@@ -38,7 +41,11 @@ def sam_sharpness(
     check_one_of("point", point, ("first-order", "ascent"))
     count = 1 if point == "first-order" else check_whole("steps", steps)
     method = f"{'first-order point' if count == 1 else f'Auto-PGD, {count} steps'}, rho = {check_positive('rho', rho):g}"
-    return mean_increase(Landscape.of(source), batch_size, None, rho, "l2", count, "plain", method, SOURCE)
+    if count == 1 and starts not in (None, 1):
+        raise ValueError(f"the first-order point has one start; expected point='ascent' or starts=1, got starts={starts}")
+    landscape = Landscape.of(source)
+    coordinates = Scaled(landscape.weights, None)
+    return mean_increase(landscape, coordinates, rho, "l2", count, method, SOURCE, batch_size=batch_size, starts=starts)
 
 
 MEASURES = (

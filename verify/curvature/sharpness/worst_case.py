@@ -1,25 +1,23 @@
 """Owns worst-case sharpness, S_max = mean_S max_{||delta / c||_p <= rho} L_S(w + delta) - L_S(w) (andriushchenko2023, S_max)."""
 
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
-from torch import Tensor
 
 from flatproof.verify.curvature.estimates import Estimate
-from flatproof.verify.curvature.sharpness.ascent import Norm, ascend
+from flatproof.verify.curvature.sharpness.ascent import Ball, Coordinates, Norm, Scaled
 from flatproof.verify.curvature.sharpness.landscape import Cost, Landscape, Logits
+from flatproof.verify.curvature.sharpness.published import Ellipsoid, published_ascent
 from flatproof.verify.curvature.sharpness.registry import Measure
+from flatproof.verify.curvature.sharpness.scaling import SIZE, UNCHANGED, Scaling, scale_of
+from flatproof.verify.curvature.sharpness.starts import best_of_starts
 from flatproof.verify.utils.checks import check_one_of, check_positive, check_whole
 
-Scaling = Literal["none", "elementwise"]
+Variant = Literal["steepest", "published"]
 SOURCE = "andriushchenko2023, S_max"
-
-
-def scale_of(landscape: Landscape, scaling: Scaling) -> Tensor | None:
-    """c: None for 1, |w| elementwise; a parameter that is 0 is then not moved."""
-    check_one_of("scaling", scaling, ("none", "elementwise"))
-    return None if scaling == "none" else landscape.weights.abs()
+ASAM = "Kwon et al. 2021, ASAM"
+RESTS_ON = "lower bound of a maximum, which the ascent may miss"
 
 
 def worst_case_sharpness(
@@ -31,6 +29,8 @@ def worst_case_sharpness(
     logits: Logits = "plain",
     batch_size: int | None = None,
     steps: int = 20,
+    starts: int | None = None,
+    variant: Variant = "steepest",
 ) -> Estimate:
     """The mean over batches S (m-sharpness for batch_size = m) of the largest loss increase that Auto-PGD finds in `steps` iterations.
 
@@ -38,10 +38,13 @@ def worst_case_sharpness(
         source: a problem, or an operator with one.
         rho: radius in units of c; default 0.5 for l2 and 0.002 for linf, inside the paper's ranges for a ResNet-18 on CIFAR-10.
         norm: of the ball, "l2" or "linf".
-        scaling: "elementwise" (c = |w|, adaptive) or "none" (c = 1).
+        scaling: of c, see `scaling`: "elementwise" (c = |w|, adaptive), "none" (c = 1), "filter" or "layer" (ASAM).
         logits: whether outputs are normalized first, see `landscape.normalize`.
         batch_size: samples a batch; None for the data's own batches, the number of samples for one batch.
         steps: iterations, each a gradient.
+        starts: ascents from different points, see `starts`; each takes `steps` gradients and one loss more. None: one, but eight on a
+            batch where the gradient says nothing (an exact minimum).
+        variant: "steepest", or "published": the ascent as the paper's authors run it, see `published`; it has one start.
 
     Returns:
         A lower bound of the maximum: the interval is [value, infinity).
@@ -49,75 +52,102 @@ def worst_case_sharpness(
     Raises:
         ValueError: settings out of range, a loss that is not finite.
     """
-    check_one_of("norm", norm, ("l2", "linf"))
+    check_one_of("norm", norm, get_args(Norm))
+    check_one_of("variant", variant, get_args(Variant))
     radius = check_positive("rho", (0.5 if norm == "l2" else 0.002) if rho is None else rho)
+    count = check_whole("steps", steps)
     landscape = Landscape.of(source)
-    return mean_increase(
-        landscape,
-        batch_size,
-        scale_of(landscape, scaling),
-        radius,
-        norm,
-        check_whole("steps", steps),
-        logits,
-        f"Auto-PGD, {steps} steps, rho = {radius:g}, {norm}, scaling {scaling}, logits {logits}",
-        SOURCE,
-    )
+    scale = scale_of(landscape, scaling)
+    about = f"{count} steps, rho = {radius:g}, {norm}, scaling {scaling}, logits {logits}"
+    if variant == "steepest":
+        coordinates = Scaled(landscape.weights, scale)
+        method = f"Auto-PGD, {about}"
+        return mean_increase(landscape, coordinates, radius, norm, count, method, SOURCE, logits, batch_size, starts)
+    if starts not in (None, 1):
+        raise ValueError(f"the published ascent has one start; expected starts=1, got {starts}")
+    cost, mean = Cost(landscape), _Mean()
+    for batch in landscape.batches(batch_size):
+        with torch.no_grad():
+            base, best = published_ascent(Ellipsoid(landscape, batch, scale, radius, norm, logits), count)
+        mean.add(best - base, batch.samples)
+    return _estimate(cost, mean.value, f"Auto-PGD as published, {about}", SOURCE, batch_size)
 
 
 def mean_increase(
     landscape: Landscape,
-    batch_size: int | None,
-    scale: Tensor | None,
+    coordinates: Coordinates,
     rho: float,
     norm: Norm,
     steps: int,
-    logits: Logits,
     method: str,
     source: str,
+    logits: Logits = "plain",
+    batch_size: int | None = None,
+    starts: int | None = 1,
 ) -> Estimate:
-    """The mean over batches, weighed by size, of the increase that `ascend` finds.
+    """The mean over batches, weighed by size, of the increase that the ascents find.
 
     Args:
         landscape: the loss at displaced parameters.
-        batch_size: samples a batch; None for the data's own batches.
-        scale: c, (P,); None for 1.
-        rho: radius in units of c.
+        coordinates: z of a displacement.
+        rho: radius of the ball of z.
         norm: of the ball.
-        steps: iterations.
-        logits: whether outputs are normalized first.
+        steps: iterations of each ascent.
         method: what the estimate says of itself.
         source: the paper and equation.
+        logits: whether outputs are normalized first.
+        batch_size: samples a batch; None for the data's own batches.
+        starts: ascents on each batch; None as for `best_of_starts`.
 
     Returns:
         A lower bound: the interval is [value, infinity).
     """
-    cost = Cost(landscape)
-    total = weight = 0.0
+    if starts is not None:
+        check_whole("starts", starts)
+    cost, mean = Cost(landscape), _Mean()
+    most = 1
     for batch in landscape.batches(batch_size):
+        ball = Ball(landscape, batch, coordinates, rho, norm, logits)
         with torch.no_grad():
-            base, best = ascend(landscape, batch, scale, rho=rho, norm=norm, steps=steps, logits=logits)
-        total, weight = total + batch.samples * (best - base), weight + batch.samples
-    value = total / weight
-    return cost.estimate(
-        value,
-        value,
-        math.inf,
-        method=method + (f", batches of {batch_size}" if batch_size else ""),
-        source=source,
-        rests_on="lower bound of a maximum, which the ascent may miss",
-    )
+            base, best, taken = best_of_starts(ball, steps, starts, landscape.problem.seed)
+        mean.add(best - base, batch.samples)
+        most = max(most, taken)
+    if most > 1:
+        method += f", {'up to ' if starts is None else ''}{most} starts a batch"
+    return _estimate(cost, mean.value, method, source, batch_size)
+
+
+class _Mean:
+    """Of the batches' increases, weighed by their samples."""
+
+    def __init__(self) -> None:
+        self.total = self.weight = 0.0
+
+    def add(self, increase: float, samples: int) -> None:
+        """Count a batch in."""
+        self.total, self.weight = self.total + samples * increase, self.weight + samples
+
+    @property
+    def value(self) -> float:
+        """The mean."""
+        return self.total / self.weight
+
+
+def _estimate(cost: Cost, value: float, method: str, source: str, batch_size: int | None) -> Estimate:
+    method += f", batches of {batch_size}" if batch_size else ""
+    return cost.estimate(value, value, math.inf, method=method, source=source, rests_on=RESTS_ON)
 
 
 def _named(name: str, norm: Norm, scaling: Scaling) -> Measure:
-    scale = "delta / |w|" if scaling == "elementwise" else "delta"
+    scale = "delta" if scaling == "none" else f"delta / {SIZE[scaling]}"
+    unchanged = UNCHANGED[scaling] + ("" if scaling == "none" else "; with logits normalized, their scale")
     return Measure(
         name,
         f"mean_S max_(||{scale}||_{'2' if norm == 'l2' else 'inf'} <= rho) L_S(w + delta) - L_S(w)",
-        SOURCE,
+        SOURCE if scaling in ("none", "elementwise") else ASAM,
         worst_case_sharpness,
         "loss",
-        "positive rescaling between ReLU layers; with logits normalized, their scale" if scaling == "elementwise" else "none",
+        unchanged,
         (("norm", norm), ("scaling", scaling)),
     )
 
@@ -127,4 +157,6 @@ MEASURES = (
     _named("worst-linf", "linf", "none"),
     _named("adaptive-worst-l2", "l2", "elementwise"),
     _named("adaptive-worst-linf", "linf", "elementwise"),
+    _named("filter-worst-l2", "l2", "filter"),
+    _named("layer-worst-l2", "l2", "layer"),
 )

@@ -1,7 +1,7 @@
 """Owns andriushchenko2023's job on images: `Studied`, a training with its errors and its sharpness in every definition that is asked for.
 
 Sharpness is measured in evaluation mode on the first training images, not augmented: the average case by 20 draws in pairs, the worst case
-by 20 steps of Auto-PGD from 0, a mean over batches of m samples (m-sharpness).
+by one run of 20 steps of Auto-PGD from 0, a mean over batches of m samples (m-sharpness).
 """
 
 from dataclasses import dataclass, field
@@ -147,4 +147,4 @@ def measured(problem: "Problem", cell: Cell, batch: int) -> tuple[float, float |
     if case == "average":
         estimate = average_case_sharpness(problem, draws=DRAWS, **settings)
         return estimate.value, (estimate.high - estimate.low) / 2
-    return worst_case_sharpness(problem, batch_size=batch, steps=STEPS, **settings).value, None
+    return worst_case_sharpness(problem, batch_size=batch, steps=STEPS, starts=1, **settings).value, None

@@ -32,7 +32,8 @@ def table(id: str) -> Table:
         "`from verify.curvature import ...` for operators and estimates; `measures()[name](problem)` and `flatproof sharpness "
         "--measures name` for measures. L is the loss on the data given, w its parameters, H its Hessian. Every estimate comes with an "
         "interval, what it rests on, its cost, the data and the mode of batch norm and dropout.",
-        "needs: products, any symmetric operator will do; loss, a `Problem`, whose parameters the measure moves. Papers named by "
+        "needs: products, any symmetric operator will do; loss, a `Problem`, whose parameters the measure moves; problem, "
+        "a `Problem`, of a part of whose parameters it makes the Hessian. Papers named by "
         "author and year only are theirs who introduced the method; the others are the papers this project checks.",
     )
     title = "Curvature: every operator, estimate and sharpness measure"
