@@ -55,7 +55,12 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_project_s_experiments_are_experiments_of_their_ids() -> None:
     assert [e.ID for e in EXPERIMENTS.values()] == list(experiments.HERE)
     assert all(isinstance(e, Experiment) for e in EXPERIMENTS.values())
-    assert {id for id in EXPERIMENTS if EXPERIMENTS.on_request(id)} == {"keskar2017", "kaur2023", "andriushchenko2023", "imagenet"}
+    assert {id for id in EXPERIMENTS if EXPERIMENTS.on_request(id)} == {
+        "keskar2017",
+        "kaur2023",
+        "andriushchenko2023",
+        "imagenet",
+    }
     assert "template" not in EXPERIMENTS
 
 
