@@ -120,6 +120,21 @@ COMMANDS: dict[tuple[str, ...], tuple[Sequence[str], dict[str, Sequence[str] | N
             "--json": None,
         },
     ),
+    ("correlate",): (
+        WORDS,
+        {
+            "--checkpoints": PATHS,
+            "--errors": PATHS,
+            "--model": ("os:getcwd", "absent:make", "timm:x", ":", "", "points.csv"),
+            "--data": PATHS,
+            "--measures": WORDS,
+            "--set": ("trace.probes=3", "=", "a=b", ""),
+            "--workers": NUMBERS,
+            "--store": PATHS,
+            "--skip-broken": None,
+            "--json": None,
+        },
+    ),
     ("data", "list"): (WORDS, {"--root": PATHS, "--json": None}),
     ("data", "verify"): (("mnist", "nobody", ""), {"--root": PATHS}),
     ("data", "fetch"): (("nobody", "", "ü"), {"--root": PATHS}),
@@ -157,7 +172,12 @@ class Options(Scenario):
         """Some arguments and options of a command, each now and then with a value meant for another."""
         positional, options = COMMANDS[command]
         chosen = [rng.choice(positional) for _ in range(rng.choice([0, 1, 1, 2] if command != ("train",) else [0, 0, 0, 1]))]
-        required = {"train": ["--architecture"], "sharpness": ["--model", "--data"]}.get(" ".join(command), [])
+        needed = {
+            "train": ["--architecture"],
+            "sharpness": ["--model", "--data"],
+            "correlate": ["--checkpoints", "--errors", "--model", "--data"],
+        }
+        required = needed.get(" ".join(command), [])
         names = [name for name in required if rng.random() < 0.9]
         names += rng.sample([*options], rng.randint(0, min(3, len(options))))
         for name in names:

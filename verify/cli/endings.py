@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from flatproof.verify.jobs.store import Store
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+RESUMED = ("reproduce", "correlate")  # commands that go on where they were
 GRACE = 2.0  # seconds: a terminal and a wrapper may both send one; whoever sends another later does not want to wait
 AGAIN = 0.5  # seconds after which a signal is raised anew that something has swallowed
 
@@ -32,7 +33,7 @@ class Signalled(BaseException):
 
     def line(self, arguments: Sequence[str]) -> str:
         """What to print, of a command with these arguments."""
-        if list(arguments[:1]) != ["reproduce"]:
+        if not arguments or arguments[0] not in RESUMED:
             return "interrupted"
         return f"interrupted: {self.stored}this goes on: {shlex.join(['flatproof', *arguments])}"
 

@@ -1,8 +1,9 @@
-"""Owns what `flatproof sharpness` measures and prints: the chosen measures with their settings, a row each."""
+"""Owns the chosen measures with their settings, as `sharpness` and `correlate` take them, and the rows that `sharpness` prints."""
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from rich.table import Table as Grid
@@ -49,6 +50,29 @@ def parse_settings(texts: list[str], chosen: dict[str, Measure]) -> dict[str, di
         except json.JSONDecodeError:
             by_measure[name][setting] = value
     return by_measure
+
+
+def parse_variants(texts: list[str], chosen: dict[str, Measure]) -> list[tuple[str, dict[str, Any]]]:
+    """Each measure with each combination of its settings: a setting that is given several times takes each of its values in turn.
+
+    Args:
+        texts: `measure.setting=value`, as for `parse_settings`.
+        chosen: the measures by name.
+
+    Raises:
+        ValueError: naming what does not exist.
+    """
+    values: dict[str, dict[str, list[Any]]] = {name: {} for name in chosen}
+    for text in texts:
+        for name, settings in parse_settings([text], chosen).items():
+            for setting, value in settings.items():
+                own = values[name].setdefault(setting, [])
+                own += [value] if value not in own else []
+    return [
+        (name, dict(zip(settings, combination, strict=True)))
+        for name, settings in values.items()
+        for combination in product(*settings.values())
+    ]
 
 
 def measure_all(

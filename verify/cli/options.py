@@ -54,3 +54,8 @@ def check_writable(folder: Path) -> None:
     probe = folder / f".probe.{os.getpid()}"
     probe.write_bytes(b"")
     probe.unlink()
+
+
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

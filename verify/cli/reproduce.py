@@ -24,6 +24,7 @@ from flatproof.verify.cli.options import (
     StorePath,
     check_at_least_one,
     check_writable,
+    cores,
 )
 from flatproof.verify.cli.store import mended, require_store
 from flatproof.verify.cli.terminal import console, print_tables, refusing_bad_input, say, warn
@@ -52,7 +53,7 @@ def reproduce(
 ) -> None:
     """Train what is missing and write the tables, figures and page. Kill it at any moment: it goes on where it was."""
     _look_for_data_in(data_root)
-    processes = _cores() if workers is None else workers
+    processes = cores() if workers is None else workers
     if rerun_damaged and store.exists():
         require_store(store)
         mended(store)
@@ -84,10 +85,6 @@ def _look_for_data_in(root: Path | None) -> None:
     if not root.is_dir():
         raise UserError(f"--data-root must be a folder, {root} is none")
     os.environ[ENVIRONMENT] = str(root.resolve())
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _reproduce(

@@ -39,7 +39,7 @@ def sharpness(
 ) -> None:
     """Measure the sharpness of a model, every definition with its interval and what it cost."""
     from flatproof.verify.cli.measuring import measure_all, table
-    from flatproof.verify.cli.user_model import build_problem, fit_data, layers, load_data, load_loss, load_model
+    from flatproof.verify.curvature.user_model import build_problem, fit_data, layers, load_data, load_loss, load_model
 
     with refusing_bad_input():
         if per_layer and parameters is not None:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from flatproof.verify.cli import measuring, user_model
+from flatproof.verify.cli import measuring
+from flatproof.verify.curvature import user_model
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Owns how `flatproof sharpness` reads what is the user's own: a model and its weights, data, a loss; together they are a problem."""
+"""Owns what is the user's own, as commands are told of it: a model and its weights, data, a loss; together they are a problem."""
 
 import importlib
 import math
@@ -8,15 +8,20 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from flatproof.verify.curvature.problem import Problem
+from flatproof.verify.curvature.user_weights import CONFIG, State, Weights, load_into, read_tensors, read_weights
 from flatproof.verify.utils.checks import check_one_of, check_whole
 
 LOSSES = ("mse", "cross-entropy")
+LIBRARIES = ("timm", "transformers")  # whose models are known by name
 Batch = tuple[Any, Any]
+
+
+class NotFinite(ValueError):
+    """The loss is not finite, as of a network whose training has diverged."""
 
 
 def named_object(spec: str, option: str) -> Callable[..., Any]:
@@ -54,63 +59,111 @@ def _called(spec: str, option: str) -> Any:
         ) from error
 
 
-def load_model(spec: str, weights: Path | None, dtype: str | None) -> nn.Module:
-    """The module that `module:function` returns, with weights of its own or of a file.
+def load_model(
+    spec: str,
+    weights: Path | None,
+    dtype: str | None,
+    entry: str | None = None,
+    prefix: str | None = None,
+    what: str = "--weights",
+) -> nn.Module:
+    """A model with weights of its own or of a checkpoint.
 
     Args:
-        spec: `module:function`, called without arguments.
-        weights: a state dict (.pt, .pth, ...) or an .npz of arrays; None: as the function made it.
+        spec: `module:function`, called without arguments; `timm:NAME`, a network of timm with as many classes as the checkpoint has; or
+            `transformers:AutoClass`, what that class makes of the checkpoint's config.json, whose logits are the outputs.
+        weights: a checkpoint, see `user_weights`; None: as the function made it.
         dtype: "float32" or "float64"; None: the model's.
+        entry, prefix: which of a checkpoint's tensors are meant, see `user_weights`.
+        what: the checkpoint is called in messages, before its path.
 
     Raises:
         ValueError: names the option whose value cannot be used.
         OSError: the file cannot be read.
     """
-    model = _called(spec, "--model")
-    if not isinstance(model, nn.Module):
-        raise ValueError(f"--model {spec}: expected a torch.nn.Module, got {type(model).__name__}")
-    if weights is not None:
-        state = _state(weights)
-        try:
-            model.load_state_dict(state)
-        except RuntimeError as error:
-            text = " ".join(str(error).split())
-            raise ValueError(f"--weights {weights} does not fit the model: {text[:400]}") from None
+    return load_model_and_others(spec, weights, dtype, entry, prefix, what)[0]
+
+
+def load_model_and_others(
+    spec: str, weights: Path | None, dtype: str | None, entry: str | None, prefix: str | None, what: str
+) -> tuple[nn.Module, tuple[str, ...]]:
+    """The same with the names of the other sets of weights that the checkpoint holds, such as "state_dict_ema"."""
     if dtype is not None:
         check_one_of("--dtype", dtype, ("float32", "float64"))
-        model = model.to(getattr(torch, dtype))
+    held = Weights({}) if weights is None else read_weights(weights, f"{what} {weights}", entry)
+    model = _built(spec, weights, held.state)
+    if weights is not None:
+        load_into(model, held.state, f"{what} {weights}", prefix)
+    return model if dtype is None else model.to(getattr(torch, dtype)), held.others
+
+
+def _built(spec: str, weights: Path | None, state: State) -> nn.Module:
+    library, _, name = spec.partition(":")
+    model = (
+        _of_timm(spec, name, state)
+        if library == "timm"
+        else _of_transformers(spec, name, weights)
+        if library == "transformers"
+        else _called(spec, "--model")
+    )
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"--model {spec}: expected a torch.nn.Module, got {type(model).__name__}")
     return model
 
 
-def _read(path: Path, option: str) -> Any:
-    """An .npz as a dictionary of tensors, anything else by torch.load(weights_only=True)."""
-    if path.suffix == ".npz":
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return {name: torch.as_tensor(file[name]) for name in file.files}
-        except OSError:
-            raise
-        except Exception:  # numpy raises whatever its readers of zip files and arrays meet
-            raise ValueError(f"{option} {path} is not an .npz file of plain arrays of numbers") from None
+def import_model(spec: str) -> None:
+    """Import what makes the model, without making it. Errors: ValueError where there is none."""
+    library = spec.partition(":")[0]
+    if library in LIBRARIES:
+        _library(spec, library)
+    else:
+        named_object(spec, "--model")
+
+
+def _library(spec: str, name: str) -> Any:
+    """A library that is not needed but for this. Errors: ValueError where it is not installed."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception:  # torch raises whatever its unpickler meets
+        return importlib.import_module(name)
+    except ImportError as error:
         raise ValueError(
-            f"{option} {path} is not a file that torch.load(weights_only=True) reads; expected tensors saved by torch.save, or .npz"
+            f"--model {spec} needs the package {name} ({error}); expected it installed, as by pip install 'flatproof[checkpoints]'"
         ) from None
 
 
-def _state(path: Path) -> dict[str, Tensor]:
-    state = _read(path, "--weights")
-    for wrapper in ("state_dict", "model_state_dict", "model"):
-        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
-            state = state[wrapper]
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ValueError(f"--weights {path} must hold a state dict, names to tensors, got {type(state).__name__}")
-    prefix = "module."  # left by DataParallel
-    return {k.removeprefix(prefix): v for k, v in state.items()} if all(k.startswith(prefix) for k in state) else state
+def _of_timm(spec: str, name: str, state: State) -> Any:
+    """A network of timm, with as many classes as the head among the weights has."""
+    timm = _library(spec, "timm")
+    try:
+        model = timm.create_model(name, pretrained=False)
+        head = getattr(model, "pretrained_cfg", {}).get("classifier")
+        sizes = {len(v) for k, v in state.items() if isinstance(head, str) and k.endswith(f"{head}.weight")}
+        classes = sizes.pop() if len(sizes) == 1 else model.num_classes
+        return model if classes == model.num_classes else timm.create_model(name, pretrained=False, num_classes=classes)
+    except Exception as error:  # the library's own
+        raise ValueError(f"--model {spec}: timm raised {type(error).__name__}: {error}") from error
+
+
+def _of_transformers(spec: str, name: str, weights: Path | None) -> Any:
+    """What a class of transformers makes of the config.json beside the weights; its outputs are the logits."""
+    transformers = _library(spec, "transformers")
+    maker: Any = getattr(transformers, name, None)
+    if not hasattr(maker, "from_config"):
+        raise ValueError(f"--model {spec}: transformers has no such class; expected one like AutoModelForImageClassification")
+    folder = None if weights is None else weights if weights.is_dir() else weights.parent
+    if folder is None or not (folder / CONFIG).is_file():
+        raise ValueError(f"there is no {CONFIG} in {folder}; --model {spec} needs one beside the weights")
+    try:
+        model = maker.from_config(
+            transformers.AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+        )
+    except Exception as error:  # the library's own
+        raise ValueError(f"{folder / CONFIG} makes no model of --model {spec}: {type(error).__name__}: {error}") from error
+    model.register_forward_hook(_logits)
+    return model
+
+
+def _logits(_: nn.Module, __: Any, outputs: Any) -> Any:
+    return getattr(outputs, "logits", outputs)
 
 
 def load_data(spec: str, batch_size: int, samples: int | None) -> list[Batch]:
@@ -128,7 +181,7 @@ def load_data(spec: str, batch_size: int, samples: int | None) -> list[Batch]:
     check_whole("--batch-size", batch_size)
     path = Path(spec)
     if path.suffix in (".npz", ".pt", ".pth") or path.exists():
-        held = _read(path, "--data")
+        held = read_tensors(path, f"--data {path}")
         if isinstance(held, (tuple, list)) and len(held) == 2:
             held = dict(zip("xy", held, strict=True))
         if not isinstance(held, dict) or not all(isinstance(held.get(name), Tensor) for name in "xy"):
@@ -233,7 +286,8 @@ def build_problem(
         parameters: names or prefixes; None: all.
 
     Raises:
-        ValueError: model, loss and data do not go together, or the loss is not finite.
+        ValueError: model, loss and data do not go together.
+        NotFinite: the loss is not finite.
     """
     check_one_of("--mode", mode, ("eval", "train"))
     try:
@@ -242,5 +296,5 @@ def build_problem(
     except (TypeError, RuntimeError, IndexError) as error:  # from inside the user's model or loss
         raise ValueError(f"the model, loss and data do not go together: {error}") from error
     if not math.isfinite(value):
-        raise ValueError(f"the loss of the model on the data must be finite, got {value}")
+        raise NotFinite(f"the loss of the model on the data must be finite, got {value}")
     return problem

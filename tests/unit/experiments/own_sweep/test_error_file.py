@@ -1,0 +1,67 @@
+"""The CSV of errors: columns, groups, and every cell that cannot be used."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from flatproof.verify.experiments.own_sweep.error_file import read_errors
+
+
+def read(folder: Path, text: str, encoding: str = "utf-8") -> object:
+    (folder / "e.csv").write_text(text, encoding=encoding)
+    return read_errors(folder / "e.csv")
+
+
+def test_names_numbers_groups_and_texts(tmp_path: Path) -> None:
+    (tmp_path / "e.csv").write_text(
+        "checkpoint,error, lr ,how,group\n\na,.5,1e-3,sgd,1\n b ,0.25,2,sam,2\n", encoding="utf-8-sig"
+    )
+    table = read_errors(tmp_path / "e.csv")
+    assert table.names == ["a", "b"]
+    assert table.columns == {"error": [0.5, 0.25], "lr": [0.001, 2.0]}
+    assert table.groups == ["1", "2"]
+    assert table.texts == ["how"]
+    assert table.faults == []
+
+
+def test_a_column_called_name_is_that_of_the_names(tmp_path: Path) -> None:
+    (tmp_path / "e.csv").write_text("error,name\n1,a\n2,b\n")
+    table = read_errors(tmp_path / "e.csv")
+    assert (table.names, table.columns) == (["a", "b"], {"error": [1.0, 2.0]})
+
+
+def test_faults_are_named(tmp_path: Path) -> None:
+    (tmp_path / "e.csv").write_text("name,error,lr\na,1,1\nb,,nan\nc,n/a,inf\nd,1,1\nd,2,2\n")
+    table = read_errors(tmp_path / "e.csv")
+    assert table.names == ["a", "b", "c"]
+    assert [math.isnan(v) for v in table.columns["error"]] == [False, True, True]
+    lines = [fault.replace(f"{tmp_path / 'e.csv'} ", "") for fault in table.faults]
+    assert lines == [
+        "names 'd' in 2 rows",
+        "has nothing as error of 'b'; expected a finite number",
+        "has n/a as error of 'c'; expected a finite number",
+        "has nan as lr of 'b'; expected a finite number",
+        "has inf as lr of 'c'; expected a finite number",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "must have a header, a column of names and one of numbers"),
+        ("name\na\n", "must have a header"),
+        ("name,error\n", "must have a header"),
+        ("name,error,error\na,1,2\n", "two columns called 'error'"),
+        ("name,error\na,1\nb\n", r"has 1 cells in row 2 \('b'\); expected 2"),
+        ("name,how\na,sgd\nb,sam\n", "has no column of numbers; it has how"),
+    ],
+)
+def test_what_is_no_table_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        read(tmp_path, text)
+
+
+def test_another_encoding_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is not a CSV file in UTF-8"):
+        read(tmp_path, "name,größe\na,1\n", "latin-1")
