@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from flatproof.verify.curvature.problem import Problem
-from flatproof.verify.curvature.user_weights import CONFIG, State, Weights, load_into, read_tensors, read_weights
+from flatproof.verify.curvature.user_weights import CONFIG, State, Weights, first_of, load_into, read_tensors, read_weights
 from flatproof.verify.utils.checks import check_one_of, check_whole
 
 LOSSES = ("mse", "cross-entropy")
@@ -91,18 +91,18 @@ def load_model_and_others(
     if dtype is not None:
         check_one_of("--dtype", dtype, ("float32", "float64"))
     held = Weights({}) if weights is None else read_weights(weights, f"{what} {weights}", entry)
-    model = _built(spec, weights, held.state)
-    if weights is not None:
+    model = _built(spec, weights, held.state, what)
+    if weights is not None and not (spec.startswith("transformers:") and weights.is_dir()):  # whose names that library translates
         load_into(model, held.state, f"{what} {weights}", prefix)
     return model if dtype is None else model.to(getattr(torch, dtype)), held.others
 
 
-def _built(spec: str, weights: Path | None, state: State) -> nn.Module:
+def _built(spec: str, weights: Path | None, state: State, what: str) -> nn.Module:
     library, _, name = spec.partition(":")
     model = (
         _of_timm(spec, name, state)
         if library == "timm"
-        else _of_transformers(spec, name, weights)
+        else _of_transformers(spec, name, weights, what)
         if library == "transformers"
         else _called(spec, "--model")
     )
@@ -124,7 +124,7 @@ def _library(spec: str, name: str) -> Any:
     """A library that is not needed but for this. Errors: ValueError where it is not installed."""
     try:
         return importlib.import_module(name)
-    except ImportError as error:
+    except Exception as error:  # of one that is installed in part: anything
         raise ValueError(
             f"--model {spec} needs the package {name} ({error}); expected it installed, as by pip install 'flatproof[checkpoints]'"
         ) from None
@@ -143,8 +143,8 @@ def _of_timm(spec: str, name: str, state: State) -> Any:
         raise ValueError(f"--model {spec}: timm raised {type(error).__name__}: {error}") from error
 
 
-def _of_transformers(spec: str, name: str, weights: Path | None) -> Any:
-    """What a class of transformers makes of the config.json beside the weights; its outputs are the logits."""
+def _of_transformers(spec: str, name: str, weights: Path | None, what: str) -> Any:
+    """What a class of transformers makes of the config.json beside the weights, and of a folder's weights; its outputs are the logits."""
     transformers = _library(spec, "transformers")
     maker: Any = getattr(transformers, name, None)
     if not hasattr(maker, "from_config"):
@@ -152,14 +152,24 @@ def _of_transformers(spec: str, name: str, weights: Path | None) -> Any:
     folder = None if weights is None else weights if weights.is_dir() else weights.parent
     if folder is None or not (folder / CONFIG).is_file():
         raise ValueError(f"there is no {CONFIG} in {folder}; --model {spec} needs one beside the weights")
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    faults: dict[str, Any] = {}
     try:
-        model = maker.from_config(
-            transformers.AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
-        )
+        if folder == weights:
+            model, faults = maker.from_pretrained(str(folder), output_loading_info=True, **local)
+        else:
+            model = maker.from_config(transformers.AutoConfig.from_pretrained(str(folder), **local))
     except Exception as error:  # the library's own
-        raise ValueError(f"{folder / CONFIG} makes no model of --model {spec}: {type(error).__name__}: {error}") from error
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(f"{what} {weights} makes no model of --model {spec}: {type(error).__name__}: {reason}") from error
+    names = {kind: sorted(map(str, faults.get(f"{kind}_keys") or ())) for kind in ("missing", "unexpected", "mismatched")}
+    if any(names.values()):
+        words = "; ".join(f"{kind}: {first_of(found)}" for kind, found in names.items() if found)
+        raise ValueError(f"{what} {weights} does not fit the model: {words}")
     model.register_forward_hook(_logits)
-    return model
+    return model.float()
 
 
 def _logits(_: nn.Module, __: Any, outputs: Any) -> Any:

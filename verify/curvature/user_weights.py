@@ -258,11 +258,11 @@ def load_into(model: nn.Module, state: State, what: str, prefix: str | None = No
     missing = [name for name in own if name not in state and not (own[name].numel() and own[name].data_ptr() in places)]
     unexpected = [name for name in state if name not in own]
     misshapen = [name for name in own if name in state and own[name].shape != state[name].shape]
-    faults = [f"it lacks {_first(missing)}"] if missing else []
-    faults += [f"it holds {_first(unexpected)}, unknown to the model"] if unexpected else []
+    faults = [f"it lacks {first_of(missing)}"] if missing else []
+    faults += [f"it holds {first_of(unexpected)}, unknown to the model"] if unexpected else []
     if misshapen:
         name = misshapen[0]
-        faults.append(f"{_first(misshapen)} has shape {tuple(state[name].shape)}, in the model {tuple(own[name].shape)}")
+        faults.append(f"{first_of(misshapen)} has shape {tuple(state[name].shape)}, in the model {tuple(own[name].shape)}")
     if faults:
         raise ValueError(f"{what} does not fit the model: {'; '.join(faults)}")
     model.load_state_dict(state, strict=False)
@@ -278,5 +278,6 @@ def _bare(state: State, own: State) -> State:
     return state
 
 
-def _first(names: list[str]) -> str:
+def first_of(names: list[str]) -> str:
+    """The first of some names, and how many more there are."""
     return repr(names[0]) + (f" and {len(names) - 1} more" if len(names) > 1 else "")

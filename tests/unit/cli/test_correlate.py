@@ -199,7 +199,7 @@ def test_what_does_not_fit_is_named_and_left_out_on_request(
         (["--measures", "flat"], "unknown measure 'flat'"),
         (["--measures", ","], "--measures must name at least one measure"),
         (["--set", "trace.steps=3"], "trace has no setting 'steps'"),
-        (["--set", "trace.products=none"], "run-0.pth.tar: trace not measured: products must be"),
+        (["--set", "trace.products=none"], "run-0.pth.tar: trace, products none not measured: products must be"),
         (["--parameters", "9"], "parameters: '9' names nothing in the model"),
         (["--mode", "test"], "--mode must be one of eval, train"),
         (["--dtype", "int8"], "--dtype must be one of float32, float64"),

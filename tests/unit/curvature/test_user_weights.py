@@ -3,10 +3,12 @@
 import argparse
 import json
 import pathlib
+import sys
 from collections import OrderedDict
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -205,9 +207,77 @@ def test_what_does_not_fit_is_named(change: dict[str, Tensor | None], words: str
 
 @pytest.mark.parametrize("spec", ["timm:resnet18", "transformers:AutoModelForImageClassification"])
 def test_a_library_that_is_not_installed(spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, spec.partition(":")[0], None)
+    monkeypatch.setitem(sys.modules, spec.partition(":")[0], None)
     torch.save(STATE, tmp_path / "w.pt")
     with pytest.raises(
         ValueError, match=rf"--model {spec} needs the package {spec.partition(':')[0]} .*flatproof\[checkpoints\]"
     ):
         user_model.load_model(spec, tmp_path / "w.pt", None)
+
+
+class Answer(nn.Module):
+    """Answers as models of transformers do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(3, 2)
+
+    def forward(self, x: Tensor) -> SimpleNamespace:
+        return SimpleNamespace(logits=self.head(x))
+
+
+class AutoAnswer:
+    """A class as transformers has them, whose library knows the names in its own folders."""
+
+    faults: ClassVar[dict[str, set[str]]] = {}
+
+    @classmethod
+    def from_config(cls, config: str) -> nn.Module:
+        assert config == "config"
+        return Answer()
+
+    @classmethod
+    def from_pretrained(cls, folder: str, output_loading_info: bool, local_files_only: bool, trust_remote_code: bool) -> Any:
+        assert (output_loading_info, local_files_only, trust_remote_code) == (True, True, False)
+        model = Answer()
+        model.head.load_state_dict(read_weights(Path(folder), "it").state)
+        return model, cls.faults
+
+
+def test_models_of_transformers_answer_with_logits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for the library: a folder is its own to load, a file goes by names; what it could not load is an error."""
+    config = SimpleNamespace(from_pretrained=lambda folder, **_: "config")
+    quiet = SimpleNamespace(set_verbosity_error=lambda: None, disable_progress_bar=lambda: None)
+    library = SimpleNamespace(AutoAnswer=AutoAnswer, AutoConfig=config, utils=SimpleNamespace(logging=quiet), AutoNothing=1)
+    monkeypatch.setitem(sys.modules, "transformers", library)
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved/model.safetensors").write_bytes(safetensors(STATE))
+    with pytest.raises(ValueError, match=r"there is no config\.json in .*; --model transformers:AutoAnswer needs one"):
+        user_model.load_model("transformers:AutoAnswer", tmp_path / "saved", None)
+    for folder in (tmp_path, tmp_path / "saved"):
+        (folder / "config.json").write_text("{}")
+    (tmp_path / "w.safetensors").write_bytes(safetensors({f"head.{k}": v for k, v in STATE.items()}))
+    x = torch.randn(4, 3)
+    for path in (tmp_path / "saved", tmp_path / "w.safetensors"):
+        model = user_model.load_model("transformers:AutoAnswer", path, None)
+        assert torch.equal(model(x), nn.functional.linear(x, STATE["weight"], STATE["bias"]))
+    with pytest.raises(ValueError, match="transformers has no such class"):
+        user_model.load_model("transformers:AutoNothing", tmp_path / "saved", None)
+    monkeypatch.setattr(AutoAnswer, "faults", {"missing_keys": {"b", "a"}, "unexpected_keys": set()})
+    with pytest.raises(ValueError, match="saved does not fit the model: missing: 'a' and 1 more"):
+        user_model.load_model("transformers:AutoAnswer", tmp_path / "saved", None)
+
+
+def test_networks_of_timm_have_the_classes_of_the_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def create_model(name: str, pretrained: bool, num_classes: int = 1000) -> nn.Module:
+        assert (name, pretrained) == ("net", False)
+        model: Any = nn.ModuleDict({"fc": nn.Linear(3, num_classes)})
+        model.pretrained_cfg, model.num_classes = {"classifier": "fc"}, num_classes
+        return model
+
+    monkeypatch.setitem(sys.modules, "timm", SimpleNamespace(create_model=create_model))
+    torch.save({"state_dict": {f"module.fc.{k}": v for k, v in STATE.items()}}, tmp_path / "w.pth.tar")
+    model: Any = user_model.load_model("timm:net", tmp_path / "w.pth.tar", None)
+    assert same(model["fc"].state_dict(), STATE)
+    with pytest.raises(ValueError, match="--model timm:other: timm raised AssertionError"):
+        user_model.load_model("timm:other", tmp_path / "w.pth.tar", None)

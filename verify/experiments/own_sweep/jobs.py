@@ -90,6 +90,7 @@ class CheckpointSharpness(Computation):
         measure: its name.
         source: the name or address by which it was asked for.
         arguments: its settings, as JSON.
+        label: of the measure with the settings that were asked for, for people.
     """
 
     JOB = "own sweep"
@@ -102,6 +103,7 @@ class CheckpointSharpness(Computation):
     measure: str
     source: str
     arguments: str
+    label: str = field(default="", metadata=OFF_ADDRESS)
 
     @property
     def cost(self) -> float:
@@ -131,7 +133,8 @@ class CheckpointSharpness(Computation):
 
     def summary(self, values: dict[str, Any]) -> str:
         """The measure and what came out."""
-        return f"{self.measure} " + (f"not measured: {values['reason']}" if "reason" in values else f"{values['value']:.4g}")
+        outcome = f"not measured: {values['reason']}" if "reason" in values else f"{values['value']:.4g}"
+        return f"{self.label or self.measure} {outcome}"
 
     def remark(self, values: dict[str, Any]) -> str | None:
         """Whether there is no value."""

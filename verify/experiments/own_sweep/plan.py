@@ -56,7 +56,9 @@ class Plan:
     def jobs(self, checkpoint: Checkpoint, digest: str) -> list[CheckpointSharpness]:
         """Of one checkpoint, in the order of the cells."""
         name, path = checkpoint.name, checkpoint.path
-        return [CheckpointSharpness(self.subject, name, path, digest, c.measure, c.source, c.arguments) for c in self.cells]
+        return [
+            CheckpointSharpness(self.subject, name, path, digest, c.measure, c.source, c.arguments, c.label) for c in self.cells
+        ]
 
     def grid(self) -> list[tuple[str, CheckpointSharpness]]:
         """All jobs, each with its checkpoint's name, checkpoint by checkpoint."""

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import LogLocator
 
 from flatproof.verify.experiments.own_sweep.jobs import SHOWN
 from flatproof.verify.experiments.own_sweep.plan import Plan
@@ -281,6 +282,8 @@ def _scatter(axes: Axes, outcomes: Outcomes, tau: Tau) -> None:
     if len(values) and values.min() > 0 and values.max() > 5 * values.min():
         axes.set_xscale("log")
         label_ticks(axes.xaxis)
+        if values.max() > 50 * values.min():  # in a narrow panel there is room for powers of ten alone
+            axes.xaxis.set_major_locator(LogLocator())
     axes.set_xlabel(tau.sharpness, fontsize=8)
     axes.set_title(f"τ = {words(tau.overall)}", fontsize=8)
     axes.tick_params(labelsize=7)
