@@ -26,8 +26,8 @@ from flatproof.verify.experiments.atlas.jobs import (
 )
 from flatproof.verify.experiments.vocabulary import Shelf
 from flatproof.verify.jobs.job import Outcome
-from flatproof.verify.jobs.store import Store
 from flatproof.verify.jobs.mending import mend
+from flatproof.verify.jobs.store import Store
 from flatproof.verify.jobs.sweep import SweepError, sweep
 from tests.command import here, in_a_process
 
