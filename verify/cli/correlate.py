@@ -9,7 +9,7 @@ import typer
 
 from flatproof.caching import use_cache
 from flatproof.verify.cli.endings import stored_count
-from flatproof.verify.cli.options import STORE, AsJson, StorePath, check_at_least_one, check_writable, cores
+from flatproof.verify.cli.options import STORE, AsJson, Entry, Prefix, StorePath, check_at_least_one, check_writable, cores
 from flatproof.verify.cli.terminal import console, print_json, print_tables, refusing_bad_input, say, warn
 from flatproof.verify.utils.errors import SweepError, UserError
 
@@ -46,13 +46,8 @@ def correlate(
     m: Annotated[int | None, typer.Option("--m", help="Batch size of the m-sharpness measures; default: the passes'.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32 or float64; default: the model's.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(help="Of probes, starts and draws.")] = 0,
-    entry: Annotated[
-        str | None,
-        typer.Option(help="Which of a file's weights, such as state_dict_ema; default: the usual ones.", show_default=False),
-    ] = None,
-    prefix: Annotated[
-        str | None, typer.Option(help="Take the tensors whose names begin so, without it.", show_default=False)
-    ] = None,
+    entry: Entry = None,
+    prefix: Prefix = None,
     skip_broken: Annotated[
         bool, typer.Option("--skip-broken", help="Leave out, and name, what does not fit: files, rows, cells, measures.")
     ] = False,

@@ -39,6 +39,11 @@ Labels = Annotated[
         "auto: -1 and 1 are classes, other codes of classes are refused, all else is real."
     ),
 ]
+Entry = Annotated[
+    str | None,
+    typer.Option(help="Which of a file's weights, such as state_dict_ema; default: the usual ones.", show_default=False),
+]
+Prefix = Annotated[str | None, typer.Option(help="Take the tensors whose names begin so, without it.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 

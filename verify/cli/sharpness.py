@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flatproof.verify.cli.options import AsJson
+from flatproof.verify.cli.options import AsJson, Entry, Prefix
 from flatproof.verify.cli.terminal import busy, print_grid, refusing_bad_input
 
 if TYPE_CHECKING:
@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 
 
 def sharpness(
-    model: Annotated[str, typer.Option(help="module:function that returns the torch.nn.Module.")],
+    model: Annotated[
+        str, typer.Option(help="module:function that returns the torch.nn.Module, timm:NAME, or transformers:AutoClass.")
+    ],
     data: Annotated[str, typer.Option(help="FILE.npz or FILE.pt with x and y, or module:function that yields batches (x, y).")],
-    weights: Annotated[Path | None, typer.Option(help="State dict (torch.save) or .npz; the model's own if none.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Checkpoint, as flatproof correlate reads them; the model's own if none.")
+    ] = None,
     loss: Annotated[str, typer.Option(help="mse, cross-entropy, or module:function of outputs and targets.")] = "cross-entropy",
     measures: Annotated[
         str | None, typer.Option(help="Names, or module:object, separated by commas; all if none.", show_default=False)
@@ -35,6 +39,8 @@ def sharpness(
     settings: Annotated[list[str] | None, typer.Option("--set", metavar="MEASURE.SETTING=VALUE", help="Repeatable.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32 or float64; default: the model's.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(help="Of probes, starts and draws.")] = 0,
+    entry: Entry = None,
+    prefix: Prefix = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure the sharpness of a model, every definition with its interval and what it cost."""
@@ -44,7 +50,7 @@ def sharpness(
     with refusing_bad_input():
         if per_layer and parameters is not None:
             raise ValueError("--per-layer measures every layer; expected --parameters or --per-layer, not both")
-        network, criterion = load_model(model, weights, dtype), load_loss(loss)
+        network, criterion = load_model(model, weights, dtype, entry, prefix), load_loss(loss)
         batches = fit_data(load_data(data, batch_size, samples), network, loss)
         problem = build_problem(network, criterion, batches, mode, _listed(parameters))
         parts: list[tuple[str | None, Problem]] = [(None, problem)]
