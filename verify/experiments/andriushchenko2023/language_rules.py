@@ -40,5 +40,7 @@ def judge(seeds: pd.DataFrame, cells: Sequence[str]) -> Judgement:
     outside = sum(interval.low > NEAR or interval.high < -NEAR for interval in among)
     verdict = Verdict.REFUTED if outside else Verdict.SUPPORTED if inside == len(effects) else Verdict.INCONCLUSIVE
     taus = [interval.mean for interval in plain]
-    finding = f"{inside} of {len(effects)} intervals of τ lie within ±{NEAR}, {outside} outside; τ from {min(taus):+.2f} to {max(taus):+.2f}"
+    finding = (
+        f"{inside} of {len(effects)} intervals lie within ±{NEAR}, {outside} outside; τ from {min(taus):+.2f} to {max(taus):+.2f}"
+    )
     return Judgement("claim-4", verdict, f"{finding} over {len(seeds)} seeds")

@@ -1,4 +1,4 @@
-"""Owns lexical-overlap templates of our own: pairs whose hypothesis holds words of the premise alone, with labels that follow from the form.
+"""Owns lexical-overlap templates of our own: pairs without a word in the hypothesis that the premise lacks, labelled by their form.
 
 After the idea of HANS (a model that counts shared words answers "entailed" to all of them); vocabulary, templates and sampling are ours.
 """
