@@ -67,8 +67,7 @@ def stored(path: Path) -> int:
         return int(connection.execute("SELECT count(*) FROM jobs").fetchone()[0])
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-@pytest.mark.parametrize(("number", "whole_group"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
+@pytest.mark.parametrize(("processes", "number", "whole_group"), [(1, signal.SIGTERM, False), (2, signal.SIGINT, True)])
 def test_a_signal_says_what_is_stored_and_what_goes_on(
     tmp_path: Path, processes: int, number: signal.Signals, whole_group: bool
 ) -> None:

@@ -60,8 +60,9 @@ def test_faces_are_those_of_brute_force(points):
     np.testing.assert_array_equal(np.sign(patterns.witnesses @ points.T.astype(object)), patterns.signs)
 
 
-@given(arrays(np.float64, (6, 3), elements=st.floats(-10, 10, width=16)), arrays(np.int64, 6, elements=st.integers(-900, 900)))
+@given(arrays(np.float64, (6, 3), elements=st.integers(-1000, 1000)), arrays(np.int64, 6, elements=st.integers(-5, 40)))
 def test_positive_scales_of_points_do_not_matter(points, exponents):
+    """Scaled so that they print without rounding: what is printed is what is read."""
     scaled = np.ldexp(points, exponents[:, None])
     np.testing.assert_array_equal(cells(scaled).signs, cells(points).signs)
 

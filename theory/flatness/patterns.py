@@ -11,8 +11,8 @@ cut a flat F in their turn, and what they cut out are the faces of dimension dim
                over the flats F of which G is a hyperplane and on which x_k does not vanish (Weisner: deletion-restriction, summed up).
 
 Flats are found from the whole space down, in whole numbers: a float is read as the decimal fraction that it prints as (0.1 is 1/10),
-so that points written down as parallel are, and positive multiples of a point have its signs. Points that span a proper subspace are
-read in as many independent columns, which changes no sign vector.
+so that points written down as parallel are, and have the same signs. A multiple whose digits are rounded when it is printed (2.83984375
+times 2^-12) is another point. Points that span a proper subspace are read in as many independent columns, which changes no sign vector.
 """
 
 from collections.abc import Iterator

@@ -26,6 +26,7 @@ from flatproof.verify.experiments.atlas.jobs import (
 )
 from flatproof.verify.experiments.vocabulary import Shelf
 from flatproof.verify.jobs.job import Outcome
+from flatproof.verify.jobs.mending import mend
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.jobs.sweep import SweepError, sweep
 from tests.command import here, in_a_process
@@ -252,4 +253,5 @@ def test_the_command_makes_the_atlas(tmp_path: Path) -> None:
     assert run(two, 2) == files
     with sqlite3.connect(two / ".flatproof/runs.sqlite") as connection:
         connection.execute("DELETE FROM jobs WHERE rowid % 2")
+    assert mend(two / ".flatproof/runs.sqlite")[0] > 0
     assert run(two, 1) == files

@@ -94,6 +94,11 @@ def test_a_job_that_gives_no_plain_values_is_named_and_the_others_are_stored(tmp
         assert [store.get(job).result for job in jobs[1:]] == [{"x": 0.5}, {"x": 1}]
 
 
+@pytest.fixture(autouse=True)
+def _workers_find_the_jobs_of_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[3])
+
+
 def name(job: Dying) -> str:
     return f"run {job.number}"
 
