@@ -1,7 +1,7 @@
 """Owns BERT in torch: the encoder under its published parameter names, and a classifier on top of it."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +43,7 @@ class Embeddings(nn.Module):
         """(n, length, width) from numbers (n, length)."""
         places = self.position_embeddings.weight[: pieces.shape[1]]
         total = self.word_embeddings(pieces) + self.token_type_embeddings(segments) + places
-        return self.dropout(self.LayerNorm(total))  # type: ignore[no-any-return]
+        return self.dropout(self.LayerNorm(total))
 
 
 class Attention(nn.Module):
@@ -62,7 +62,7 @@ class Attention(nn.Module):
         )
         scores = query @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
         weights = self.dropout(scores.masked_fill(hidden, -torch.inf).softmax(-1))
-        return (weights @ value).transpose(1, 2).flatten(-2)  # type: ignore[no-any-return]
+        return (weights @ value).transpose(1, 2).flatten(-2)
 
 
 class Added(nn.Module):
@@ -76,7 +76,7 @@ class Added(nn.Module):
 
     def forward(self, x: Tensor, before: Tensor) -> Tensor:
         """(n, length, width)."""
-        return self.LayerNorm(before + self.dropout(self.dense(x)))  # type: ignore[no-any-return]
+        return self.LayerNorm(before + self.dropout(self.dense(x)))
 
 
 class Layer(nn.Module):
@@ -91,7 +91,7 @@ class Layer(nn.Module):
     def forward(self, x: Tensor, hidden: Tensor) -> Tensor:
         """(n, length, width)."""
         x = self.attention["output"](self.attention["self"](x, hidden), x)
-        return self.output(F.gelu(self.intermediate["dense"](x)), x)  # type: ignore[no-any-return]
+        return self.output(F.gelu(self.intermediate["dense"](x)), x)
 
 
 class Bert(nn.Module):
@@ -108,14 +108,14 @@ class Bert(nn.Module):
         pieces, segments = x.unbind(1)
         hidden = (pieces == self.shape.pad_token_id)[:, None, None]
         states = self.embeddings(pieces, segments)
-        for layer in self.encoder["layer"]:  # type: ignore[union-attr]
+        for layer in cast("nn.ModuleList", self.encoder["layer"]):
             states = layer(states, hidden)
-        return states  # type: ignore[no-any-return]
+        return states
 
     def mean(self, x: Tensor) -> Tensor:
         """The mean over word pieces (n, width), the filling left out: what sentence encoders compare."""
         kept = (x[:, 0] != self.shape.pad_token_id)[..., None]
-        return (self(x) * kept).sum(1) / kept.sum(1)  # type: ignore[no-any-return]
+        return (self(x) * kept).sum(1) / kept.sum(1)
 
 
 class Classifier(nn.Module):
@@ -134,22 +134,26 @@ class Classifier(nn.Module):
         self.pooler = nn.ModuleDict({"dense": nn.Linear(width, width)} if pooling == "first" else {})
         self.dropout = nn.Dropout(encoder.shape.hidden_dropout_prob)
         self.classifier = nn.Linear(width, classes)
-        for layer in (*self.pooler.values(), self.classifier):
-            nn.init.normal_(layer.weight, std=WIDTH_OF_START)  # type: ignore[arg-type]
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+        start_anew(self.pooler)
+        start_anew(self.classifier)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (n, classes) from pieces and segments (n, 2, length)."""
         vector = self.bert.mean(x) if self.pooling == "mean" else torch.tanh(self.pooler["dense"](self.bert(x)[:, 0]))
-        return self.classifier(self.dropout(vector))  # type: ignore[no-any-return]
+        return self.classifier(self.dropout(vector))
+
+
+def start_anew(network: nn.Module) -> None:
+    """Give its linear layers and embeddings the random weights with which BERT starts, biases 0."""
+    for module in network.modules():
+        if isinstance(module, nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, std=WIDTH_OF_START)
+        if isinstance(module, nn.Linear):
+            nn.init.zeros_(module.bias)
 
 
 def fresh(shape: Shape) -> Bert:
     """An encoder with random weights, as BERT starts its own training."""
     encoder = Bert(shape)
-    for module in encoder.modules():
-        if isinstance(module, nn.Linear | nn.Embedding):
-            nn.init.normal_(module.weight, std=WIDTH_OF_START)
-        if isinstance(module, nn.Linear):
-            nn.init.zeros_(module.bias)
+    start_anew(encoder)
     return encoder

@@ -101,7 +101,7 @@ class Finetuned(Computation):
                 values[f"{name}_loss"] = float(cross_entropy(logits, y.cpu()))
                 values[f"{name}_error"] = float((logits.argmax(1) != y.cpu()).double().mean())
             values |= self._template_errors(network)
-            x, y = (part[: self.measured] for part in train)
+            x, y = trimmed(train[0][: self.measured]), train[1][: self.measured]
             problem = Problem(network, cross_entropy, (x, y), mode="eval")
             sharp = [measured(problem, cell, self.batch) for cell in self.cells]
         return values | {"sharpness": [value for value, _ in sharp], "half_width": [half for _, half in sharp]}
@@ -205,7 +205,7 @@ def finetune(network: "nn.Module", data: "tuple[Tensor, Tensor]", job: Finetuned
     for _ in range(job.epochs):
         network.train()
         loss_sum = 0.0
-        for part in torch.randperm(len(y), generator=order).split(job.batch_size):
+        for part in torch.split(torch.randperm(len(y), generator=order), job.batch_size):
             part = part.to(x.device)
             loss = cross_entropy(network(trimmed(x[part])), y[part])
             if not torch.isfinite(loss):
@@ -252,7 +252,7 @@ ALL = tuple(Cell("worst-linf", scaling, rho) for scaling in ("c = |w|", "c = |w|
 SIZES = {
     "smoke": Size(FRESH, TEMPLATES, 40, 20, 24, 1e-3, "mean", 2, (ALL[0], ALL[4]), 16, 8, 2),
     # A small encoder on few pairs needs larger steps than the paper's 2e-5.
-    "quick": Size(MINILM, "sick", 1000, 500, 64, 2e-4, "mean", 20, (ALL[1], ALL[5]), 64, 64, 20),
+    "quick": Size(MINILM, "sick", 1000, 500, 64, 2e-4, "mean", 20, (ALL[1], ALL[5]), 32, 32, 20),
     "paper": Size("bert-base-uncased", "mnli", None, None, 128, 2e-5, "first", 1000, ALL, 1024, 128, 50),
 }
 
