@@ -2,7 +2,8 @@
 
 Trained with AdamW (weights decay, biases and normalizations do not), a linear warm-up and a linear way down to 0, gradients cut at norm 1.
 A seed decides the new layers' start, dropout and the order of the pairs; the pairs are the same for all. Errors on test pairs, and on
-lexical-overlap templates (`overlap`): there neutral and contradiction count as not entailed.
+lexical-overlap templates (`overlap`): there neutral and
+contradiction count as not entailed. Where the user has HANS, its lexical-overlap cases are measured too.
 """
 
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ from flatproof.verify.experiments.devices import device_of
 from flatproof.verify.jobs.job import Computation
 from flatproof.verify.realdata.encoders import MINILM, encoder_edition, encoder_folder
 from flatproof.verify.realdata.files import data_root, digest
-from flatproof.verify.realdata.pairs import CLASSES, Pair, load_pairs, pairs_edition
+from flatproof.verify.realdata.pairs import CLASSES, Pair, load_pairs, pairs_available, pairs_edition
+from flatproof.verify.realdata.samples import Damaged
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -25,8 +27,8 @@ ABSENT = "not on this machine"
 TEMPLATES = "templates"  # as a set of pairs: our own, of another seed, for the scale that needs no data
 FRESH = "fresh"  # as an encoder: a tiny one with random weights
 WARM_UP, DECAY, LARGEST_NORM = 0.1, 0.01, 1.0  # share of the steps, of weights, of gradients
+OVERLAP = "lexical_overlap"  # the cases of HANS that the paper takes
 AT_ONCE = 250  # pairs answered at once
-Row = Literal["BERT"]
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,8 @@ class Finetuned(Computation):
                 values[f"{name}_loss"] = float(cross_entropy(logits, y.cpu()))
                 values[f"{name}_error"] = float((logits.argmax(1) != y.cpu()).double().mean())
             values |= self._template_errors(network)
+            if self.encoder != FRESH and pairs_available("hans", "test"):
+                values["hans_error"] = self._hans_error(network)
             x, y = trimmed(train[0][: self.measured]), train[1][: self.measured]
             problem = Problem(network, cross_entropy, (x, y), mode="eval")
             sharp = [measured(problem, cell, self.batch) for cell in self.cells]
@@ -150,6 +154,14 @@ class Finetuned(Computation):
             "entailed_error": sum(groups[False]) / len(groups[False]),
             "template_errors": shares,
         }
+
+    def _hans_error(self, network: "nn.Module") -> float:
+        """The share of HANS's lexical-overlap cases that are not entailed and are taken for entailed."""
+        cases = [p for p in load_pairs("hans", "test").pairs if p.subset == OVERLAP and p.label == NOT_ENTAILED]
+        if not cases:
+            raise Damaged(f"HANS holds no case of {OVERLAP} that is not entailed, expected 5,000")
+        x, _ = self._tensors(cases)
+        return float((answers(network, x).argmax(1) == 0).double().mean())
 
     def summary(self, values: dict[str, Any]) -> str:
         """How it ended."""
@@ -273,6 +285,8 @@ def _edition(encoder: str, pairs: str, root: str) -> str:
     try:
         parts = [] if encoder == FRESH else [encoder_edition(encoder, root)]
         parts += [] if pairs == TEMPLATES else [pairs_edition(pairs, split, root) for split in ("train", "test")]
+        if encoder != FRESH and pairs_available("hans", "test", root):
+            parts.append(pairs_edition("hans", "test", root))
     except FileNotFoundError:
         return ABSENT
     return digest("\n".join(parts).encode()) if parts else ""

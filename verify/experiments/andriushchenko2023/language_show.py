@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Canvas
 
 from flatproof.verify.experiments.andriushchenko2023.diagonal_show import words
 from flatproof.verify.experiments.andriushchenko2023.language import SIZES, Finetuned, available
-from flatproof.verify.experiments.andriushchenko2023.language_rules import TARGETS, judge
+from flatproof.verify.experiments.andriushchenko2023.language_rules import TARGETS, judge, targets_of
 from flatproof.verify.experiments.andriushchenko2023.published import ID, SHOWN
 from flatproof.verify.experiments.andriushchenko2023.rules import Judgement, tau
 from flatproof.verify.experiments.vocabulary import DASH, of_scale, provenance_of
@@ -29,7 +29,9 @@ def frame(pairs: Pairs) -> pd.DataFrame:
     for job, stored in pairs:
         values = stored.result
         if values["status"] == "finished":
-            row = {"seed": job.seed} | {name: values[name] for name in ("train_error", "entailed_error", *TARGETS)}
+            row = {"seed": job.seed} | {
+                name: values[name] for name in ("train_error", "entailed_error", *TARGETS) if name in values
+            }
             row |= {f"template {name}": error for name, error in values["template_errors"].items()}
             rows.append(row | {str(cell): value for cell, value in zip(job.cells, values["sharpness"], strict=True)})
     return pd.DataFrame(rows)
@@ -60,7 +62,7 @@ def table(pairs: Pairs, scale: str) -> Table:
     for cell in SIZES[scale].cells if len(seeds) else ():
         row: dict[str, str] = {"definition": cell.law.replace("-", ", "), "scaling": cell.scaling, "radius": f"{cell.rho:g}"}
         numbers: dict[str, object] = dict(row)
-        for target, name in TARGETS.items():
+        for target, name in targets_of(seeds).items():
             interval = tau(seeds, str(cell), target)
             row[name] = words(interval)
             numbers |= {f"tau {target}": interval.mean, f"low {target}": interval.low, f"high {target}": interval.high}
@@ -87,7 +89,7 @@ def table(pairs: Pairs, scale: str) -> Table:
         raw=pd.DataFrame(raw),
         notes=notes,
         provenance=provenance_of([stored for _, stored in pairs], scale),
-        brief=("definition", "scaling", "radius", *TARGETS.values()) if shown else ("definition",),
+        brief=("definition", "scaling", "radius", *targets_of(seeds).values()) if shown else ("definition",),
     )
 
 
@@ -102,11 +104,11 @@ def figure(pairs: Pairs, scale: str) -> Figure | None:
     seeds = frame(pairs)
     if not len(seeds):
         return None
-    cells = [str(cell) for cell in SIZES[scale].cells]
+    cells, targets = [str(cell) for cell in SIZES[scale].cells], targets_of(seeds)
     with figure_style():
         canvas = Canvas(figsize=(max(5.0, 2.4 * len(cells)), 5), layout="constrained")
-        grid = canvas.subplots(len(TARGETS), len(cells), squeeze=False, sharey="row", sharex="col")
-        for row, (target, name) in zip(grid, TARGETS.items(), strict=True):
+        grid = canvas.subplots(len(targets), len(cells), squeeze=False, sharey="row", sharex="col")
+        for row, (target, name) in zip(grid, targets.items(), strict=True):
             row[0].set_ylabel(name, fontsize=8)
             for axes, cell in zip(row, cells, strict=True):
                 axes.scatter(seeds[cell], seeds[target], s=14, color=COLORS[0])

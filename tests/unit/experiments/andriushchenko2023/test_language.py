@@ -1,12 +1,16 @@
 """Templates of lexical overlap, the fine-tuning job at scale smoke, the rule of claim-4 on seeds of known correlation, what is shown."""
 
+import json
 from collections import Counter
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
+from flatproof.verify.deep.language.bert import Shape, fresh
 from flatproof.verify.experiments.andriushchenko2023 import EXPERIMENT, language, language_show
 from flatproof.verify.experiments.andriushchenko2023.language import SIZES, jobs, rate
 from flatproof.verify.experiments.andriushchenko2023.language_rules import judge
@@ -15,6 +19,7 @@ from flatproof.verify.jobs.job import Outcome
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.realdata.files import put
 from flatproof.verify.realdata.samples import UNAVAILABLE
+from flatproof.verify.realdata.tensor_files import write_safetensors
 
 
 @pytest.fixture(autouse=True)
@@ -90,10 +95,40 @@ def test_a_seed_gives_one_outcome(carried_out: list[dict[str, object]]) -> None:
 
 def test_fine_tuning_learns(carried_out: list[dict[str, object]]) -> None:
     """A larger step size and more epochs reach a lower loss than the short training of the scale."""
-    from dataclasses import replace
-
     longer = replace(next(jobs("smoke", 1)), lr=1e-2, epochs=40, batch_size=8).carry_out()
     assert longer["train_loss"] < 0.5 * carried_out[0]["train_loss"]  # type: ignore[operator]
+
+
+def test_hans_is_measured_where_the_user_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tiny encoder in the published files, trained on pairs in SICK's format; HANS changes the address and adds its error."""
+    torch.manual_seed(0)
+    root = tmp_path / "data"
+    shape = Shape(len(vocabulary()), 8, 1, 2, 16, 40)
+    place = root / "tiny"
+    put(place / "config.json", json.dumps(asdict(shape)).encode())
+    put(place / "vocab.txt", "\n".join(vocabulary()).encode())
+    weights = {name: values.numpy() for name, values in fresh(shape).state_dict().items()}
+    put(place / "model.safetensors", write_safetensors(weights))
+    names = ("ENTAILMENT", "NEUTRAL")
+    lines = [f"{i}\t{p.premise}\t{p.hypothesis}\t3\t{names[p.label]}" for i, p in enumerate(overlap_pairs(2))]
+    head = "pair_ID\tsentence_A\tsentence_B\trelatedness_score\tentailment_judgment"
+    for name in ("train", "test_annotated"):
+        put(root / f"SICK/SICK_{name}.txt", "\n".join([head, *lines]).encode())
+    monkeypatch.setenv("FLATPROOF_DATA", str(root))
+    monkeypatch.setitem(SIZES, "smoke", replace(SIZES["smoke"], encoder="tiny", pairs="sick", train=None, test=4))
+    without = next(jobs("smoke", 1))
+    values = without.carry_out()
+    assert "hans_error" not in values
+    cases = [("non-entailment", "lexical_overlap"), ("entailment", "lexical_overlap"), ("non-entailment", "constituent")]
+    rows = [f"{label}\tThe judge paid the pilot.\tThe pilot paid the judge.\t{kind}" for label, kind in cases]
+    head = "gold_label\tsentence1\tsentence2\theuristic"
+    put(root / "HANS/heuristics_evaluation_set.txt", "\n".join([head, *rows]).encode())
+    language._edition.cache_clear()
+    job = next(jobs("smoke", 1))
+    assert job.key != without.key
+    with_hans = job.carry_out()
+    assert with_hans.pop("hans_error") in (0, 1)  # of the one case that counts
+    assert with_hans == values
 
 
 def seeds(sharp: np.ndarray, n: int) -> pd.DataFrame:
