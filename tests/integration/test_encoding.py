@@ -18,10 +18,10 @@ ROOT = Path(__file__).parents[2]
 ASCII = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C", "LANG": "C"}
 LOCALES = {"utf-8": {"PYTHONUTF8": "1"}, "strict": ASCII | {"PYTHONIOENCODING": "ascii:strict"}}
 COMMANDS = {
-    "report": ["report", "wen2023/table-1", "wen2023/figure-1b", "wen2023/claims", "--scale", "smoke", "--store", "s.sqlite"],
+    "report": ["report", "wen2023/table-1", "wen2023/figure-1b", "--scale", "smoke", "--store", "s.sqlite"],
     "claims as JSON": ["claims", "wen2023/theorem-3.1", "--json"],
     "certify": ["certify", "points.csv", "--test", "points.csv"],
-    "sharpness": ["sharpness", "--model", "mine:make", "--data", "data.npz"],
+    "sharpness": ["sharpness", "--model", "mine:make", "--data", "data.npz", "--measures", "trace"],
     "train": ["train", "--architecture", "bias", "--epochs", "3", "--width", "20"],
 }
 

@@ -36,10 +36,6 @@ def of_session(leader: int) -> dict[int, str]:
     return there
 
 
-def workers(leader: int) -> list[int]:
-    return [pid for pid, command in of_session(leader).items() if "popen_loky" in command]
-
-
 def wait_for(condition: Callable[[], object], seconds: float = 30) -> bool:
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
@@ -128,30 +124,3 @@ def test_other_commands_end_in_one_short_line(tmp_path: Path) -> None:
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 143
         assert process.stderr.read() == "interrupted\n"
-
-
-def test_workers_that_are_killed_change_no_byte(tmp_path: Path) -> None:
-    """Each once it has stored something, and while it carries something out or not."""
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    for folder in (whole, killed):
-        folder.mkdir()
-    done = in_a_process(*SWEEP, "--workers", "1", cwd=whole)
-    assert done.returncode == 0, done.stderr
-    with started([*SWEEP, "--workers", "2"], killed) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        lines = []
-        for number in (1, 4, 7):
-            while process.poll() is None and sum(line.startswith("[") for line in lines) < 3 * number:
-                lines.append(process.stdout.readline())
-            wait_for(lambda: workers(process.pid))
-            os.kill(workers(process.pid)[number % 2], signal.SIGKILL)
-        rest = process.stdout.read()
-        assert process.wait(120) == 0, process.stderr.read()
-    lost = [line for line in [*lines, *rest.splitlines()] if line.startswith("lost ")]
-    assert len(lost) == 3
-    assert all("SIGKILL" in line for line in lost)
-    files = {path.relative_to(whole) for path in (whole / "my results").rglob("*") if path.is_file()}
-    assert len(files) > 4
-    for file in files:
-        assert (killed / file).read_bytes() == (whole / file).read_bytes(), file

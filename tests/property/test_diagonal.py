@@ -22,7 +22,7 @@ from flatproof.verify.curvature.sharpness import measures
 from tests.networks import seeds
 
 DRAWS = 120  # in pairs
-few = settings(max_examples=15)  # each is some passes of verify.curvature
+few = settings(max_examples=4)  # each is some passes of verify.curvature
 Norms = st.sampled_from(["l2", "linf"])
 
 

@@ -50,7 +50,7 @@ def test_sizes_are_norms_of_filters_and_layers() -> None:
 
 
 @given(seed=seeds, scaling=st.sampled_from(["none", "elementwise", "filter", "layer"]))
-@settings(max_examples=8)
+@settings(max_examples=4)
 def test_a_quadratic_loss_against_its_explicit_hessian(seed: int, scaling: Any) -> None:
     """Linear regression at interpolation, where L(w + delta) = delta'H delta / 2: rho^2 lambda_max(CHC) / 2 and rho^2 tr(CHC) / 2."""
     torch.manual_seed(seed)
@@ -83,7 +83,7 @@ def rescaled(model: nn.Sequential, first: Tensor, second: Tensor) -> nn.Sequenti
 
 
 @given(seed=seeds, factors=st.tuples(st.floats(0.2, 5), st.floats(0.2, 5)))
-@settings(max_examples=6)
+@settings(max_examples=3)
 def test_whole_layers_may_be_rescaled(seed: int, factors: tuple[float, float]) -> None:
     model = network(seed)
     ones = torch.ones(4, dtype=torch.float64)

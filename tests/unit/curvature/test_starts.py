@@ -28,7 +28,7 @@ def exactly(u: Tensor, v: Tensor, rho: float, norm: str, scaling: str) -> float:
     return float((rho * (u.abs() + v.abs()) + rho**2).square().sum())
 
 
-@settings(max_examples=8)
+@settings(max_examples=3)
 @given(d=widths, seed=seeds, rho=radii, kappa=st.sampled_from([0.5, 1.0, 7.0]))
 @pytest.mark.parametrize(
     ("norm", "scaling", "close"), [("linf", "elementwise", 1e-9), ("linf", "none", 1e-9), ("l2", "elementwise", 1e-3)]
@@ -57,7 +57,7 @@ def test_one_start_misses_it() -> None:
     assert max(shares) <= 1 + 1e-9
 
 
-@settings(max_examples=8)
+@settings(max_examples=3)
 @given(d=st.integers(1, 12), seed=seeds, rho=radii)
 def test_single_samples(d: int, seed: int, rho: float) -> None:
     """m = 1, linf, c = |w|, exactly: max over both signs s of sum_i |beta_i x_i| (2 rho + s sign(beta_i x_i) rho^2), squared."""
@@ -70,7 +70,7 @@ def test_single_samples(d: int, seed: int, rho: float) -> None:
     assert e.value == pytest.approx(truth, rel=1e-9)
 
 
-@settings(max_examples=5)
+@settings(max_examples=2)
 @given(seed=seeds)
 def test_general_data_to_second_order(seed: int) -> None:
     """linf, c = |w|: 4 rho^2 max over signs s of s'B Sigma B s; at d = 5 all of them are tried. A lower bound, most often reached."""
@@ -85,7 +85,7 @@ def test_general_data_to_second_order(seed: int) -> None:
 
 
 @given(d=st.integers(1, 20), seed=seeds)
-@settings(max_examples=5)
+@settings(max_examples=2)
 def test_averages_of_a_diagonal_network(d: int, seed: int) -> None:
     """Exactly in rho, c = 1 and c = |w|, Gaussian and uniform (variance 1/3): the interval at 99.99 % holds the truth."""
     u, v = drawn(d, seed)
@@ -112,7 +112,7 @@ def network(seed: int) -> tuple[nn.Module, Tensor, Tensor]:
 
 
 @given(seed=seeds, norm=st.sampled_from(["l2", "linf"]), scaling=st.sampled_from(["none", "elementwise", "filter", "layer"]))
-@settings(max_examples=6)
+@settings(max_examples=3)
 def test_more_starts_find_no_less(seed: int, norm: Any, scaling: Any) -> None:
     model, x, y = network(seed)
     problem = Problem(model, nn.functional.cross_entropy, (x, y))
