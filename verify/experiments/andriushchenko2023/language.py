@@ -2,8 +2,8 @@
 
 Trained with AdamW (weights decay, biases and normalizations do not), a linear warm-up and a linear way down to 0, gradients cut at norm 1.
 A seed decides the new layers' start, dropout and the order of the pairs; the pairs are the same for all. Errors on test pairs, and on
-lexical-overlap templates (`overlap`): there neutral and
-contradiction count as not entailed. Where the user has HANS, its lexical-overlap cases are measured too.
+lexical-overlap templates (`overlap`): there neutral and contradiction count as not entailed. Where the user has HANS, its lexical-overlap
+cases are measured too.
 """
 
 from collections.abc import Iterator
