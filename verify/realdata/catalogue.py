@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from flatproof.verify.realdata.cifar import CIFAR10, CIFAR100
 from flatproof.verify.realdata.cifar10_c import CIFAR10_C
 from flatproof.verify.realdata.dataset import Dataset
+from flatproof.verify.realdata.encoders import PARAPHRASE_MINILM
 from flatproof.verify.realdata.imagenet import IMAGENET
 from flatproof.verify.realdata.imagenet_sample import IMAGENET_SAMPLE
 from flatproof.verify.realdata.mnist import FASHION_MNIST, MNIST
@@ -16,7 +17,8 @@ from flatproof.verify.realdata.timit import TIMIT
 from flatproof.verify.utils.plugins import addresses, named_object
 
 DATASETS: Mapping[str, Dataset] = {
-    known.name: known for known in (MNIST, FASHION_MNIST, CIFAR10, CIFAR10_C, CIFAR100, IMAGENET_SAMPLE, IMAGENET, TIMIT)
+    known.name: known
+    for known in (MNIST, FASHION_MNIST, CIFAR10, CIFAR10_C, CIFAR100, IMAGENET_SAMPLE, IMAGENET, TIMIT, PARAPHRASE_MINILM)
 }
 NAMES = tuple(DATASETS)
 GROUP = "flatproof.datasets"

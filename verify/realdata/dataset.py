@@ -13,13 +13,14 @@ SIZE = 224  # side in pixels that images of many sizes get unless another is ask
 
 @dataclass(frozen=True)
 class Checked:
-    """What verifying a split found: samples, where they came from, and what was compared."""
+    """What verifying a split found: samples (or what `unit` says), where they came from, and what was compared."""
 
     name: str
     split: Split
     samples: int
     source: str
     compared: str
+    unit: str = "samples"
 
 
 class Listed(NamedTuple):

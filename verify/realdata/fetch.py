@@ -48,7 +48,7 @@ def fetch(name: str, root: str | Path | None = None, say: Say = print, datasets:
             say(f"{name}: {len(missing)} of {len(recipe.files)} files to make in {folder}")
             _make(recipe, missing, folder, say)
     for checked in known.check_all(folder):
-        say(f"{name}, {checked.split}: {checked.samples} samples, {checked.source}; verified: {checked.compared}")
+        say(f"{name}, {checked.split}: {checked.samples} {checked.unit}, {checked.source}; verified: {checked.compared}")
     return [folder / path for path in recipe.files]
 
 

@@ -1,14 +1,15 @@
 """Owns the experiment andriushchenko2023: does adaptive sharpness track generalization? Models from scratch, and diagonal networks.
 
 `published`: what is claimed, and the radii. `grid`: the models of each scale. `jobs`: what is measured of one, `shifted`: its errors out of
-distribution. `diagonal`, `diagonal_show`: diagonal networks. `rules`: how claims are judged. `show`: tables and figures.
+distribution. `diagonal`, `diagonal_show`: diagonal networks. `language`, `language_rules`, `language_show`: BERT on pairs of sentences,
+`overlap` its templates. `rules`: how claims are judged. `show`: tables and figures.
 """
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from flatproof.theory.claims import Claim
-from flatproof.verify.experiments.andriushchenko2023 import diagonal, diagonal_show, rules, show
+from flatproof.verify.experiments.andriushchenko2023 import diagonal, diagonal_show, language, language_show, rules, show
 from flatproof.verify.experiments.andriushchenko2023.grid import SIZES, cells_of, models
 from flatproof.verify.experiments.andriushchenko2023.published import CLAIMS, ID, KINDS
 from flatproof.verify.experiments.devices import devices_of
@@ -28,13 +29,17 @@ from flatproof.verify.jobs.job import Job
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.report.artifacts import Artifact
 
-NOT_HERE = {"claim-4": "fine-tuned language models are not run yet"}
-
 
 def stored_models(scale: str, seeds: int, store: Store) -> show.Pairs:
     """The models of a scale that are stored; at 'paper' of the device that most are stored of."""
     shelf = Shelf(store)
     return fullest([shelf.pairs(models(scale, seeds, device)) for device in devices_of(scale)])
+
+
+def stored_texts(scale: str, seeds: int, store: Store) -> language_show.Pairs:
+    """The fine-tunings of a scale that are stored; at 'paper' of the device that most are stored of."""
+    shelf = Shelf(store)
+    return fullest([shelf.pairs(language.jobs(scale, seeds, device)) for device in devices_of(scale)])
 
 
 def judged(pairs: show.Pairs, scale: str) -> list[rules.Judgement]:
@@ -53,7 +58,7 @@ class Andriushchenko2023(Experiment):
     """Sharpness in every definition against generalization, over models that differ in their hyper-parameters."""
 
     ID = ID
-    ARTIFACTS = (*show.ON_IMAGES, diagonal_show.TABLE, diagonal_show.FIGURE)
+    ARTIFACTS = (*show.ON_IMAGES, diagonal_show.TABLE, diagonal_show.FIGURE, language_show.TABLE, language_show.FIGURE)
     DEFAULT_SEEDS: ClassVar = {"smoke": 4, "quick": 100, "paper": 200}
     PUBLISHED = CLAIMS
     ON_REQUEST = True
@@ -63,6 +68,8 @@ class Andriushchenko2023(Experiment):
         rows: list[tuple[str, Job[Any]]] = []
         if {show.VERDICTS, diagonal_show.TABLE, diagonal_show.FIGURE} & set(only):
             rows += [(f"diagonal, {job.row}", job) for job in diagonal.jobs(scale)]
+        if {show.VERDICTS, language_show.TABLE, language_show.FIGURE} & set(only) and language.available(scale):
+            rows += [(job.row, job) for job in language.jobs(scale, seeds)]
         if set(only) & set(show.ON_IMAGES) and SIZES[scale].data.available():
             rows += [(job.row, job) for job in models(scale, seeds)]
         return rows
@@ -70,10 +77,11 @@ class Andriushchenko2023(Experiment):
     def build(self, only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
         """The artifacts `only`; a figure without a point is left out."""
         pairs, panels = stored_models(scale, seeds, store), Shelf(store).pairs(diagonal.jobs(scale))
+        texts = stored_texts(scale, seeds, store)
         made: list[Artifact | None] = []
         if show.VERDICTS in only:
-            parts = [*judged(pairs, scale), judged_diagonal(panels)]
-            made.append(show.verdicts(parts, [*pairs, *panels], scale, seeds))
+            parts = [*judged(pairs, scale), language_show.judged_language(texts, scale), judged_diagonal(panels)]
+            made.append(show.verdicts(parts, [*pairs, *texts, *panels], scale, seeds))
         made += [show.correlations(kind, pairs, scale, seeds) for kind, id in show.CORRELATIONS.items() if id in only]
         if show.MODELS in only:
             made.append(show.table_of_models(pairs, scale, seeds))
@@ -82,18 +90,23 @@ class Andriushchenko2023(Experiment):
             made.append(diagonal_show.table(panels, scale))
         if diagonal_show.FIGURE in only:
             made.append(diagonal_show.figure(panels, scale))
+        if language_show.TABLE in only:
+            made.append(language_show.table(texts, scale))
+        if language_show.FIGURE in only:
+            made.append(language_show.figure(texts, scale))
         return [artifact for artifact in made if artifact is not None]
 
     def claim(self, id: str, store: Store | None) -> Claim:
         """Judged at the largest scale of which there are models enough."""
         name = id.split("/")[1]
-        if name in NOT_HERE:
-            return entry(id, CLAIMS[name], "open", [not_run(ID, NOT_HERE[name])])
         for scale in JUDGED_SCALES if store is not None else ():
             assert store is not None
             if name == "claim-5":
                 panels = Shelf(store).pairs(diagonal.jobs(scale))
                 count, parts = len(panels), [judged_diagonal(panels)]
+            elif name == "claim-4":
+                texts = stored_texts(scale, self.DEFAULT_SEEDS["paper"], store)
+                count, parts = len(texts), [language_show.judged_language(texts, scale)]
             else:
                 pairs = stored_models(scale, self.DEFAULT_SEEDS["paper"], store)
                 count, parts = len(pairs), [part for part in judged(pairs, scale) if part.part.startswith(name)]

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure as Canvas
 
 from flatproof.verify.experiments.andriushchenko2023.grid import SIZES, Size
 from flatproof.verify.experiments.andriushchenko2023.jobs import Studied
+from flatproof.verify.experiments.andriushchenko2023.language_rules import RULE as LANGUAGE_RULE
 from flatproof.verify.experiments.andriushchenko2023.published import CLAIMS, ID, KINDS, SCALINGS, SHOWN, Kind, Scaling
 from flatproof.verify.experiments.andriushchenko2023.rules import FITTED, RULES, TARGETS, Judgement, tau
 from flatproof.verify.experiments.vocabulary import DASH, of_scale, provenance_of
@@ -163,7 +164,7 @@ def verdicts(judged: Sequence[Judgement], pairs: Sequence[tuple[Job[Any], Any]],
         {
             "claim": judgement.part,
             "printed": CLAIMS[judgement.part[:7]],
-            "rule": RULES[judgement.part],
+            "rule": (RULES | {"claim-4": LANGUAGE_RULE})[judgement.part],
             "found": judgement.finding,
             "verdict": "not judged" if scale == "smoke" else judgement.verdict.worded(reduced),
         }

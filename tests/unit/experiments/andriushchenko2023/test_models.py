@@ -135,6 +135,7 @@ def test_without_anything_stored_the_tables_say_so(tmp_path: Path) -> None:
         "correlations-vit",
         "models",
         "diagonal",
+        "language",
     ]
     assert claim.status == "open"
     assert grid.edition() == ""
