@@ -113,9 +113,9 @@ def test_a_lost_worker_costs_nothing(tmp_path: Path, deaths: int) -> None:
         assert [store.get(job).result["number"] for job in jobs] == list(range(5))
     again = [
         r"lost the worker \(SIGKILL\) of run 1: trying it once more, alone",
-        r"lost the worker \(SIGKILL\) of run 1 again, peak memory of any worker so far \d\d+ MB: trying it a last time at the end",
+        r"lost the worker \(SIGKILL\) of run 1 again, peak memory of any worker so far [\d,]+ MB: trying it a last time at the end",
     ]
-    expected = [*again[:deaths], r"run 1: ended, peak memory \d\d+ MB"]
+    expected = [*again[:deaths], r"run 1: ended, peak memory [\d,]+ MB"]
     assert len(notes) == len(expected)
     for note, line in zip(notes, expected, strict=True):
         assert re.fullmatch(line, note), note
