@@ -14,6 +14,11 @@ from numpy.typing import NDArray
 T = TypeVar("T")
 
 
+def address(settings: Any) -> str:
+    """SHA-256 of settings, plain JSON values."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
 class Addressed(ABC):
     """Settings with an address. Equal settings have equal addresses, in every process and on every machine."""
 
@@ -24,7 +29,7 @@ class Addressed(ABC):
     @property
     def key(self) -> str:
         """The address: SHA-256 of the settings."""
-        return hashlib.sha256(json.dumps(self.settings(), sort_keys=True).encode()).hexdigest()
+        return address(self.settings())
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from flatproof.verify.jobs.seals import Seal, Value, address, seal_of
+from flatproof.verify.jobs.job import address
+from flatproof.verify.jobs.seals import Seal, Value, seal_of
 
 JOBS = """CREATE TABLE IF NOT EXISTS jobs (
     key TEXT PRIMARY KEY, settings TEXT NOT NULL, outcome TEXT NOT NULL,
@@ -116,7 +117,7 @@ def altered(row: Row, table: str, seal: Seal | None, arrays: bool = True) -> str
 def misplaced(row: Row) -> str | None:
     """Whether a row lies at another address than that of its settings."""
     try:
-        return None if address(row.settings) == row.key else "its settings do not have its address"
+        return None if address(json.loads(row.settings)) == row.key else "its settings do not have its address"
     except (ValueError, TypeError, RecursionError):
         return "its settings cannot be read"
 

@@ -7,7 +7,6 @@ accidents and careless hands; who rewrites all three tables consistently is not 
 """
 
 import hashlib
-import json
 import sqlite3
 import struct
 from collections.abc import Iterable, Iterator, Sequence
@@ -65,11 +64,6 @@ def _bytes(value: Value) -> bytes:
     if isinstance(value, float):
         return struct.pack(">d", value)
     return str(value).encode("utf-8", "surrogateescape")
-
-
-def address(settings: str) -> str:
-    """The address that stored settings have. Errors: ValueError for what is no JSON."""
-    return hashlib.sha256(json.dumps(json.loads(settings), sort_keys=True).encode("utf-8")).hexdigest()
 
 
 def total(seals: Iterable[Seal], start: str = "0") -> str:

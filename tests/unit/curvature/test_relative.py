@@ -10,13 +10,9 @@ from torch import Tensor, nn
 
 from flatproof.verify.curvature import Problem, measures
 from flatproof.verify.curvature.sharpness import Landscape, relative_flatness
+from tests.unit.curvature.test_scalings import network, rescaled
 
 seeds = st.integers(0, 10**6)
-
-
-def network(seed: int) -> nn.Sequential:
-    torch.manual_seed(seed)
-    return nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 3)).double()
 
 
 def problem(model: nn.Module, seed: int = 0, parameters: Any = None) -> Problem:
@@ -67,18 +63,6 @@ def test_least_squares_is_ridge() -> None:
     model, x = nn.Linear(4, 1, bias=False).double(), torch.randn(9, 4, dtype=torch.float64)
     e = relative_flatness(Problem(model, nn.functional.mse_loss, (x, torch.randn(9, 1, dtype=torch.float64))), products=8)
     assert e.value == pytest.approx(float(model.weight.detach().square().sum() * 2 * x.square().sum() / 9))
-
-
-def rescaled(model: nn.Sequential, first: Tensor, second: Tensor) -> nn.Sequential:
-    """The same function: the neurons of the first and second layer times factors, undone by the next layer's columns."""
-    twin = network(0)
-    twin.load_state_dict(model.state_dict())
-    with torch.no_grad():
-        for here, after, factors in ((twin[0], twin[2], first), (twin[2], twin[4], second)):
-            here.weight.mul_(factors[:, None])  # type: ignore[operator, union-attr]
-            here.bias.mul_(factors)  # type: ignore[operator, union-attr]
-            after.weight.div_(factors)  # type: ignore[operator, union-attr]
-    return twin
 
 
 @settings(max_examples=5)

@@ -29,6 +29,8 @@ from flatproof.verify.jobs.job import Job
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.report.artifacts import Artifact
 
+HERE = "verify/experiments/andriushchenko2023/"
+
 
 def stored_models(scale: str, seeds: int, store: Store) -> show.Pairs:
     """The models of a scale that are stored; at 'paper' of the device that most are stored of."""
@@ -76,8 +78,8 @@ class Andriushchenko2023(Experiment):
 
     def build(self, only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
         """The artifacts `only`; a figure without a point is left out."""
-        pairs, panels = stored_models(scale, seeds, store), Shelf(store).pairs(diagonal.jobs(scale))
-        texts = stored_texts(scale, seeds, store)
+        pairs = stored_models(scale, seeds, store) if set(only) & set(show.ON_IMAGES) else []
+        panels, texts = Shelf(store).pairs(diagonal.jobs(scale)), stored_texts(scale, seeds, store)
         made: list[Artifact | None] = []
         if show.VERDICTS in only:
             parts = [*judged(pairs, scale), language_show.judged_language(texts, scale), judged_diagonal(panels)]
@@ -116,7 +118,7 @@ class Andriushchenko2023(Experiment):
             found = "; ".join(f"{part.part} {part.verdict.worded(reduced)}: {part.finding}" for part in parts)
             evidence = evidence_of(
                 verdict,
-                f"{TRAINING_RUNS}, judged by the rules in verify/experiments/andriushchenko2023/rules.py",
+                f"{TRAINING_RUNS}, judged by {'language_rules.py' if name == 'claim-4' else 'rules.py'} in {HERE}",
                 f"{count} jobs, scale {scale}",
                 f"{verdict.worded(reduced)}; {found}",
                 f"Instead, {found}.",

@@ -9,12 +9,12 @@ from matplotlib.figure import Figure as Canvas
 from flatproof.verify.experiments.andriushchenko2023 import diagonal
 from flatproof.verify.experiments.andriushchenko2023.diagonal import DEFINITIONS, SMALL, Panel
 from flatproof.verify.experiments.andriushchenko2023.published import ID
-from flatproof.verify.experiments.andriushchenko2023.rules import tau
-from flatproof.verify.experiments.vocabulary import DASH, of_scale, provenance_of
+from flatproof.verify.experiments.andriushchenko2023.rules import ENDS, tau, words
+from flatproof.verify.experiments.vocabulary import of_scale, provenance_of
 from flatproof.verify.jobs.job import StoredValues
 from flatproof.verify.report.artifacts import NOT_YET, Figure, Table
 from flatproof.verify.report.style import COLORS, figure_style, label_ticks
-from flatproof.verify.utils.statistics import Interval, kendall_null
+from flatproof.verify.utils.statistics import kendall_null
 
 TABLE, FIGURE = f"{ID}/diagonal", f"{ID}/figure-3"
 RANGES = {"all": (0.0, np.inf), f"below {SMALL:g}": (0.0, SMALL), f"from {SMALL:g}": (SMALL, np.inf)}
@@ -58,10 +58,9 @@ def table(pairs: Pairs, scale: str) -> Table:
             numbers: dict[str, object] = dict(row)
             for panel, networks in panels.items():
                 part = networks[(networks.scale >= low) & (networks.scale < high)]
-                interval = tau(part, definition, "test_error", grouped=True) if len(part) else None
+                interval = tau(part, definition, "test_error", grouped=True)
                 row[panel] = words(interval)
-                if interval:
-                    numbers |= {f"tau {panel}": interval.mean, f"low {panel}": interval.low, f"high {panel}": interval.high}
+                numbers |= {f"{end} {panel}": value for end, value in zip(ENDS, interval, strict=True)}
                 numbers[f"networks {panel}"] = len(part)
             shown.append(row)
             raw.append(numbers)
@@ -73,7 +72,7 @@ def table(pairs: Pairs, scale: str) -> Table:
         f"{kendall_null(least):.2f} at {least} networks."
         if least > 2
         else "No panel has networks enough.",
-        "τ depends on the range of initializations: over all of them the scale itself moves both sharpness and test loss.",
+        "What τ is can depend on the range of initializations, whose scale moves both sharpness and test loss: three ranges are shown.",
         f"ρ = {diagonal.RHO:g}. Worst l2: the lower of two bounds, for the samples' covariance is not diagonal; worst linf: one sample a "
         "batch.",
         setting(scale),
@@ -88,13 +87,6 @@ def table(pairs: Pairs, scale: str) -> Table:
         provenance=provenance_of([stored for _, stored in pairs], scale),
         brief=("definition", "initializations", *panels) if shown else ("definition",),
     )
-
-
-def words(interval: Interval | None) -> str:
-    """A correlation with its interval."""
-    if interval is None or np.isnan(interval.mean):
-        return DASH
-    return f"{interval.mean:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]"
 
 
 def figure(pairs: Pairs, scale: str) -> Figure | None:

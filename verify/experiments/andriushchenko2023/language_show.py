@@ -6,11 +6,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
 
-from flatproof.verify.experiments.andriushchenko2023.diagonal_show import words
 from flatproof.verify.experiments.andriushchenko2023.language import SIZES, Finetuned, available
 from flatproof.verify.experiments.andriushchenko2023.language_rules import TARGETS, judge, targets_of
 from flatproof.verify.experiments.andriushchenko2023.published import ID, SHOWN
-from flatproof.verify.experiments.andriushchenko2023.rules import Judgement, tau
+from flatproof.verify.experiments.andriushchenko2023.rules import ENDS, Judgement, tau, words
 from flatproof.verify.experiments.vocabulary import DASH, of_scale, provenance_of
 from flatproof.verify.jobs.job import StoredValues
 from flatproof.verify.realdata.samples import UNAVAILABLE
@@ -65,7 +64,7 @@ def table(pairs: Pairs, scale: str) -> Table:
         for target, name in targets_of(seeds).items():
             interval = tau(seeds, str(cell), target)
             row[name] = words(interval)
-            numbers |= {f"tau {target}": interval.mean, f"low {target}": interval.low, f"high {target}": interval.high}
+            numbers |= {f"{end} {target}": value for end, value in zip(ENDS, interval, strict=True)}
         shown.append(row)
         raw.append(numbers)
     n = len(seeds)

@@ -32,13 +32,14 @@ from dataclasses import dataclass
 import pandas as pd
 
 from flatproof.verify.experiments.andriushchenko2023.published import KINDS
-from flatproof.verify.experiments.vocabulary import ERROR, Says, Verdict, majority
+from flatproof.verify.experiments.vocabulary import ERROR, Says, Verdict, bracketed, majority
 from flatproof.verify.utils.statistics import Interval, kendall_interval
 
 STRONG, WEAK = 0.5, 0.1
 SEVERAL = 3
 TRACKS = 0.5
 LEAST_MODELS = 20
+ENDS = ("tau", "low", "high")  # of an interval, in the numbers behind tables
 FITTED = 0.01  # training error up to which a model counts as fitted, as in the paper
 TARGETS = {"test_error": "test error", "gap": "generalization gap", "ood_error": "error on corrupted images"}
 RULES = {  # as tables print them
@@ -77,9 +78,14 @@ def tau(models: pd.DataFrame, x: str, y: str, grouped: bool = False, among: int 
         grouped: over pairs inside groups alone.
         among: how many effects can decide.
     """
-    kept = models.dropna(subset=[x, y])
+    kept = models.dropna(subset=[x, y]) if len(models) else pd.DataFrame({x: [], y: [], "group": []})  # no column of none
     groups = kept.group.tolist() if grouped else None
     return kendall_interval(kept[x].tolist(), kept[y].tolist(), 1 - ERROR / among, groups)
+
+
+def words(interval: Interval) -> str:
+    """A correlation with its interval; a dash where there is none."""
+    return bracketed(interval, "+.2f")
 
 
 def judge(models: pd.DataFrame, cells: Mapping[str, Sequence[str]]) -> list[Judgement]:

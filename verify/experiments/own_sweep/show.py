@@ -15,7 +15,7 @@ from matplotlib.ticker import LogLocator
 
 from flatproof.verify.experiments.own_sweep.jobs import SHOWN
 from flatproof.verify.experiments.own_sweep.plan import Plan
-from flatproof.verify.experiments.vocabulary import DASH, provenance_of
+from flatproof.verify.experiments.vocabulary import DASH, bracketed, provenance_of
 from flatproof.verify.jobs.job import StoredValues
 from flatproof.verify.report.artifacts import Artifact, Figure, Table
 from flatproof.verify.report.style import COLORS, figure_style, label_ticks
@@ -134,9 +134,7 @@ def artifacts(outcomes: Outcomes, folder: str, about: Mapping[str, str]) -> tupl
 
 def words(interval: Interval | None) -> str:
     """A tau with its interval; a dash where one of two columns never differs."""
-    if interval is None or math.isnan(interval.mean):
-        return DASH
-    return f"{interval.mean:+.2f} [{interval.low:+.2f}, {interval.high:+.2f}]"
+    return DASH if interval is None else bracketed(interval, "+.2f")
 
 
 def _null(n: int, confidence: float = 0.95) -> str:

@@ -125,6 +125,14 @@ def test_tables_and_figures_of_a_part_of_the_grid(tmp_path: Path, carried_out: l
     assert rows.status.tolist().count("diverged") == 1
 
 
+def test_a_network_of_which_all_models_diverged_has_no_correlation(tmp_path: Path) -> None:
+    with Store(tmp_path / "s.sqlite") as store:
+        ended = {"status": "diverged", "stopped": "diverged", "epochs": 1, "parameters": 3, "edition": ""}
+        store.put(model("ViT", 1, "smoke"), Outcome(ended), {})
+        (table,) = EXPERIMENT.build(["andriushchenko2023/correlations-vit"], "smoke", 1, store)
+    assert set(table.shown["test error"]) == {"–"}  # type: ignore[union-attr]
+
+
 def test_without_anything_stored_the_tables_say_so(tmp_path: Path) -> None:
     with Store(tmp_path / "s.sqlite") as store:
         made = EXPERIMENT.build(EXPERIMENT.ARTIFACTS, "quick", 2, store)
