@@ -36,9 +36,11 @@ def _tell(store: Path, condition: "Condition") -> None:
     for line in (*condition.structure, *map(str, condition.faults)):
         say(f"damaged: {line}")
     if condition.sealed_now:
-        say(f"{condition.sealed_now} rows from before there were seals are sealed now, as they stand")
+        say(
+            f"{condition.sealed_now} rows from before there were seals are sealed now, as they stand: what was done to them before is not known"
+        )
     if condition.sound:
-        say(f"{store}: {condition.rows} rows, all as they were written")
+        say(f"{store}: {condition.rows} rows, all as they were sealed")
     else:
         say(
             f"{store}: {len(condition.faults)} of {condition.rows} rows are damaged; 'flatproof store mend' sets the file aside "
@@ -59,7 +61,7 @@ def mended(store: Path) -> None:
 
     kept, aside = set_aside(store)
     if aside is None:
-        say(f"{store}: {kept} rows, all as they were written")
+        say(f"{store}: {kept} rows, all as they were sealed")
     else:
         say(f"{store}: {kept} sound rows kept; the damaged file lies in {aside}")
 

@@ -123,7 +123,7 @@ def misplaced(row: Row) -> str | None:
 
 
 def unreadable(row: Row) -> str | None:
-    """What is wrong with a row in itself, whatever its seal; None if nothing is."""
+    """What is wrong with a row's outcome or provenance in itself, whatever its seal; None if nothing is."""
     try:
         row.values()
         if row.status not in STATUSES:
@@ -133,7 +133,7 @@ def unreadable(row: Row) -> str | None:
         unpack(row.arrays)
     except Exception as error:  # numpy, zipfile and zlib raise whatever the damage leads to
         return f"it cannot be read ({type(error).__name__})"
-    return misplaced(row)
+    return None
 
 
 def described(settings: Mapping[str, Any]) -> str:

@@ -195,6 +195,7 @@ def opened(path: Path) -> sqlite3.Connection:
             if _code(error) != sqlite3.SQLITE_READONLY:
                 raise
             copy = sqlite3.connect(":memory:", isolation_level=None)
+            copy.text_factory = connection.text_factory
             connection.backup(copy)
             connection.close()
             upgrade(copy)

@@ -43,7 +43,7 @@ def alter(folder: Path) -> str:
 def test_a_sound_store_is_said_to_be_sound(folder: Path) -> None:
     done = here("store", "check", cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "rows, all as they were written" in done.stdout
+    assert "rows, all as they were sealed" in done.stdout
     told = json.loads(here("store", "check", "--json", cwd=folder).stdout)
     assert (told["sound"], told["faults"], told["structure"]) == (True, [], [])
     assert here("store", "mend", cwd=folder).returncode == 0
