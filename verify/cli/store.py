@@ -36,9 +36,7 @@ def _tell(store: Path, condition: "Condition") -> None:
     for line in (*condition.structure, *map(str, condition.faults)):
         say(f"damaged: {line}")
     if condition.sealed_now:
-        say(
-            f"{condition.sealed_now} rows from before there were seals are sealed now, as they stand: what was done to them before is not known"
-        )
+        say(f"{condition.sealed_now} rows from before there were seals are sealed now, as they stand; their past is not known")
     if condition.sound:
         say(f"{store}: {condition.rows} rows, all as they were sealed")
     else:
