@@ -1,15 +1,23 @@
 """Owns the experiment andriushchenko2023: does adaptive sharpness track generalization? Models from scratch, and diagonal networks.
 
 `published`: what is claimed, and the radii. `grid`: the models of each scale. `jobs`: what is measured of one, `shifted`: its errors out of
-distribution. `diagonal`, `diagonal_show`: diagonal networks. `language`, `language_rules`, `language_show`: BERT on pairs of sentences,
-`overlap` its templates. `rules`: how claims are judged. `show`: tables and figures.
+distribution, `later`: measures that are not the paper's. `diagonal`, `diagonal_show`: diagonal networks. `language`, `language_rules`,
+`language_show`: BERT on pairs of sentences, `overlap` its templates. `rules`: how claims are judged. `show`: tables and figures.
 """
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from flatproof.theory.claims import Claim
-from flatproof.verify.experiments.andriushchenko2023 import diagonal, diagonal_show, language, language_show, rules, show
+from flatproof.verify.experiments.andriushchenko2023 import (
+    diagonal,
+    diagonal_show,
+    language,
+    language_show,
+    later,
+    rules,
+    show,
+)
 from flatproof.verify.experiments.andriushchenko2023.grid import SIZES, cells_of, models
 from flatproof.verify.experiments.andriushchenko2023.published import CLAIMS, ID, KINDS
 from flatproof.verify.experiments.devices import devices_of
@@ -25,7 +33,7 @@ from flatproof.verify.experiments.vocabulary import (
     not_run,
     together,
 )
-from flatproof.verify.jobs.job import Job
+from flatproof.verify.jobs.job import Job, StoredValues
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.report.artifacts import Artifact
 
@@ -36,6 +44,12 @@ def stored_models(scale: str, seeds: int, store: Store) -> show.Pairs:
     """The models of a scale that are stored; at 'paper' of the device that most are stored of."""
     shelf = Shelf(store)
     return fullest([shelf.pairs(models(scale, seeds, device)) for device in devices_of(scale)])
+
+
+def stored_measures(scale: str, seeds: int, store: Store) -> Sequence[tuple[later.Remeasured, StoredValues]]:
+    """What is stored of measures that are not the paper's; at 'paper' of the device that most are stored of."""
+    shelf = Shelf(store)
+    return fullest([shelf.pairs(later.jobs(scale, seeds, device)) for device in devices_of(scale)])
 
 
 def stored_texts(scale: str, seeds: int, store: Store) -> language_show.Pairs:
@@ -60,7 +74,14 @@ class Andriushchenko2023(Experiment):
     """Sharpness in every definition against generalization, over models that differ in their hyper-parameters."""
 
     ID = ID
-    ARTIFACTS = (*show.ON_IMAGES, diagonal_show.TABLE, diagonal_show.FIGURE, language_show.TABLE, language_show.FIGURE)
+    ARTIFACTS = (
+        *show.ON_IMAGES,
+        later.TABLE,
+        diagonal_show.TABLE,
+        diagonal_show.FIGURE,
+        language_show.TABLE,
+        language_show.FIGURE,
+    )
     DEFAULT_SEEDS: ClassVar = {"smoke": 4, "quick": 100, "paper": 200}
     PUBLISHED = CLAIMS
     ON_REQUEST = True
@@ -72,13 +93,15 @@ class Andriushchenko2023(Experiment):
             rows += [(f"diagonal, {job.row}", job) for job in diagonal.jobs(scale)]
         if {show.VERDICTS, language_show.TABLE, language_show.FIGURE} & set(only) and language.available(scale):
             rows += [(job.row, job) for job in language.jobs(scale, seeds)]
-        if set(only) & set(show.ON_IMAGES) and SIZES[scale].data.available():
+        if set(only) & {*show.ON_IMAGES, later.TABLE} and SIZES[scale].data.available():
             rows += [(job.row, job) for job in models(scale, seeds)]
+        if later.TABLE in only and SIZES[scale].data.available():
+            rows += [(job.row, job) for job in later.jobs(scale, seeds)]
         return rows
 
     def build(self, only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
         """The artifacts `only`; a figure without a point is left out."""
-        pairs = stored_models(scale, seeds, store) if set(only) & set(show.ON_IMAGES) else []
+        pairs = stored_models(scale, seeds, store) if set(only) & {*show.ON_IMAGES, later.TABLE} else []
         panels, texts = Shelf(store).pairs(diagonal.jobs(scale)), stored_texts(scale, seeds, store)
         made: list[Artifact | None] = []
         if show.VERDICTS in only:
@@ -88,6 +111,8 @@ class Andriushchenko2023(Experiment):
         if show.MODELS in only:
             made.append(show.table_of_models(pairs, scale, seeds))
         made += [show.panels(*panel, pairs, scale, seeds) for panel, id in show.PANELS.items() if id in only]
+        if later.TABLE in only:
+            made.append(later.table(pairs, stored_measures(scale, seeds, store), scale, seeds))
         if diagonal_show.TABLE in only:
             made.append(diagonal_show.table(panels, scale))
         if diagonal_show.FIGURE in only:
