@@ -1,15 +1,25 @@
 """Owns the experiment andriushchenko2023: does adaptive sharpness track generalization? Models from scratch, and diagonal networks.
 
 `published`: what is claimed, and the radii. `grid`: the models of each scale. `jobs`: what is measured of one, `shifted`: its errors out of
-distribution. `diagonal`, `diagonal_show`: diagonal networks. `language`, `language_rules`, `language_show`: BERT on pairs of sentences,
-`overlap` its templates. `rules`: how claims are judged. `show`: tables and figures.
+distribution. `diagonal`, `diagonal_show`: diagonal networks. `tuned`, `tuned_rules`, `tuned_show`: fine-tuned image models. `language`,
+`language_rules`, `language_show`: BERT on pairs of sentences, `overlap` its templates. `rules`: how claims are judged. `show`: tables and
+figures.
 """
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from flatproof.theory.claims import Claim
-from flatproof.verify.experiments.andriushchenko2023 import diagonal, diagonal_show, language, language_show, rules, show
+from flatproof.verify.experiments.andriushchenko2023 import (
+    diagonal,
+    diagonal_show,
+    language,
+    language_show,
+    rules,
+    show,
+    tuned,
+    tuned_show,
+)
 from flatproof.verify.experiments.andriushchenko2023.grid import SIZES, cells_of, models
 from flatproof.verify.experiments.andriushchenko2023.published import CLAIMS, ID, KINDS
 from flatproof.verify.experiments.devices import devices_of
@@ -60,7 +70,15 @@ class Andriushchenko2023(Experiment):
     """Sharpness in every definition against generalization, over models that differ in their hyper-parameters."""
 
     ID = ID
-    ARTIFACTS = (*show.ON_IMAGES, diagonal_show.TABLE, diagonal_show.FIGURE, language_show.TABLE, language_show.FIGURE)
+    ARTIFACTS = (
+        *show.ON_IMAGES,
+        diagonal_show.TABLE,
+        diagonal_show.FIGURE,
+        language_show.TABLE,
+        language_show.FIGURE,
+        tuned_show.TABLE,
+        tuned_show.FIGURE,
+    )
     DEFAULT_SEEDS: ClassVar = {"smoke": 4, "quick": 100, "paper": 200}
     PUBLISHED = CLAIMS
     ON_REQUEST = True
@@ -74,19 +92,27 @@ class Andriushchenko2023(Experiment):
             rows += [(job.row, job) for job in language.jobs(scale, seeds)]
         if set(only) & set(show.ON_IMAGES) and SIZES[scale].data.available():
             rows += [(job.row, job) for job in models(scale, seeds)]
+        if {show.VERDICTS, show.MODELS, tuned_show.TABLE, tuned_show.FIGURE} & set(only) and tuned.available(scale):
+            rows += [(job.row, job) for job in tuned.models(scale, seeds)]
         return rows
 
     def build(self, only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
         """The artifacts `only`; a figure without a point is left out."""
         pairs = stored_models(scale, seeds, store) if set(only) & set(show.ON_IMAGES) else []
         panels, texts = Shelf(store).pairs(diagonal.jobs(scale)), stored_texts(scale, seeds, store)
+        fine_tuned = Shelf(store).pairs(tuned.models(scale, seeds))
         made: list[Artifact | None] = []
         if show.VERDICTS in only:
             parts = [*judged(pairs, scale), language_show.judged_language(texts, scale), judged_diagonal(panels)]
-            made.append(show.verdicts(parts, [*pairs, *texts, *panels], scale, seeds))
-        made += [show.correlations(kind, pairs, scale, seeds) for kind, id in show.CORRELATIONS.items() if id in only]
+            parts += tuned_show.judged_tuned(fine_tuned, scale)
+            made.append(show.verdicts(parts, [*pairs, *texts, *panels, *fine_tuned], scale, seeds))
+        for kind, id in show.CORRELATIONS.items():
+            if id in only:
+                made.append(show.correlations(id, show.scratch(kind, scale, seeds), show.of_kind(kind, pairs), scale))
         if show.MODELS in only:
-            made.append(show.table_of_models(pairs, scale, seeds))
+            made.append(
+                show.table_of_models([*pairs, *fine_tuned], (show.setting(scale, seeds), tuned_show.setting(scale)), scale)
+            )
         made += [show.panels(*panel, pairs, scale, seeds) for panel, id in show.PANELS.items() if id in only]
         if diagonal_show.TABLE in only:
             made.append(diagonal_show.table(panels, scale))
@@ -96,6 +122,10 @@ class Andriushchenko2023(Experiment):
             made.append(language_show.table(texts, scale))
         if language_show.FIGURE in only:
             made.append(language_show.figure(texts, scale))
+        if tuned_show.TABLE in only:
+            made.append(tuned_show.correlations(fine_tuned, scale))
+        if tuned_show.FIGURE in only:
+            made.append(tuned_show.figure(fine_tuned, scale))
         return [artifact for artifact in made if artifact is not None]
 
     def claim(self, id: str, store: Store | None) -> Claim:
