@@ -40,7 +40,7 @@ def setting(scale: str) -> str:
         f"out of distribution on {size.corrupted:,} corrupted ones. A seed draws the learning rate (log-uniform, {size.rates[0]:g} to "
         f"{size.rates[1]:g}), weight decay (log-uniform, {DECAYS[0]:g} to {DECAYS[1]:g}), mixup (none for half of the models, else uniform "
         f"to {MIXUP:g}) and label smoothing (uniform to {SMOOTHING:g}); epochs {', '.join(map(str, size.epochs))} and augmentation "
-        f"{augmentations} go round. SGD, momentum 0.9, batch {size.batch_size}, step size up over 0.4 of the steps and down to 0. "
+        f"{augmentations} go round. Adam, batch {size.batch_size}, step size up over 0.4 of the steps and down to 0. "
         f"Sharpness in evaluation mode on {size.images} training images, m = {size.batch}."
     )
 
