@@ -76,7 +76,7 @@ SIZES = {
     "quick": Size(
         ImageData("cifar10", 1000, 1000, {"side": 64}),
         Net("efficientnet-lite", {"name": NETWORK, "weights": WEIGHTS[NETWORK].digest, "contrast": 0.5}),
-        (2e-4, 4e-3),
+        (3e-4, 6e-3),
         (2, 3, 4),
         32,
         CELLS,
