@@ -9,7 +9,7 @@ figures.
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from flatproof.theory.claims import Claim
+from flatproof.theory.claims import Claim, Evidence
 from flatproof.verify.experiments.andriushchenko2023 import (
     diagonal,
     diagonal_show,
@@ -110,9 +110,8 @@ class Andriushchenko2023(Experiment):
             if id in only:
                 made.append(show.correlations(id, show.scratch(kind, scale, seeds), show.of_kind(kind, pairs), scale))
         if show.MODELS in only:
-            made.append(
-                show.table_of_models([*pairs, *fine_tuned], (show.setting(scale, seeds), tuned_show.setting(scale)), scale)
-            )
+            settings = [show.setting(scale, seeds), *([tuned_show.setting(scale)] if fine_tuned else [])]
+            made.append(show.table_of_models([*pairs, *fine_tuned], settings, scale))
         made += [show.panels(*panel, pairs, scale, seeds) for panel, id in show.PANELS.items() if id in only]
         if diagonal_show.TABLE in only:
             made.append(diagonal_show.table(panels, scale))
@@ -154,8 +153,17 @@ class Andriushchenko2023(Experiment):
                 f"Instead, {found}.",
                 reduced,
             )
-            return entry(id, CLAIMS[name], evidence.supports, [evidence])
+            return entry(id, CLAIMS[name], evidence.supports, [evidence, *self._fine_tuned(name, scale, store)])
         return entry(id, CLAIMS[name], "open", [not_run(ID)])
+
+    def _fine_tuned(self, name: str, scale: str, store: Store) -> list[Evidence]:
+        """What fine-tuned models show of a statement, which they do not decide; nothing where there are none."""
+        pairs = Shelf(store).pairs(tuned.models(scale, self.DEFAULT_SEEDS["paper"]))
+        parts = [part for part in tuned_show.judged_tuned(pairs, scale) if part.part.startswith(f"{name},")]
+        scope = f"{len(pairs)} jobs, scale {scale}"
+        method = f"{TRAINING_RUNS}: fine-tuned models, judged by tuned_rules.py in {HERE}"
+        found = [f"{part.part} {part.verdict.worded(True)}: {part.finding}" for part in parts if part.verdict != Verdict.NOT_RUN]
+        return [Evidence("open", method, scope, finding) for finding in found]
 
 
 EXPERIMENT = Andriushchenko2023()

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from flatproof.verify.experiments.andriushchenko2023 import tuned_rules
 from flatproof.verify.experiments.andriushchenko2023.published import ID, SHOWN
-from flatproof.verify.experiments.andriushchenko2023.rules import Judgement
+from flatproof.verify.experiments.andriushchenko2023.rules import Judgement, tau, words
 from flatproof.verify.experiments.andriushchenko2023.show import Pairs, Sort, finished, frame, scatter_plots
 from flatproof.verify.experiments.andriushchenko2023.show import correlations as correlation_table
 from flatproof.verify.experiments.andriushchenko2023.tuned import (
@@ -33,10 +33,11 @@ def setting(scale: str) -> str:
     network = (
         f"{NETWORK} from its published ImageNet weights, all layers trained" if pretrained else "a tiny ResNet without weights"
     )
+    images = f"images of {data.name}" if pretrained else "synthetic images"
     side = f", enlarged to {data.settings['side']} × {data.settings['side']} (bilinear)" if pretrained else ""
     augmentations = " or ".join("+".join(augment) or "none" for augment in AUGMENTATIONS)
     return (
-        f"Scale {scale}: {network}, on {data.train:,} training images of {data.name}{side}; test error on {data.test:,} test images, error "
+        f"Scale {scale}: {network}, on {data.train:,} training {images}{side}; test error on {data.test:,} test images, error "
         f"out of distribution on {size.corrupted:,} corrupted ones. A seed draws the learning rate (log-uniform, {size.rates[0]:g} to "
         f"{size.rates[1]:g}), weight decay (log-uniform, {DECAYS[0]:g} to {DECAYS[1]:g}), mixup (none for half of the models, else uniform "
         f"to {MIXUP:g}) and label smoothing (uniform to {SMOOTHING:g}); epochs {', '.join(map(str, size.epochs))} and augmentation "
@@ -63,7 +64,10 @@ def correlations(pairs: Pairs, scale: str) -> Table:
         "Published for 72 fine-tuned CLIP models, adaptive worst-case linf with test error on ImageNet: "
         f"{SHOWN['CLIP, ImageNet']:+.2f}."
     )
-    return replace(table, notes=(*table.notes[:2], published, *table.notes[2:]))
+    models = finished(frame(pairs, ALIKE))
+    rates = f"Learning rate and test error: τ = {words(tau(models, 'lr', 'test_error'))}, in groups "
+    rates += f"{words(tau(models, 'lr', 'test_error', grouped=True))}."
+    return replace(table, notes=(*table.notes[:2], rates, published, *table.notes[2:]))
 
 
 def figure(pairs: Pairs, scale: str) -> Figure | None:
