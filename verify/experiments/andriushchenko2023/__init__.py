@@ -1,9 +1,9 @@
 """Owns the experiment andriushchenko2023: does adaptive sharpness track generalization? Models from scratch, and diagonal networks.
 
 `published`: what is claimed, and the radii. `grid`: the models of each scale. `jobs`: what is measured of one, `shifted`: its errors out of
-distribution. `diagonal`, `diagonal_show`: diagonal networks. `tuned`, `tuned_rules`, `tuned_show`: fine-tuned image models. `language`,
-`language_rules`, `language_show`: BERT on pairs of sentences, `overlap` its templates. `rules`: how claims are judged. `show`: tables and
-figures.
+distribution, `later`: measures that are not the paper's. `diagonal`, `diagonal_show`: diagonal networks. `tuned`, `tuned_rules`,
+`tuned_show`: fine-tuned image models. `language`, `language_rules`, `language_show`: BERT on pairs of sentences, `overlap` its templates.
+`rules`: how claims are judged. `show`: tables and figures.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from flatproof.verify.experiments.andriushchenko2023 import (
     diagonal_show,
     language,
     language_show,
+    later,
     rules,
     show,
     tuned,
@@ -35,7 +36,7 @@ from flatproof.verify.experiments.vocabulary import (
     not_run,
     together,
 )
-from flatproof.verify.jobs.job import Job
+from flatproof.verify.jobs.job import Job, StoredValues
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.report.artifacts import Artifact
 
@@ -46,6 +47,12 @@ def stored_models(scale: str, seeds: int, store: Store) -> show.Pairs:
     """The models of a scale that are stored; at 'paper' of the device that most are stored of."""
     shelf = Shelf(store)
     return fullest([shelf.pairs(models(scale, seeds, device)) for device in devices_of(scale)])
+
+
+def stored_measures(scale: str, seeds: int, store: Store) -> Sequence[tuple[later.Remeasured, StoredValues]]:
+    """What is stored of measures that are not the paper's; at 'paper' of the device that most are stored of."""
+    shelf = Shelf(store)
+    return fullest([shelf.pairs(later.jobs(scale, seeds, device)) for device in devices_of(scale)])
 
 
 def stored_texts(scale: str, seeds: int, store: Store) -> language_show.Pairs:
@@ -72,6 +79,7 @@ class Andriushchenko2023(Experiment):
     ID = ID
     ARTIFACTS = (
         *show.ON_IMAGES,
+        later.TABLE,
         diagonal_show.TABLE,
         diagonal_show.FIGURE,
         language_show.TABLE,
@@ -90,15 +98,17 @@ class Andriushchenko2023(Experiment):
             rows += [(f"diagonal, {job.row}", job) for job in diagonal.jobs(scale)]
         if {show.VERDICTS, language_show.TABLE, language_show.FIGURE} & set(only) and language.available(scale):
             rows += [(job.row, job) for job in language.jobs(scale, seeds)]
-        if set(only) & set(show.ON_IMAGES) and SIZES[scale].data.available():
+        if set(only) & {*show.ON_IMAGES, later.TABLE} and SIZES[scale].data.available():
             rows += [(job.row, job) for job in models(scale, seeds)]
         if {show.VERDICTS, show.MODELS, tuned_show.TABLE, tuned_show.FIGURE} & set(only) and tuned.available(scale):
             rows += [(job.row, job) for job in tuned.models(scale, seeds)]
+        if later.TABLE in only and SIZES[scale].data.available():
+            rows += [(job.row, job) for job in later.jobs(scale, seeds)]
         return rows
 
     def build(self, only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
         """The artifacts `only`; a figure without a point is left out."""
-        pairs = stored_models(scale, seeds, store) if set(only) & set(show.ON_IMAGES) else []
+        pairs = stored_models(scale, seeds, store) if set(only) & {*show.ON_IMAGES, later.TABLE} else []
         panels, texts = Shelf(store).pairs(diagonal.jobs(scale)), stored_texts(scale, seeds, store)
         fine_tuned = Shelf(store).pairs(tuned.models(scale, seeds))
         made: list[Artifact | None] = []
@@ -113,6 +123,8 @@ class Andriushchenko2023(Experiment):
             settings = [show.setting(scale, seeds), *([tuned_show.setting(scale)] if fine_tuned else [])]
             made.append(show.table_of_models([*pairs, *fine_tuned], settings, scale))
         made += [show.panels(*panel, pairs, scale, seeds) for panel, id in show.PANELS.items() if id in only]
+        if later.TABLE in only:
+            made.append(later.table(pairs, stored_measures(scale, seeds, store), scale, seeds))
         if diagonal_show.TABLE in only:
             made.append(diagonal_show.table(panels, scale))
         if diagonal_show.FIGURE in only:

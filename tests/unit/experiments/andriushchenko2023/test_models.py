@@ -142,6 +142,7 @@ def test_without_anything_stored_the_tables_say_so(tmp_path: Path) -> None:
         "correlations-resnet",
         "correlations-vit",
         "models",
+        "later-measures",
         "diagonal",
         "language",
         "correlations-fine-tuned",
