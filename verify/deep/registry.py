@@ -21,6 +21,7 @@ NETWORKS = {
     "resnet18": "verify.models:resnet18",
     "preactivation-resnet": "flatproof.verify.deep.vision:preactivation_resnet",
     "simple-vit": "flatproof.verify.deep.vision:SimpleVisionTransformer",
+    "efficientnet-lite": "flatproof.verify.deep.efficientnet:fine_tunable",
 }
 # Where the modules are that addresses name by the places they had when trainings were first stored.
 MOVED = {

@@ -30,7 +30,8 @@ class ImageData:
     Attributes:
         name: of the data set; one of another package becomes "module:object".
         train, test: the first so many samples of each split; all of them for None.
-        settings: those of "synthetic" (`verify.deep.data.synthetic`); of any other `side` alone, in pixels, to which images are averaged.
+        settings: those of "synthetic" (`verify.deep.data.synthetic`); of any other `side` alone, in pixels: larger images are averaged
+            to it, smaller ones enlarged (bilinear).
     """
 
     name: str
@@ -122,6 +123,7 @@ class Method:
         schedule: of the step size: "constant", or "triangle", from 0 to lr over the first 0.4 of all steps and back to 0.
         mixup: alpha of mixup, 0 for none: a batch becomes lambda (x, y) + (1 - lambda) (x', y') with a shuffled copy of itself,
             lambda ~ Beta(alpha, alpha) (Zhang et al. 2018).
+        smoothing: share of the labels that is spread evenly over all classes in the loss of a step; measured losses have none.
     """
 
     optimizer: str = "sgd"
@@ -134,15 +136,17 @@ class Method:
     adversarial: float = 0.0
     schedule: str = field(default="constant", metadata=LATER)
     mixup: float = field(default=0.0, metadata=LATER)
+    smoothing: float = field(default=0.0, metadata=LATER)
 
     def __post_init__(self) -> None:
         check_one_of("optimizer", self.optimizer, OPTIMIZERS)
         replace_fields(self, lr=check_number("lr", self.lr, 0, strictly=True), inner=check_whole("inner", self.inner, 1))
         check_one_of("schedule", self.schedule, SCHEDULES)
-        for name in ("momentum", "weight_decay", "rho", "proximal", "adversarial", "mixup"):
+        for name in ("momentum", "weight_decay", "rho", "proximal", "adversarial", "mixup", "smoothing"):
             replace_fields(self, **{name: check_number(name, getattr(self, name), 0)})
-        if self.momentum >= 1:
-            raise ValueError(f"momentum must be below 1, got {self.momentum}")
+        for name in ("momentum", "smoothing"):
+            if getattr(self, name) >= 1:
+                raise ValueError(f"{name} must be below 1, got {getattr(self, name)}")
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(f"momentum belongs to sgd; expected 0 for {self.optimizer}, got {self.momentum}")
         if sum(map(bool, (self.rho, self.proximal, self.adversarial))) > 1:

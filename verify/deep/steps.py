@@ -1,6 +1,7 @@
 """Owns the steps: SGD and ADAM on a batch, SAM's two passes, conservative (proximal) and adversarial training.
 
-f is the mean cross-entropy of the batch; the update itself is torch's optimizer, whose weight decay adds to the gradient.
+f is the mean cross-entropy of the batch, its labels smoothed where the method says so; the update itself is torch's optimizer, whose weight
+decay adds to the gradient.
 """
 
 from collections.abc import Callable, Iterator
@@ -38,10 +39,13 @@ def make_step(method: Method, model: nn.Module, optimizer: torch.optim.Optimizer
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
 
+    def loss_of(x: Tensor, y: Tensor) -> Tensor:
+        return F.cross_entropy(model(x), y, label_smoothing=method.smoothing)
+
     def gradient(x: Tensor, y: Tensor) -> Tensor:
         """grad f into p.grad; returns f."""
         optimizer.zero_grad(set_to_none=True)
-        loss = F.cross_entropy(model(x), y)
+        loss = loss_of(x, y)
         torch.autograd.backward(loss)
         return loss.detach()
 
@@ -86,11 +90,11 @@ def make_step(method: Method, model: nn.Module, optimizer: torch.optim.Optimizer
         with repeatable(model, x.device) as again:
             inputs = x.detach().requires_grad_()
             with again():
-                (slope,) = torch.autograd.grad(F.cross_entropy(model(inputs), y), inputs)
+                (slope,) = torch.autograd.grad(loss_of(inputs, y), inputs)
             optimizer.zero_grad(set_to_none=True)
-            loss = F.cross_entropy(model(x), y)
+            loss = loss_of(x, y)
             with again():
-                shaken = F.cross_entropy(model(x + method.adversarial * slope.sign()), y)
+                shaken = loss_of(x + method.adversarial * slope.sign(), y)
             torch.autograd.backward(0.5 * (loss + shaken))
         optimizer.step()
         return loss.detach()
