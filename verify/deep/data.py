@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from flatproof.verify import realdata
-from flatproof.verify.deep.settings import ImageData
+from flatproof.verify.deep.settings import ImageData, OwnArrays
 from flatproof.verify.utils.checks import check_number, check_whole
 from flatproof.verify.utils.errors import UserError
 
@@ -66,6 +66,8 @@ def samples(data: ImageData, device: str = "cpu") -> Samples:
     """
     if data.name == "synthetic":
         return _synthetic(data, device)
+    if data.arrays is not None:
+        return _own(data, data.arrays, device)
     expected = data.edition  # known before the files are read
     train, test = (realdata.load(data.name, split=split, limit=getattr(data, split)) for split in ("train", "test"))
     mean, std = torch.tensor(train.mean), torch.tensor(train.std)
@@ -113,6 +115,31 @@ def picked(x: Tensor, index: Tensor) -> Tensor:
     if x.ndim != 4 or x.is_contiguous():
         return x.index_select(0, index)
     return x.permute(0, 2, 3, 1).index_select(0, index).permute(0, 3, 1, 2)
+
+
+def _own(data: ImageData, arrays: OwnArrays, device: str) -> Samples:
+    train_x, test_x = (
+        torch.tensor(np.array(x)).to(torch.float32) for x in (arrays.train_x[: data.train], arrays.test_x[: data.test])
+    )
+    if data.settings and train_x.ndim != 4:
+        raise ValueError(f"side is that of images (n, c, h, w); expected none for inputs {tuple(train_x.shape)}")
+    moments: tuple[Tensor, Tensor] | tuple[None, None] = (None, None)
+    if arrays.train_x.dtype == np.uint8:
+        train_x, test_x = train_x / 255, test_x / 255
+    if data.settings:
+        train_x, test_x = (resized(x, int(data.settings["side"])) for x in (train_x, test_x))
+    if arrays.train_x.dtype == np.uint8:
+        others = (0, *range(2, train_x.ndim))
+        mean, std = train_x.mean(others), train_x.std(others, correction=0).clamp_min(1e-6)
+        shape = (1, -1, *[1] * (train_x.ndim - 2))
+        train_x, test_x = ((x - mean.reshape(shape)) / std.reshape(shape) for x in (train_x, test_x))
+        moments = (mean, std)
+    train_y, test_y = (
+        torch.from_numpy(y[:k].copy()).to(device) for y, k in ((arrays.train_y, data.train), (arrays.test_y, data.test))
+    )
+    classes = int(max(arrays.train_y.max(), arrays.test_y.max())) + 1
+    x, y = (resident(train_x, device), resident(test_x, device)), (train_y, test_y)
+    return Samples(x[0], y[0], x[1], y[1], classes, f"own arrays, sha256:{arrays.digest[:12]}", (), *moments)
 
 
 def _synthetic(data: ImageData, device: str) -> Samples:

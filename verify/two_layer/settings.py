@@ -73,8 +73,8 @@ class DataSpec:
         Raises:
             ValueError: naming the array that cannot be used.
         """
-        x, y, test_x, test_y = (None if a is None else np.array(a, dtype=np.float64) for a in (x, y, test_x, test_y))
-        points = OwnPoints(x, y, test_x, test_y, labels)
+        tests = [None if array is None else np.array(array, dtype=np.float64) for array in (test_x, test_y)]
+        points = OwnPoints(np.array(x, dtype=np.float64), np.array(y, dtype=np.float64), tests[0], tests[1], labels)
         data = synth.given(*points)
         content = hashlib.sha256()
         for array in points[:4]:

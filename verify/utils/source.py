@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-_INSTALLED = tuple({Path(path).resolve() for path in sysconfig.get_paths().values()} | {Path(__file__).resolve().parents[2]})
+_INSTALLED = tuple({Path(path).resolve() for path in sysconfig.get_paths().values()} - {Path(sys.prefix).resolve()})
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
 
@@ -38,6 +38,8 @@ def is_own(module: ModuleType | None) -> bool:
     """Whether a module is the user's own: neither built in, nor installed, nor flatproof's."""
     if module is None or module.__name__ == "__main__":
         return module is not None
+    if module.__name__.split(".")[0] == "flatproof":
+        return False
     file = getattr(module, "__file__", None)
     return file is not None and not any(Path(file).resolve().is_relative_to(folder) for folder in _INSTALLED)
 

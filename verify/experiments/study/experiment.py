@@ -28,7 +28,7 @@ from flatproof.verify.utils.source import code_digest
 Draw = Callable[[pd.DataFrame, Axes], None]
 Tabulate = Callable[[pd.DataFrame], pd.DataFrame]
 STORE = Path(".flatproof/runs.sqlite")
-PAIRS = list[tuple[Measurement, StoredValues]]
+Pairs = list[tuple[Measurement, StoredValues]]
 
 
 class Study(Experiment):
@@ -123,14 +123,14 @@ class Study(Experiment):
             SweepError: after all others are stored, where measurements failed.
         """
         with Store(Path(store)) as opened:
-            sweep(self.jobs(seeds), opened, workers, name=lambda job: f"{job.row}, seed {job.seed}")
+            sweep(self.jobs(seeds), opened, workers, name=_name_of)
             return self.rows(opened, seeds)
 
     def rows(self, store: Store, seeds: int | None = None) -> pd.DataFrame:
         """What is stored: a row a measurement, with the setting, `seed`, and what was measured; arrays are left out."""
         return self._rows(Shelf(store).pairs(self.jobs(seeds), arrays=False))
 
-    def _rows(self, pairs: PAIRS) -> pd.DataFrame:
+    def _rows(self, pairs: Pairs) -> pd.DataFrame:
         frame = pd.DataFrame([{**job.arguments, "seed": job.seed, **stored.result} for job, stored in pairs])
         if overlap := sorted({*self.settings[0], "seed"} & {name for _, stored in pairs for name in stored.result}):
             raise UserError(f"{self.measure.__name__} returns {overlap[0]!r}, which is a setting's name; expected another")
@@ -139,7 +139,7 @@ class Study(Experiment):
 
     def build(self, only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
         """The artifacts `only`; a figure without a measurement is left out."""
-        pairs: PAIRS = Shelf(store).pairs(self.jobs(seeds), arrays=False)
+        pairs: Pairs = Shelf(store).pairs(self.jobs(seeds), arrays=False)
         rows = self._rows(pairs)
         provenance = provenance_of([stored for _, stored in pairs], scale, "measurements", seeds=True)
         made = (self._artifact(id, rows, (*self.notes, *of_scale(scale)), provenance) for id in only)
@@ -164,13 +164,19 @@ class Study(Experiment):
             summary = table(rows)
             files = {"measurements.csv": rows.to_csv(index=False).encode()}
             texts = (summary.note, *notes)
-            return Table(id, self.question, summary.shown, summary.numbers, texts, provenance, tuple(summary.shown), files)
+            return Table(
+                id, self.question, summary.shown, summary.numbers, texts, provenance, tuple(map(str, summary.shown)), files
+            )
         tabulate, title = self.tables[name]
         own = tabulate(rows)
         if not isinstance(own, pd.DataFrame):
             raise TypeError(f"{tabulate.__name__} must return a data frame, got {type(own).__name__}")
         shown = own.map(in_words).rename(columns=str)
-        return Table(id, title, shown, own, notes, provenance, tuple(shown))
+        return Table(id, title, shown, own, notes, provenance, tuple(map(str, shown)))
+
+
+def _name_of(job: Any) -> str:
+    return f"{job.row}, seed {job.seed}"
 
 
 def _combinations(grid: Mapping[str, Iterable[Any]] | Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

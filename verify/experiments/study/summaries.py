@@ -101,9 +101,9 @@ def columns(
         raise ValueError(f"rows have no column {by!r} to average over; they have {', '.join(map(str, rows)) or 'none'}")
     if settings is None:
         kept = rows.attrs.get("settings")
-        settings = [c for c in rows if c != by and not pd.api.types.is_float_dtype(rows[c])] if kept is None else kept
+        settings = [str(c) for c in rows if c != by and not pd.api.types.is_float_dtype(rows[c])] if kept is None else kept
     if values is None:
-        rest = [c for c in rows if c != by and c not in settings]
+        rest = [str(c) for c in rows if c != by and c not in settings]
         values = [c for c in rest if pd.api.types.is_numeric_dtype(rows[c])]
     if absent := [c for c in (*settings, *values) if c not in rows]:
         raise ValueError(f"rows have no column {absent[0]!r}; they have {', '.join(map(str, rows))}")
@@ -117,4 +117,4 @@ def _groups(rows: pd.DataFrame, settings: list[str]) -> list[tuple[dict[str, obj
     if not settings:
         return [({}, rows)]
     keys = rows[settings].astype(str).agg(" | ".join, axis=1)
-    return [(group.iloc[0][settings].to_dict(), group) for _, group in rows.groupby(keys, sort=False)]
+    return [(dict(zip(settings, group.iloc[0][settings], strict=True)), group) for _, group in rows.groupby(keys, sort=False)]

@@ -91,6 +91,10 @@ def test_arrays_are_stored_beside(mine: ModuleType, tmp_path: Path) -> None:
 
 def test_a_change_of_the_function_is_measured_anew(mine: ModuleType, tmp_path: Path) -> None:
     keys = [job.key for job in mine.experiment.jobs()]
+    same = Study("other", mine.measure, [{"rate": 0.1, "width": 5}])
+    assert next(same.jobs()).key == keys[0]  # neither the study's name nor its other settings count
+    raised = Study("other", mine.measure, [{"rate": 0.1, "width": 5}], version=2)
+    assert next(raised.jobs()).key != keys[0]
     (tmp_path / "my_study.py").write_text(
         MINE.replace("rate * seed", "rate + seed").replace("seeds=4", "seeds=5"), encoding="utf-8"
     )
@@ -100,10 +104,6 @@ def test_a_change_of_the_function_is_measured_anew(mine: ModuleType, tmp_path: P
     sys.modules.pop("my_study")
     changed = importlib.import_module("my_study")
     assert not {*keys} & {job.key for job in changed.experiment.jobs()}
-    same = Study("other", mine.measure, [{"rate": 0.1, "width": 5}])
-    assert next(same.jobs()).key == keys[0]  # neither the study's name nor its other settings count
-    raised = Study("other", mine.measure, [{"rate": 0.1, "width": 5}], version=2)
-    assert next(raised.jobs()).key != keys[0]
 
 
 def test_a_job_travels_by_the_function_s_name(mine: ModuleType) -> None:
