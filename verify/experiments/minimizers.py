@@ -29,6 +29,7 @@ from flatproof.verify.experiments.scaling import LABELS, LEARNING_RATES
 from flatproof.verify.experiments.vocabulary import DASH, Experiment, Shelf, of_scale, provenance_of, spread
 from flatproof.verify.jobs.job import Job
 from flatproof.verify.jobs.store import Store
+from flatproof.verify.report.about import About
 from flatproof.verify.report.artifacts import NOT_YET, Artifact, Figure, Table, divergences, seeds_of
 from flatproof.verify.report.style import GRAY, figure_style
 from flatproof.verify.two_layer.settings import DataSpec, Phase
@@ -355,6 +356,11 @@ class Minimizers(Experiment):
     """A question, not a statement: nothing of it is judged in the ledger."""
 
     ID = ID
+    ABOUT: ClassVar = About(
+        title="What minimizes sharpness",
+        question="Which training methods reach the flattest networks, and which of them do they reach?",
+        figure="minimizers/figure-1",
+    )
     ARTIFACTS = (TABLE, FIGURE)
     DEFAULT_SEEDS: ClassVar = {"smoke": 1, "quick": 3, "paper": 20}
 

@@ -32,6 +32,7 @@ from flatproof.verify.experiments.vocabulary import (
     provenance_of,
 )
 from flatproof.verify.jobs.store import Store
+from flatproof.verify.report.about import About
 from flatproof.verify.report.artifacts import NOT_YET, Artifact, Figure, Table, divergences
 from flatproof.verify.report.style import GRAY, figure_style
 from flatproof.verify.two_layer.settings import DataSpec, Phase
@@ -326,6 +327,11 @@ class Scaling(Experiment):
     """The theorem itself is in the ledger; its scaling is judged in the table."""
 
     ID = ID
+    ABOUT: ClassVar = About(
+        title="Test error against n and d",
+        question="How many samples does it take until the networks that 1-SAM finds generalize?",
+        figure="scaling/figure-1",
+    )
     ARTIFACTS = (TABLE, FIGURE)
     DEFAULT_SEEDS: ClassVar = {"smoke": 2, "quick": 3, "paper": 20}
 
