@@ -6,7 +6,6 @@ import shutil
 import signal
 import tempfile
 import time
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -93,15 +92,28 @@ class Chromium:
     def open(self, page: str, width: int, height: int = 900) -> None:
         """Load a page at a width in pixels, and wait until its scripts have run and its fonts are there."""
         self.errors.clear()
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        self.resize(width, height)
         self.call("Page.navigate", url="about:blank")
         self.call("Page.navigate", url=page)
-        deadline = time.monotonic() + 30
-        while self.value("location.href === 'about:blank' || document.readyState !== 'complete'"):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{page} does not load")
-            time.sleep(0.02)
+        self.wait("location.href !== 'about:blank' && document.readyState === 'complete'")
         self.value("document.fonts.ready.then(() => new Promise((done) => requestAnimationFrame(() => done(true))))")
+
+    def resize(self, width: int, height: int = 900) -> None:
+        """Make the window so large."""
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+
+    def wait(self, condition: str, seconds: float = 30.0) -> None:
+        """Until a JavaScript expression holds, on whichever page is then there."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                if self.value(condition):
+                    return
+            except RuntimeError:  # of a page that has just been left
+                pass
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not within {seconds:g} s: {condition}")
+            time.sleep(0.02)
 
     def value(self, expression: str) -> Any:
         """What a JavaScript expression gives, once it is settled."""
@@ -109,11 +121,3 @@ class Chromium:
         if "exceptionDetails" in answer:
             raise RuntimeError(f"{expression}: {answer['exceptionDetails'].get('exception', {}).get('description')}")
         return answer["result"].get("value")
-
-    def screenshot(self, path: Path, whole: bool = False, clip: dict[str, float] | None = None) -> None:
-        """A PNG of what is seen, or of the whole page."""
-        import base64
-
-        more: dict[str, Any] = {"clip": clip | {"scale": 1}} if clip else {}
-        shot = self.call("Page.captureScreenshot", captureBeyondViewport=whole or bool(clip), **more)
-        path.write_bytes(base64.b64decode(shot["data"]))

@@ -296,7 +296,9 @@ def _figure(measured: dict[Architecture, Errors], scale: str, stored: dict[Archi
     with figure_style():
         canvas = Canvas(figsize=(11, 3.1), layout="constrained")
         panels = canvas.subplots(1, len(ARCHITECTURES), sharey=True)
-        colours = matplotlib.colormaps["viridis"]
+        every = sorted({float(d) for errors in measured.values() for d in errors.dimensions})
+        dark = matplotlib.colormaps["viridis"](np.linspace(0, 0.78, len(every)))  # what lies beyond is too pale on white
+        colours = dict(zip(every, dark, strict=True))
         for axes, architecture in zip(panels, ARCHITECTURES, strict=True):
             axes.set(title=LABELS[architecture], xscale="log", yscale="log", xlabel="n / d (samples a dimension)")
             axes.grid(alpha=0.2)
@@ -306,10 +308,13 @@ def _figure(measured: dict[Architecture, Errors], scale: str, stored: dict[Archi
                 if not known.any():
                     continue
                 ratios, loss = errors.ratios[known], errors.loss[:, i][:, known]
-                colour = colours(0.9 * i / max(1, len(errors.dimensions) - 1))
+                colour = colours[float(d)]
                 axes.fill_between(ratios, np.nanmin(loss, 0), np.nanmax(loss, 0), color=colour, alpha=0.15, linewidth=0)
                 axes.plot(ratios, np.nanmedian(loss, 0), color=colour, marker=".", label=f"d = {d:.0f}")
             axes.plot(errors.ratios, 1 / errors.ratios, color=GRAY, linestyle=":", label="d / n")
+            there = [float(d) for i, d in enumerate(errors.dimensions) if np.isfinite(errors.loss[:, i]).any()]
+            if missing := [f"{d:.0f}" for d in every if d not in there]:
+                axes.text(0.04, 0.04, f"not run: d = {', '.join(missing)}", transform=axes.transAxes, fontsize=8, color=GRAY)
             axes.set_xticks(errors.ratios, [f"{ratio:g}" for ratio in errors.ratios], minor=False)
             axes.minorticks_off()
         panels[0].set_ylabel("test error E (f − y)²")

@@ -10,18 +10,28 @@ from flatproof.verify.report.verdicts import side
 
 FOLDED = 240  # a cell of more characters is folded to about SHOWN of them
 SHOWN = 90
-LONG = 45  # a column with a longer cell is set as text
+WIDTHS = ((45, "long"), (14, "mid"))  # columns with a cell of more characters are not made narrower than these classes say
 _FILE = re.compile(r"(?:[\w-][\w.-]*/)*[\w-][\w.-]*\.(?:json|txt|csv|npz|npy|md)")
 
 
 def text(value: str) -> Markup:
-    """A text whose formulas stand as they are typed until KaTeX sets them."""
+    """A text with `code`, whose formulas stand as they are typed until KaTeX sets them."""
+    pieces = re.split(r"`([^`]+)`", value)
+    return Markup().join(Markup("<code>{}</code>").format(piece) if i % 2 else _formulas(piece) for i, piece in enumerate(pieces))
+
+
+def _formulas(value: str) -> Markup:
     return Markup().join(
         Markup('<span class="tex" data-tex="{}">{}</span>').format(part.tex.strip(), part.text)
         if part.tex is not None
         else part.text
         for part in parts(value)
     )
+
+
+def width(longest: int) -> str:
+    """The class of a column, by the characters of its longest cell."""
+    return next((name for characters, name in WIDTHS if longest > characters), "")
 
 
 def is_file_name(value: str) -> bool:

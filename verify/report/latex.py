@@ -4,19 +4,21 @@ Columns whose cells are short are set as they are; where a line would not hold a
 width, each at least as wide as its longest word. A table of more rows than a page takes is a `longtable`.
 """
 
+import math
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
 
 from flatproof.verify.report.mathematics import parts
 
-PACKAGES = r"% needs \usepackage{array,booktabs,longtable}"
-LONGEST = 30  # rows of a table that stands on one page
+PACKAGES = r"% needs \usepackage{amsmath,array,booktabs,longtable}"
+LONGEST = 45  # lines of a table that stands on one page
 # How many characters a column of 240 pt (two of them on a page) takes, by the size of type.
-SIZES = ((48, r"\small"), (54, r"\footnotesize"), (63, r"\scriptsize"), (84, r"\tiny"))
-GAP = 2  # characters that the space between two columns is worth
+SIZES = ((50, r"\small"), (54, r"\footnotesize"), (59, r"\scriptsize"), (70, r"\tiny"))
+HYPHENATED = 8  # a word that is wider can be broken
+GAP = 2  # characters that the space between two columns, of 8 pt, is worth
 
 _ESCAPED = {character: f"\\{character}" for character in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
@@ -153,10 +155,11 @@ def table(frame: pd.DataFrame, caption: str, label: str, line: Callable[[object]
         line: brings a cell onto one line.
     """
     rows = [[line(name) for name in frame.columns], *([line(cell) for cell in row] for row in frame.to_numpy().tolist())]
-    size, columns = _columns(rows)
+    size, columns, lines = _columns(rows)
     head, *body = ["  " + " & ".join(_breakable(escaped(cell)) for cell in row) + r" \\" for row in rows]
     caption = f"\\caption{{{escaped(line(caption))}}}\\label{{{label}}}"
-    if len(body) > LONGEST:
+    size += r"\setlength{\tabcolsep}{4pt}"
+    if lines > LONGEST:
         opening = [f"\\begin{{longtable}}{{{columns}}}", caption + r"\\", r"\toprule", head, r"\midrule", r"\endfirsthead"]
         again = [r"\toprule", head, r"\midrule", r"\endhead", r"\bottomrule", r"\endfoot"]
         return "\n".join(["{" + size, *opening, *again, *body, r"\end{longtable}", "}"]) + "\n"
@@ -164,32 +167,38 @@ def table(frame: pd.DataFrame, caption: str, label: str, line: Callable[[object]
     return "\n".join([*opening, *body, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
 
 
-def _columns(rows: Sequence[Sequence[str]]) -> tuple[str, str]:
-    """The size of type, and the columns' format."""
+def _columns(rows: Sequence[Sequence[str]]) -> tuple[str, str, int]:
+    """The size of type, the columns' format, and about how many lines the table takes."""
     columns = list(zip(*rows, strict=True))
-    natural = [max(map(len, column)) for column in columns]
+    natural = [max(map(_width, column)) for column in columns]
     gaps = GAP * (len(columns) - 1)
     for characters, size in SIZES[:2]:
         if sum(natural) + gaps <= characters:
-            return size, "@{}" + "l" * len(columns) + "@{}"
-    least = [max((len(word) for cell in column for word in _words(cell)), default=1) + 1 for column in columns]
-    size = next((size for characters, size in SIZES[1:] if sum(least) + gaps <= characters), SIZES[-1][1])
-    wants = [min(width, 3 * shortest + width / 6) - shortest for width, shortest in zip(natural, least, strict=True)]
-    room = next(characters for characters, named in SIZES if named == size) - gaps
-    spare = max(0.0, room - sum(least)) / max(1e-9, sum(max(0.0, want) for want in wants))
-    widths = [shortest + max(0.0, want) * spare for shortest, want in zip(least, wants, strict=True)]
-    shares = [width / sum(widths) for width in widths]
+            return size, "@{}" + "l" * len(columns) + "@{}", len(rows)
+    least = [max((width for cell in column for width in _unbroken(cell)), default=0) + 1 for column in columns]
+    characters, size = next(((many, size) for many, size in SIZES[1:] if sum(least) + gaps <= many), SIZES[-1])
+    wants = [max(0.0, width**0.75 - shortest) for width, shortest in zip(natural, least, strict=True)]  # long texts want less
+    spare = max(0.0, characters - gaps - sum(least)) / max(1e-9, sum(wants))
+    widths = [shortest + want * spare for shortest, want in zip(least, wants, strict=True)]
+    lines = sum(max(math.ceil(1.2 * _width(cell) / width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     gap = 2 * (len(columns) - 1) / len(columns)  # of \tabcolsep, which the columns share alike
-    return size, "@{}" + "".join(
-        f">{{\\raggedright\\arraybackslash}}p{{\\dimexpr {share:.4f}\\linewidth-{gap:.4f}\\tabcolsep\\relax}}" for share in shares
-    ) + "@{}"
+    paragraph = r">{\raggedright\arraybackslash\hspace{0pt}}p{\dimexpr %.4f\linewidth-%.4f\tabcolsep\relax}"
+    total = sum(widths) + gaps
+    shares = [(width + gaps / len(columns)) / total for width in widths]
+    return size, "@{}" + "".join(paragraph % (share, gap) for share in shares) + "@{}", lines
 
 
-def _words(cell: str) -> list[str]:
-    """What is not broken: words, and their parts at a hyphen or a slash."""
-    return [
-        word for part in parts(cell) for word in re.split(r"[ /_]|(?<=\w)-", part.text if part.tex is None else part.text[:12])
-    ]
+def _width(text: str) -> float:
+    """About how many lower-case letters wide a text is."""
+    return sum(0.6 if c in " .,:;ijltfI'|()[]1" else 1.35 if c.isupper() or c in "mwMW%@–" else 1.0 for c in text)
+
+
+def _unbroken(cell: str) -> Iterator[float]:
+    """How wide the pieces are that no line breaks: words up to a hyphen or a slash, and syllables of a long word."""
+    for part in parts(cell):
+        for word in (part.text if part.tex is None else part.text[:20]).split():
+            bare = word.strip(".,;:()")
+            yield min(_width(word), HYPHENATED) if bare.isalpha() else max(map(_width, re.split(r"[/_]|(?<=\w)-", word)))
 
 
 def _breakable(text: str) -> str:

@@ -62,10 +62,10 @@ SHORT_WORDS = frozenset(
 )
 # Where no formula starts: "i.e.", a figure's panel, "3x faster", a commit, Kendall's coefficient, and a measure's name.
 PROSE = re.compile(
-    r"(?:i\.e|e\.g|w\.p|a\.s|a\.e)\b|\(?\d[\d.]*(?:[ab]|[ ]?x)\b(?!\[|[ ]?[=<>|*/^(_'])|[0-9a-f]{8,}\b|τ-[abc]\b|lambda-max"
+    r"(?:i\.e|e\.g|w\.p|a\.s|a\.e)\b|\(?\d[\d.]*(?:[ab]|[ ]?x)\b(?!\[|[ ]?[=<>|*/^(_]|'(?!s\b))|\d+x\d|[0-9a-f]{8,}\b|τ-[abc]\b|lambda-max"
 )
 CODE = re.compile(
-    r"(?!(?:lambda|rho|eps|delta)(?:_|$))[A-Za-z0-9.-]+(?:_[A-Za-z0-9.]+)*(?<!^.)"
+    r"(?![A-Z]_)(?!(?:lambda|rho|eps|delta)(?:_|$))[A-Za-z0-9.-]+(?:_[A-Za-z0-9.]+)*(?<!^.)"
 )  # a text of one word of ASCII: a name
 OPENING = ("<=", ">=", "!=", "=>", "≤", "≥", "≠")  # relations that a formula may begin with: "probability >= 1 - delta"
 
@@ -120,7 +120,7 @@ def _letters(part: Part, named: str) -> Iterator[Part]:
     if part.tex is not None:
         yield part
         return
-    for i, piece in enumerate(re.split(rf"(?<![^ (])([{named}])(?![^ ,.;)])", part.text)):
+    for i, piece in enumerate(re.split(rf"(?<![^ (])([{named}])(?![^ ,.;:)])", part.text)):
         yield Part(piece, piece if i % 2 else None)
 
 
@@ -149,8 +149,13 @@ class _Reader:
     def pieces(self) -> Iterator[Part]:
         at = 0
         while at < len(self.tokens):
-            read = self.formula(at) if self.starts(at) else None
-            if read and read.letters and read.weight >= 2 and self.ends(read.end):
+            prose = PROSE.match(self.text, self.place(at)) if self.starts(at) else None
+            read = self.formula(at) if self.starts(at) and not prose else None
+            if prose:
+                end = next((i for i in range(at + 1, len(self.tokens)) if self.place(i) >= prose.end()), len(self.tokens))
+                yield Part(self.text[self.place(at) : self.place(end)])
+                at = end
+            elif read and read.letters and read.weight >= 2 and self.ends(read.end):
                 yield Part(self.text[self.place(at) : self.place(read.end)], read.tex)
                 at = read.end
             else:
@@ -174,7 +179,7 @@ class _Reader:
     def starts(self, at: int) -> bool:
         """Whether a word starts here."""
         place = self.place(at)
-        return (place == 0 or self.text[place - 1] in ' ([{"“;,:') and not PROSE.match(self.text, place)
+        return place == 0 or self.text[place - 1] in ' ([{"“;,:'
 
     def ends(self, at: int) -> bool:
         """Whether a word ends before this token."""
@@ -301,7 +306,7 @@ class _Reader:
             return inner and _Read(inner.end, f"_{{{inner.tex[1:-1] if token == '(' else inner.tex[2:-2]}}}", 2, True)
         if kind == "number":
             return _Read(at + 1, f"_{{{token}}}", 2) if self.kind(at + 1) != "name" else None
-        if kind != "name" or self.token(at + 1) == "_":
+        if kind != "name" or self.token(at + 1) == "_" or (len(token) > 3 and token not in LETTERS):  # a name, such as a_file
             return None
         if token in ("max", "min", "inf"):
             return _Read(at + 1, rf"_{{\{token + 'ty' * (token == 'inf')}}}", 2, True)
@@ -357,6 +362,8 @@ class _Reader:
 
     def applied(self, at: int, tex: str) -> _Read | None:
         """A function with what it is applied to, or with an index; its name alone may be a word."""
+        if self.token(at + 1) == "_" and len(self.token(at + 2)) > 3:  # a name, such as log_softmax
+            return None
         if self.token(at + 1) in ("(", "_", "'", "^", "²"):
             return _Read(at + 1, tex, 0, True)
         after = self.past_space(at + 1)

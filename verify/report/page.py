@@ -19,7 +19,8 @@ from flatproof.verify.report import cells
 from flatproof.verify.report.about import About, about
 from flatproof.verify.report.descriptors import Entry, descriptors, stem
 from flatproof.verify.report.files import on_one_line, replaced
-from flatproof.verify.report.verdicts import AGAINST, FOR, NEUTRAL, OPEN, REDUCED, side, tally, verdict_column, words
+from flatproof.verify.report.verdicts import AGAINST, FOR, NEUTRAL, OPEN, REDUCED, tally, verdict_column, words
+from flatproof.verify.report.verdicts import side as side_of
 
 ASSETS = Path(__file__).with_name("assets")
 SCALES = {"": "", "paper_scale": "the paper's own scale", "smoke_scale": "scale smoke"}  # by folder
@@ -78,6 +79,22 @@ class Section:
     def short(self) -> str:
         """Its name: "figure 1a" of "wen2023/figure-1a"."""
         return self.id.split("/")[1].replace("-", " ")
+
+    def called(self, side: str) -> str:
+        """What the page calls a side: networks of a reduced size contradict a statement, and do not refute it."""
+        against = [word for word in self.verdicts if side_of(word) == AGAINST]
+        return (
+            "contradicted" if side == AGAINST and against and all(word.startswith("contradicted") for word in against) else side
+        )
+
+    @property
+    def named(self) -> str:
+        """Its title without its paper and its name, which stand before it."""
+        paper = self.id.split("/")[0]
+        named = re.sub(
+            rf"^(?:{re.escape(paper)}(?:, |: |$))?(?:{re.escape(self.short)}(?:: |$))?", "", self.title, flags=re.IGNORECASE
+        )
+        return named or self.title
 
     @property
     def old_anchors(self) -> list[str]:
@@ -193,7 +210,8 @@ def _place(section: Section) -> tuple[Any, ...]:
     rows = max((len(piece.grid.rows) for piece in section.pieces if piece.grid), default=0)
     short = bool(section.verdicts) and rows <= LONGEST
     rank = 0 if short else 3 if section.verdicts else 1 if "/figure" in section.id else 2
-    return _folder(section.pieces[0].entry) == "smoke_scale", rank, natural(section.id.split("/")[1])
+    name = section.id.split("/")[1]
+    return _folder(section.pieces[0].entry) == "smoke_scale", rank, not any(map(str.isdigit, name)), natural(name)
 
 
 def _section(out: Path, entries: Sequence[Entry]) -> Section:
@@ -224,7 +242,7 @@ def _section(out: Path, entries: Sequence[Entry]) -> Section:
             family: [
                 (anchor, row[0], cells.text(row[printed]) if printed is not None else Markup())
                 for anchor, row in zip(anchors, rows, strict=True)
-                if side(row[at]) == family and anchor
+                if side_of(row[at]) == family and anchor
             ]
             for family in (FOR, AGAINST, OPEN, NEUTRAL)
         }
@@ -252,29 +270,40 @@ def _grid(entries: Sequence[Entry], scales: Sequence[str], out: Path) -> Grid:
     """The tables of one artifact at several scales as one, line by line beside each other; columns: name, verdict, brief ones, others."""
     columns = entries[0]["table"]["columns"]
     at = verdict_column(columns, [row for entry in entries for row in entry["table"]["rows"]])
-    brief = entries[0]["table"].get("brief") or columns
+    brief = [*(entries[0]["table"].get("brief") or columns), *_with_files(out, entries)]
     order = sorted(range(len(columns)), key=lambda i: (i != 0, i != at, columns[i] not in brief))
     hidden = {i for i in order if columns[i] not in brief and i not in (0, at)}
     longest = [max((len(row[i]) for entry in entries for row in entry["table"]["rows"]), default=0) for i in range(len(columns))]
     heads = [
         (
             cells.text(columns[i]),
-            " ".join(filter(None, ("more" * (i in hidden), "long" * (longest[i] > cells.LONG), "fixed" * (i == 0)))),
+            " ".join(filter(None, ("more" * (i in hidden), cells.width(longest[i]), "fixed" * (i == 0)))),
         )
         for i in order
     ]
     anchors = _anchors(anchor_of(entries[0]), entries[0]["table"]["rows"])
+    files = {(entry["id"], scale): _files(out, entry) for entry, scale in zip(entries, scales, strict=True)}
     rows = []
     for number in range(max(len(entry["table"]["rows"]) for entry in entries)):
         for entry, scale in zip(entries, scales, strict=True):
             row = entry["table"]["rows"][number]
-            path = stem(Path(), entry["id"], entry["provenance"])
-            files = [value for value in row if cells.is_file_name(value) and (out / path / value).is_file()]
-            under = path.relative_to(entry["id"].split("/")[0]).as_posix() + "/"
-            rows.append(
-                Row(anchors[number] if entry is entries[0] else "", scale, [cells.cell(row[i], files, under) for i in order])
-            )
+            under = stem(Path(), entry["id"], entry["provenance"]).relative_to(entry["id"].split("/")[0]).as_posix() + "/"
+            shown = [cells.cell(row[i], files[entry["id"], scale], under) for i in order]
+            rows.append(Row(anchors[number] if entry is entries[0] else "", scale, shown))
     return Grid(heads, rows, len(rows) > LONGEST, len(hidden))
+
+
+def _files(out: Path, entry: Entry) -> set[str]:
+    """The files beside a table that its cells name."""
+    named = {value for row in entry["table"]["rows"] for value in row if cells.is_file_name(value)}
+    return {value for value in named if (stem(out, entry["id"], entry["provenance"]) / value).is_file()}
+
+
+def _with_files(out: Path, entries: Sequence[Entry]) -> list[str]:
+    """The columns that name files beside their table, which are links and never hidden."""
+    files = {value for entry in entries for value in _files(out, entry)}
+    table = entries[0]["table"]
+    return [name for at, name in enumerate(table["columns"]) if any(row[at] in files for row in table["rows"])] if files else []
 
 
 def _size(picture: Path) -> tuple[int, int] | None:

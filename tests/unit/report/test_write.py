@@ -22,7 +22,7 @@ def table(scale: str, cell: str, **coverage: int) -> Table:
 
 
 def sections(page: Path) -> list[str]:
-    return re.findall('<section id="([^"]*)"', page.read_text())
+    return re.findall('<section id="([^"]*)"', page.read_text(encoding="utf-8"))
 
 
 def test_quick_results_leave_those_at_the_papers_scale_alone(tmp_path: Path) -> None:
