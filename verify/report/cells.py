@@ -51,6 +51,8 @@ def cell(value: str, files: Collection[str] = (), folder: str = "") -> Markup:
         return Markup('<span class="verdict {}">{}</span>').format(family, value)
     if value in files:
         return Markup('<a href="{}{}">{}</a>').format(folder, value, value.rsplit("/", 1)[-1])
+    if re.fullmatch(r"[^\s/]+/[^\s/]+", value):  # an id may be broken behind its paper
+        return Markup("/<wbr>").join(map(text, value.split("/")))
     if len(value) <= FOLDED:
         return text(value)
     start = value[:SHOWN].rsplit(" ", 1)[0]

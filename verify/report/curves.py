@@ -92,7 +92,7 @@ def draw_curves(
         if phase_ends:
             handles.append(Line2D([], [], color=GRAY, linestyle=":", label="next phase"))
         canvas.legend(
-            handles=handles, loc="outside lower center", ncols=len(handles) if len(handles) < 6 else 3, frameon=False, fontsize=8
+            handles=handles, loc="outside lower center", ncols=len(handles) if len(handles) < 5 else 3, frameon=False, fontsize=8
         )
     return Figure(id=id, title=title, canvas=canvas, notes=notes, provenance=provenance)
 

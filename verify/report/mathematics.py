@@ -349,7 +349,7 @@ class _Reader:
         if len(token) == 1:
             number = self.token(at + 1)
             if re.fullmatch(r"[b-z]", token) and re.fullmatch(r"\d\d?", number) and not self.token(at + 2)[:1].isalnum():
-                return _Read(at + 2, f"{token}_{{{number}}}", 1, True)  # x1, a coordinate
+                return _Read(at + 2, f"{token}_{{{number}}}", 2, True)  # x1, a coordinate
             return _Read(at + 1, token, 2 * (token in "bcdfghijklmnpqrtuvwxyz"), True)
         if self.depth and len(token) == 2 and token.islower() and token not in SHORT_WORDS:
             return _Read(at + 1, token, 0, True)  # a product of two letters, as in e^(ba)
