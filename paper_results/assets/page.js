@@ -1,7 +1,7 @@
 "use strict";
 // Formulas, figures that enlarge, the search, and anchors of the page that once held everything.
 
-for (const element of document.querySelectorAll(".tex")) {
+for (const element of window.katex ? document.querySelectorAll(".tex") : []) {
   const typed = element.textContent;
   katex.render(element.dataset.tex, element, { throwOnError: false, errorColor: "inherit" });
   element.setAttribute("title", typed);

@@ -362,7 +362,7 @@ def _panel(axes: Axes, groups: Sequence[Group]) -> None:
     axes.set_ylim(0.45, 1.03)
     low, high = axes.get_xlim()
     ticks = [tick for tick in (-0.1, 0, 0.01, 0.1, 1, 10, 100) if low <= tick <= high]
-    axes.set_xticks(ticks, ["0" if tick == 0 else f"{tick:+.0%}".replace("%", " %") for tick in ticks])
+    axes.set_xticks(ticks, ["0" if tick == 0 else f"{tick:+.0%}".replace("%", " %") for tick in ticks], fontsize=8)
     axes.minorticks_off()
     axes.grid(alpha=0.2)
 
