@@ -270,7 +270,7 @@ def _draw(canvas: Canvas, networks: Sequence[Measured]) -> None:
         for k, (name, trace) in enumerate(f.traces().items()):
             label = None if k else short(f.subject.network)
             lower.errorbar([spots[name] + shift], [trace.mean], bar(*trace), label=label, **style)
-    upper.set(yscale="log", ylabel="λ_max of the block")
+    upper.set(yscale="log", ylabel=r"$\lambda_{\max}$ of the block")
     lower.set(ylabel="trace of the block")
     lower.set_yscale("symlog", linthresh=10)
     lower.axhline(0, color=GRAY, linewidth=0.8)

@@ -125,7 +125,7 @@ def artifacts(done: Sequence[tuple[Final, StoredValues]], scale: str, seeds: int
     convolutional, dense = runs[runs.reached & (runs.network != DENSE)], runs[runs.reached & (runs.network == DENSE)]
     if len(convolutional):
         out += [
-            _by_rate(BY_RATE[0], convolutional, "lambda", "λ_max", "λ_max against learning rate", notes, provenance),
+            _by_rate(BY_RATE[0], convolutional, "lambda", LAMBDA, "λ_max against learning rate", notes, provenance),
             _by_rate(
                 BY_RATE[1], convolutional, "accuracy", "test accuracy", "Test accuracy against learning rate", notes, provenance
             ),
@@ -257,7 +257,7 @@ def _shown(row: dict[str, Any]) -> dict[str, str]:
 
 # ----------------------------------------------------------------------------------------------------------------------- figures
 
-RATE = "learning rate"
+RATE, LAMBDA = "learning rate", r"$\lambda_{\max}$"
 BESIDE = 1.07  # by which points of SAM stand to the right of SGD's at the same learning rate
 CALLED = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "fashion_mnist": "Fashion-MNIST", "mnist": "MNIST"}
 
@@ -348,7 +348,7 @@ def _scatter(runs: pd.DataFrame, notes: tuple[str, ...], provenance: dict[str, s
         for name, color, sam, line in _lines(mine, colors):
             marker, fill = ("s", "none") if sam else ("o", color)
             axes.scatter(10**line.log_lambda, line.accuracy, s=22, marker=marker, edgecolors=color, facecolors=fill, label=name)
-        axes.set(xscale="log", xlabel="λ_max", ylabel="test accuracy")
+        axes.set(xscale="log", xlabel=LAMBDA, ylabel="test accuracy")
 
     caption = "A point a run that reached 99 % training accuracy. Filled: SGD, open: SAM."
     return Figure(SCATTER, f"kaur2023: {title}", _panels(runs, draw), (caption, *notes), provenance)
@@ -370,7 +370,7 @@ def _dropout(runs: pd.DataFrame, notes: tuple[str, ...], provenance: dict[str, s
                 reach = np.maximum([middle - low, high - middle], 0.0)
                 axes.errorbar(p, middle, reach, color=color, fmt="o-", markersize=4, capsize=2, label=_named(name))
         left.set(xlabel="dropout p", ylabel="test accuracy")
-        right.set(xlabel="dropout p", ylabel="λ_max", yscale="log")
+        right.set(xlabel="dropout p", ylabel=LAMBDA, yscale="log")
         label_ticks(right.yaxis)
         left.legend(frameon=False, fontsize=8)
         for axes in (left, right):
