@@ -14,6 +14,7 @@ from flatproof.verify.cli.options import (
     OUT,
     STORE,
     Board,
+    Columns,
     DataRoot,
     Force,
     Ids,
@@ -53,6 +54,7 @@ def reproduce(
             help="Where runs are carried out: local, dask://host:port, or a YAML file of dask-jobqueue (SLURM, PBS, ...)."
         ),
     ] = "local",
+    columns: Columns = "brief",
     rerun_damaged: Annotated[
         bool, typer.Option("--rerun-damaged", help="Set a damaged store aside, keep its sound runs, and run the others anew.")
     ] = False,
@@ -63,7 +65,7 @@ def reproduce(
     if rerun_damaged and store.exists():
         require_store(store)
         mended(store)
-    _reproduce([*(only or []), *(ids or [])], scale, seeds, processes, store, out, tensorboard, force, engine)
+    _reproduce([*(only or []), *(ids or [])], scale, seeds, processes, store, out, tensorboard, force, columns, engine)
 
 
 def report(
@@ -76,10 +78,11 @@ def report(
     tensorboard: Board = None,
     data_root: DataRoot = None,
     force: Force = False,
+    columns: Columns = "brief",
 ) -> None:
     """Rebuild tables, figures and page from the store alone; what was not run is marked so."""
     _look_for_data_in(data_root)
-    _reproduce([*(only or []), *(ids or [])], scale, seeds, None, store, out, tensorboard, force)
+    _reproduce([*(only or []), *(ids or [])], scale, seeds, None, store, out, tensorboard, force, columns)
 
 
 def _look_for_data_in(root: Path | None) -> None:
@@ -102,11 +105,13 @@ def _reproduce(
     out: Path,
     board: Path | None,
     force: bool,
+    columns: str,
     engine: str = "local",
 ) -> None:
     """Run what is missing with that many workers (None: run nothing), then write the artifacts, and curves for TensorBoard."""
     use_cache(path.parent)
     from flatproof.verify.cli.progress import Display
+    from flatproof.verify.experiments import abouts
     from flatproof.verify.jobs.store import Store
     from flatproof.verify.jobs.sweep import sweep
     from flatproof.verify.report.descriptors import descriptors
@@ -141,7 +146,8 @@ def _reproduce(
         artifacts, damaged = _built(chosen, scale, count, db)
         with refusing_bad_input():
             kept = {} if force else poorer(artifacts, out)
-            files = write([artifact for artifact in artifacts if artifact.id not in kept], out, _command(ids, scale, seeds))
+            made = [artifact for artifact in artifacts if artifact.id not in kept]
+            files = write(made, out, _command(ids, scale, seeds), abouts(chosen), columns)
             if board is not None:
                 from flatproof.verify.deep.tensorboard import export
 
