@@ -18,7 +18,7 @@ from flatproof.verify.jobs.sweep import sweep
 from flatproof.verify.utils.errors import SweepError, UserError
 from flatproof.verify.utils.plugins import users_module
 
-pytest.importorskip("distributed")
+distributed = pytest.importorskip("distributed")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")]
 ROOT = Path(__file__).parents[2]
 STUDY = """
@@ -54,16 +54,18 @@ class Processes:
     def engine(self) -> str:
         return str(json.loads(self.file.read_text())["address"]).replace("tcp://", "dask://")
 
-    def worker(self, threads: int = 1) -> subprocess.Popen[bytes]:
-        return self._start(
-            "worker", "--scheduler-file", str(self.file), "--nthreads", str(threads), "--no-nanny", "--no-dashboard"
-        )
+    def workers(self, count: int, threads: int = 1) -> list[subprocess.Popen[bytes]]:
+        options = ("--scheduler-file", str(self.file), "--nthreads", str(threads), "--no-nanny", "--no-dashboard")
+        started = [self._start("worker", *options) for _ in range(count)]
+        with distributed.Client(scheduler_file=str(self.file), set_as_default=False) as client:
+            client.wait_for_workers(count, timeout=60)
+        return started
 
     def _start(self, what: str, *options: str) -> subprocess.Popen[bytes]:
         environment = os.environ | {
             "PYTHONPATH": str(ROOT),
             "OMP_NUM_THREADS": "1",
-            "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",
+            "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0",
         }
         with (self.folder / "log").open("ab") as log:
             process = subprocess.Popen(
@@ -109,14 +111,14 @@ def begun(study: ModuleType) -> list[str]:
 def test_a_killed_worker_loses_nothing_and_a_lost_scheduler_is_one_line(
     processes: Processes, mine: ModuleType, tmp_path: Path
 ) -> None:
-    workers = [processes.worker(), processes.worker()]
+    workers = processes.workers(2)
     jobs, notes = list(mine.experiment.jobs()), list[str]()
 
     def kill_one() -> None:
         until(lambda: len({name.rpartition("-")[2] for name in begun(mine)}) == 2 and len(begun(mine)) >= 5)
         workers[0].send_signal(signal.SIGKILL)
 
-    killer = threading.Thread(target=kill_one)
+    killer = threading.Thread(target=kill_one, daemon=True)
     killer.start()
     with Store(tmp_path / "cluster.sqlite") as store:
         assert sweep(jobs, store, note=notes.append, engine=processes.engine) == 18
@@ -133,7 +135,7 @@ def test_a_killed_worker_loses_nothing_and_a_lost_scheduler_is_one_line(
         until(lambda: len(begun(mine)) >= before + 4)
         processes.scheduler.send_signal(signal.SIGKILL)
 
-    killer = threading.Thread(target=kill_scheduler)
+    killer = threading.Thread(target=kill_scheduler, daemon=True)
     with Store(tmp_path / "lost.sqlite") as store:
         killer.start()
         with pytest.raises(
@@ -151,8 +153,7 @@ def test_a_run_that_kills_its_workers_is_given_up_and_the_others_end(
     processes: Processes, mine: ModuleType, tmp_path: Path
 ) -> None:
     (mine.FOLDER / "poison").touch()
-    for _ in range(8):
-        processes.worker()
+    processes.workers(4)
     notes: list[str] = []
     jobs = [job for job in mine.experiment.jobs(2) if job.arguments["rate"] != 0.4 or job.seed == 1]
     with Store(tmp_path / "s.sqlite") as store:
@@ -163,7 +164,7 @@ def test_a_run_that_kills_its_workers_is_given_up_and_the_others_end(
 
 
 def test_workers_with_several_threads_are_refused(processes: Processes, mine: ModuleType, tmp_path: Path) -> None:
-    processes.worker(threads=2)
+    processes.workers(1, threads=2)
     with (
         Store(tmp_path / "s.sqlite") as store,
         pytest.raises(SweepError, match="its worker has 2 threads; expected one, as 'dask worker --nthreads 1' has"),
