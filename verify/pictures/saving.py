@@ -1,0 +1,112 @@
+"""Owns how a picture is saved: as PNG and PDF with its numbers as CSV beside, and what made it in all three.
+
+The same picture gives the same bytes: no file holds a date.
+"""
+
+import os
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from flatproof.verify.jobs.provenance import provenance
+from flatproof.verify.report.style import GRAY, figure_style
+
+DOTS = 150  # an inch
+DIGITS = "%.10g"  # of the numbers beside a picture
+SQUARE = 4.0  # how much longer one side of a plane may be than the other before its axes get scales of their own
+
+
+def new_axes(axes: Axes | None, size: tuple[float, float] = (5.2, 3.6)) -> Axes:
+    """The axes that were given, or those of a figure of their own."""
+    if axes is not None:
+        return axes
+    with figure_style():
+        figure = Figure(figsize=size, layout="constrained")
+        FigureCanvasAgg(figure)
+        return figure.subplots()
+
+
+def plane_size(width: float, height: float) -> tuple[float, float]:
+    """Of a figure for a plane with a colour bar and a caption, in inches."""
+    ratio = height / width
+    return 5.4, 1.3 + 3.9 * (min(max(ratio, 0.3), 1.6) if 1 / SQUARE <= ratio <= SQUARE else 0.8)
+
+
+def square(axes: Axes) -> str:
+    """Give a plane's axes one scale where that leaves neither side thin; what to say of it in the caption, if anything."""
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    if 1 / SQUARE <= (high - low) / (right - left) <= SQUARE:
+        axes.set_aspect("equal")
+        return ""
+    return "axes have scales of their own"
+
+
+def figure_of(axes: Axes) -> Figure:
+    """The whole figure that axes stand in."""
+    figure = axes.get_figure(root=True)
+    if not isinstance(figure, Figure):
+        raise ValueError("expected axes that stand in a figure")
+    return figure
+
+
+def caption(axes: Axes, text: str) -> None:
+    """A line or two in small type below a figure, as wide as it is."""
+    figure = figure_of(axes)
+    per_line = int(figure.get_figwidth() * 17)
+    words, lines = text.split(), [""]
+    for word in words:
+        if len(lines[-1]) + len(word) > per_line:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    figure.supxlabel("\n".join(lines), fontsize=7, color=GRAY, x=0.01, ha="left")
+
+
+def save_picture(
+    axes: Axes, numbers: pd.DataFrame, folder: str | Path, name: str, title: str, made_by: Mapping[str, str] | None = None
+) -> list[Path]:
+    """Write NAME.png, NAME.pdf and NAME.csv into a folder; each is there in full or not at all.
+
+    Args:
+        axes: of the figure.
+        numbers: what it shows.
+        folder: made if it is not there.
+        name: of the files, without a suffix.
+        title: in the files' metadata.
+        made_by: the command and what else belongs to the provenance, before versions and machine.
+
+    Returns:
+        The files.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    facts = {**(made_by or {}), **provenance()}
+    text = "; ".join(f"{key}: {' '.join(value.split())}" for key, value in facts.items())
+    path, figure = Path(folder) / name, figure_of(axes)
+    contents = {}
+    for suffix, metadata in (
+        (".png", {"Title": title, "Description": text}),
+        (".pdf", {"Title": title, "Subject": text, "CreationDate": None}),
+    ):
+        buffer = BytesIO()
+        figure.savefig(buffer, format=suffix[1:], dpi=DOTS, metadata=metadata)
+        contents[suffix] = buffer.getvalue()
+    head = "".join(f"# {line}\n" for line in (title, *(f"{key}: {' '.join(value.split())}" for key, value in facts.items())))
+    contents[".csv"] = (head + numbers.to_csv(index=False, lineterminator="\n", float_format=DIGITS)).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files = []
+    for suffix, content in contents.items():
+        file = path.with_name(path.name + suffix)
+        draft = file.with_name(f".{file.name}.{os.getpid()}")
+        try:
+            draft.write_bytes(content)
+            draft.replace(file)
+        finally:
+            draft.unlink(missing_ok=True)
+        files.append(file)
+    return files
