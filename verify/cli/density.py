@@ -55,8 +55,9 @@ def density(
 
         from flatproof.verify.curvature import HessianOperator, lambda_max, spectral_density
         from flatproof.verify.pictures import spectral_curve
-        from flatproof.verify.pictures.saving import save_picture
+        from flatproof.verify.pictures.saving import check_free, save_picture
 
+        check_free(out, name)
         problem = own_problem(
             model, data, weights, loss, dtype, entry, prefix,
             parameters=parameters, mode=mode, samples=samples, batch_size=batch_size,

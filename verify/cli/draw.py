@@ -44,15 +44,18 @@ def draw(
 
         from flatproof import theory
         from flatproof.verify.pictures import flattest_function as pictures
-        from flatproof.verify.pictures.saving import save_picture
+        from flatproof.verify.pictures.saving import check_free, save_picture
 
+        stem = f"{file.stem}.{architecture}"
+        for kind in ("function", "range"):
+            check_free(out, f"{stem}.{kind}")
         try:
             with busy("solving", quiet=False):
                 solution = theory.flattest(data.x, data.y, architecture, kinks, limit)
                 sampled = pictures.sample(solution, within=within if ranges else None, points=points)
         except ArithmeticError as error:
             raise UserError(f"{file}: {error}") from error
-        numbers, stem = pictures.flattest_numbers(sampled), f"{file.stem}.{architecture}"
+        numbers = pictures.flattest_numbers(sampled)
         title = f"The flattest function of {file.name}"
         files = save_picture(pictures.draw_flattest(sampled), numbers, out, f"{stem}.function", title, made_by())
         if ranges and sampled.dimension == 2:

@@ -69,8 +69,9 @@ def landscape(
 
         from flatproof.verify.curvature import slices
         from flatproof.verify.pictures import loss_surface
-        from flatproof.verify.pictures.saving import save_picture
+        from flatproof.verify.pictures.saving import check_free, save_picture
 
+        check_free(out, name)
         problem = own_problem(
             model, data, checkpoints[-1] if checkpoints else weights, loss, dtype, entry, prefix,
             parameters=parameters, mode=mode, samples=samples, batch_size=batch_size,

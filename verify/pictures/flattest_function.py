@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm, Normalize, TwoSlopeNorm
+from matplotlib.colors import Normalize, TwoSlopeNorm
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
@@ -25,7 +25,6 @@ Array = NDArray[np.floating]
 FINE = {1: 401, 2: 121}  # positions on an axis that the function is drawn at
 COARSE = {1: 61, 2: 15}  # and, unless told otherwise, the ranges
 BEYOND = 2.0  # the largest label in size, up to which predictions have colours of their own
-NARROW = 1e-9  # ranges are drawn as if they were this wide at least
 
 
 @dataclass(frozen=True)
@@ -117,10 +116,10 @@ def draw_range(sampled: Sampled, axes: Axes | None = None) -> Axes:
         wide = (ranges.high - ranges.low).reshape(shape)
         known = np.isfinite(wide)
         if known.any():
-            low, high = (max(float(end), NARROW) for end in (wide[known].min(), wide[known].max()))
-            shown = np.ma.masked_where(~known, np.maximum(wide, NARROW))
-            norm = LogNorm(low, high) if high > low else Normalize(0, high)
-            drawn = axes.pcolormesh(*sampled.coarse, shown.T, shading="nearest", cmap="viridis", norm=norm)
+            norm = Normalize(0, float(wide[known].max()) or 1.0)
+            drawn = axes.pcolormesh(
+                *sampled.coarse, np.ma.masked_where(~known, wide).T, shading="nearest", cmap="viridis", norm=norm
+            )
             figure_of(axes).colorbar(drawn, ax=axes, label="largest minus smallest prediction")
         axes.fill_between(
             axes.get_xlim(), *axes.get_ylim(), facecolor="none", edgecolor="#cccccc", hatch="///", zorder=0, linewidth=0
@@ -192,14 +191,15 @@ def _curve(sampled: Sampled, axes: Axes) -> None:
             axes.plot(at[unproved], ranges.high[unproved], "x", color=GRAY, markersize=3, label="without proof")
         notes.append(_says_range(sampled))
     low, high = _extent(np.concatenate(ends), 0.1)
-    kinks = _kinks(solution)
+    left, right = _ends(sampled.axes[0])
+    kinks = np.array([at for at in _kinks(solution) if left <= at <= right])  # a neuron that is linear here has its own far away
     axes.plot(kinks, np.full(len(kinks), low), "|", color=GRAY, markersize=9, label="kinks", clip_on=False)
     axes.plot(solution.x[:, 0], solution.y, "o", color="black", markersize=4, label="points", zorder=3)
     if ranges is not None and not known.all():
-        for left, right in _runs(at, ~known):
-            axes.axvspan(left, right, facecolor="none", edgecolor="#cccccc", hatch="///", linewidth=0, zorder=0)
+        for begin, end in _runs(at, ~known):
+            axes.axvspan(begin, end, facecolor="none", edgecolor="#cccccc", hatch="///", linewidth=0, zorder=0)
         axes.fill_between([], [], facecolor="none", edgecolor="#cccccc", hatch="///", linewidth=0, label="unbounded")
-    axes.set(xlim=_ends(sampled.axes[0]), ylim=(low, high), xlabel="x", ylabel="prediction")
+    axes.set(xlim=(left, right), ylim=(low, high), xlabel="x", ylabel="prediction")
     figure_of(axes).legend(loc="outside upper left", ncols=3, frameon=False, fontsize=8)
     caption(axes, "; ".join(notes))
 
@@ -259,9 +259,7 @@ def _active(solution: theory.Flattest) -> NDArray[np.bool_]:
 
 def _kinks(solution: theory.Flattest) -> Array:
     """Where neurons of one input switch."""
-    network, active = solution.network, _active(solution)
-    b = np.zeros(network.width) if network.b1 is None else network.b1
-    return -b[active] / network.w1[active, 0]
+    return np.array([-b / w[0] for w, b in _kink_lines(solution)])
 
 
 def _kink_lines(solution: theory.Flattest) -> list[tuple[Array, float]]:

@@ -5,7 +5,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, Normalize
-from matplotlib.ticker import FuncFormatter
 
 from flatproof.verify.curvature.slices import Line, Plane
 from flatproof.verify.pictures.saving import caption, figure_of, new_axes, plane_size, square
@@ -55,8 +54,9 @@ def draw_plane(plane: Plane, axes: Axes | None = None) -> Axes:
             norm = BoundaryNorm(levels, 256)
             drawn = axes.contourf(plane.first, plane.second, losses, levels, norm=norm, cmap="viridis")
             axes.contour(plane.first, plane.second, losses, levels, colors="white", linewidths=0.4, alpha=0.7)
-            bar = figure_of(axes).colorbar(drawn, ax=axes, label="loss", ticks=levels[:: max(1, len(levels) // 7)])
-            bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+            ticks = levels[:: max(1, len(levels) // 7)]
+            bar = figure_of(axes).colorbar(drawn, ax=axes, label="loss", ticks=ticks)
+            bar.ax.set_yticks(ticks, labels=different(ticks))
             bar.ax.minorticks_off()
         else:  # a constant
             value = float(losses.mean()) if losses.count() else 0.0
@@ -101,6 +101,15 @@ def contour_levels(losses: np.ndarray) -> np.ndarray:
     spread[0], spread[-1] = finite.min(), finite.max()
     apart = np.concatenate([[True], np.diff(spread) > 1e-9 * (spread[-1] - spread[0])])
     return spread[apart]
+
+
+def different(values: np.ndarray) -> list[str]:
+    """Numbers with as few digits as tell them apart, three at least."""
+    for digits in range(3, 17):
+        texts = [f"{value:.{digits}g}" for value in values]
+        if len(set(texts)) == len(texts):
+            break
+    return texts
 
 
 def _scale(axes: Axes, losses: np.ndarray) -> None:

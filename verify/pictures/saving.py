@@ -18,6 +18,7 @@ from flatproof.verify.report.style import GRAY, figure_style
 
 DOTS = 150  # an inch
 DIGITS = "%.10g"  # of the numbers beside a picture
+MARK, HEAD = b"\n# flatproof: ", 8192  # what the head of a picture's CSV file holds, within so many bytes
 SQUARE = 4.0  # how much longer one side of a plane may be than the other before its axes get scales of their own
 
 
@@ -66,6 +67,14 @@ def caption(axes: Axes, text: str) -> None:
     figure.supxlabel("\n".join(lines), fontsize=7, color=GRAY, x=0.01, ha="left")
 
 
+def check_free(folder: str | Path, name: str) -> None:
+    """ValueError where a picture would replace files that are not a picture's of this room: a user's own points, for instance."""
+    numbers, *_ = paths = [Path(folder) / f"{name}{suffix}" for suffix in (".csv", ".png", ".pdf")]
+    there = [path for path in paths if path.exists()]
+    if there and not (numbers.is_file() and MARK in numbers.read_bytes()[:HEAD]):
+        raise ValueError(f"{there[0]} is there and is no earlier picture's; expected another name or folder")
+
+
 def save_picture(
     axes: Axes, numbers: pd.DataFrame, folder: str | Path, name: str, title: str, made_by: Mapping[str, str] | None = None
 ) -> list[Path]:
@@ -83,8 +92,10 @@ def save_picture(
         The files.
 
     Raises:
+        ValueError: files of these names are there that are no earlier picture's.
         OSError: the folder cannot be written.
     """
+    check_free(folder, name)
     facts = {**(made_by or {}), **provenance()}
     text = "; ".join(f"{key}: {' '.join(value.split())}" for key, value in facts.items())
     path, figure = Path(folder) / name, figure_of(axes)

@@ -89,14 +89,17 @@ def test_points_are_drawn(tmp_path: Path) -> None:
         (["--scaling", "layer"], "scaling must be one of filter, parameter, none, got 'layer'"),
         (["--name", "a/b"], "--name must be a plain name without folders"),
         (["--out", "d.npz"], "cannot use d.npz"),
+        (["--name", "mine"], "mine.csv is there and is no earlier picture's; expected another name or folder"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path: Path, own: list[str], options: list[str], words: str) -> None:
+    (tmp_path / "mine.csv").write_text("# points\n1,2\n")
     done = here("landscape", *own, *options, cwd=tmp_path)
     assert done.returncode == 2
     assert words in done.stderr
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.glob("*.png"))
+    assert (tmp_path / "mine.csv").read_text() == "# points\n1,2\n"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from flatproof.verify.curvature import spectral_density
 from flatproof.verify.curvature.slices import Line, Plane
 from flatproof.verify.pictures import draw_density, draw_flattest, draw_line, draw_plane, save_picture
 from flatproof.verify.pictures.flattest_function import draw_range, flattest_numbers, sample
-from flatproof.verify.pictures.loss_surface import contour_levels, line_numbers, plane_numbers
+from flatproof.verify.pictures.loss_surface import contour_levels, different, line_numbers, plane_numbers
 from flatproof.verify.pictures.spectral_curve import density_numbers
 from tests.unit.curvature.matrices import Dense
 
@@ -64,6 +64,7 @@ def test_contours_lie_apart_and_a_constant_has_none() -> None:
     assert levels[-1] == 2
     assert (np.diff(levels) > 0).all()
     assert len(contour_levels(np.ones((2, 2)))) == 1
+    assert different(np.array([1.0, 1.0001, 2])) == ["1", "1.0001", "2"]
     constant = Plane(AT, AT, np.ones((5, 5)), ("first", "second"), np.zeros((1, 2)), np.zeros(1), "by hand")
     assert isinstance(draw_plane(constant).collections[0], QuadMesh)
 
@@ -146,3 +147,6 @@ def test_files_say_what_made_them_and_are_the_same_bytes_again(tmp_path: Path) -
         assert image.text["Description"].startswith("command: x --y; flatproof: ")  # type: ignore[attr-defined]
     assert files[2].read_text(encoding="utf-8").startswith("# a title\n# command: x --y\n# flatproof: ")
     assert list((tmp_path / "second").glob(".*")) == []
+    (tmp_path / "first" / "p.csv").unlink()
+    with pytest.raises(ValueError, match=r"p\.png is there and is no earlier picture's"):
+        save_picture(draw_plane(plane()), plane_numbers(plane()), tmp_path / "first", "p", "a title")

@@ -153,7 +153,8 @@ class Recorder:
         b = self.budget
         limit = "no limit" if b.share == math.inf else f"budget {b.share:.1%}"
         skipped = f"{b.skipped} skipped for the budget" if b.skipped else "none skipped"
-        return f"{b.taken} measurements, {skipped}; {b.spent:.1f} s of measuring to {b.training:.1f} s of training, {b.used:.1%} ({limit})"
+        taken = f"{b.taken} measurement{'s' if b.taken != 1 else ''}"
+        return f"{taken}, {skipped}; {b.spent:.1f} s of measuring to {b.training:.1f} s of training, {b.used:.1%} ({limit})"
 
     def __enter__(self) -> Self:
         return self
