@@ -17,7 +17,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from flatproof import theory
-from flatproof.verify.pictures.saving import caption, figure_of, new_axes, plane_size, square
+from flatproof.verify.pictures.saving import Frame, figure_of, plane_size, square
 from flatproof.verify.report.style import BLUE, GRAY, RANGE, RED, figure_style
 from flatproof.verify.utils.checks import check_number, check_positive, check_whole
 
@@ -92,9 +92,9 @@ def draw_flattest(sampled: Sampled, axes: Axes | None = None) -> Axes:
         axes: to draw on; None: of a figure of their own.
     """
     with figure_style():
-        axes = new_axes(axes, (5.6, 3.8) if sampled.dimension == 1 else _size(sampled))
-        (_curve if sampled.dimension == 1 else _map)(sampled, axes)
-    return axes
+        frame = Frame.of(axes, (5.6, 3.8) if sampled.dimension == 1 else _size(sampled))
+        (_curve if sampled.dimension == 1 else _map)(sampled, frame)
+    return frame.axes
 
 
 def draw_range(sampled: Sampled, axes: Axes | None = None) -> Axes:
@@ -111,7 +111,8 @@ def draw_range(sampled: Sampled, axes: Axes | None = None) -> Axes:
     if sampled.dimension != 2 or ranges is None:
         raise ValueError("the map of ranges is of points with two coordinates and of ranges that were computed")
     with figure_style():
-        axes = new_axes(axes, _size(sampled))
+        frame = Frame.of(axes, _size(sampled))
+        axes = frame.axes
         shape = [len(a) for a in sampled.coarse]
         wide = (ranges.high - ranges.low).reshape(shape)
         known = np.isfinite(wide)
@@ -133,9 +134,9 @@ def draw_range(sampled: Sampled, axes: Axes | None = None) -> Axes:
         if len(unproved):
             handles.append(Line2D([], [], marker="x", color=GRAY, linestyle="", markersize=4, label="without proof"))
         if handles:
-            figure_of(axes).legend(handles=handles, loc="outside upper left", ncols=2, frameon=False, fontsize=8)
+            frame.legend("upper left", 2, handles)
         axes.set(xlim=_ends(sampled.axes[0]), ylim=_ends(sampled.axes[1]), xlabel="first coordinate", ylabel="second coordinate")
-        caption(axes, "; ".join(filter(None, [_says_range(sampled), square(axes)])))
+        frame.caption(_says_range(sampled), square(axes))
     return axes
 
 
@@ -174,9 +175,9 @@ def _mesh(axes: tuple[Array, ...]) -> Array:
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))
 
 
-def _curve(sampled: Sampled, axes: Axes) -> None:
+def _curve(sampled: Sampled, frame: Frame) -> None:
     """One coordinate: the curve, its range, points, kinks below."""
-    solution, at = sampled.solution, sampled.coarse[0]
+    axes, solution, at = frame.axes, sampled.solution, sampled.coarse[0]
     axes.plot(sampled.axes[0], sampled.values, color=BLUE, linewidth=1.4, label="a flattest network")
     ends = [sampled.values, solution.y]
     notes = [_says(solution)]
@@ -200,8 +201,8 @@ def _curve(sampled: Sampled, axes: Axes) -> None:
             axes.axvspan(begin, end, facecolor="none", edgecolor="#cccccc", hatch="///", linewidth=0, zorder=0)
         axes.fill_between([], [], facecolor="none", edgecolor="#cccccc", hatch="///", linewidth=0, label="unbounded")
     axes.set(xlim=(left, right), ylim=(low, high), xlabel="x", ylabel="prediction")
-    figure_of(axes).legend(loc="outside upper left", ncols=3, frameon=False, fontsize=8)
-    caption(axes, "; ".join(notes))
+    frame.legend("upper left", 3)
+    frame.caption(*notes)
 
 
 def _runs(at: Array, chosen: NDArray[np.bool_]) -> list[tuple[float, float]]:
@@ -211,9 +212,9 @@ def _runs(at: Array, chosen: NDArray[np.bool_]) -> list[tuple[float, float]]:
     return [(float(halfway[a]), float(halfway[b])) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _map(sampled: Sampled, axes: Axes) -> None:
+def _map(sampled: Sampled, frame: Frame) -> None:
     """Two coordinates: the function as a map with contours, kinks as lines, points by label."""
-    values, solution = sampled.values, sampled.solution
+    axes, values, solution = frame.axes, sampled.values, sampled.solution
     reach = BEYOND * float(np.abs(solution.y).max()) or 1.0
     norm = TwoSlopeNorm(0.0, -reach, reach)
     further = bool((np.abs(values) > reach).any())
@@ -230,9 +231,9 @@ def _map(sampled: Sampled, axes: Axes) -> None:
         handles.append(Line2D([], [], color=GRAY, linewidth=0.7, linestyle="--", label="kinks"))
     _points(solution, axes)
     if handles:
-        figure_of(axes).legend(handles=handles, loc="outside upper left", ncols=2, frameon=False, fontsize=8)
+        frame.legend("upper left", 2, handles)
     axes.set(xlim=xlim, ylim=ylim, xlabel="first coordinate", ylabel="second coordinate")
-    caption(axes, "; ".join(filter(None, [_says(solution), square(axes)])))
+    frame.caption(_says(solution), square(axes))
 
 
 def _size(sampled: Sampled) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, Normalize
 
 from flatproof.verify.curvature.slices import Line, Plane
-from flatproof.verify.pictures.saving import caption, figure_of, new_axes, plane_size, square
+from flatproof.verify.pictures.saving import Frame, figure_of, plane_size, square
 from flatproof.verify.report.style import COLORS, RED, figure_style, label_ticks
 
 LEVELS = 14  # contours
@@ -23,7 +23,8 @@ def draw_line(line: Line, axes: Axes | None = None) -> Axes:
         axes: to draw on; None: of a figure of their own.
     """
     with figure_style():
-        axes = new_axes(axes)
+        frame = Frame.of(axes)
+        axes = frame.axes
         for k, (name, losses) in enumerate(zip(line.names, line.losses, strict=True)):
             axes.plot(line.at, losses, color=COLORS[k % len(COLORS)], linewidth=1.3, label=name)
         at_marks = [float(line.losses[0, int(np.argmin(np.abs(line.at - mark)))]) for mark in line.marks]
@@ -34,8 +35,8 @@ def draw_line(line: Line, axes: Axes | None = None) -> Axes:
         _scale(axes, line.losses)
         axes.grid(alpha=0.2)
         if len(line.names) > 1:
-            figure_of(axes).legend(loc="outside right upper", frameon=False, fontsize=8)
-        caption(axes, "; ".join([line.method, *_blank(line.losses)]))
+            frame.legend("right upper")
+        frame.caption(line.method, _blank(line.losses))
     return axes
 
 
@@ -47,7 +48,8 @@ def draw_plane(plane: Plane, axes: Axes | None = None) -> Axes:
         axes: to draw on; None: of a figure of their own.
     """
     with figure_style():
-        axes = new_axes(axes, plane_size(*(float(np.ptp(ends)) for ends in (plane.first, plane.second))))
+        frame = Frame.of(axes, plane_size(*(float(np.ptp(ends)) for ends in (plane.first, plane.second))))
+        axes = frame.axes
         losses = np.ma.masked_invalid(plane.losses.T)
         levels = contour_levels(plane.losses)
         if len(levels) > 1:
@@ -67,8 +69,7 @@ def draw_plane(plane: Plane, axes: Axes | None = None) -> Axes:
             axes.plot(*plane.marks.T, "-o", color=RED, markersize=3.5, linewidth=1, markeredgecolor="white", markeredgewidth=0.4)
         axes.plot(*plane.marks[-1], "*", color=RED, markersize=11, markeredgecolor="white", markeredgewidth=0.6)
         axes.set(xlabel=plane.labels[0], ylabel=plane.labels[1], xlim=plane.first[[0, -1]], ylim=plane.second[[0, -1]])
-        scales = square(axes)
-        caption(axes, "; ".join(filter(None, [plane.method, *_off(plane), *_blank(plane.losses), scales])))
+        frame.caption(plane.method, _off(plane), _blank(plane.losses), square(axes))
     return axes
 
 
@@ -119,14 +120,11 @@ def _scale(axes: Axes, losses: np.ndarray) -> None:
         label_ticks(axes.yaxis)
 
 
-def _blank(losses: np.ndarray) -> list[str]:
+def _blank(losses: np.ndarray) -> str:
     count = int((~np.isfinite(losses)).sum())
-    return [UNKNOWN.format(count, losses.size)] if count else []
+    return UNKNOWN.format(count, losses.size) if count else ""
 
 
-def _off(plane: Plane) -> list[str]:
-    return (
-        [f"checkpoints lie off the plane by up to {plane.off.max():.0%} of their way to its centre"]
-        if plane.off.max() > 1e-6
-        else []
-    )
+def _off(plane: Plane) -> str:
+    off = float(plane.off.max())
+    return f"checkpoints lie off the plane by up to {off:.0%} of their way to its centre" if off > 1e-6 else ""

@@ -1,20 +1,23 @@
-"""Owns how a picture is saved: as PNG and PDF with its numbers as CSV beside, and what made it in all three.
+"""Owns the frame of a picture and how it is saved: as PNG and PDF with its numbers as CSV beside, and what made it in all three.
 
 The same picture gives the same bytes: no file holds a date.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from flatproof.verify.jobs.provenance import provenance
-from flatproof.verify.report.style import GRAY, figure_style
+from flatproof.verify.report.style import GRAY
 
 DOTS = 150  # an inch
 DIGITS = "%.10g"  # of the numbers beside a picture
@@ -22,14 +25,41 @@ MARK, HEAD = b"\n# flatproof: ", 8192  # what the head of a picture's CSV file h
 SQUARE = 4.0  # how much longer one side of a plane may be than the other before its axes get scales of their own
 
 
-def new_axes(axes: Axes | None, size: tuple[float, float] = (5.2, 3.6)) -> Axes:
-    """The axes that were given, or those of a figure of their own."""
-    if axes is not None:
-        return axes
-    with figure_style():
+@dataclass(frozen=True)
+class Frame:
+    """Axes to draw on, and whether their figure is their own: one of a caller's holds other things, and gets no caption."""
+
+    axes: Axes
+    own: bool
+
+    @classmethod
+    def of(cls, axes: Axes | None, size: tuple[float, float] = (5.2, 3.6)) -> "Frame":
+        """The axes that were given, or those of a figure of their own, of that size in inches."""
+        if axes is not None:
+            return cls(axes, False)
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
-        return figure.subplots()
+        return cls(figure.subplots(), True)
+
+    def legend(self, place: str, columns: int = 1, handles: Sequence[Artist] | None = None) -> None:
+        """A legend outside the axes at that place, or within those of a caller's figure."""
+        given: dict[str, Any] = {} if handles is None else {"handles": handles}
+        if self.own:
+            figure_of(self.axes).legend(loc=f"outside {place}", ncols=columns, frameon=False, fontsize=8, **given)
+        else:
+            self.axes.legend(frameon=False, fontsize=8, **given)
+
+    def caption(self, *texts: str) -> None:
+        """Lines in small type below the figure, as wide as it is, if it is the axes' own; empty texts count for nothing."""
+        if not self.own:
+            return
+        figure = figure_of(self.axes)
+        per_line, lines = int(figure.get_figwidth() * 17), [""]
+        for word in "; ".join(filter(None, texts)).split():
+            if len(lines[-1]) + len(word) > per_line:
+                lines.append("")
+            lines[-1] = f"{lines[-1]} {word}".strip()
+        figure.supxlabel("\n".join(lines), fontsize=7, color=GRAY, x=0.01, ha="left")
 
 
 def plane_size(width: float, height: float) -> tuple[float, float]:
@@ -53,18 +83,6 @@ def figure_of(axes: Axes) -> Figure:
     if not isinstance(figure, Figure):
         raise ValueError("expected axes that stand in a figure")
     return figure
-
-
-def caption(axes: Axes, text: str) -> None:
-    """A line or two in small type below a figure, as wide as it is."""
-    figure = figure_of(axes)
-    per_line = int(figure.get_figwidth() * 17)
-    words, lines = text.split(), [""]
-    for word in words:
-        if len(lines[-1]) + len(word) > per_line:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    figure.supxlabel("\n".join(lines), fontsize=7, color=GRAY, x=0.01, ha="left")
 
 
 def check_free(folder: str | Path, name: str) -> None:
@@ -99,7 +117,9 @@ def save_picture(
     facts = {**(made_by or {}), **provenance()}
     text = "; ".join(f"{key}: {' '.join(value.split())}" for key, value in facts.items())
     path, figure = Path(folder) / name, figure_of(axes)
-    contents = {}
+    head = "".join(f"# {line}\n" for line in (title, *(f"{key}: {' '.join(value.split())}" for key, value in facts.items())))
+    # the numbers first: by them a picture is known as an earlier one, if a kill leaves no more
+    contents = {".csv": (head + numbers.to_csv(index=False, lineterminator="\n", float_format=DIGITS)).encode()}
     for suffix, metadata in (
         (".png", {"Title": title, "Description": text}),
         (".pdf", {"Title": title, "Subject": text, "CreationDate": None}),
@@ -107,10 +127,7 @@ def save_picture(
         buffer = BytesIO()
         figure.savefig(buffer, format=suffix[1:], dpi=DOTS, metadata=metadata)
         contents[suffix] = buffer.getvalue()
-    head = "".join(f"# {line}\n" for line in (title, *(f"{key}: {' '.join(value.split())}" for key, value in facts.items())))
-    contents[".csv"] = (head + numbers.to_csv(index=False, lineterminator="\n", float_format=DIGITS)).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
-    files = []
     for suffix, content in contents.items():
         file = path.with_name(path.name + suffix)
         draft = file.with_name(f".{file.name}.{os.getpid()}")
@@ -119,5 +136,4 @@ def save_picture(
             draft.replace(file)
         finally:
             draft.unlink(missing_ok=True)
-        files.append(file)
-    return files
+    return [path.with_name(path.name + suffix) for suffix in (".png", ".pdf", ".csv")]

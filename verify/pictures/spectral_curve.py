@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 
 from flatproof.verify.curvature.density import Density
 from flatproof.verify.curvature.estimates import Estimate
-from flatproof.verify.pictures.saving import caption, figure_of, new_axes
+from flatproof.verify.pictures.saving import Frame
 from flatproof.verify.report.style import BLUE, RANGE, RED, figure_style, label_ticks
 
 LEAST = 0.01  # of an eigenvalue's own peak: what lies lower is not drawn
@@ -21,7 +21,8 @@ def draw_density(density: Density, largest: Estimate | None = None, axes: Axes |
         axes: to draw on; None: of a figure of their own.
     """
     with figure_style():
-        axes = new_axes(axes)
+        frame = Frame.of(axes)
+        axes = frame.axes
         floor = LEAST / (density.size * density.width * np.sqrt(2 * np.pi))
         axes.fill_between(
             density.grid,
@@ -42,12 +43,12 @@ def draw_density(density: Density, largest: Estimate | None = None, axes: Axes |
         axes.set(yscale="log", xlabel="eigenvalue", ylabel="density", ylim=(floor, 2 * float(density.high.max())))
         label_ticks(axes.yaxis)
         axes.grid(alpha=0.2)
-        figure_of(axes).legend(loc="outside upper right", ncols=3, frameon=False, fontsize=8)
+        frame.legend("upper right", 3)
         data = f"{density.mass.samples:,} samples, {density.mass.mode} mode" if density.mass.samples else "a bare matrix"
-        caption(
-            axes,
+        frame.caption(
             f"{density.size:,} eigenvalues smoothed by a Gaussian of width {density.width:.3g}; {density.mass.method}, "
-            f"seed {density.mass.seed}; {data}",
+            f"seed {density.mass.seed}",
+            data,
         )
     return axes
 

@@ -44,8 +44,12 @@ def test_lines_are_drawn_as_they_are() -> None:
     assert axes.lines[2].get_xydata().tolist() == [[0, 1]]  # type: ignore[union-attr]
     assert axes.get_yscale() == "log"
     assert "by hand; the loss is not finite in 1 of 10 positions, left blank" in text_of(axes)
-    own = Figure().subplots()
-    assert draw_line(line(), own) is own
+    left, right = Figure().subplots(1, 2)
+    assert draw_line(line(), left) is left
+    draw_plane(plane(), right)
+    assert text_of(left) == ""  # in a figure of the caller's only what belongs to the axes
+    assert left.figure.legends == []
+    assert left.get_legend() is not None
 
 
 def test_planes_have_their_first_axis_to_the_right() -> None:

@@ -36,6 +36,7 @@ class Recorder:
     """Records the loss and measures of sharpness while a model trains.
 
     Weights, buffers, gradients, modes, the optimizer and random states are what they were: a training goes on bit for bit as without.
+    What the model's own forward and its hooks do elsewhere, to a counter or a log of the user's, is not undone.
     An error of the first measurement is raised; later ones leave a row without a value that says why, and the training goes on. So do
     losses that are not finite.
 
@@ -112,8 +113,8 @@ class Recorder:
         Returns:
             What was measured, if anything.
         """
-        self.at = self.at + 1 if step is None else check_whole("step", step, 0)
-        if self.at % self.every:
+        before, self.at = self.at, self.at + 1 if step is None else check_whole("step", step, 0)
+        if self.at // self.every == before // self.every:  # steps may be counted by more than one
             return []
         if self._agreed(self.budget.allows()):
             return self.measure()
@@ -129,15 +130,14 @@ class Recorder:
         self.at = self.at if step is None else check_whole("step", step, 0)
         elapsed = self.budget.training
         with self.budget.spending(), undisturbed(self._operator.device):
-            estimates = list(self._estimates())
-        rows = [self._row(name, outcome, elapsed) for name, outcome in estimates]
+            rows = [self._row(name, outcome, elapsed) for name, outcome in list(self._estimates())]
+            self.rows += rows
+            if self._file is not None:
+                self._file.append(rows)
+            if self._board is not None:
+                for tag, value in scalars(rows).items():
+                    self._board.add_scalar(tag, value, self.at)
         self._skipped = 0
-        self.rows += rows
-        if self._file is not None:
-            self._file.append(rows)
-        if self._board is not None:
-            for tag, value in scalars(rows).items():
-                self._board.add_scalar(tag, value, self.at)
         return rows
 
     def close(self) -> None:

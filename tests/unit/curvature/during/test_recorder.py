@@ -214,6 +214,11 @@ def test_bad_settings_are_refused_when_it_is_made(settings: dict[str, Any], word
     assert "\n" not in str(refusal.value)
 
 
+def test_steps_that_are_counted_by_two_are_not_missed() -> None:
+    recorder = Recorder(network(), cross_entropy, fixed_batches(), [], every=5, budget=None, step=4)
+    assert [step for step in range(6, 22, 2) if recorder.step(step)] == [6, 10, 16, 20]
+
+
 def test_a_restart_goes_on_in_the_file(tmp_path: Path) -> None:
     file, model = tmp_path / "s.csv", network()
     for steps in ((10, 20, 30), (20, 30, 40)):
