@@ -9,7 +9,6 @@ from flatproof.verify.cli.options import Labels, check_at_least_one, check_writa
 from flatproof.verify.cli.own_model import Folder, made_by, say_files
 from flatproof.verify.cli.points import own_points
 from flatproof.verify.cli.terminal import busy, refusing_bad_input
-from flatproof.verify.utils.checks import check_number, check_whole
 from flatproof.verify.utils.errors import UserError
 
 
@@ -32,6 +31,8 @@ def draw(
     out: Folder = Path(),
 ) -> None:
     """Draw the flattest function that fits your points, its kinks, and what all functions nearly as flat predict."""
+    from flatproof.verify.utils.checks import check_number, check_whole
+
     with refusing_bad_input():
         check_at_least_one("--limit", limit)
         check_number("--within", within, 0)

@@ -43,11 +43,10 @@ class Frame:
 
     def legend(self, place: str, columns: int = 1, handles: Sequence[Artist] | None = None) -> None:
         """A legend outside the axes at that place, or within those of a caller's figure."""
-        given: dict[str, Any] = {} if handles is None else {"handles": handles}
+        given: dict[str, Any] = {"frameon": False, "fontsize": 8} | ({} if handles is None else {"handles": handles})
         if self.own:
-            figure_of(self.axes).legend(loc=f"outside {place}", ncols=columns, frameon=False, fontsize=8, **given)
-        else:
-            self.axes.legend(frameon=False, fontsize=8, **given)
+            given |= {"loc": f"outside {place}", "ncols": columns}
+        (figure_of(self.axes) if self.own else self.axes).legend(**given)
 
     def caption(self, *texts: str) -> None:
         """Lines in small type below the figure, as wide as it is, if it is the axes' own; empty texts count for nothing."""

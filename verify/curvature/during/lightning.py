@@ -37,6 +37,7 @@ class SharpnessCallback(Callback):  # type: ignore[misc]
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """The recorder is made, and measures."""
+        self.recorder = None  # of an earlier training
         self.recorder = Recorder(pl_module, *self._given, step=trainer.global_step, **self._settings)
         self._log(trainer, self.recorder.measure())
 
