@@ -14,6 +14,7 @@ Points on a kink (w_j . x_i = 0) have no Hessian. Two notions are offered:
 For Sim-BN the trace falls to its infimum only as W1 grows; prices there do not depend on the pattern.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -136,7 +137,12 @@ class Flattest(Answer):
 
 
 def flattest(
-    x: ArrayLike, y: ArrayLike, architecture: str = "no-bias", kinks: str = "differentiable", limit: int = LIMIT
+    x: ArrayLike,
+    y: ArrayLike,
+    architecture: str = "no-bias",
+    kinks: str = "differentiable",
+    limit: int = LIMIT,
+    note: Callable[[str], None] = lambda _: None,
 ) -> Flattest:
     """The flattest two-layer ReLU network that interpolates y on x, with a proof of its flatness.
 
@@ -146,6 +152,7 @@ def flattest(
         architecture: "no-bias", "bias" or "sim-bn".
         kinks: "differentiable" (infimum over parameters without kinks) or "relu'(0)=0".
         limit: the most patterns to list.
+        note: is told what is being done, in words.
 
     Returns:
         The network with its trace, the bound and the dual point behind it.
@@ -158,7 +165,9 @@ def flattest(
     """
     setting = Setting.of(x, y, architecture, kinks)
     check_feasible(setting)
+    note("listing activation patterns")
     patterns, flats = (cells(setting.points, limit), {}) if setting.differentiable else positive_sets(setting.points, limit)
+    note(f"{len(patterns.signs):,} activation patterns: looking for a neuron inside each")
     inner, wide = _interiors(setting.coordinates, patterns)
     active = (patterns.signs > 0).any(axis=1) & wide
     signs = np.where(patterns.signs[active] > 0, 1, -1).astype(np.int8)
@@ -169,7 +178,8 @@ def flattest(
         nothing = rays.take(np.zeros(0, int))
         zero = np.zeros(len(setting.y))
         return Flattest(setting, 0.0, 0.0, setting.zero_network(), zero, patterns, thin, nothing, rays, flats)
-    dual, bound, binding, in_use, of_any_length = program.solve()
+    dual, bound, binding, in_use, of_any_length = program.solve(note)
+    note("making the network")
     network = network_of(setting, (in_use, binding, in_use + binding, of_any_length), rays, flats, bound)
     for more in (in_use, of_any_length):
         if vertex(binding.outputs(setting.coordinates.u), binding.prices, setting.y / setting.top) is None:

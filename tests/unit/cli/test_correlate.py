@@ -191,7 +191,7 @@ def test_what_does_not_fit_is_named_and_left_out_on_request(
         (["--checkpoints", "gone"], "--checkpoints must be a folder, gone is none"),
         (["--checkpoints", "."], "more lines like this); --skip-broken leaves such out"),
         (["--errors", "gone.csv"], "cannot use gone.csv: No such file"),
-        (["--errors", "moons.npz"], "--errors moons.npz is not a CSV file in UTF-8"),
+        (["--errors", "moons.npz"], "--errors moons.npz is not a text table"),
         (["--model", "nothing_here:make"], "there is no module 'nothing_here'"),
         (["--data", "gone.npz"], "cannot use gone.npz: No such file"),
         (["--loss", "mse"], "--loss mse: outputs (40, 2) and targets (40,) must have the same shape"),
