@@ -19,7 +19,7 @@ from flatproof.verify.utils.errors import UserError
 from flatproof.verify.utils.table_files import STDIN, name_of
 
 if TYPE_CHECKING:
-    from flatproof import synth, theory
+    from flatproof import theory
     from flatproof.theory.check_certificate import Verdict
 
 SUFFIXES = {"network": "network.json", "certificate": "certificate.json", "witness": "witness.json", "points": "points.csv"}

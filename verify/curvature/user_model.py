@@ -4,7 +4,7 @@ import importlib
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -63,20 +63,28 @@ def load_model(
         ValueError: names the option whose value cannot be used.
         OSError: the file cannot be read.
     """
-    return load_model_and_others(spec, weights, dtype, entry, prefix, what)[0]
+    return load_with_words(spec, weights, dtype, entry, prefix, what).model
 
 
-def load_model_and_others(
-    spec: str, weights: Path | None, dtype: str | None, entry: str | None, prefix: str | None, what: str
-) -> tuple[nn.Module, tuple[str, ...]]:
-    """The same with the names of the other sets of weights that the checkpoint holds, such as "state_dict_ema"."""
+class Loaded(NamedTuple):
+    """A model; the names of the other sets of weights that its checkpoint holds, such as "state_dict_ema"; how names were matched."""
+
+    model: nn.Module
+    others: tuple[str, ...]
+    matched: str
+
+
+def load_with_words(
+    spec: str, weights: Path | None, dtype: str | None, entry: str | None, prefix: str | None, what: str = "--weights"
+) -> Loaded:
+    """The same with what there is to say of the checkpoint."""
     if dtype is not None:
         check_one_of("--dtype", dtype, ("float32", "float64"))
     held = Weights({}) if weights is None else read_weights(weights, f"{what} {weights}", entry)
-    model = _built(spec, weights, held.state, what)
+    model, matched = _built(spec, weights, held.state, what), ""
     if weights is not None and not (spec.startswith("transformers:") and weights.is_dir()):  # whose names that library translates
-        load_into(model, held.state, f"{what} {weights}", prefix)
-    return model if dtype is None else model.to(getattr(torch, dtype)), held.others
+        matched = load_into(model, held.state, f"{what} {weights}", prefix)
+    return Loaded(model if dtype is None else model.to(getattr(torch, dtype)), held.others, matched)
 
 
 def _built(spec: str, weights: Path | None, state: State, what: str) -> nn.Module:
@@ -162,7 +170,7 @@ def load_data(spec: str, batch_size: int, samples: int | None) -> list[Batch]:
     """Batches (x, y).
 
     Args:
-        spec: a file .npz, .pt or .pth with x and y, or `module:function` that yields batches.
+        spec: a file .npz, .pt, .pth or .safetensors with x and y, or `module:function` that yields batches.
         batch_size: samples a batch, of data in a file.
         samples: at most so many, the first ones; None: all.
 
@@ -172,7 +180,7 @@ def load_data(spec: str, batch_size: int, samples: int | None) -> list[Batch]:
     """
     check_whole("--batch-size", batch_size)
     path = Path(spec)
-    if path.suffix in (".npz", ".pt", ".pth") or path.exists():
+    if path.suffix in (".npz", ".pt", ".pth", ".safetensors") or path.exists():
         held = read_tensors(path, f"--data {path}")
         if isinstance(held, (tuple, list)) and len(held) == 2:
             held = dict(zip("xy", held, strict=True))
