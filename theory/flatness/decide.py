@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from flatproof.notebooks import html_rows
 from flatproof.theory.flatness.exact_predictions import Neuron
 from flatproof.theory.flatness.flattest import Flattest, flattest
 from flatproof.theory.flatness.neurons import NotRealized
@@ -77,6 +78,11 @@ class Decision:
     right: NDArray[np.bool_]
     wrong: NDArray[np.bool_]
     worst: int | None
+
+    def _repr_html_(self) -> str:
+        rows = {"answer": self.answer, "within": f"{self.within:g} of the flattest trace {self.solution.trace:.10g}"}
+        rows |= {"certified right": f"{int(self.right.sum())} of {len(self.y)}", "certified wrong": str(int(self.wrong.sum()))}
+        return html_rows("Do all flattest networks classify the points correctly?", rows)
 
     def witness(self) -> Network | None:
         """The witness of "not all": an interpolating network within `within` of the flattest with the wrong sign at the worst point.

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from flatproof.notebooks import html_rows
 from flatproof.theory.flatness.certificate import certificate
 from flatproof.theory.flatness.column_generation import Program
 from flatproof.theory.flatness.feasibility import check_feasible
@@ -105,6 +106,12 @@ class Flattest(Answer):
             ValueError: for NaN, a wrong number of columns, within < 0.
         """
         return self.predictions.range(x_new, within)
+
+    def _repr_html_(self) -> str:
+        width, patterns = self.network.width, f"{len(self.patterns.signs):,}"
+        rows = {"trace": f"{self.trace:.10g}", "lower bound": f"{self.lower_bound:.10g}", "gap": f"{self.gap:.1e}"}
+        rows |= {"neurons": str(width), "patterns": patterns, "points": f"{len(self.y)} in dimension {self.x.shape[1]}"}
+        return html_rows(f"Flattest network: {self.architecture}, {self.kinks}", rows)
 
     def certificate(self) -> dict[str, Any]:
         """The proof in rational numbers that no interpolating network is flatter than (nearly) `lower_bound`; see `certificate`.
