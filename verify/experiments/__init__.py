@@ -174,8 +174,8 @@ def examine(ids: Sequence[str], store: Store | None) -> Iterator[Claim]:
     """The ledger: statements of `theory.claims` and the papers' empirical claims, examined as they are asked for.
 
     Args:
-        ids: of the statements or their ends where no other id ends so, none for all. "module:object" names those that a function of the user's own examines, or those of an
-            experiment; "module:" all that importing a module registers.
+        ids: of the statements or their ends where no other id ends so, none for all. "module:object" names those that a function of the
+            user's own examines, or those of an experiment; "module:" all that importing a module registers.
         store: where the runs are that empirical claims are judged by; None: they stay open.
 
     Raises:

@@ -234,10 +234,9 @@ def test_averaged_weights_are_named_and_measured_by_name(run: Run, sweep: tuple[
     for path in (folder / "loops").iterdir():
         content = torch.load(path, weights_only=True)
         torch.save(content | {"state_dict_ema": flatter(content["state_dict"])}, path)
-    assert (
-        "run-0.pth.tar: prefix 'module.' taken off the names; it also holds state_dict_ema; --entry state_dict_ema measures that"
-        in run().out
-    )
+    said = run().out
+    assert "run-0.pth.tar: prefix 'module.' taken off the names; it also holds state_dict_ema" in said
+    assert "--entry state_dict_ema measures that" in said
     plain = rows(folder / "correlation/loops/table_2.csv")
     done = run("--entry", "state_dict_ema")
     assert done.status == 0, done.err

@@ -29,7 +29,7 @@ def test_unique_ends(name: str, id: str) -> None:
 
 
 def test_an_end_of_several_names_them() -> None:
-    with pytest.raises(ValueError, match="'table-1' is the end of several ids; expected one of: b/table-1, a/table-1$"):
+    with pytest.raises(ValueError, match=r"'table-1' is the end of several ids; expected one of: b/table-1, a/table-1$"):
         whole_id("table-1", IDS)
 
 
