@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 def sharpness(
     model: Annotated[
-        str, typer.Option(help="module:function that returns the torch.nn.Module, timm:NAME, or transformers:AutoClass.")
+        str,
+        typer.Option(
+            help="module:function that returns the torch.nn.Module, timm:NAME, transformers:AutoClass, or a folder that transformers has saved."
+        ),
     ],
     data: Annotated[
         str, typer.Option(help="FILE .npz, .pt or .safetensors with x and y, or module:function that yields batches (x, y).")
@@ -51,13 +54,22 @@ def sharpness(
 ) -> None:
     """Measure the sharpness of a model, every definition with its interval and what it cost."""
     from flatproof.verify.cli.measuring import measure_all, table
-    from flatproof.verify.curvature.user_model import build_problem, fit_data, layers, load_data, load_loss, load_with_words
+    from flatproof.verify.curvature.user_model import (
+        build_problem,
+        fit_data,
+        layers,
+        load_data,
+        load_loss,
+        load_with_words,
+        of_saved_folder,
+    )
     from flatproof.verify.utils.threads import limited_threads
 
     with refusing_bad_input():
         check_at_least_one("--threads", threads)
         if per_layer and parameters is not None:
             raise ValueError("--per-layer measures every layer; expected --parameters or --per-layer, not both")
+        model, weights = of_saved_folder(model, weights)
         (network, others, matched), criterion = load_with_words(model, weights, dtype, entry, prefix), load_loss(loss)
         batches = fit_data(load_data(data, batch_size, samples), network, loss)
         rows: list[Row] = []

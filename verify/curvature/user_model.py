@@ -1,6 +1,7 @@
 """Owns what is the user's own, as commands are told of it: a model and its weights, data, a loss; together they are a problem."""
 
 import importlib
+import json
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -101,6 +102,32 @@ def _built(spec: str, weights: Path | None, state: State, what: str) -> nn.Modul
     return model
 
 
+def of_saved_folder(spec: str, weights: Path | None) -> tuple[str, Path | None]:
+    """Of a folder that transformers has saved, named in place of a model, the class that its config.json names, and its weights.
+
+    Args:
+        spec: of a model, or such a folder.
+        weights: a checkpoint that takes the place of the folder's own; None: that.
+
+    Returns:
+        What `load_model` takes.
+
+    Raises:
+        ValueError: the configuration names no class.
+    """
+    folder = Path(spec)
+    if not (folder / CONFIG).is_file():
+        return spec, weights
+    try:
+        named = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["architectures"][0]
+    except (ValueError, LookupError, TypeError):
+        raise ValueError(
+            f"--model {spec}: its {CONFIG} names no class under architectures; expected --model transformers:AutoClass "
+            f"--weights {spec}"
+        ) from None
+    return f"transformers:{named}", weights or folder
+
+
 def import_model(spec: str) -> None:
     """Import what makes the model, without making it. Errors: ValueError where there is none."""
     library = spec.partition(":")[0]
@@ -137,7 +164,7 @@ def _of_transformers(spec: str, name: str, weights: Path | None, what: str) -> A
     """What a class of transformers makes of the config.json beside the weights, and of a folder's weights; its outputs are the logits."""
     transformers = _library(spec, "transformers")
     maker: Any = getattr(transformers, name, None)
-    if not hasattr(maker, "from_config"):
+    if not hasattr(maker, "from_pretrained"):
         raise ValueError(f"--model {spec}: transformers has no such class; expected one like AutoModelForImageClassification")
     folder = None if weights is None else weights if weights.is_dir() else weights.parent
     if folder is None or not (folder / CONFIG).is_file():
@@ -150,7 +177,8 @@ def _of_transformers(spec: str, name: str, weights: Path | None, what: str) -> A
         if folder == weights:
             model, faults = maker.from_pretrained(str(folder), output_loading_info=True, **local)
         else:
-            model = maker.from_config(transformers.AutoConfig.from_pretrained(str(folder), **local))
+            config = transformers.AutoConfig.from_pretrained(str(folder), **local)
+            model = maker.from_config(config) if hasattr(maker, "from_config") else maker(config)
     except Exception as error:  # the library's own
         reason = " ".join(str(error).split())[:300]
         raise ValueError(f"{what} {weights} makes no model of --model {spec}: {type(error).__name__}: {reason}") from error

@@ -136,6 +136,11 @@ def read_weights(path: Path, what: str, entry: str | None = None) -> Weights:
 
 def _chosen(content: Any, what: str, entry: str | None) -> tuple[State, tuple[str, ...]]:
     """The weights among what a file holds, and the names of other sets of weights."""
+    if isinstance(content, _Inert):
+        raise ValueError(
+            f"{what} holds an object that only code of its own would read, as torch.save(model) writes one; expected "
+            "torch.save(model.state_dict(), ...)"
+        )
     if not isinstance(content, Mapping):
         raise ValueError(f"{what} must hold a state dict, names to tensors, got {type(content).__name__}")
     sets = [name for name, value in content.items() if _is_state(value)]

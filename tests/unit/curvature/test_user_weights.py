@@ -148,6 +148,12 @@ def test_folders_that_transformers_saves(tmp_path: Path) -> None:
         read_weights(tmp_path / "none", "it")
 
 
+def test_a_whole_model_is_refused_with_what_to_save(tmp_path: Path) -> None:
+    torch.save(nn.Linear(3, 2), tmp_path / "w.pt")
+    with pytest.raises(ValueError, match=r"as torch\.save\(model\) writes one; expected torch\.save\(model\.state_dict\(\), "):
+        read_weights(tmp_path / "w.pt", "it")
+
+
 def test_a_flipped_bit_is_seen(tmp_path: Path) -> None:
     """torch.load itself reads it without a word."""
     path = tmp_path / "w.pt"
@@ -291,6 +297,14 @@ def test_models_of_transformers_answer_with_logits(tmp_path: Path, monkeypatch: 
     for path in (tmp_path / "saved", tmp_path / "w.safetensors"):
         model = user_model.load_model("transformers:AutoAnswer", path, None)
         assert torch.equal(model(x), nn.functional.linear(x, STATE["weight"], STATE["bias"]))
+    (tmp_path / "saved/config.json").write_text('{"architectures": ["AutoAnswer"]}')
+    spec, weights = user_model.of_saved_folder(str(tmp_path / "saved"), None)
+    assert torch.equal(user_model.load_model(spec, weights, None)(x), model(x))
+    (tmp_path / "saved/config.json").write_text('{"architectures": []}')
+    with pytest.raises(
+        ValueError, match=r"config\.json names no class under architectures; expected --model transformers:AutoCl"
+    ):
+        user_model.of_saved_folder(str(tmp_path / "saved"), None)
     with pytest.raises(ValueError, match="transformers has no such class"):
         user_model.load_model("transformers:AutoNothing", tmp_path / "saved", None)
     monkeypatch.setattr(AutoAnswer, "faults", {"missing_keys": {"b", "a"}, "unexpected_keys": set()})
