@@ -14,6 +14,7 @@ from flatproof.verify.cli.options import (
     OUT,
     STORE,
     Board,
+    Columns,
     DataRoot,
     Force,
     Ids,
@@ -47,6 +48,7 @@ def reproduce(
     tensorboard: Board = None,
     data_root: DataRoot = None,
     force: Force = False,
+    columns: Columns = "brief",
     rerun_damaged: Annotated[
         bool, typer.Option("--rerun-damaged", help="Set a damaged store aside, keep its sound runs, and run the others anew.")
     ] = False,
@@ -57,7 +59,7 @@ def reproduce(
     if rerun_damaged and store.exists():
         require_store(store)
         mended(store)
-    _reproduce([*(only or []), *(ids or [])], scale, seeds, processes, store, out, tensorboard, force)
+    _reproduce([*(only or []), *(ids or [])], scale, seeds, processes, store, out, tensorboard, force, columns)
 
 
 def report(
@@ -70,10 +72,11 @@ def report(
     tensorboard: Board = None,
     data_root: DataRoot = None,
     force: Force = False,
+    columns: Columns = "brief",
 ) -> None:
     """Rebuild tables, figures and page from the store alone; what was not run is marked so."""
     _look_for_data_in(data_root)
-    _reproduce([*(only or []), *(ids or [])], scale, seeds, None, store, out, tensorboard, force)
+    _reproduce([*(only or []), *(ids or [])], scale, seeds, None, store, out, tensorboard, force, columns)
 
 
 def _look_for_data_in(root: Path | None) -> None:
@@ -88,11 +91,20 @@ def _look_for_data_in(root: Path | None) -> None:
 
 
 def _reproduce(
-    ids: list[str], scale: str, seeds: int | None, workers: int | None, path: Path, out: Path, board: Path | None, force: bool
+    ids: list[str],
+    scale: str,
+    seeds: int | None,
+    workers: int | None,
+    path: Path,
+    out: Path,
+    board: Path | None,
+    force: bool,
+    columns: str,
 ) -> None:
     """Run what is missing with that many workers (None: run nothing), then write the artifacts, and curves for TensorBoard."""
     use_cache(path.parent)
     from flatproof.verify.cli.progress import Display
+    from flatproof.verify.experiments import abouts
     from flatproof.verify.jobs.store import Store
     from flatproof.verify.jobs.sweep import sweep
     from flatproof.verify.report.descriptors import descriptors
@@ -127,7 +139,8 @@ def _reproduce(
         artifacts, damaged = _built(chosen, scale, count, db)
         with refusing_bad_input():
             kept = {} if force else poorer(artifacts, out)
-            files = write([artifact for artifact in artifacts if artifact.id not in kept], out, _command(ids, scale, seeds))
+            made = [artifact for artifact in artifacts if artifact.id not in kept]
+            files = write(made, out, _command(ids, scale, seeds), abouts(chosen), columns)
             if board is not None:
                 from flatproof.verify.deep.tensorboard import export
 
