@@ -18,7 +18,7 @@ def sharpness(
     model: Annotated[
         str,
         typer.Option(
-            help="module:function that returns the torch.nn.Module, timm:NAME, transformers:AutoClass, or a folder that transformers has saved."
+            help="module:function that returns the torch.nn.Module, timm:NAME, transformers:AutoClass, or a folder of transformers."
         ),
     ],
     data: Annotated[
