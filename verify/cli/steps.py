@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from flatproof.verify.cli.terminal import animated
 
@@ -17,8 +19,10 @@ def steps() -> Iterator[Callable[[str], None]]:
     """A function to tell what is being done, in words."""
     console, start = Console(file=sys.stderr), time.monotonic()
     if animated(console):
-        with console.status("reading") as status:
-            yield lambda text: status.update(f"{text}  ({time.monotonic() - start:.0f} s)")
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        with Progress(*columns, console=console, transient=True) as progress:
+            task = progress.add_task("beginning", total=None)
+            yield lambda text: progress.update(task, description=escape(text))
         return
     last = [start]
 
