@@ -114,6 +114,7 @@ def _of_numpy(data: bytes, name: str) -> Points:
         arrays = {"": held} if isinstance(held, np.ndarray) else {key: held[key] for key in held.files}
     except Exception:  # numpy raises whatever its readers of zip files and arrays meet
         raise ValueError(f"{name} is not a whole .npy or .npz file of plain arrays of numbers") from None
+    arrays = {key.lower() if key in ("X", "Y") and key.lower() not in arrays else key: array for key, array in arrays.items()}
     if len(arrays) > 1 and not {"x", "y"} <= {*arrays}:
         raise ValueError(f"{name} holds {', '.join(arrays)}; expected x (n, d) and y (n,), or one array with the label last")
     for key, array in arrays.items():

@@ -65,6 +65,7 @@ def test_what_numpy_and_standard_input_bring(tmp_path: Path, monkeypatch: pytest
     for save in (
         lambda file: np.save(file, table),
         lambda file: np.savez(file, table),
+        lambda file: np.savez(file, X=X, y=Y),
         lambda file: np.savez(file, x=X.astype(np.float32).astype(float), y=Y[:, None].astype(np.int8)),
         lambda file: file.write(DECIMALS.encode("utf-16")),
     ):

@@ -1,7 +1,9 @@
 """The CSV of errors: columns, groups, and every cell that cannot be used."""
 
+import io
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -76,6 +78,13 @@ def test_other_separators_encodings_and_an_index(tmp_path: Path, text: str, enco
     table = read_errors(tmp_path / "e.csv")
     assert (table.names, table.columns, table.faults) == (["a b", "c, d"], {"error": [0.5, 1.5]}, [])
     assert "größe" in table.texts
+
+
+def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"name;error\na;1,5\nb;\n")))
+    table = read_errors(Path("-"))
+    assert table.columns["error"][0] == 1.5
+    assert table.faults == ["standard input has nothing as error of 'b'; expected a finite number"]
 
 
 def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
