@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table as Grid
 
+from flatproof.verify.cli.endings import Signalled
 from flatproof.verify.cli.options import AsJson, Labels, check_at_least_one, check_writable
-from flatproof.verify.cli.points import OwnData, own_points
+from flatproof.verify.cli.points import OwnData, own_data
 from flatproof.verify.cli.steps import steps
 from flatproof.verify.cli.terminal import console, refusing_bad_input, say
 from flatproof.verify.utils.errors import UserError
@@ -56,7 +57,7 @@ def certify(
             raise ValueError(f"--bracket must be a number of seconds above 0, got {bracket}")
         if bracket is not None and test is not None:
             raise ValueError("--test needs the list of patterns; expected --test or --bracket, not both")
-        own = own_points(file, test, labels)
+        own = own_data(file, test, labels)
         if test is not None and own.data.labels != "signs":
             raise ValueError(
                 f"--test asks whether points are classified; expected labels -1 and 1 in {name_of(file)}, got real numbers"
@@ -219,14 +220,18 @@ def certify_points(
     _write_points(own, files)
     if not test:
         return Certified(solution, verdict, None, files)
+    kept = f"the flattest network and its certificate are written: {files['certificate']}"
     try:
         decision = theory.decide(data, architecture, kinks, solution, within, note=note)
         note("proving the decision in rational numbers")
         certificate = decision.certificate()
         verdict = check(certificate)
+    except Signalled as ending:
+        ending.stored = kept
+        raise
     except (ArithmeticError, ValueError) as error:
-        kept = f"{error}; the flattest network and its certificate are written: {files['certificate']}"
-        raise (UserError(kept) if isinstance(error, ValueError) else ArithmeticError(kept)) from error
+        kind = ValueError if isinstance(error, ValueError) else ArithmeticError
+        raise kind(f"{error}; {kept}") from error
     save(certificate, files["certificate"])
     try:
         witness = decision.witness()

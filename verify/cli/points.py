@@ -6,6 +6,7 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flatproof.verify.cli.terminal import say
 from flatproof.verify.utils.table_files import (
     PARQUET,
     STDIN,
@@ -58,8 +59,16 @@ class OwnData:
     plain: bool
 
 
-def own_points(path: Path, test: Path | None, labels: str) -> OwnData:
-    """The data of one or two files.
+def own_points(path: Path, test: Path | None, labels: str) -> "synth.Data":
+    """The data of one or two files; how they were read is printed where that is not plain to see. Arguments, errors: as `own_data`."""
+    own = own_data(path, test, labels)
+    for line in own.notes:
+        say(line)
+    return own.data
+
+
+def own_data(path: Path, test: Path | None, labels: str) -> OwnData:
+    """The data of one or two files, and how they were read.
 
     Args:
         path: the training points.

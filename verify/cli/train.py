@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flatproof.verify.cli.options import AsJson, Labels
-from flatproof.verify.cli.points import own_points
+from flatproof.verify.cli.points import own_data
 from flatproof.verify.cli.terminal import refusing_bad_input, say, warn
 from flatproof.verify.utils.table_files import name_of
 
@@ -71,7 +71,7 @@ def train(
             raise ValueError("--test needs --data; expected both or neither")
         if data is None and labels != "auto":
             raise ValueError("--labels says what the labels of --data are; expected both or neither")
-        own = None if data is None else own_points(data, test, labels)
+        own = None if data is None else own_data(data, test, labels)
         points = spec.build() if own is None else own.data
 
     notes = [] if own is None else own.notes

@@ -13,6 +13,7 @@ import pytest
 from flatproof import synth, theory
 from flatproof.theory.constructions import memorizing_network
 from flatproof.verify.cli import certify, steps
+from flatproof.verify.cli.endings import Signalled
 
 
 @pytest.mark.parametrize(
@@ -65,20 +66,24 @@ def test_test_labels_are_checked_before_the_solve(refusal: Callable[[list[str]],
     assert "test_x must have 2 columns" in refusal(["certify", "signs.csv", "--test", "wide.csv"])
 
 
+@pytest.mark.parametrize(
+    ("failure", "status", "words"),
+    [(ArithmeticError("too near"), 2, "too near; "), (ValueError("thin"), 2, "thin; "), (Signalled(2), 130, "interrupted: ")],
+)
 def test_what_is_solved_is_kept_where_the_decision_fails(
-    command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException, status: int, words: str
 ) -> None:
     (tmp_path / "p.csv").write_text("1,2,1\n2,1,-1\n")
     told: list[str] = []
 
     def fails(*_: object, note: Callable[[str], None], **__: object) -> None:
         told.extend(path.name for path in tmp_path.iterdir())
-        raise ArithmeticError("too near")
+        raise failure
 
     monkeypatch.setattr("flatproof.theory.decide", fails)
     done = command("certify", "p.csv", "--test", "p.csv")
-    assert (done.status, done.err.count("\n")) == (2, 1)
-    assert "too near; the flattest network and its certificate are written: p.no-bias.certificate.json" in done.err
+    assert (done.status, done.err.count("\n")) == (status, 1)
+    assert f"{words}the flattest network and its certificate are written: p.no-bias.certificate.json" in done.err
     assert {"p.no-bias.certificate.json", "p.no-bias.network.json"} <= {*told}
 
 

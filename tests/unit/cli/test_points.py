@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flatproof.verify.cli.points import own_points, read_points
+from flatproof.verify.cli.points import own_data, own_points, read_points
 
 X, Y = np.array([[1.5, -2.0], [3.0, 0.25], [0.5, 1e-3]]), np.array([1.0, -1.0, 1.0])
 COMMAS = "a,b,label\n1.5,-2,1\n3,0.25,-1\n.5,1e-3,1\n"
@@ -189,13 +189,19 @@ def test_arrays_that_are_refused(tmp_path: Path, arrays: dict[str, Any], words: 
     assert words in str(error.value)
 
 
+def test_commands_that_print_say_how_a_file_was_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = made(tmp_path, DECIMALS)
+    assert (own_points(path, None, "auto").x == X).all()
+    assert "points.csv: columns separated by semicolons, decimal commas, UTF-8" in capsys.readouterr().out
+
+
 def test_columns_in_another_order_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("u,v,label\n1,2,1\n")
     (tmp_path / "b.csv").write_text("v,u,label\n1,2,1\n")
     with pytest.raises(ValueError, match="has its columns in the order v, u; expected u, v"):
-        own_points(tmp_path / "a.csv", tmp_path / "b.csv", "auto")
+        own_data(tmp_path / "a.csv", tmp_path / "b.csv", "auto")
     with pytest.raises(ValueError, match="standard input holds one table"):
-        own_points(Path("-"), Path("-"), "auto")
+        own_data(Path("-"), Path("-"), "auto")
 
 
 def test_certify_takes_what_train_takes(command: Callable[..., Any], tmp_path: Path) -> None:
