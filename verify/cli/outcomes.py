@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class Rebuilt:
-    """What `report --from` came to: artifacts by the build that they are of, and the ids that it did not make, by why."""
+    """What `report --from` came to: artifacts by the build that they are of, the ids that it did not make, by why, and what is damaged."""
 
     made: "list[tuple[Build, list[Artifact]]]" = field(default_factory=list)
     not_made: dict[str, list[str]] = field(default_factory=dict)
-    damaged: list[str] = field(default_factory=list)
+    damaged: dict[Path, str] = field(default_factory=dict)  # a line by the folder of the file
 
     def without(self, why: str, ids: Sequence[str]) -> None:
         """Note artifacts that were not made."""
@@ -80,7 +80,7 @@ def rebuild(ids: list[str], scale: str | None, source: Path, out: Path, force: b
         out: where they go; `source` itself is rewritten in place.
         force: replace, too, what more runs stand behind.
     """
-    from flatproof.verify.report.descriptors import descriptors, digest
+    from flatproof.verify.report.descriptors import descriptors, digest, stem
     from flatproof.verify.report.outcomes import published
     from flatproof.verify.report.write import poorer, write
 
@@ -99,11 +99,13 @@ def rebuild(ids: list[str], scale: str | None, source: Path, out: Path, force: b
         kept = {} if force else poorer(artifacts, out)
         rebuilt.made = [(build, [a for a in made if a.id not in kept]) for build, made in rebuilt.made]
         written = write([artifact for _, made in rebuilt.made for artifact in made], out, "")
-        damaged = [*rebuilt.damaged, *publish(rebuilt.made, out, force)]
+        damaged = [*rebuilt.damaged.values(), *publish(rebuilt.made, out, force)]
         now = {_at(entry): digest(entry) for entry in descriptors(out)[0]}
     print_tables(artifacts)
     made, named = {_at(artifact) for artifact in artifacts}, {id for ids in rebuilt.not_made.values() for id in ids}
-    rebuilt.without("no outcomes are published", [at for at in before if at not in made | named])
+    rest = {_at(e): stem(source, e["id"], e["provenance"]).parent for e in entries if _at(e) in before.keys() - made - named}
+    rebuilt.without("their outcomes are damaged", [at for at, folder in rest.items() if folder in rebuilt.damaged])
+    rebuilt.without("no outcomes are published", [at for at, folder in rest.items() if folder not in rebuilt.damaged])
     rebuilt.without("more runs stand behind what lies there", list(kept))
     for why, others in rebuilt.not_made.items():
         say(f"\nleft as they are, {why}: {', '.join(others)}")
@@ -156,7 +158,7 @@ def _rebuild(path: Path, source: Path, wanted: Callable[[str, str], bool], rebui
     try:
         builds = load(path)
     except DamagedOutcomes as error:
-        rebuilt.damaged.append(str(error))
+        rebuilt.damaged[path.parent] = str(error)
         return
     for build in builds:
         names = [id for id in build.artifacts if wanted(id, build.scale)]

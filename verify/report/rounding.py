@@ -11,7 +11,7 @@ import re
 EQUAL, ROUNDING, DIFFERS, MISSING, EXTRA = STATES = ("equal", "within rounding", "differs", "missing", "extra")
 TOLERANCE = 1e-6  # relative: sums in another order, on another processor or by another library
 NOTHING = 1e-9  # numbers below it are what rounding leaves of zero
-TIME = re.compile(r"(?:^|[^a-z])(?:(?:milli|micro)?seconds?|core-hours?|minutes?|hours?|ms)(?:[^a-z]|$)|/s$", re.IGNORECASE)
+TIME = re.compile(r"(?:^|[^a-z])(?:(?:milli|micro)?seconds|core-hours?|minutes?|hours?|ms)(?:[^a-z]|$)|/s$", re.IGNORECASE)
 NUMBER = re.compile(r"[-−+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
 
