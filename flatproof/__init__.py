@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from flatproof.theory import decide, flattest, trace_lower_bound, trace_of_hessian
     from flatproof.verify import DataSpec, Phase, Run, Store, train, train_many
     from flatproof.verify.curvature import HessianOperator, Problem, lambda_max, measures, trace
+    from flatproof.verify.experiments.study import Study, plot, table
+    from flatproof.verify.utils.errors import Diverged
 
 __version__ = "0.1.0"
 
@@ -21,24 +23,30 @@ _HOMES = {
     "flatproof.theory": ("decide", "flattest", "trace_lower_bound", "trace_of_hessian"),
     "flatproof.verify": ("DataSpec", "Phase", "Run", "Store", "train", "train_many"),
     "flatproof.verify.curvature": ("HessianOperator", "Problem", "lambda_max", "measures", "trace"),
+    "flatproof.verify.experiments.study": ("Study", "plot", "table"),
+    "flatproof.verify.utils.errors": ("Diverged",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 _ROOMS = ("synth", "theory", "verify")
 
 __all__ = [
     "DataSpec",
+    "Diverged",
     "HessianOperator",
     "Phase",
     "Problem",
     "Run",
     "Store",
+    "Study",
     "__version__",
     "decide",
     "flattest",
     "given",
     "lambda_max",
     "measures",
+    "plot",
     "synth",
+    "table",
     "theory",
     "trace",
     "trace_lower_bound",

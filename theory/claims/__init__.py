@@ -24,6 +24,8 @@ construction that is printed with it, or a step of its printed proof; only the f
 Where a statement depends on a reading, `reading` names the one that its status is for; evidence for another one says so.
 `depends_on` lists what the proof in the ledger rests on, each as printed or as corrected (theory.claims.graph).
 A check that fails raises `EvidenceFailed`: the ledger then shows the statement as open, with the failure.
+Another package adds statements by the entry-point group `flatproof.claims`, whose values are modules that register them; those of a file of
+one's own are registered when it is imported.
 Statements of the project's own, printed nowhere else, lie in the folder `own` under ids "own/...", registered by `@own_claim`; they
 are counted apart from the printed ones.
 """
@@ -32,6 +34,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import import_module
+from importlib.metadata import entry_points
 from pkgutil import iter_modules
 from typing import Literal, get_args
 
@@ -50,6 +53,7 @@ Form = Literal["printed", "corrected"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 TARGETS: tuple[Target, ...] = get_args(Target)
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+GROUP = "flatproof.claims"
 OWN = "own"  # the folder of the project's own statements
 
 
@@ -222,6 +226,8 @@ def claim(
     def register(examine: Callable[[], Iterable[Evidence]]) -> Callable[[], Iterable[Evidence]]:
         if id in _statements:
             raise ValueError(f"statement {id} is registered twice")
+        if id.count("/") != 1 or not all(id.split("/")):
+            raise ValueError(f"a statement's id must be 'paper/name', got {id!r}")
         title = (examine.__doc__ or id).strip().splitlines()[0].rstrip(".")
         edges = tuple(Dependency(edge) if isinstance(edge, str) else edge for edge in depends_on)
         _statements[id] = Statement(id, " ".join(printed.split()), edges, title, examine, reading)
@@ -261,13 +267,29 @@ def _in_order(id: str) -> tuple[str, int, int, int, str]:
 
 def statements() -> dict[str, Statement]:
     """Every registered statement by id, in the papers' order. A folder added here, or a module added to one, is found; nothing else needs
-    to name it."""
+    to name it.
+
+    Raises:
+        ValueError: naming an entry point whose module cannot be imported.
+    """
     for paper in iter_modules(__path__):
         if paper.ispkg:
             package = import_module(f"{__name__}.{paper.name}")
             for module in iter_modules(package.__path__):
                 import_module(f"{package.__name__}.{module.name}")
+    for point in entry_points(group=GROUP):
+        try:
+            import_module(point.module)
+        except Exception as error:  # another's code: whatever it raises, the line names the entry point
+            raise ValueError(
+                f"claims {point.name} = {point.value} of the entry points {GROUP} cannot be imported: {type(error).__name__}: {error}"
+            ) from error
     return {id: _statements[id] for id in sorted(_statements, key=_in_order)}
+
+
+def registered_by(function: object) -> list[str]:
+    """The ids of the statements that a function examines."""
+    return [id for id, statement in _statements.items() if statement.examine is function]
 
 
 def ledger(ids: Iterable[str] = ()) -> Iterator[Claim]:

@@ -2,8 +2,6 @@
 
 import importlib
 import math
-import os
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from torch import Tensor, nn
 from flatproof.verify.curvature.problem import Problem
 from flatproof.verify.curvature.user_weights import CONFIG, State, Weights, first_of, load_into, read_tensors, read_weights
 from flatproof.verify.utils.checks import check_one_of, check_whole
+from flatproof.verify.utils.plugins import users_object
 
 LOSSES = ("mse", "cross-entropy")
 LIBRARIES = ("timm", "transformers")  # whose models are known by name
@@ -25,25 +24,8 @@ class NotFinite(ValueError):
 
 
 def named_object(spec: str, option: str) -> Callable[..., Any]:
-    """What `module:function` names, with the current folder on the path; ValueError naming the option otherwise."""
-    module, _, attribute = spec.partition(":")
-    if not module or not attribute:
-        raise ValueError(f"{option} must be module:function, got {spec!r}")
-    here = os.getcwd()
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        named: Any = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (module + ".").startswith(error.name + "."):
-            raise ValueError(f"{option} {spec}: there is no module {error.name!r} here ({here}) or installed") from None
-        raise ValueError(f"{option} {spec}: importing {module!r} raised {type(error).__name__}: {error}") from error
-    except Exception as error:  # the user's own code: anything can happen in it
-        raise ValueError(f"{option} {spec}: importing {module!r} raised {type(error).__name__}: {error}") from error
-    for part in attribute.split("."):
-        if not hasattr(named, part):
-            raise ValueError(f"{option} {spec}: module {module!r} has no {attribute!r}")
-        named = getattr(named, part)
+    """The function that `module:function` names, see `users_object`; ValueError naming the option otherwise."""
+    named = users_object(spec, option)
     if not callable(named):
         raise ValueError(f"{option} {spec}: expected a function, got {type(named).__name__}")
     return named

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from flatproof.verify import realdata
-from flatproof.verify.deep.settings import ImageData
+from flatproof.verify.deep.settings import ImageData, OwnArrays
 from flatproof.verify.utils.checks import check_number, check_whole
 from flatproof.verify.utils.errors import UserError
 
@@ -38,7 +38,7 @@ class Samples:
         """Other images as the network of these wants them.
 
         Args:
-            pixels: (n, c, h, w), such as corrupted ones; of the data set's own side, averaged to that of these.
+            pixels: (n, c, h, w), such as corrupted ones; of the data set's own side, brought to that of these.
 
         Raises:
             ValueError: for synthetic images, which have no pixels.
@@ -46,13 +46,13 @@ class Samples:
         if self.mean is None or self.std is None:
             raise ValueError("synthetic images have no pixels to prepare others by")
         device = str(self.test_x.device)
-        x = averaged(torch.from_numpy(pixels).to(torch.float32).div_(255), self.test_x.shape[-1])
+        x = resized(torch.from_numpy(pixels).to(torch.float32).div_(255), self.test_x.shape[-1])
         return resident(normalized(x, self.mean, self.std), device)
 
 
 @lru_cache(maxsize=HELD)
 def samples(data: ImageData, device: str = "cpu") -> Samples:
-    """Both splits, normalized by the whole training set's moments; at a smaller `side`, by those of the training images that are used.
+    """Both splits, normalized by the whole training set's moments; at another `side`, by those of the training images that are used.
 
     Args:
         data: which images.
@@ -61,18 +61,20 @@ def samples(data: ImageData, device: str = "cpu") -> Samples:
     Raises:
         NotAvailable: for files that are not there.
         Damaged: for files that are not what they should be.
-        ValueError: for settings of synthetic images, or a side beyond that of the images.
+        ValueError: for settings of synthetic images.
         UserError: where the files are not those of `data.edition`.
     """
     if data.name == "synthetic":
         return _synthetic(data, device)
+    if data.arrays is not None:
+        return _own(data, data.arrays, device)
     expected = data.edition  # known before the files are read
     train, test = (realdata.load(data.name, split=split, limit=getattr(data, split)) for split in ("train", "test"))
     mean, std = torch.tensor(train.mean), torch.tensor(train.std)
     if "side" in data.settings:
         side = int(data.settings["side"])
         (train_x, train_y), (test_x, test_y) = train.tensors(normalize=False), test.tensors(normalize=False)
-        train_x, test_x = averaged(train_x, side), averaged(test_x, side)
+        train_x, test_x = resized(train_x, side), resized(test_x, side)
         mean, std = train_x.mean((0, 2, 3)), train_x.std((0, 2, 3), correction=0)
         train_x, test_x = normalized(train_x, mean, std), normalized(test_x, mean, std)
     else:
@@ -83,15 +85,19 @@ def samples(data: ImageData, device: str = "cpu") -> Samples:
         )
     checksums = tuple(sorted((dict(train.checksums) | dict(test.checksums)).items()))
     x, y = (resident(train_x, device), resident(test_x, device)), (train_y.to(device), test_y.to(device))
-    edition = f"{data.name}: {train.edition}" + (f", averaged to {side} x {side}" if "side" in data.settings else "")
+    edition = f"{data.name}: {train.edition}"
+    if "side" in data.settings:
+        edition += f", {'averaged' if side <= min(train.x.shape[2:]) else 'enlarged'} to {side} x {side}"
     return Samples(x[0], y[0], x[1], y[1], len(train.classes), edition, checksums, mean, std)
 
 
-def averaged(x: Tensor, side: int) -> Tensor:
-    """Images (n, c, h, w) at side x side pixels, each the mean of those that it covers. Raises ValueError for more than there are."""
-    if side > min(x.shape[2:]):
-        raise ValueError(f"side must be at most the images' {min(x.shape[2:])} pixels, got {side}")
-    return x if x.shape[2:] == (side, side) else F.adaptive_avg_pool2d(x, side)
+def resized(x: Tensor, side: int) -> Tensor:
+    """Images (n, c, h, w) at side x side pixels: each the mean of those that it covers, or between its neighbours (bilinear)."""
+    if x.shape[2:] == (side, side):
+        return x
+    if side < max(x.shape[2:]):
+        return F.adaptive_avg_pool2d(x, side)
+    return F.interpolate(x, size=(side, side), mode="bilinear", align_corners=False)
 
 
 def normalized(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
@@ -109,6 +115,31 @@ def picked(x: Tensor, index: Tensor) -> Tensor:
     if x.ndim != 4 or x.is_contiguous():
         return x.index_select(0, index)
     return x.permute(0, 2, 3, 1).index_select(0, index).permute(0, 3, 1, 2)
+
+
+def _own(data: ImageData, arrays: OwnArrays, device: str) -> Samples:
+    train_x, test_x = (
+        torch.tensor(np.array(x)).to(torch.float32) for x in (arrays.train_x[: data.train], arrays.test_x[: data.test])
+    )
+    if data.settings and train_x.ndim != 4:
+        raise ValueError(f"side is that of images (n, c, h, w); expected none for inputs {tuple(train_x.shape)}")
+    moments: tuple[Tensor, Tensor] | tuple[None, None] = (None, None)
+    if arrays.train_x.dtype == np.uint8:
+        train_x, test_x = train_x / 255, test_x / 255
+    if data.settings:
+        train_x, test_x = (resized(x, int(data.settings["side"])) for x in (train_x, test_x))
+    if arrays.train_x.dtype == np.uint8:
+        others = (0, *range(2, train_x.ndim))
+        mean, std = train_x.mean(others), train_x.std(others, correction=0).clamp_min(1e-6)
+        shape = (1, -1, *[1] * (train_x.ndim - 2))
+        train_x, test_x = ((x - mean.reshape(shape)) / std.reshape(shape) for x in (train_x, test_x))
+        moments = (mean, std)
+    train_y, test_y = (
+        torch.from_numpy(y[:k].copy()).to(device) for y, k in ((arrays.train_y, data.train), (arrays.test_y, data.test))
+    )
+    classes = int(max(arrays.train_y.max(), arrays.test_y.max())) + 1
+    x, y = (resident(train_x, device), resident(test_x, device)), (train_y, test_y)
+    return Samples(x[0], y[0], x[1], y[1], classes, f"own arrays, sha256:{arrays.digest[:12]}", (), *moments)
 
 
 def _synthetic(data: ImageData, device: str) -> Samples:

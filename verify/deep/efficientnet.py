@@ -25,6 +25,7 @@ from torch.nn import functional as F
 
 from flatproof.verify import realdata
 from flatproof.verify.deep.efficientnet_scales import SCALES
+from flatproof.verify.realdata.weights import WEIGHTS
 
 NORM_EPSILON = 1e-3
 STEM, HEAD, CLASSES = 32, 1280, 1000
@@ -102,12 +103,12 @@ class Block(nn.Module):
 
 
 class EfficientNetLite(nn.Module):
-    """Logits (n, 1000) of images (n, 3, h, w) prepared by `prepare`; classes in the official order of ILSVRC 2012.
+    """Logits (n, classes) of images (n, 3, h, w) prepared by `prepare`; a thousand classes are those of ILSVRC 2012 in their order.
 
     Raises ValueError for a name outside `SCALES`.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, classes: int = CLASSES) -> None:
         if name not in SCALES:
             raise ValueError(f"network must be one of {', '.join(SCALES)}, got {name!r}")
         super().__init__()
@@ -126,10 +127,10 @@ class EfficientNetLite(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.head = Convolution(channels, HEAD, 1)
         self.dropout = nn.Dropout(scale.dropout)
-        self.classifier = nn.Linear(HEAD, CLASSES)
+        self.classifier = nn.Linear(HEAD, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, (n, 1000)."""
+        """Logits, (n, classes)."""
         z = self.head(self.blocks(self.stem(x)))
         return self.classifier(self.dropout(z.mean(dim=(2, 3))))
 
@@ -173,10 +174,42 @@ def pretrained(name: str, root: str | Path | None = None) -> EfficientNetLite:
         ValueError: for an unknown name.
     """
     network = EfficientNetLite(name)
-    file = realdata.weights_file(name, root)
-    theirs = torch.load(file, map_location="cpu", weights_only=True)
-    network.load_state_dict({our_name(key): value for key, value in theirs.items()})
+    network.load_state_dict(published(name, root))
     return network.eval()
+
+
+def published(name: str, root: str | Path | None = None) -> dict[str, Tensor]:
+    """The published weights by our names; arguments and errors as for `pretrained`."""
+    theirs = torch.load(realdata.weights_file(name, root), map_location="cpu", weights_only=True)
+    return {our_name(key): value for key, value in theirs.items()}
+
+
+def fine_tunable(
+    name: str = "efficientnet-lite0", classes: int = 10, weights: str | None = None, contrast: float = 1.0
+) -> EfficientNetLite:
+    """A network for other classes that starts from the published weights: all of them but its last layer, which is random.
+
+    Args:
+        name: one of `SCALES`.
+        classes: how many.
+        weights: the digest of the published file (`realdata.weights.WEIGHTS`); None for a random start.
+        contrast: factor of the inputs, taken into the first convolution: images are normalized to standard deviation 1, while
+            `prepare` gives those of photographs about a half.
+
+    Raises:
+        NotAvailable: if the weights were not fetched.
+        Damaged: if their file was altered.
+        ValueError: for an unknown name, or another checksum than the published one.
+    """
+    network = EfficientNetLite(name, classes)
+    if weights is not None:
+        if weights != (expected := WEIGHTS[name].digest):
+            raise ValueError(f"weights of {name} must be those published, {expected}, got {weights}")
+        body = {key: value for key, value in published(name).items() if not key.startswith("classifier.")}
+        network.load_state_dict(body | {f"classifier.{key}": value for key, value in network.classifier.state_dict().items()})
+    with torch.no_grad():
+        network.stem.conv.weight *= contrast
+    return network
 
 
 def prepare(x: NDArray[np.uint8]) -> Tensor:

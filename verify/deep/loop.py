@@ -7,7 +7,7 @@ epoch's number alone. So a training that goes on from a checkpoint gives, on the
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -21,8 +21,8 @@ from flatproof.verify.deep.augmentation import augmented
 from flatproof.verify.deep.data import Samples, picked, samples
 from flatproof.verify.deep.linear import onednn_linear
 from flatproof.verify.deep.registry import builder
-from flatproof.verify.deep.settings import Net, Stop, TrainingSettings
-from flatproof.verify.deep.steps import Step, make_optimizer, make_step, mixed, rate_at, repeatable
+from flatproof.verify.deep.settings import CROSS_ENTROPY, Net, Stop, TrainingSettings
+from flatproof.verify.deep.steps import Step, criterion_of, make_optimizer, make_step, mixed, rate_at, repeatable
 
 CURVE = ("epoch", "train_loss", "train_accuracy", "test_loss", "test_accuracy", "step_loss")
 INITIAL, ORDER, AUGMENT, MASKS = 10, 11, 12, 13  # streams of a training's seed, beside those of the two-layer runs
@@ -195,6 +195,7 @@ class _Loop:
         self.model = placed(model, job.device)
         check_outputs(self.model, self.data)
         self.optimizer = make_optimizer(job.method, [p for p in self.model.parameters() if p.requires_grad])
+        self.criterion = criterion_of(job.method)
         self.step = make_step(job.method, self.model, self.optimizer)
         self.epoch = self.steps = self.done = 0
         self.total = job.stop.epochs * len(batches_of(torch.arange(len(self.data.train_y)), job.batch_size))
@@ -257,8 +258,9 @@ class _Loop:
 
     def _measure(self) -> bool:
         """Add a measurement to the curve unless it is not finite; whether it is."""
-        train = loss_and_accuracy(self.model, self.data.train_x, self.data.train_y)
-        test = loss_and_accuracy(self.model, self.data.test_x, self.data.test_y)
+        own = None if self.job.method.loss == CROSS_ENTROPY else self.criterion
+        train = loss_and_accuracy(self.model, self.data.train_x, self.data.train_y, own)
+        test = loss_and_accuracy(self.model, self.data.test_x, self.data.test_y, own)
         step_loss = float(np.mean(self.unmeasured)) if self.unmeasured else train[0]
         values = dict(zip(CURVE, (float(self.epoch), *train, *test, step_loss), strict=True))
         if not all(map(math.isfinite, values.values())):
@@ -363,12 +365,15 @@ def since_improvement(losses: list[float], improvement: float) -> int:
 
 
 @torch.no_grad()
-def loss_and_accuracy(model: nn.Module, x: Tensor, y: Tensor) -> tuple[float, float]:
-    """Mean cross-entropy and share of right answers in eval mode; the model's mode and buffers and the random state stay.
+def loss_and_accuracy(
+    model: nn.Module, x: Tensor, y: Tensor, criterion: Callable[[Tensor, Tensor], Tensor] | None = None
+) -> tuple[float, float]:
+    """Mean loss and share of right answers in eval mode; the model's mode and buffers and the random state stay.
 
     Args:
         model: gives scores (n, classes).
         x, y: images (n, c, h, w) and labels (n,), on the model's device.
+        criterion: a mean over samples of scores and labels; None: cross-entropy.
 
     Returns:
         The loss, summed in float64, and the accuracy; NaN where the loss is not finite, for outputs that are no numbers name no class.
@@ -381,7 +386,9 @@ def loss_and_accuracy(model: nn.Module, x: Tensor, y: Tensor) -> tuple[float, fl
     with onednn_linear(model, min(len(y), at_once)), repeatable(model, x.device) as again, again():
         for images, labels in zip(torch.split(x, at_once), torch.split(y, at_once), strict=True):
             logits = model(images)
-            total += F.cross_entropy(logits, labels, reduction="sum").double()
+            total += (
+                F.cross_entropy(logits, labels, reduction="sum") if criterion is None else criterion(logits, labels) * len(labels)
+            ).double()
             right += (logits.argmax(1) == labels).sum()
     model.train(mode)
     loss = float(total) / len(y)

@@ -7,10 +7,13 @@ Another package's network is named by its address too, or by a name that the pac
     mixer = "mypackage.networks:mixer"
 """
 
+import sys
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from flatproof.verify.utils.plugins import addresses, named_object
+from flatproof.verify.utils.source import code_digest, is_own
 
 # Name and stored address of each network here; `register` adds others.
 NETWORKS = {
@@ -21,6 +24,7 @@ NETWORKS = {
     "resnet18": "verify.models:resnet18",
     "preactivation-resnet": "flatproof.verify.deep.vision:preactivation_resnet",
     "simple-vit": "flatproof.verify.deep.vision:SimpleVisionTransformer",
+    "efficientnet-lite": "flatproof.verify.deep.efficientnet:fine_tunable",
 }
 # Where the modules are that addresses name by the places they had when trainings were first stored.
 MOVED = {
@@ -55,10 +59,19 @@ def address_of(network: str) -> str:
     return next((f"{old}:{name}" for old, new in MOVED.items() if module == new), network)
 
 
-def builder(address: str) -> Callable[..., Any]:
-    """The function that makes the network of an address. Raises ValueError naming what is not there."""
+def builder(address: str, what: str = "network") -> Callable[..., Any]:
+    """The function of an address, that makes a network or computes a loss. Raises ValueError naming what is not there."""
     module, name = address.split(":")
     try:
         return named_object(f"{MOVED.get(module, module)}:{name}")
     except (ImportError, AttributeError) as error:
-        raise ValueError(f"network {address!r} cannot be found: {error}") from None
+        raise ValueError(f"{what} {address!r} cannot be found: {error}") from None
+
+
+@cache
+def own_code(address: str, name: str) -> dict[str, str]:
+    """The digest of a function of a user's own file, under that name; nothing for what is installed or the project's."""
+    if address.split(":")[0] in MOVED:
+        return {}
+    function = builder(address, name.removesuffix("_code").replace("code", "network"))
+    return {name: code_digest(function)} if is_own(sys.modules.get(function.__module__)) else {}

@@ -3,26 +3,76 @@
 Nothing here looks at a file when it is made. Equal settings have equal addresses.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from flatproof.verify import realdata
-from flatproof.verify.deep.registry import address_of
-from flatproof.verify.jobs.job import LATER, Addressed, addressed_fields
+from flatproof.verify.deep.registry import address_of, own_code
+from flatproof.verify.jobs.job import LATER, OFF_ADDRESS, Addressed, addressed_fields
 from flatproof.verify.utils.checks import check_number, check_one_of, check_whole, replace_fields
 
 VERSION = 4  # raised when a change of the harness alters what a training gives
+OWN = "arrays"  # the name of data of one's own
+CROSS_ENTROPY = "cross-entropy"
 DEVICES = ("cpu", "cuda")
 OPTIMIZERS = ("sgd", "adam")
 SCHEDULES = ("constant", "triangle")
 AUGMENTATIONS = ("shift", "flip", "randaugment")
 
 
+class OwnArrays(NamedTuple):
+    """A user's own inputs and classes, with the SHA-256 of all."""
+
+    train_x: NDArray[Any]
+    train_y: NDArray[np.int64]
+    test_x: NDArray[Any]
+    test_y: NDArray[np.int64]
+    digest: str
+
+    @classmethod
+    def of(cls, train_x: NDArray[Any], train_y: NDArray[Any], test_x: NDArray[Any], test_y: NDArray[Any]) -> "OwnArrays":
+        """As bytes or float32. Errors: ValueError naming the array that cannot be used."""
+        inputs = [_inputs(name, x) for name, x in (("train_x", train_x), ("test_x", test_x))]
+        if inputs[0].shape[1:] != inputs[1].shape[1:] or inputs[0].dtype != inputs[1].dtype:
+            raise ValueError(
+                f"test_x must be like train_x, {inputs[0].dtype} of {inputs[0].shape[1:]}, got {inputs[1].dtype} of {inputs[1].shape[1:]}"
+            )
+        labels = [_classes(name, y, len(x)) for name, y, x in (("train_y", train_y, inputs[0]), ("test_y", test_y, inputs[1]))]
+        content = hashlib.sha256()
+        for array in (inputs[0], labels[0], inputs[1], labels[1]):
+            content.update(f"{array.dtype} {array.shape}".encode() + array.tobytes())
+        return cls(inputs[0], labels[0], inputs[1], labels[1], content.hexdigest())
+
+
+def _inputs(name: str, x: NDArray[Any]) -> NDArray[Any]:
+    array = np.ascontiguousarray(x)
+    if array.ndim < 2 or not array.size:
+        raise ValueError(f"{name} must be inputs (n, ...), got the shape {array.shape}")
+    if array.dtype == np.uint8:
+        return array
+    if not np.issubdtype(array.dtype, np.floating):
+        raise ValueError(f"{name} must be bytes or floating-point numbers, got {array.dtype}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite, got NaN or infinity")
+    return array.astype(np.float32)
+
+
+def _classes(name: str, y: NDArray[Any], n: int) -> NDArray[np.int64]:
+    array = np.asarray(y)
+    if array.shape != (n,) or not np.issubdtype(array.dtype, np.integer) or array.min() < 0:
+        raise ValueError(f"{name} must be {n} classes, whole numbers from 0, got {array.dtype} of {array.shape}")
+    return array.astype(np.int64)
+
+
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """Which images: a data set of `verify.realdata.NAMES`, or "synthetic".
+    """Which images: a data set of `verify.realdata.NAMES`, "synthetic", or one's own arrays (`from_arrays`).
 
     Construction looks at no file. What tells the files from any others is `edition`, a part of the images' address: found when it is
     first asked for, and the object's own from then on, in worker processes too.
@@ -30,16 +80,39 @@ class ImageData:
     Attributes:
         name: of the data set; one of another package becomes "module:object".
         train, test: the first so many samples of each split; all of them for None.
-        settings: those of "synthetic" (`verify.deep.data.synthetic`); of any other `side` alone, in pixels, to which images are averaged.
+        settings: those of "synthetic" (`verify.deep.data.synthetic`); of any other `side` alone, in pixels: larger images are averaged
+            to it, smaller ones enlarged (bilinear).
+        arrays: one's own; `edition` is their SHA-256.
     """
 
     name: str
     train: int | None = None
     test: int | None = None
     settings: Mapping[str, int | float] = field(default_factory=dict)
+    arrays: OwnArrays | None = field(default=None, repr=False, metadata=OFF_ADDRESS)
+
+    @classmethod
+    def from_arrays(
+        cls, train_x: NDArray[Any], train_y: NDArray[Any], test_x: NDArray[Any], test_y: NDArray[Any], side: int | None = None
+    ) -> "ImageData":
+        """One's own images, or other inputs, addressed by their content.
+
+        Args:
+            train_x, test_x: inputs, (n, ...); images (n, c, h, w). Bytes are pixels, normalized by the training images' moments as those
+                of any data set are; floating-point numbers are taken as they are.
+            train_y, test_y: classes from 0, (n,).
+            side: of images, in pixels, as in `settings`.
+
+        Raises:
+            ValueError: naming the array that cannot be used.
+        """
+        arrays = OwnArrays.of(train_x, train_y, test_x, test_y)
+        return cls(OWN, settings={} if side is None else {"side": side}, arrays=arrays)
 
     def __post_init__(self) -> None:
-        address = "synthetic" if self.name == "synthetic" else realdata.address_of(self.name)
+        if (self.name == OWN) != (self.arrays is not None):
+            raise ValueError(f"data {OWN!r} must come from ImageData.from_arrays")
+        address = self.name if self.name in ("synthetic", OWN) else realdata.address_of(self.name)
         if address is None:
             known = ", ".join(("synthetic", *realdata.NAMES))
             raise ValueError(f"data must be one of {known}, or be named module:object, got {self.name!r}")
@@ -63,11 +136,13 @@ class ImageData:
 
     def edition_now(self) -> str:
         """The edition of the files as they are now, which `edition` may have been found before."""
+        if self.arrays is not None:
+            return self.arrays.digest
         return "" if self.name == "synthetic" else realdata.edition_of(self.name, self.train, self.test)
 
     def plain(self) -> dict[str, Any]:
         """Plain JSON values, edition included."""
-        return {name: getattr(self, name) for name in (*self.__dataclass_fields__, "edition")}
+        return {name: getattr(self, name) for name in (*addressed_fields(self), "edition")}
 
     def __eq__(self, other: object) -> bool:
         return self.plain() == other.plain() if isinstance(other, ImageData) else NotImplemented
@@ -80,7 +155,7 @@ class ImageData:
 
     def available(self) -> bool:
         """Whether both splits are on this machine."""
-        return self.name == "synthetic" or all(realdata.available(self.name, split=split) for split in realdata.SPLITS)
+        return self.name in ("synthetic", OWN) or all(realdata.available(self.name, split=split) for split in realdata.SPLITS)
 
 
 @dataclass(frozen=True)
@@ -89,7 +164,8 @@ class Net:
 
     Attributes:
         build: a name of the registry or "module:function"; kept as its stored address (`registry.address_of`). Called with `settings`
-            it returns the network at its random start: torch's generator is seeded.
+            it returns the network at its random start: torch's generator is seeded. Of a file of one's own the code is part of the
+            training's address.
         settings: keyword arguments, plain JSON values.
     """
 
@@ -105,7 +181,7 @@ class Net:
 
 @dataclass(frozen=True)
 class Method:
-    """How a step is made. The gradient g is that of the batch's mean cross-entropy plus `weight_decay` times the parameters.
+    """How a step is made. The gradient g is that of the batch's mean loss plus `weight_decay` times the parameters.
 
     Attributes:
         optimizer: "sgd", with `momentum`, or "adam" (betas 0.9 and 0.999, epsilon 1e-8).
@@ -122,6 +198,9 @@ class Method:
         schedule: of the step size: "constant", or "triangle", from 0 to lr over the first 0.4 of all steps and back to 0.
         mixup: alpha of mixup, 0 for none: a batch becomes lambda (x, y) + (1 - lambda) (x', y') with a shuffled copy of itself,
             lambda ~ Beta(alpha, alpha) (Zhang et al. 2018).
+        smoothing: share of the labels that is spread evenly over all classes in the loss of a step; measured losses have none.
+        loss: "cross-entropy", or one's own as "module:function": called with scores (n, classes) and classes (n,), or with shares of the
+            classes (n, classes) under mixup, it returns the mean over the n samples.
     """
 
     optimizer: str = "sgd"
@@ -134,15 +213,22 @@ class Method:
     adversarial: float = 0.0
     schedule: str = field(default="constant", metadata=LATER)
     mixup: float = field(default=0.0, metadata=LATER)
+    smoothing: float = field(default=0.0, metadata=LATER)
+    loss: str = field(default=CROSS_ENTROPY, metadata=LATER)
 
     def __post_init__(self) -> None:
         check_one_of("optimizer", self.optimizer, OPTIMIZERS)
         replace_fields(self, lr=check_number("lr", self.lr, 0, strictly=True), inner=check_whole("inner", self.inner, 1))
         check_one_of("schedule", self.schedule, SCHEDULES)
-        for name in ("momentum", "weight_decay", "rho", "proximal", "adversarial", "mixup"):
+        if self.loss != CROSS_ENTROPY and (not isinstance(self.loss, str) or self.loss.count(":") != 1):
+            raise ValueError(f"loss must be {CROSS_ENTROPY!r} or module:function, got {self.loss!r}")
+        if self.loss != CROSS_ENTROPY and self.smoothing:
+            raise ValueError(f"smoothing belongs to {CROSS_ENTROPY}; expected 0 for {self.loss}, got {self.smoothing}")
+        for name in ("momentum", "weight_decay", "rho", "proximal", "adversarial", "mixup", "smoothing"):
             replace_fields(self, **{name: check_number(name, getattr(self, name), 0)})
-        if self.momentum >= 1:
-            raise ValueError(f"momentum must be below 1, got {self.momentum}")
+        for name in ("momentum", "smoothing"):
+            if getattr(self, name) >= 1:
+                raise ValueError(f"{name} must be below 1, got {getattr(self, name)}")
         if self.momentum and self.optimizer != "sgd":
             raise ValueError(f"momentum belongs to sgd; expected 0 for {self.optimizer}, got {self.momentum}")
         if sum(map(bool, (self.rho, self.proximal, self.adversarial))) > 1:
@@ -239,7 +325,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, ImageData):
         return value.plain()
     if isinstance(value, Method):
-        return {name: getattr(value, name) for name in addressed_fields(value)}
-    if isinstance(value, (Net, Stop)):
+        own = {} if value.loss == CROSS_ENTROPY else own_code(value.loss, "loss_code")
+        return {name: getattr(value, name) for name in addressed_fields(value)} | own
+    if isinstance(value, Net):
+        return asdict(value) | own_code(value.build, "code")
+    if isinstance(value, Stop):
         return asdict(value)
     return list(value) if isinstance(value, tuple) else value

@@ -1,6 +1,7 @@
 """Owns the steps: SGD and ADAM on a batch, SAM's two passes, conservative (proximal) and adversarial training.
 
-f is the mean cross-entropy of the batch; the update itself is torch's optimizer, whose weight decay adds to the gradient.
+f is the mean loss of the batch: cross-entropy, its labels smoothed where the method says so, or a function of one's own. The update itself
+is torch's optimizer, whose weight decay adds to the gradient.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from flatproof.verify.deep.data import picked
-from flatproof.verify.deep.settings import Method
+from flatproof.verify.deep.registry import builder
+from flatproof.verify.deep.settings import CROSS_ENTROPY, Method
 
 PEAK = 0.4  # of all steps: where the schedule "triangle" has its largest step size
 Step = Callable[[Tensor, Tensor], Tensor]
@@ -23,6 +25,13 @@ def make_optimizer(method: Method, parameters: list[nn.Parameter]) -> torch.opti
     if method.optimizer == "adam":
         return torch.optim.Adam(parameters, lr=method.lr, weight_decay=method.weight_decay, fused=True)
     return torch.optim.SGD(parameters, lr=method.lr, momentum=method.momentum, weight_decay=method.weight_decay, fused=True)
+
+
+def criterion_of(method: Method) -> Callable[[Tensor, Tensor], Tensor]:
+    """The loss of scores (n, classes) and classes (n,), a mean over the n. Errors: ValueError for one of one's own that is not there."""
+    if method.loss == CROSS_ENTROPY:
+        return lambda scores, y: F.cross_entropy(scores, y, label_smoothing=method.smoothing)
+    return builder(method.loss, "loss")
 
 
 def make_step(method: Method, model: nn.Module, optimizer: torch.optim.Optimizer) -> Step:
@@ -38,10 +47,15 @@ def make_step(method: Method, model: nn.Module, optimizer: torch.optim.Optimizer
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
 
+    criterion = criterion_of(method)
+
+    def loss_of(x: Tensor, y: Tensor) -> Tensor:
+        return criterion(model(x), y)
+
     def gradient(x: Tensor, y: Tensor) -> Tensor:
         """grad f into p.grad; returns f."""
         optimizer.zero_grad(set_to_none=True)
-        loss = F.cross_entropy(model(x), y)
+        loss = loss_of(x, y)
         torch.autograd.backward(loss)
         return loss.detach()
 
@@ -86,11 +100,11 @@ def make_step(method: Method, model: nn.Module, optimizer: torch.optim.Optimizer
         with repeatable(model, x.device) as again:
             inputs = x.detach().requires_grad_()
             with again():
-                (slope,) = torch.autograd.grad(F.cross_entropy(model(inputs), y), inputs)
+                (slope,) = torch.autograd.grad(loss_of(inputs, y), inputs)
             optimizer.zero_grad(set_to_none=True)
-            loss = F.cross_entropy(model(x), y)
+            loss = loss_of(x, y)
             with again():
-                shaken = F.cross_entropy(model(x + method.adversarial * slope.sign()), y)
+                shaken = loss_of(x + method.adversarial * slope.sign(), y)
             torch.autograd.backward(0.5 * (loss + shaken))
         optimizer.step()
         return loss.detach()

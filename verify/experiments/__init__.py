@@ -1,7 +1,8 @@
 """Owns the registry of experiments, one module or package a paper or question; a new one is a line in `HERE`.
 
 An installed package adds its own by the entry-point group `flatproof.experiments`: the name is the experiment's ID, the value
-"module:object" an `Experiment`. What comes from outside runs only when it is named.
+"module:object" an `Experiment`. One of a user's own file is named "module:object" wherever an id is (`study` has the usual kind), one of
+its artifacts "module:object/table". What comes from outside runs only when it is named.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,12 +11,12 @@ from difflib import get_close_matches
 from functools import cache, cached_property
 from importlib import import_module
 
-from flatproof.theory.claims import Claim, statements
+from flatproof.theory.claims import Claim, registered_by, statements
 from flatproof.verify.experiments.vocabulary import SCALES, Experiment, coverage
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.report.artifacts import Artifact
 from flatproof.verify.utils.errors import UserError
-from flatproof.verify.utils.plugins import addresses, named_object
+from flatproof.verify.utils.plugins import addresses, named_object, users_module, users_object
 
 __all__ = ["EXPERIMENTS", "SCALES", "Experiment", "Registry", "build", "check_scale", "examine", "select"]
 
@@ -39,6 +40,7 @@ class Registry(Mapping[str, Experiment]):
 
     def __init__(self) -> None:
         self._loaded: dict[str, Experiment] = {}
+        self._adopted: list[str] = []
 
     @cached_property
     def outside(self) -> dict[str, str]:
@@ -57,10 +59,29 @@ class Registry(Mapping[str, Experiment]):
         return self._loaded[id]
 
     def __iter__(self) -> Iterator[str]:
-        return iter([*HERE, *self.outside])
+        return iter([*HERE, *self.outside, *self._adopted])
 
     def __len__(self) -> int:
-        return len(HERE) + len(self.outside)
+        return len(HERE) + len(self.outside) + len(self._adopted)
+
+    def adopt(self, address: str) -> Experiment:
+        """The experiment of a user's own file, "module:object", known by its ID from then on.
+
+        Raises:
+            ValueError: there is none, or its ID is that of another.
+        """
+        experiment = users_object(address, "experiment")
+        if not isinstance(experiment, Experiment):
+            raise ValueError(f"{address} is of the type {type(experiment).__name__}; expected a Study or another Experiment")
+        id = experiment.ID
+        if strays := [name for name in experiment.ARTIFACTS if not name.startswith(f"{id}/")]:
+            raise ValueError(f"{address} has the id {strays[0]!r}; expected one that starts with '{id}/'")
+        if id in self and self[id] is not experiment:
+            raise ValueError(f"{address} has the ID {id!r}, which is taken; expected another than {', '.join(self)}")
+        if id not in self:
+            self._loaded[id] = experiment
+            self._adopted.append(id)
+        return experiment
 
     def on_request(self, id: str) -> bool:
         """Whether an experiment runs only when it is named."""
@@ -92,15 +113,15 @@ def select(ids: Sequence[str]) -> dict[str, list[str]]:
     """The artifacts that ids name, by experiment.
 
     Args:
-        ids: an experiment's ID stands for all of its artifacts, "paper/figure-5" for 5a and 5b; none for everything but what runs only
-            on request.
+        ids: an experiment's ID stands for all of its artifacts, "paper/figure-5" for 5a and 5b, "module:object" for an experiment of the
+            user's own; none for everything but what runs only on request.
 
     Raises:
         ValueError: naming the unknown id and the known ones.
     """
     wanted = list(ids) or [id for id in EXPERIMENTS if not EXPERIMENTS.on_request(id)]
     chosen: dict[str, list[str]] = {}
-    for name in wanted:
+    for name in map(_by_id, wanted):
         paper = name.split("/")[0]
         known = EXPERIMENTS[paper].ARTIFACTS if paper in EXPERIMENTS else ()
         named = known if name == paper else tuple(id for id in known if id == name or _panel(id, name))
@@ -109,6 +130,15 @@ def select(ids: Sequence[str]) -> dict[str, list[str]]:
             raise ValueError(f"unknown id {name!r}; expected one of: {', '.join(everything)}")
         chosen.setdefault(paper, []).extend(id for id in named if id not in chosen.get(paper, []))
     return chosen
+
+
+def _by_id(name: str) -> str:
+    """The id of what is named: "module:object" is adopted."""
+    module, colon, rest = name.rpartition(":")
+    if not colon:
+        return name
+    attribute, slash, part = rest.partition("/")
+    return EXPERIMENTS.adopt(f"{module}:{attribute}").ID + slash + part
 
 
 def _panel(id: str, figure: str) -> bool:
@@ -140,12 +170,14 @@ def examine(ids: Sequence[str], store: Store | None) -> Iterator[Claim]:
     """The ledger: statements of `theory.claims` and the papers' empirical claims, examined as they are asked for.
 
     Args:
-        ids: of the statements, none for all.
+        ids: of the statements, none for all. "module:object" names those that a function of the user's own examines, or those of an
+            experiment; "module:" all that importing a module registers.
         store: where the runs are that empirical claims are judged by; None: they stay open.
 
     Raises:
         ValueError: naming an unknown id and those that resemble it.
     """
+    ids = [id for name in ids for id in _claims_of(name)]
     known: dict[str, Callable[[], Claim]] = {id: statement.claim for id, statement in statements().items()}
     for experiment in EXPERIMENTS.values():
         known |= _of_paper(experiment, ids, store)
@@ -154,6 +186,22 @@ def examine(ids: Sequence[str], store: Store | None) -> Iterator[Claim]:
             near = get_close_matches(id, known, n=3, cutoff=0.3) or list(known)[:3]
             raise ValueError(f"unknown statement {id!r}; expected an id of the ledger, such as {', '.join(near)}")
     return (known[id]() for id in (ids or known))
+
+
+def _claims_of(name: str) -> list[str]:
+    """The ids that a name stands for. Errors: ValueError for something of a user's own that registers no statement."""
+    if ":" not in name:
+        return [name]
+    if name.endswith(":"):
+        before = {*statements()}
+        module = users_module(name[:-1], "claims")
+        added = [id for id in statements() if id not in before or statements()[id].examine.__module__ == module.__name__]
+    else:
+        named = users_object(name, "claims")
+        added = EXPERIMENTS.adopt(name).claim_ids() if isinstance(named, Experiment) else registered_by(named)
+    if not added:
+        raise ValueError(f"{name} registers no statement; expected functions with @claim or an Experiment with PUBLISHED")
+    return added
 
 
 def _of_paper(experiment: Experiment, ids: Sequence[str], store: Store | None) -> dict[str, Callable[[], Claim]]:

@@ -77,8 +77,9 @@ LATER = MappingProxyType(
 
 
 def addressed_fields(settings: Any) -> list[str]:
-    """The names of a dataclass's fields that are part of its address: all but those LATER ones that are at their default."""
-    return [f.name for f in fields(settings) if not f.metadata.get("later") or getattr(settings, f.name) != f.default]
+    """The names of a dataclass's fields that are part of its address: not those OFF_ADDRESS, nor those LATER that are at their default."""
+    addressed = [f for f in fields(settings) if f.metadata.get("address", True)]
+    return [f.name for f in addressed if not f.metadata.get("later") or getattr(settings, f.name) != f.default]
 
 
 class Computation(Job[dict[str, Any]]):

@@ -1,16 +1,18 @@
 """Owns the settings of one training run: `RunSettings`, `Phase`, `DataSpec`. A run is addressed by the content of its settings."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, is_dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from flatproof import synth
 from flatproof.theory.losses import MSE, Loss
 from flatproof.theory.networks import check_kind
-from flatproof.verify.jobs.job import LATER, Addressed, addressed_fields
+from flatproof.verify.jobs.job import LATER, OFF_ADDRESS, Addressed, addressed_fields
 from flatproof.verify.utils.checks import check_number, check_one_of, check_whole, replace_fields
 
 # Raised whenever a change alters what a stored run would contain, so that old results are not taken for new ones.
@@ -23,20 +25,68 @@ GENERATORS: dict[str, Callable[..., synth.Data]] = {
     "unit_circle": synth.unit_circle,
 }
 REAL_LABELS = ("uniform_ball", "unit_circle")  # the generators whose labels are real numbers; those of the others are -1 and 1
+OWN = "arrays"  # the name of data of one's own
 DTYPES = ("float32", "float64")
 ENGINES = ("fused", "reference")
 
 
+class OwnPoints(NamedTuple):
+    """A user's own points and labels, as `synth.given` takes them."""
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    test_x: NDArray[np.float64] | None
+    test_y: NDArray[np.float64] | None
+    labels: Literal["auto", "classes", "real"]
+
+
 @dataclass(frozen=True)
 class DataSpec:
-    """Which training set: a generator of `synth`, its seed, and its settings other than the defaults (d, n, ...)."""
+    """Which training set: a generator of `synth`, its seed, and its settings other than the defaults (d, n, ...); or `from_arrays`.
+
+    points: of one's own; in the address stands their SHA-256.
+    """
 
     name: str = "parity"
     seed: int = 0
-    settings: dict[str, int | float] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    points: OwnPoints | None = field(default=None, compare=False, repr=False, metadata=OFF_ADDRESS)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        x: ArrayLike,
+        y: ArrayLike,
+        test_x: ArrayLike | None = None,
+        test_y: ArrayLike | None = None,
+        labels: Literal["auto", "classes", "real"] = "auto",
+    ) -> "DataSpec":
+        """One's own points, addressed by their content.
+
+        Args:
+            x: training inputs, (n, d).
+            y: training labels, (n,).
+            test_x: test inputs, (k, d), the population; None: no test error is measured.
+            test_y: test labels, (k,).
+            labels: "auto", "classes" or "real", as for `synth.given`.
+
+        Raises:
+            ValueError: naming the array that cannot be used.
+        """
+        tests = [None if array is None else np.array(array, dtype=np.float64) for array in (test_x, test_y)]
+        points = OwnPoints(np.array(x, dtype=np.float64), np.array(y, dtype=np.float64), tests[0], tests[1], labels)
+        data = synth.given(*points)
+        content = hashlib.sha256()
+        for array in points[:4]:
+            content.update(b"none" if array is None else str(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+        n, d = data.x.shape
+        settings = {"sha256": content.hexdigest(), "n": n, "d": d, "coded": labels, "labels": data.labels}
+        return cls(OWN, 0, settings, points)
 
     def __post_init__(self) -> None:
-        check_one_of("data", self.name, tuple(GENERATORS))
+        check_one_of("data", self.name, (*GENERATORS, OWN))
+        if self.name == OWN and "sha256" not in self.settings:
+            raise ValueError(f"data {OWN!r} must come from DataSpec.from_arrays")
         replace_fields(self, seed=check_whole("seed", self.seed, 0, 2**32 - 1))
         if not isinstance(self.settings, dict):
             raise ValueError(f"data settings must be a dictionary, got {self.settings!r}")
@@ -45,10 +95,16 @@ class DataSpec:
     @property
     def labels(self) -> synth.Labels:
         """What the labels are: two classes, or real numbers, for which there is no accuracy."""
+        if self.name == OWN:
+            return self.settings["labels"]
         return "real" if self.name in REAL_LABELS else "signs"
 
     def build(self) -> synth.Data:
-        """The data set; ValueError when the generator refuses its settings."""
+        """The data set. Errors: ValueError when the generator refuses its settings, or own points are not here."""
+        if self.name == OWN:
+            if self.points is None:
+                raise ValueError(f"the points with SHA-256 {self.settings['sha256']} are not here; expected DataSpec.from_arrays")
+            return synth.given(*self.points)
         try:
             return GENERATORS[self.name](seed=self.seed, **self.settings)
         except TypeError as error:

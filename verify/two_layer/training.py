@@ -16,6 +16,7 @@ from flatproof.verify.jobs.job import Job, Outcome, Stored
 from flatproof.verify.two_layer.engine import engine_of
 from flatproof.verify.two_layer.initialization import initial_network
 from flatproof.verify.two_layer.settings import Phase, RunSettings, supports
+from flatproof.verify.utils.errors import Diverged
 from flatproof.verify.utils.threads import single_threaded
 
 CHECKPOINTS = 40  # log-spaced measurements a run
@@ -59,12 +60,12 @@ class Result:
     earlier: tuple[Network, ...] = ()
 
     def final(self, name: str) -> float:
-        """The last measurement of a curve. Errors: ValueError where there is none, for what was not measured or a diverged run."""
+        """The last measurement of a curve. Errors: ValueError for what was not measured, its kind Diverged for a diverged run."""
         if name not in self.curve:
             known = ", ".join(self.curve)
             raise ValueError(f"{name!r} was not measured{WHY_NOT.get(name, '')}; expected one of {known}")
         if self.status == "diverged":
-            raise ValueError(
+            raise Diverged(
                 f"the run diverged in step {self.diverged_step:,}: it has no final {name}; `curve` holds what was measured before"
             )
         return self.curve[name][-1]
@@ -290,7 +291,9 @@ class Run(RunSettings, Job[Result]):
         shown = {"test_accuracy": "test accuracy {:.3f}", "trace": "trace {:.4g}"}
         if self.data.labels == "real":
             shown = {"test_loss": "test loss {:.4g}", "trace": "trace {:.4g}"}
-        return f"seed {self.seed}: " + ", ".join(text.format(result.final(name)) for name, text in shown.items())
+        return f"seed {self.seed}: " + ", ".join(
+            text.format(result.final(name)) for name, text in shown.items() if name in result.curve
+        )
 
     def figures(self, result: Result) -> dict[str, float]:
         """Test accuracy, where labels are classes, and trace; empty for a diverged run."""

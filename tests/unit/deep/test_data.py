@@ -51,8 +51,8 @@ def test_replaced_files_are_other_images(tmp_path: Path, monkeypatch: pytest.Mon
     assert job(data=ImageData("timit", 50), net=SPOKEN, stop=Stop(1)).key == old.key
 
 
-def test_a_smaller_side_averages_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Written from the pixels: means of squares, normalized by the training images' moments; others are prepared alike."""
+def test_a_smaller_side_averages_pixels_and_a_larger_one_is_between_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written from the pixels: means of squares or between neighbours, normalized by training images' moments; others prepared alike."""
     pixels = np.random.default_rng(0).integers(0, 256, (42, 3, 32, 32)).astype(np.uint8)
     parts = {"train": pixels[:30], "test": pixels[30:]}
 
@@ -73,7 +73,13 @@ def test_a_smaller_side_averages_pixels(monkeypatch: pytest.MonkeyPatch) -> None
         assert torch.allclose(data.prepared(parts["test"]), data.test_x, atol=1e-4)
         assert data.prepared(parts["test"]).stride() == data.test_x.stride()
     assert small.edition.endswith(", averaged to 16 x 16")
-    with pytest.raises(ValueError, match="side must be at most the images' 32 pixels, got 33"):
-        samples(ImageData("cifar10", 30, 12, {"side": 33}))
+    large = samples(ImageData("cifar10", 30, 12, {"side": 64}))
+    assert large.edition.endswith(", enlarged to 64 x 64")
+    assert torch.allclose(large.prepared(parts["test"]), large.test_x, atol=1e-4)
+    mean, std = large.mean.numpy().reshape(3, 1), large.std.numpy().reshape(3, 1)
+    row = parts["train"][3, :, 0] / 255  # between neighbours at a quarter and three quarters; the edges stay
+    between = np.stack([row[:, :-1] * 0.75 + row[:, 1:] * 0.25, row[:, :-1] * 0.25 + row[:, 1:] * 0.75], axis=2).reshape(3, -1)
+    expected = (np.hstack([row[:, :1], between, row[:, -1:]]) - mean) / std
+    assert torch.allclose(large.train_x[3, :, 0], torch.from_numpy(expected).float(), atol=1e-4)
     with pytest.raises(ValueError, match="synthetic images have no pixels"):
         samples(IMAGES).prepared(parts["test"])

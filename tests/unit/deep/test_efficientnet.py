@@ -1,3 +1,7 @@
+import hashlib
+import io
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -5,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flatproof.verify import realdata
-from flatproof.verify.deep.efficientnet import Convolution, EfficientNetLite, our_name, prepare, pretrained
+from flatproof.verify.deep.efficientnet import Convolution, EfficientNetLite, fine_tunable, our_name, prepare, pretrained
 from flatproof.verify.deep.efficientnet_scales import SCALES
+from flatproof.verify.deep.loop import build
+from flatproof.verify.deep.settings import Net
 from flatproof.verify.realdata import files
 from flatproof.verify.realdata.weights import WEIGHTS, WEIGHTS_FOLDER
 
@@ -84,6 +90,35 @@ def test_weights_that_are_absent_altered_or_unknown(tmp_path: pytest.TempPathFac
         pretrained("efficientnet-lite0", tmp_path)
     with pytest.raises(ValueError, match="network must be one of efficientnet-lite0"):
         pretrained("efficientnet-lite9")
+
+
+def test_fine_tuning_starts_from_the_published_weights_but_for_the_last_layer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a file of the published form with made-up weights: logits are those of its body, at half the contrast, and a random layer."""
+    name = "efficientnet-lite0"
+    source = EfficientNetLite(name)
+    for value in source.state_dict().values():
+        value.copy_(torch.rand_like(value, dtype=torch.float) * 0.1 + 0.05)
+    ours = source.state_dict()
+    content = io.BytesIO()
+    torch.save({theirs: ours[our_name(theirs)] for theirs in published_names([1, 2, 2, 3, 3, 4, 1])}, content)
+    made = files.File("made.pth", f"sha256:{hashlib.sha256(content.getvalue()).hexdigest()}", len(content.getvalue()))
+    monkeypatch.setitem(WEIGHTS, name, made)  # type: ignore[arg-type]
+    monkeypatch.setenv("FLATPROOF_DATA", str(tmp_path))
+    net = Net("efficientnet-lite", {"name": name, "classes": 7, "weights": made.digest, "contrast": 0.5})
+    with pytest.raises(realdata.NotAvailable):
+        build(net, 3)
+    files.put(tmp_path / WEIGHTS_FOLDER / made.name, content.getvalue())
+    network, other = build(net, 3).eval(), build(net, 4)
+    x = torch.rand(2, 3, 32, 32)
+    assert network(x).shape == (2, 7)
+    source.classifier = network.classifier  # type: ignore[assignment]
+    torch.testing.assert_close(network(x), source.eval()(x / 2))
+    assert torch.equal(network.blocks[3].project.conv.weight, other.blocks[3].project.conv.weight)  # type: ignore[index, union-attr]
+    assert not torch.equal(network.classifier.weight, other.classifier.weight)  # type: ignore[arg-type, union-attr]
+    with pytest.raises(ValueError, match=f"weights of {name} must be those published, {made.digest}, got sha256:0"):
+        fine_tunable(name, weights="sha256:0")
 
 
 @pytest.mark.parametrize("name", list(SCALES))

@@ -123,9 +123,9 @@ def test_bad_settings_are_named(make: object, words: str) -> None:
 
 def test_settings_that_came_later_leave_addresses_as_they_were() -> None:
     plain = job().settings()["method"]
-    assert not {"schedule", "mixup"} & set(plain)
-    changed = [job(method=Method(lr=0.05, schedule="triangle")), job(method=Method(lr=0.05, mixup=0.2)), job()]
-    assert len({training.key for training in changed}) == 3
+    assert not {"schedule", "mixup", "smoothing"} & set(plain)
+    later = ({"schedule": "triangle"}, {"mixup": 0.2}, {"smoothing": 0.2}, {})
+    assert len({job(method=Method(lr=0.05, **settings)).key for settings in later}) == 4  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -133,8 +133,10 @@ def test_settings_that_came_later_leave_addresses_as_they_were() -> None:
     [
         ({"schedule": "square"}, "schedule must be one of constant, triangle"),
         ({"mixup": -1.0}, "mixup must be"),
+        ({"smoothing": -0.1}, "smoothing must be"),
+        ({"smoothing": 1.0}, "smoothing must be below 1, got 1"),
     ],
 )
-def test_a_schedule_or_mixup_that_is_none_is_refused(settings: dict[str, object], words: str) -> None:
+def test_a_schedule_mixup_or_smoothing_that_is_none_is_refused(settings: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Method(**settings)  # type: ignore[arg-type]

@@ -83,6 +83,19 @@ def test_frozen_statistics_still_normalize_by_the_batch() -> None:
     assert torch.equal(norm.running_mean, torch.zeros(3))
 
 
+def test_smoothed_labels_are_partly_uniform() -> None:
+    """The step is along the gradient of the cross-entropy with 0.7 of the label and 0.3 spread over three classes."""
+    x, y = torch.randn(5, 4), torch.tensor([0, 1, 2, 0, 1])
+    model = nn.Linear(4, 3)
+    shares = 0.7 * F.one_hot(y, 3) + 0.1
+    expected = -(shares * F.log_softmax(model(x), 1)).sum(1).mean()
+    (slope,) = torch.autograd.grad(expected, [model.weight])
+    before, method = model.weight.detach().clone(), Method(lr=0.5, smoothing=0.3)
+    loss = make_step(method, model, make_optimizer(method, list(model.parameters())))(x, y)
+    torch.testing.assert_close(loss, expected.detach())
+    torch.testing.assert_close(model.weight.detach(), before - 0.5 * slope)
+
+
 def test_mixup_is_one_share_of_a_batch_and_of_a_shuffled_copy() -> None:
     x, y = torch.randn(7, 2, 4, 4), torch.tensor([0, 1, 2, 0, 1, 2, 0])
     mixture, shares = mixed(x, y, 0.4, 3, torch.Generator().manual_seed(5))

@@ -1,14 +1,15 @@
 """Owns the experiment andriushchenko2023: does adaptive sharpness track generalization? Models from scratch, and diagonal networks.
 
 `published`: what is claimed, and the radii. `grid`: the models of each scale. `jobs`: what is measured of one, `shifted`: its errors out of
-distribution, `later`: measures that are not the paper's. `diagonal`, `diagonal_show`: diagonal networks. `language`, `language_rules`,
-`language_show`: BERT on pairs of sentences, `overlap` its templates. `rules`: how claims are judged. `show`: tables and figures.
+distribution, `later`: measures that are not the paper's. `diagonal`, `diagonal_show`: diagonal networks. `tuned`, `tuned_rules`,
+`tuned_show`: fine-tuned image models. `language`, `language_rules`, `language_show`: BERT on pairs of sentences, `overlap` its templates.
+`rules`: how claims are judged. `show`: tables and figures.
 """
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from flatproof.theory.claims import Claim
+from flatproof.theory.claims import Claim, Evidence
 from flatproof.verify.experiments.andriushchenko2023 import (
     diagonal,
     diagonal_show,
@@ -17,6 +18,8 @@ from flatproof.verify.experiments.andriushchenko2023 import (
     later,
     rules,
     show,
+    tuned,
+    tuned_show,
 )
 from flatproof.verify.experiments.andriushchenko2023.grid import SIZES, cells_of, models
 from flatproof.verify.experiments.andriushchenko2023.published import CLAIMS, ID, KINDS
@@ -81,6 +84,8 @@ class Andriushchenko2023(Experiment):
         diagonal_show.FIGURE,
         language_show.TABLE,
         language_show.FIGURE,
+        tuned_show.TABLE,
+        tuned_show.FIGURE,
     )
     DEFAULT_SEEDS: ClassVar = {"smoke": 4, "quick": 100, "paper": 200}
     PUBLISHED = CLAIMS
@@ -95,6 +100,8 @@ class Andriushchenko2023(Experiment):
             rows += [(job.row, job) for job in language.jobs(scale, seeds)]
         if set(only) & {*show.ON_IMAGES, later.TABLE} and SIZES[scale].data.available():
             rows += [(job.row, job) for job in models(scale, seeds)]
+        if {show.VERDICTS, show.MODELS, tuned_show.TABLE, tuned_show.FIGURE} & set(only) and tuned.available(scale):
+            rows += [(job.row, job) for job in tuned.models(scale, seeds)]
         if later.TABLE in only and SIZES[scale].data.available():
             rows += [(job.row, job) for job in later.jobs(scale, seeds)]
         return rows
@@ -103,13 +110,18 @@ class Andriushchenko2023(Experiment):
         """The artifacts `only`; a figure without a point is left out."""
         pairs = stored_models(scale, seeds, store) if set(only) & {*show.ON_IMAGES, later.TABLE} else []
         panels, texts = Shelf(store).pairs(diagonal.jobs(scale)), stored_texts(scale, seeds, store)
+        fine_tuned = Shelf(store).pairs(tuned.models(scale, seeds))
         made: list[Artifact | None] = []
         if show.VERDICTS in only:
             parts = [*judged(pairs, scale), language_show.judged_language(texts, scale), judged_diagonal(panels)]
-            made.append(show.verdicts(parts, [*pairs, *texts, *panels], scale, seeds))
-        made += [show.correlations(kind, pairs, scale, seeds) for kind, id in show.CORRELATIONS.items() if id in only]
+            parts += tuned_show.judged_tuned(fine_tuned, scale)
+            made.append(show.verdicts(parts, [*pairs, *texts, *panels, *fine_tuned], scale, seeds))
+        for kind, id in show.CORRELATIONS.items():
+            if id in only:
+                made.append(show.correlations(id, show.scratch(kind, scale, seeds), show.of_kind(kind, pairs), scale))
         if show.MODELS in only:
-            made.append(show.table_of_models(pairs, scale, seeds))
+            settings = [show.setting(scale, seeds), *([tuned_show.setting(scale)] if fine_tuned else [])]
+            made.append(show.table_of_models([*pairs, *fine_tuned], settings, scale))
         made += [show.panels(*panel, pairs, scale, seeds) for panel, id in show.PANELS.items() if id in only]
         if later.TABLE in only:
             made.append(later.table(pairs, stored_measures(scale, seeds, store), scale, seeds))
@@ -121,6 +133,10 @@ class Andriushchenko2023(Experiment):
             made.append(language_show.table(texts, scale))
         if language_show.FIGURE in only:
             made.append(language_show.figure(texts, scale))
+        if tuned_show.TABLE in only:
+            made.append(tuned_show.correlations(fine_tuned, scale))
+        if tuned_show.FIGURE in only:
+            made.append(tuned_show.figure(fine_tuned, scale))
         return [artifact for artifact in made if artifact is not None]
 
     def claim(self, id: str, store: Store | None) -> Claim:
@@ -149,8 +165,17 @@ class Andriushchenko2023(Experiment):
                 f"Instead, {found}.",
                 reduced,
             )
-            return entry(id, CLAIMS[name], evidence.supports, [evidence])
+            return entry(id, CLAIMS[name], evidence.supports, [evidence, *self._fine_tuned(name, scale, store)])
         return entry(id, CLAIMS[name], "open", [not_run(ID)])
+
+    def _fine_tuned(self, name: str, scale: str, store: Store) -> list[Evidence]:
+        """What fine-tuned models show of a statement, which they do not decide; nothing where there are none."""
+        pairs = Shelf(store).pairs(tuned.models(scale, self.DEFAULT_SEEDS["paper"]))
+        parts = [part for part in tuned_show.judged_tuned(pairs, scale) if part.part.startswith(f"{name},")]
+        scope = f"{len(pairs)} jobs, scale {scale}"
+        method = f"{TRAINING_RUNS}: fine-tuned models, judged by tuned_rules.py in {HERE}"
+        found = [f"{part.part} {part.verdict.worded(True)}: {part.finding}" for part in parts if part.verdict != Verdict.NOT_RUN]
+        return [Evidence("open", method, scope, finding) for finding in found]
 
 
 EXPERIMENT = Andriushchenko2023()

@@ -113,7 +113,7 @@ class Studied(Computation):
     def summary(self, values: dict[str, Any]) -> str:
         """How it ended."""
         method = self.training.method
-        how = f"lr {method.lr:.3g}, rho {method.rho:g}, mixup {method.mixup:g}, {'+'.join(self.training.augment) or 'plain'}"
+        how = f"lr {method.lr:.3g}, rho {method.rho:g}, mixup {method.mixup:.3g}, {'+'.join(self.training.augment) or 'plain'}"
         if values["status"] != "finished":
             return f"seed {self.seed}: {how}: {values['status']}"
         return f"seed {self.seed}: {how}: error {values['train_error']:.3f} training, {values['test_error']:.3f} test"

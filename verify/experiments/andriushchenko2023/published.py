@@ -14,10 +14,11 @@ CLAIMS = {  # by name; "andriushchenko2023/claim-1" is the statement's id in the
     "sparse or dense target).",
 }
 
-Kind = Literal["ResNet", "ViT"]
+Kind = Literal["ResNet", "ViT", "EfficientNet-Lite"]
 Law = Literal["average-l2", "average-linf", "worst-l2", "worst-linf"]
 Scaling = Literal["c = 1", "c = |w|", "c = |w|, logits normalized"]
-KINDS: tuple[Kind, ...] = ("ResNet", "ViT")
+KINDS: tuple[Kind, ...] = ("ResNet", "ViT")  # trained from scratch
+TUNED: Kind = "EfficientNet-Lite"  # fine-tuned
 LAWS: tuple[Law, ...] = ("average-l2", "average-linf", "worst-l2", "worst-linf")
 SCALINGS: tuple[Scaling, ...] = ("c = 1", "c = |w|", "c = |w|, logits normalized")
 

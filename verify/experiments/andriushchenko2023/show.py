@@ -1,6 +1,7 @@
 """Owns andriushchenko2023's tables and figures on images, made from stored models alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,11 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure as Canvas
 
 from flatproof.verify.experiments.andriushchenko2023.grid import SIZES, Size
-from flatproof.verify.experiments.andriushchenko2023.jobs import Studied
+from flatproof.verify.experiments.andriushchenko2023.jobs import Cell, Studied
 from flatproof.verify.experiments.andriushchenko2023.language_rules import RULE as LANGUAGE_RULE
-from flatproof.verify.experiments.andriushchenko2023.published import CLAIMS, ID, KINDS, SCALINGS, SHOWN, Kind, Scaling
+from flatproof.verify.experiments.andriushchenko2023.published import CLAIMS, ID, KINDS, SCALINGS, SHOWN, TUNED, Kind, Scaling
 from flatproof.verify.experiments.andriushchenko2023.rules import ENDS, FITTED, RULES, TARGETS, Judgement, tau, words
+from flatproof.verify.experiments.andriushchenko2023.tuned_rules import RULES as TUNED_RULES
 from flatproof.verify.experiments.vocabulary import DASH, of_scale, provenance_of
 from flatproof.verify.jobs.job import Job, StoredValues
 from flatproof.verify.report.artifacts import NOT_YET, Figure, Table
@@ -30,15 +32,37 @@ PANELS: dict[tuple[Kind, Scaling], str] = {
 ON_IMAGES = (VERDICTS, *CORRELATIONS.values(), MODELS, *PANELS.values())
 
 Pairs = Sequence[tuple[Studied, StoredValues]]
+ALIKE = ("rho", "mixup", "augmentation")
 
 
-def frame(pairs: Pairs) -> pd.DataFrame:
-    """A row a model: what it was trained with, how it ended, its errors, a column of sharpness a cell."""
+@dataclass(frozen=True)
+class Sort:
+    """Models that are shown together.
+
+    Args:
+        name: of several, as "ResNets".
+        how: how they were trained, for titles.
+        setting: what was trained and measured, in words.
+        alike: columns of hyper-parameters that are equal inside a group.
+        equal: these in words.
+    """
+
+    name: str
+    how: str
+    setting: str
+    alike: tuple[str, ...] = ALIKE
+    equal: str = "SAM radius, mixup and augmentation"
+
+
+def frame(pairs: Pairs, alike: tuple[str, ...] = ALIKE) -> pd.DataFrame:
+    """A row a model: what it was trained with, how it ended, its errors, a column of sharpness a cell; groups by the columns `alike`."""
     rows = []
     for job, stored in pairs:
         method, values = job.training.method, stored.result
         row: dict[str, object] = {"kind": job.kind, "seed": job.seed, "lr": method.lr, "rho": method.rho, "mixup": method.mixup}
         row |= {"augmentation": "+".join(job.training.augment) or "none", "status": values["status"]}
+        if job.kind == TUNED:
+            row |= {"weight_decay": method.weight_decay, "smoothing": method.smoothing, "epochs": job.training.stop.epochs}
         if values["status"] == "finished":
             names = ("train_loss", "test_loss", "train_error", "test_error", "ood_error")
             row |= {name: values.get(name, np.nan) for name in names}
@@ -47,7 +71,7 @@ def frame(pairs: Pairs) -> pd.DataFrame:
         rows.append(row)
     models = pd.DataFrame(rows)
     if rows:
-        models["group"] = models.groupby(["rho", "mixup", "augmentation"]).ngroup()
+        models["group"] = models.groupby(list(alike)).ngroup()
     return models
 
 
@@ -71,16 +95,27 @@ def setting(scale: str, seeds: int) -> str:
     )
 
 
-def correlations(kind: Kind, pairs: Pairs, scale: str, seeds: int) -> Table:
+def scratch(kind: Kind, scale: str, seeds: int) -> Sort:
+    """The models of a network that were trained from scratch."""
+    return Sort(f"{kind}s", "trained from scratch", setting(scale, seeds))
+
+
+def of_kind(kind: Kind, pairs: Pairs) -> Pairs:
+    """The models of a network."""
+    return [(job, stored) for job, stored in pairs if job.kind == kind]
+
+
+def correlations(id: str, sort: Sort, own: Pairs, scale: str, absent: str = NOT_YET) -> Table:
     """Kendall's tau of every definition and radius with every target, three ways.
 
     Args:
-        kind: of the network.
-        pairs: all models.
-        scale, seeds: of the grid.
+        id: of the table.
+        sort: what models they are.
+        own: the models.
+        scale: of the grid.
+        absent: what stands where there is no model.
     """
-    own = [(job, stored) for job, stored in pairs if job.kind == kind]
-    models = finished(frame(own))
+    models = finished(frame(own, sort.alike))
     fitted = models[models.train_error <= FITTED] if len(models) else models
     shown, raw = [], []
     for cell in own[0][0].cells if own else ():
@@ -96,18 +131,18 @@ def correlations(kind: Kind, pairs: Pairs, scale: str, seeds: int) -> Table:
     n, few = len(models), len(fitted)
     notes = (
         "Kendall's τ-b between sharpness and each target with its 95 % bootstrap interval over models: over all models; over pairs inside "
-        "groups of equal SAM radius, mixup and augmentation alone (there also with the learning rate); over the models whose training "
-        f"error is at most {FITTED:.0%}. {n} {kind}s in {groups} groups, {len(own) - n} diverged; {few} of {n} have a training error of at "
-        f"most {FITTED:.0%}, {_changed(fitted)} of the {_changed(models)} on mixed or augmented images among them.",
+        f"groups of equal {sort.equal} alone (there also with the learning rate); over the models whose training error is at most "
+        f"{FITTED:.0%}. {n} {sort.name} in {groups} groups, {len(own) - n} diverged; {few} of {n} have a training error of at most "
+        f"{FITTED:.0%}, {_changed(fitted)} of the {_changed(models)} on mixed or augmented images among them.",
         f"For independent variables the half width of τ's 95 % interval is {_null(n)} at {n} models, {_null(few)} at {few}. Intervals here "
         "are not adjusted for their number; verdicts are.",
-        setting(scale, seeds),
+        sort.setting,
         *of_scale(scale),
     )
     return Table(
-        id=CORRELATIONS[kind],
-        title=f"Does sharpness track generalization? {kind}s trained from scratch",
-        shown=pd.DataFrame(shown or [{"definition": NOT_YET}]),
+        id=id,
+        title=f"Does sharpness track generalization? {sort.name} {sort.how}",
+        shown=pd.DataFrame(shown or [{"definition": absent}]),
         raw=pd.DataFrame(raw),
         notes=notes,
         provenance=provenance_of([stored for _, stored in own], scale),
@@ -130,8 +165,14 @@ def _null(n: int) -> str:
     return f"{kendall_null(n):.2f}" if n > 2 else DASH
 
 
-def table_of_models(pairs: Pairs, scale: str, seeds: int) -> Table:
-    """A row a model: hyper-parameters and errors; sharpness in the numbers behind it."""
+def table_of_models(pairs: Pairs, settings: Sequence[str], scale: str) -> Table:
+    """A row a model: hyper-parameters and errors; sharpness in the numbers behind it.
+
+    Args:
+        pairs: all models.
+        settings: what was trained and measured, in words.
+        scale: of the grid.
+    """
     models = frame(pairs)
     columns = ("kind", "seed", "lr", "rho", "mixup", "augmentation", "status", "train_error", "test_error", "ood_error")
     shown = models.reindex(columns=columns).astype(object) if len(models) else pd.DataFrame([{"kind": NOT_YET}])
@@ -142,7 +183,7 @@ def table_of_models(pairs: Pairs, scale: str, seeds: int) -> Table:
         title="Every model: hyper-parameters and errors",
         shown=shown.rename(columns={"kind": "network", "lr": "learning rate", "rho": "SAM radius"}),
         raw=models,
-        notes=(setting(scale, seeds), _source(pairs), *of_scale(scale)),
+        notes=(*settings, _source(pairs), *of_scale(scale)),
         provenance=provenance_of([stored for _, stored in pairs], scale),
         brief=("network", "seed", "learning rate", "SAM radius", "train_error", "test_error", "ood_error")
         if len(models)
@@ -162,7 +203,7 @@ def verdicts(judged: Sequence[Judgement], pairs: Sequence[tuple[Job[Any], Any]],
         {
             "claim": judgement.part,
             "printed": CLAIMS[judgement.part[:7]],
-            "rule": (RULES | {"claim-4": LANGUAGE_RULE})[judgement.part],
+            "rule": (RULES | TUNED_RULES | {"claim-4": LANGUAGE_RULE})[judgement.part],
             "found": judgement.finding,
             "verdict": "not judged" if scale == "smoke" else judgement.verdict.worded(reduced),
         }
@@ -170,8 +211,9 @@ def verdicts(judged: Sequence[Judgement], pairs: Sequence[tuple[Job[Any], Any]],
     ]
     published = "; ".join(f"{name} {value:+.2f}" for name, value in SHOWN.items())
     notes = (
-        "Rules were written before any run of the grid (verify/experiments/andriushchenko2023/rules.py, language_rules.py); a pilot on "
-        "other draws of data was looked at before that of claim-5.",
+        "Rules were written before any run of the grid (verify/experiments/andriushchenko2023/rules.py, language_rules.py, "
+        "tuned_rules.py); a pilot on other draws of data was looked at before that of claim-5. Fine-tuned models have parts of their own: "
+        "the verdicts on claim-1 and claim-3 rest on the networks from scratch alone.",
         f"Published τ with test error that could be verified, adaptive worst-case linf: {published}.",
         setting(scale, seeds),
         *of_scale(scale),
@@ -188,7 +230,7 @@ def verdicts(judged: Sequence[Judgement], pairs: Sequence[tuple[Job[Any], Any]],
 
 
 def panels(kind: Kind, scaling: Scaling, pairs: Pairs, scale: str, seeds: int) -> Figure | None:
-    """Scatter plots: sharpness at the largest radius against each target, a point a model, coloured by learning rate, shaped by SAM.
+    """Scatter plots of a network from scratch: sharpness at the largest radius against each target, shaped by SAM.
 
     Args:
         kind: of the network.
@@ -199,39 +241,57 @@ def panels(kind: Kind, scaling: Scaling, pairs: Pairs, scale: str, seeds: int) -
     Returns:
         None without a finished model.
     """
-    own = [(job, stored) for job, stored in pairs if job.kind == kind]
-    models = finished(frame(own))
+    own = of_kind(kind, pairs)
+    largest = {cell.law: cell for cell in own[0][0].cells if cell.scaling == scaling} if own else {}
+    labels = {cell: f"{cell.law.replace('-', ', ')}, ρ = {cell.rho:g}" for cell in largest.values()}
+    note = f"A point a {kind}: sharpness at the largest radius that was measured, {scaling}, against each target."
+    title = f"Sharpness against generalization: {kind}s, {scaling}"
+    return scatter_plots(PANELS[kind, scaling], title, scratch(kind, scale, seeds), own, labels, "rho", note, scale)
+
+
+def scatter_plots(
+    id: str, title: str, sort: Sort, own: Pairs, labels: Mapping[Cell, str], shape: str, note: str, scale: str
+) -> Figure | None:
+    """A column of panels a cell, a row a target; a point a model, coloured by learning rate.
+
+    Args:
+        id, title: of the figure.
+        sort: what models they are.
+        own: the models.
+        labels: the cells, and what stands below their columns.
+        shape: the column of hyper-parameters that decides a point's shape: "rho", or another whose values are names.
+        note: what the figure shows.
+        scale: of the grid.
+
+    Returns:
+        None without a finished model.
+    """
+    models = finished(frame(own, sort.alike))
     if not len(models):
         return None
-    largest = {cell.law: cell for cell in own[0][0].cells if cell.scaling == scaling}
+    values = sorted(set(models[shape].tolist()))
+    groups = {(str(v) if shape != "rho" else f"SAM {v:g}" if v else "SGD"): models[models[shape] == v] for v in values}
     targets = {column: name for column, name in TARGETS.items() if models[column].notna().any()}
     with figure_style():
         canvas = Canvas(figsize=(9.5, 2.1 * len(targets) + 0.9), layout="constrained")
-        grid = canvas.subplots(len(targets), len(largest), squeeze=False, sharey="row")
+        grid = canvas.subplots(len(targets), len(labels), squeeze=False, sharey="row")
         for row, (column, name) in zip(grid, targets.items(), strict=True):
             row[0].set_ylabel(name, fontsize=8)
-            for axes, cell in zip(row, largest.values(), strict=True):
-                points = _scatter(axes, models, str(cell), column)
-        for axes, cell in zip(grid[-1], largest.values(), strict=True):
-            axes.set_xlabel(f"{cell.law.replace('-', ', ')}, ρ = {cell.rho:g}", fontsize=8)
+            for axes, cell in zip(row, labels, strict=True):
+                points = _scatter(axes, models, groups, str(cell), column)
+        for axes, label in zip(grid[-1], labels.values(), strict=True):
+            axes.set_xlabel(label, fontsize=8)
         canvas.colorbar(points, ax=grid, label="log10 learning rate", shrink=0.7)
-        handles, labels = grid[0][0].get_legend_handles_labels()
-        canvas.legend(handles, labels, loc="outside upper left", ncols=3, frameon=False, fontsize=8)
-    notes = (
-        f"A point a {kind}: sharpness at the largest radius that was measured, {scaling}, against each target. τ: Kendall's, with its 95 % "
-        "bootstrap interval over models.",
-        setting(scale, seeds),
-        *of_scale(scale),
-    )
-    provenance = provenance_of([stored for _, stored in own], scale)
-    return Figure(PANELS[kind, scaling], f"Sharpness against generalization: {kind}s, {scaling}", canvas, notes, provenance)
+        handles, names = grid[0][0].get_legend_handles_labels()
+        canvas.legend(handles, names, loc="outside upper left", ncols=3, frameon=False, fontsize=8)
+    notes = (f"{note} τ: Kendall's, with its 95 % bootstrap interval over models.", sort.setting, *of_scale(scale))
+    return Figure(id, title, canvas, notes, provenance_of([stored for _, stored in own], scale))
 
 
-def _scatter(axes: Axes, models: pd.DataFrame, cell: str, column: str) -> PathCollection:
-    """One panel: its points, with their correlation above."""
+def _scatter(axes: Axes, models: pd.DataFrame, groups: Mapping[str, pd.DataFrame], cell: str, column: str) -> PathCollection:
+    """One panel: its points, a shape a group, with their correlation above."""
     rates = np.log10(models.lr)
-    for marker, rho in zip("o^s", sorted(set(models.rho.tolist())), strict=False):
-        group = models[models.rho == rho]
+    for marker, (name, group) in zip("o^s", groups.items(), strict=False):
         points = axes.scatter(
             group[cell],
             group[column],
@@ -241,7 +301,7 @@ def _scatter(axes: Axes, models: pd.DataFrame, cell: str, column: str) -> PathCo
             s=14,
             marker=marker,
             cmap="viridis",
-            label=f"SAM {rho:g}" if rho else "SGD",
+            label=name,
         )
     if (models[cell] > 0).all():
         axes.set_xscale("log")

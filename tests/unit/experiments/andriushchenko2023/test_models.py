@@ -145,6 +145,7 @@ def test_without_anything_stored_the_tables_say_so(tmp_path: Path) -> None:
         "later-measures",
         "diagonal",
         "language",
+        "correlations-fine-tuned",
     ]
     assert claim.status == "open"
     assert grid.edition() == ""

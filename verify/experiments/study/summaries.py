@@ -1,0 +1,120 @@
+"""Owns the table of a study: the mean of each measured number over seeds with Student's t interval, a row a setting."""
+
+import html
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from flatproof.verify.experiments.study.measurement import in_words
+from flatproof.verify.experiments.vocabulary import DASH, bracketed
+from flatproof.verify.utils.statistics import Interval, mean_interval
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A row a setting.
+
+    Args:
+        shown: text for people: settings, then "mean [low, high]" of each measured number.
+        numbers: settings, then "name, mean", "name, low", "name, high" and "name, n" of each.
+        note: how to read it.
+    """
+
+    shown: pd.DataFrame
+    numbers: pd.DataFrame
+    note: str
+
+    def __str__(self) -> str:
+        return f"{self.shown.to_string(index=False)}\n{self.note}"
+
+    def _repr_html_(self) -> str:
+        return f"{self.shown.to_html(index=False)}<p>{html.escape(self.note)}</p>"
+
+
+def table(
+    rows: pd.DataFrame,
+    by: str = "seed",
+    settings: Sequence[str] | None = None,
+    values: Sequence[str] | None = None,
+    confidence: float = 0.95,
+) -> Summary:
+    """Mean over `by` of each measured number, with its interval, for each setting.
+
+    Args:
+        rows: one a measurement, as `Study.run` gives them, or a data frame of your own.
+        by: the column that is averaged over, whose values are independent repetitions.
+        settings: columns of the settings; None: those of the study, or else all that hold no floating-point numbers.
+        values: columns to average; None: all other numbers.
+        confidence: of the two-sided intervals.
+
+    Raises:
+        ValueError: naming a column that is not there, or nothing to average.
+    """
+    settings, values = columns(rows, by, settings, values)
+    shown, raw, gaps = [], [], 0
+    for place, group in _groups(rows, settings):
+        row: dict[str, object] = {name: in_words(value) for name, value in place.items()}
+        number: dict[str, object] = dict(place)
+        for name in values:
+            column = pd.to_numeric(group[name], errors="coerce")
+            interval = interval_of(column, confidence)
+            missing = len(column) - int(column.map(math.isfinite).sum())
+            gaps += missing
+            row[name] = cell(interval) + (f"; {missing} of {len(column)} missing" if missing else "")
+            number |= {f"{name}, {end}": value for end, value in interval._asdict().items()} | {
+                f"{name}, n": len(column) - missing
+            }
+        shown.append(row)
+        raw.append(number)
+    counts = sorted({len(group) for _, group in _groups(rows, settings)})
+    repetitions = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    note = f"Mean over {repetitions} values of {by} with Student's t interval at {confidence:.0%}."
+    note += " Missing: what diverged or is no finite number." if gaps else ""
+    return Summary(pd.DataFrame(shown), pd.DataFrame(raw), note)
+
+
+def interval_of(column: pd.Series, confidence: float = 0.95) -> Interval:
+    """The mean of the finite values with its interval; NaN where there are none."""
+    finite = [float(value) for value in column if math.isfinite(value)]
+    return mean_interval(finite, confidence) if finite else Interval(math.nan, -math.inf, math.inf)
+
+
+def cell(interval: Interval) -> str:
+    """Mean and interval with as many digits as the interval's width is worth: two of it."""
+    if math.isnan(interval.mean):
+        return DASH
+    width = interval.high - interval.low
+    if not math.isfinite(width) or width == 0:
+        return bracketed(interval, ".4g")
+    digits = 1 - math.floor(math.log10(width))
+    large = max(abs(interval.low), abs(interval.high))
+    return bracketed(interval, f".{max(digits, 0)}f" if 1e-4 <= large < 1e6 else ".3g")
+
+
+def columns(
+    rows: pd.DataFrame, by: str, settings: Sequence[str] | None, values: Sequence[str] | None
+) -> tuple[list[str], list[str]]:
+    """Which columns are settings and which are averaged. Errors: as for `table`."""
+    if by not in rows:
+        raise ValueError(f"rows have no column {by!r} to average over; they have {', '.join(map(str, rows)) or 'none'}")
+    if settings is None:
+        kept = rows.attrs.get("settings")
+        settings = [str(c) for c in rows if c != by and not pd.api.types.is_float_dtype(rows[c])] if kept is None else kept
+    if values is None:
+        rest = [str(c) for c in rows if c != by and c not in settings]
+        values = [c for c in rest if pd.api.types.is_numeric_dtype(rows[c])]
+    if absent := [c for c in (*settings, *values) if c not in rows]:
+        raise ValueError(f"rows have no column {absent[0]!r}; they have {', '.join(map(str, rows))}")
+    if not values:
+        raise ValueError("rows hold no numbers to average beside the settings")
+    return list(settings), list(values)
+
+
+def _groups(rows: pd.DataFrame, settings: list[str]) -> list[tuple[dict[str, object], pd.DataFrame]]:
+    """The rows of each setting, in the order in which settings first appear."""
+    if not settings:
+        return [({}, rows)]
+    keys = rows[settings].astype(str).agg(" | ".join, axis=1)
+    return [(dict(zip(settings, group.iloc[0][settings], strict=True)), group) for _, group in rows.groupby(keys, sort=False)]
