@@ -168,7 +168,7 @@ def _rebuild(path: Path, source: Path, wanted: Callable[[str, str], bool], rebui
         if not names:
             continue
         if paper not in EXPERIMENTS:
-            rebuilt.without(f"the experiment {paper} is unknown here", names)
+            rebuilt.without(f"the experiment {paper} is unknown here (name it, as module:object)", names)
             continue
         with TemporaryDirectory() as folder, filled(Path(folder) / "outcomes.sqlite", build.rows) as store:
             made, new, damaged = built(EXPERIMENTS[paper], names, build.scale, build.seeds, build.command, store)

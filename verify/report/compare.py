@@ -100,7 +100,8 @@ def compare(fresh: Path, committed: Path, ids: Sequence[str] = (), tolerance: fl
     Args:
         fresh: a folder that `reproduce` or `report` has written.
         committed: what it is compared with.
-        ids: of papers, tables or figures; none for all of which the fresh folder has the paper at that scale.
+        ids: of papers, tables or figures; none for all. Where nothing is fresh of a paper at a scale, that is not counted as missing,
+            unless it is named and fresh at no scale.
         tolerance: relative, of numbers within rounding.
 
     Raises:
@@ -112,7 +113,7 @@ def compare(fresh: Path, committed: Path, ids: Sequence[str] = (), tolerance: fl
         if not any(_named(entry["id"], [id]) for entry in (*ours.values(), *theirs.values())):
             raise ValueError(f"neither {fresh} nor {committed} has results of {id!r}")
     agreement = Agreement()
-    reproduced = {path.parent for path in ours}
+    reproduced, made = {path.parent for path in ours}, {entry["id"] for entry in ours.values()}
     for path in sorted({*ours} | {*theirs}):
         here, there = ours.get(path), theirs.get(path)
         entry = here or there
@@ -122,7 +123,7 @@ def compare(fresh: Path, committed: Path, ids: Sequence[str] = (), tolerance: fl
             continue
         if any(e is not None and not _reproducible(e) for e in (here, there)):
             agreement.others.append(id)
-        elif here is None and path.parent not in reproduced and not ids:
+        elif here is None and path.parent not in reproduced and (not ids or id in made):
             where = f"{path.parts[0]}{' at scale ' + scale if scale != 'quick' else ''}"
             agreement.absent += [where] if where not in agreement.absent else []
         elif here is None or there is None:
