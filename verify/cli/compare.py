@@ -13,7 +13,7 @@ import typer
 from rich.table import Table as Grid
 
 import flatproof
-from flatproof.verify.cli.options import OUT, AsJson, Only
+from flatproof.verify.cli.options import OUT, AsJson
 from flatproof.verify.cli.terminal import print_grid, print_json, refusing_bad_input, say
 
 if TYPE_CHECKING:
@@ -34,8 +34,12 @@ def compare(
             show_default=False,
         ),
     ] = None,
-    only: Only = None,
-    tolerance: Annotated[float | None, typer.Option(help="Relative, of numbers within rounding.", show_default="1e-6")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="ID", help="Compare this paper, table or figure alone; again for more.")
+    ] = None,
+    tolerance: Annotated[
+        float | None, typer.Option(help="Relative, of numbers within rounding; default: 1e-6.", show_default=False)
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help=f"List every number that differs, not {LISTED}.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -132,8 +136,8 @@ def _tell(agreement: "Agreement", cells: "list[Cell]", folder: Path, name: str, 
     total = {state: sum(counts[state] for counts in agreement.counts.values()) for state in STATES}
     verdicts, inside = sum(cell.verdict for cell in cells), sum(cell.inside for cell in cells)
     say(
-        f"differs: {verdicts:,} verdicts and {total[DIFFERS] - verdicts:,} numbers and texts ({inside:,} inside the committed interval) of "
-        f"{sum(total.values()):,}; {total[MISSING]:,} missing, {total[EXTRA]:,} extra"
+        f"does not agree: of {sum(total.values()):,} numbers and texts {verdicts:,} verdicts and {total[DIFFERS] - verdicts:,} others "
+        f"differ ({inside:,} inside the committed interval), {total[MISSING]:,} are missing, {total[EXTRA]:,} extra"
     )
 
 

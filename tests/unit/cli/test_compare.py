@@ -46,7 +46,8 @@ def test_what_differs_is_listed_verdicts_first(command: Command, reproduced: Pat
     first = next(at for at, line in enumerate(lines) if line.startswith("verdict:"))
     assert lines[first] == "verdict: study/table-1 | a | verdict: agrees -> differs"
     assert lines[first + 2].startswith("differs: study/table-1 | a | mean: -")
-    assert lines[-1].startswith("differs: 2 verdicts and 1 numbers and texts (0 inside the committed interval) of")
+    assert lines[-1].startswith("does not agree: of ")
+    assert lines[-1].endswith("2 verdicts and 1 others differ (0 inside the committed interval), 0 are missing, 0 extra")
     said = json.loads(command("compare", "--with", "committed", "--json").out)
     assert said["agrees"] is False
     assert [(cell["column"], cell["state"], cell["verdict"]) for cell in said["cells"]] == [
