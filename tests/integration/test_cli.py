@@ -256,11 +256,11 @@ def test_a_report_replaces_no_fuller_result(tmp_path: Path) -> None:
     assert "wen2023/figure-6a, 6a sim-ln, 1-SAM: 2 there, 1 here" in line
     assert "--force" in line
     after = results(tmp_path / "paper_results")
-    assert {name for name in after if after[name] != before[name]} <= {"index.html"}
-    assert "2 seeds" in (tmp_path / "paper_results/index.html").read_text()
+    assert after == before
+    assert "2 seeds" in (tmp_path / "paper_results/wen2023/index.html").read_text()
     forced = here("report", *arguments, "--seeds", "1", "--force", cwd=tmp_path)
     assert "kept" not in forced.stdout
-    assert "1 of 1 seeds" in (tmp_path / "paper_results/index.html").read_text()
+    assert "1 of 1 seeds" in (tmp_path / "paper_results/wen2023/index.html").read_text()
     assert committed.read_bytes() == b"committed"
 
 

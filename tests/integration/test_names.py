@@ -118,7 +118,7 @@ def check_everything(root: Path, work: Path) -> None:
     place, keys = python("-c", REPORT, cwd=work, path=root, inherit=False).splitlines()
     assert Path(place).is_relative_to(root)
     assert keys.split()[:2] == ["flatproof", "python"]  # the version, and no commit where there is no repository
-    assert "A title" in (work / "out/index.html").read_text()
+    assert "A title" in (work / "out/paper/index.html").read_text()
 
 
 @pytest.mark.slow
@@ -137,7 +137,10 @@ def test_a_wheel_works_outside_the_repository(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0].split("-")[0] for name in names} == {"flatproof"}
-    assert {"flatproof/py.typed", "flatproof/__main__.py", "flatproof/verify/report/templates/index.html.j2"} <= set(names)
+    report = "flatproof/verify/report"
+    parts = [f"{report}/templates/index.html.j2", *(f"{report}/assets/{name}" for name in ("page.js", "katex/katex.min.js"))]
+    parts += [f"{report}/assets/katex/{name}" for name in ("LICENSE", "fonts/KaTeX_Main-Regular.woff2")]
+    assert {"flatproof/py.typed", "flatproof/__main__.py", *parts} <= set(names)
     python(*pip, "install", "--no-deps", "--no-index", "--target", str(site), str(wheel), cwd=tmp_path)
     shutil.rmtree(root)
     check_everything(site, work)

@@ -197,10 +197,10 @@ def lines_at_fault(ended: Ended, most: int = 1, allowed: Sequence[int] = (1, 2))
 
 
 def altered_artifacts(folder: Path, reference: Mapping[str, bytes], whole: bool) -> list[str]:
-    """Which artifacts are not those of the reference; with `whole` also which are missing, and the page."""
+    """Which artifacts are not those of the reference; with `whole` also which are missing, and the pages."""
     there = files_below(folder) if folder.exists() else {}
-    page = set() if whole else {"index.html"}
-    altered = sorted(name for name in there.keys() - page if there[name] != reference.get(name))
+    pages = set() if whole else {name for name in there if name.endswith("index.html") or name == "assets/entries.js"}
+    altered = sorted(name for name in there.keys() - pages if there[name] != reference.get(name))
     missing = sorted(reference.keys() - there.keys()) if whole else []
     return [f"altered: {', '.join(altered)}"] * bool(altered) + [f"missing: {', '.join(missing)}"] * bool(missing)
 

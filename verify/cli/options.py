@@ -18,6 +18,13 @@ Only = Annotated[list[str] | None, typer.Option("--only", metavar="ID", help="Th
 Scale = Annotated[str, typer.Option(help="smoke (seconds), quick (minutes) or paper (the paper's own settings throughout).")]
 Seeds = Annotated[int | None, typer.Option(help="Seeds 1 to N for every row; default: 2, 5, 20 by scale.", show_default=False)]
 Force = Annotated[bool, typer.Option("--force", help="Replace results, too, that more runs stand behind.")]
+Columns = Annotated[
+    str,
+    typer.Option(
+        metavar="brief|all|NAMES",
+        help="Columns of the LaTeX tables: the main ones, all, or names with commas (semicolons if a name has one) between them.",
+    ),
+]
 StorePath = Annotated[Path, typer.Option("--store", help="Where every run is kept.")]
 Out = Annotated[Path, typer.Option("--out", help="Where tables, figures and index.html go.")]
 DataRoot = Annotated[

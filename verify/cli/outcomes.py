@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from flatproof.verify.jobs.store import DamagedRow, Store
     from flatproof.verify.report.artifacts import Artifact
     from flatproof.verify.report.descriptors import Entry
-    from flatproof.verify.report.outcomes import Build
+    from flatproof.verify.report.outcomes import Asked, Build
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Rebuilt:
 
 
 def built(
-    experiment: "Experiment", names: Sequence[str], scale: str, seeds: int, command: str, store: "Store"
+    experiment: "Experiment", names: Sequence[str], store: "Store", asked: "Asked"
 ) -> "tuple[list[Artifact], Build, dict[str, tuple[DamagedRow, list[str]]]]":
     """An experiment's artifacts with what they were built from, and the damaged rows with the artifacts that need them and are left out."""
     from flatproof.verify.experiments import build
@@ -46,14 +46,14 @@ def built(
     damaged: dict[str, tuple[DamagedRow, list[str]]] = {}
     with store.noting() as noted:
         try:
-            artifacts = build(experiment, names, scale, seeds, store)
+            artifacts = build(experiment, names, asked.scale, asked.seeds, store)
         except DamagedRow:
             for name in names:  # each alone: those that do not need the row can be made
                 try:
-                    artifacts += build(experiment, [name], scale, seeds, store)
+                    artifacts += build(experiment, [name], asked.scale, asked.seeds, store)
                 except DamagedRow as error:
                     damaged.setdefault(error.key, (error, []))[1].append(name)
-    return artifacts, Build({}, scale, seeds, command, tuple(store.rows(noted))), damaged
+    return artifacts, Build(asked, tuple(store.rows(noted))), damaged
 
 
 def publish(builds: "Sequence[tuple[Build, Sequence[Artifact]]]", out: Path, force: bool) -> list[str]:
@@ -70,7 +70,7 @@ def publish(builds: "Sequence[tuple[Build, Sequence[Artifact]]]", out: Path, for
     return lines
 
 
-def rebuild(ids: list[str], scale: str | None, source: Path, out: Path, force: bool) -> None:
+def rebuild(ids: list[str], scale: str | None, source: Path, out: Path, force: bool, columns: str) -> None:
     """Make the artifacts below `source` again, from the outcomes published there alone.
 
     Args:
@@ -79,10 +79,12 @@ def rebuild(ids: list[str], scale: str | None, source: Path, out: Path, force: b
         source: a folder of results.
         out: where they go; `source` itself is rewritten in place.
         force: replace, too, what more runs stand behind.
+        columns: of LaTeX tables; "brief": those that they were made with.
     """
+    from flatproof.verify.experiments import EXPERIMENTS, abouts
     from flatproof.verify.report.descriptors import descriptors, digest, stem
     from flatproof.verify.report.outcomes import published
-    from flatproof.verify.report.write import poorer, write
+    from flatproof.verify.report.write import write
 
     with refusing_bad_input():
         wanted = _wanted(ids, scale)
@@ -96,9 +98,12 @@ def rebuild(ids: list[str], scale: str | None, source: Path, out: Path, force: b
             _rebuild(path, source, wanted, rebuilt)
         artifacts = [artifact for _, made in rebuilt.made for artifact in made]
         check_writable(out)
-        kept = {} if force else poorer(artifacts, out)
-        rebuilt.made = [(build, [a for a in made if a.id not in kept]) for build, made in rebuilt.made]
-        written = write([artifact for _, made in rebuilt.made for artifact in made], out, "")
+        kept = [] if force else _keep_fuller(rebuilt, out)
+        rebuilt.made = [(_with_columns(build, columns), made) for build, made in rebuilt.made]
+        papers = abouts(EXPERIMENTS[id] for id in sorted({a.id.split("/")[0] for _, made in rebuilt.made for a in made}))
+        for wanted_columns in sorted({build.asked.columns for build, _ in rebuilt.made}) or ["brief"]:
+            group = [a for build, made in rebuilt.made for a in made if build.asked.columns == wanted_columns]
+            written = write(group, out, "", papers, wanted_columns)
         damaged = [*rebuilt.damaged.values(), *publish(rebuilt.made, out, force)]
         now = {_at(entry): digest(entry) for entry in descriptors(out)[0]}
     print_tables(artifacts)
@@ -106,7 +111,7 @@ def rebuild(ids: list[str], scale: str | None, source: Path, out: Path, force: b
     rest = {_at(e): stem(source, e["id"], e["provenance"]).parent for e in entries if _at(e) in before.keys() - made - named}
     rebuilt.without("their outcomes are damaged", [at for at, folder in rest.items() if folder in rebuilt.damaged])
     rebuilt.without("no outcomes are published", [at for at, folder in rest.items() if folder not in rebuilt.damaged])
-    rebuilt.without("more runs stand behind what lies there", list(kept))
+    rebuilt.without("more runs stand behind what lies there", kept)
     for why, others in rebuilt.not_made.items():
         say(f"\nleft as they are, {why}: {', '.join(others)}")
     if changed := sorted(at for at in made & {*before} if now.get(at) != before[at] and at not in kept):
@@ -116,6 +121,23 @@ def rebuild(ids: list[str], scale: str | None, source: Path, out: Path, force: b
         warn(line)
     if damaged:
         raise typer.Exit(1)
+
+
+def _keep_fuller(rebuilt: Rebuilt, out: Path) -> list[str]:
+    """Take out what would replace an artifact that more runs stand behind; what that is."""
+    from flatproof.verify.report.write import poorer
+
+    kept, made = list[str](), []
+    for build, artifacts in rebuilt.made:
+        losses = poorer(artifacts, out)
+        kept += [_at(artifact) for artifact in artifacts if artifact.id in losses]
+        made.append((build, [artifact for artifact in artifacts if artifact.id not in losses]))
+    rebuilt.made = made
+    return kept
+
+
+def _with_columns(build: "Build", columns: str) -> "Build":
+    return build if columns == "brief" else replace(build, asked=build.asked._replace(columns=columns))
 
 
 def check_alone(seeds: int | None, store: Path, board: Path | None) -> None:
@@ -161,7 +183,7 @@ def _rebuild(path: Path, source: Path, wanted: Callable[[str, str], bool], rebui
         rebuilt.damaged[path.parent] = str(error)
         return
     for build in builds:
-        names = [id for id in build.artifacts if wanted(id, build.scale)]
+        names = [id for id in build.artifacts if wanted(id, build.asked.scale)]
         others = [id for id in names if _other(path.parent, source, id, build.artifacts[id])]
         names = [id for id in names if id not in others]
         rebuilt.without("their outcomes are those of another version", others)
@@ -171,10 +193,10 @@ def _rebuild(path: Path, source: Path, wanted: Callable[[str, str], bool], rebui
             rebuilt.without(f"the experiment {paper} is unknown here (name it, as module:object)", names)
             continue
         with TemporaryDirectory() as folder, filled(Path(folder) / "outcomes.sqlite", build.rows) as store:
-            made, new, damaged = built(EXPERIMENTS[paper], names, build.scale, build.seeds, build.command, store)
+            made, new, damaged = built(EXPERIMENTS[paper], names, store, build.asked)
         for _, ids in damaged.values():
             rebuilt.without("the arrays that they are made from are too large to be published", ids)
-        artifacts = [replace(artifact, provenance={"command": build.command} | artifact.provenance) for artifact in made]
+        artifacts = [replace(artifact, provenance={"command": build.asked.command} | artifact.provenance) for artifact in made]
         rebuilt.made.append((replace(new, artifacts=build.artifacts), artifacts))
 
 

@@ -13,6 +13,7 @@ from flatproof.verify.cli.options import (
     OUT,
     STORE,
     Board,
+    Columns,
     DataRoot,
     Force,
     Ids,
@@ -45,6 +46,7 @@ def reproduce(
     tensorboard: Board = None,
     data_root: DataRoot = None,
     force: Force = False,
+    columns: Columns = "brief",
     rerun_damaged: Annotated[
         bool, typer.Option("--rerun-damaged", help="Set a damaged store aside, keep its sound runs, and run the others anew.")
     ] = False,
@@ -55,7 +57,7 @@ def reproduce(
     if rerun_damaged and store.exists():
         require_store(store)
         mended(store)
-    _reproduce([*(only or []), *(ids or [])], scale, seeds, processes, store, out, tensorboard, force)
+    _reproduce([*(only or []), *(ids or [])], scale, seeds, processes, store, out, tensorboard, force, columns)
 
 
 def report(
@@ -68,6 +70,7 @@ def report(
     tensorboard: Board = None,
     data_root: DataRoot = None,
     force: Force = False,
+    columns: Columns = "brief",
     source: Annotated[
         Path | None,
         typer.Option("--from", metavar="FOLDER", help="Not from a store: from the outcomes published in a folder of results."),
@@ -77,10 +80,10 @@ def report(
     _look_for_data_in(data_root)
     chosen = [*(only or []), *(ids or [])]
     if source is None:
-        _reproduce(chosen, "quick" if scale is None else scale, seeds, None, store, out, tensorboard, force)
+        _reproduce(chosen, "quick" if scale is None else scale, seeds, None, store, out, tensorboard, force, columns)
     else:
         check_alone(seeds, store, tensorboard)
-        rebuild(chosen, scale, source, out, force)
+        rebuild(chosen, scale, source, out, force, columns)
 
 
 def _look_for_data_in(root: Path | None) -> None:
@@ -95,14 +98,24 @@ def _look_for_data_in(root: Path | None) -> None:
 
 
 def _reproduce(
-    ids: list[str], scale: str, seeds: int | None, workers: int | None, path: Path, out: Path, board: Path | None, force: bool
+    ids: list[str],
+    scale: str,
+    seeds: int | None,
+    workers: int | None,
+    path: Path,
+    out: Path,
+    board: Path | None,
+    force: bool,
+    columns: str,
 ) -> None:
     """Run what is missing with that many workers (None: run nothing), then write the artifacts, and curves for TensorBoard."""
     use_cache(path.parent)
     from flatproof.verify.cli.progress import Display
+    from flatproof.verify.experiments import abouts
     from flatproof.verify.jobs.store import Store
     from flatproof.verify.jobs.sweep import sweep
     from flatproof.verify.report.descriptors import descriptors
+    from flatproof.verify.report.outcomes import Asked
     from flatproof.verify.report.write import poorer, write
 
     with refusing_bad_input():
@@ -132,13 +145,14 @@ def _reproduce(
                 f"{unsealed} rows in {path} are unsealed: from before rows were sealed; 'flatproof store check' checks and seals them"
             )
         command = _command(ids, scale, seeds)
-        builds = [built(e, names, scale, count[e], command, db) for e, names in chosen.items()]
+        builds = [built(e, names, db, Asked(scale, count[e], command, columns)) for e, names in chosen.items()]
         artifacts = [artifact for made, _, _ in builds for artifact in made]
         damaged = [row for _, _, rows in builds for row in rows.values()]
         with refusing_bad_input():
             kept = {} if force else poorer(artifacts, out)
-            files = write([artifact for artifact in artifacts if artifact.id not in kept], out, command)
-            unpublished = publish([(build, [a for a in made if a.id not in kept]) for made, build, _ in builds], out, force)
+            written = [(build, [a for a in made if a.id not in kept]) for made, build, _ in builds]
+            files = write([a for _, made in written for a in made], out, command, abouts(chosen), columns)
+            unpublished = publish(written, out, force)
             if board is not None:
                 from flatproof.verify.deep.tensorboard import export
 

@@ -5,7 +5,7 @@ An installed package adds its own by the entry-point group `flatproof.experiment
 its artifacts "module:object/table". What comes from outside runs only when it is named.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache, cached_property
@@ -14,11 +14,12 @@ from importlib import import_module
 from flatproof.theory.claims import Claim, registered_by, statements
 from flatproof.verify.experiments.vocabulary import SCALES, Experiment, coverage
 from flatproof.verify.jobs.store import Store
+from flatproof.verify.report.about import About
 from flatproof.verify.report.artifacts import Artifact
 from flatproof.verify.utils.errors import UserError
 from flatproof.verify.utils.plugins import addresses, named_object, users_module, users_object
 
-__all__ = ["EXPERIMENTS", "SCALES", "Experiment", "Registry", "build", "check_scale", "examine", "select"]
+__all__ = ["EXPERIMENTS", "SCALES", "Experiment", "Registry", "abouts", "build", "check_scale", "examine", "select"]
 
 HERE = (  # each has its EXPERIMENT
     "wen2023",
@@ -164,6 +165,12 @@ def build(experiment: Experiment, only: Sequence[str], scale: str, seeds: int, s
         own = {"scale": scale} if rows or scale == "smoke" else {}
         made.append(replace(artifact, provenance=own | artifact.provenance, coverage=artifact.coverage or rows))
     return made
+
+
+def abouts(chosen: Iterable[Experiment]) -> dict[str, About]:
+    """What the pages say of experiments, by ID, each with its place in the registry."""
+    places = {id: place for place, id in enumerate(EXPERIMENTS)}
+    return {e.ID: replace(e.ABOUT, place=places[e.ID]) if e.ID in places else e.ABOUT for e in chosen}
 
 
 def examine(ids: Sequence[str], store: Store | None) -> Iterator[Claim]:

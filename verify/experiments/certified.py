@@ -22,6 +22,7 @@ from flatproof.theory.networks import trace_lower_bound
 from flatproof.verify.experiments.vocabulary import DASH, Experiment, Shelf, provenance_of
 from flatproof.verify.jobs.job import Computation, Job, StoredValues
 from flatproof.verify.jobs.store import Store
+from flatproof.verify.report.about import About
 from flatproof.verify.report.artifacts import Artifact, Table
 
 ID = "certified"
@@ -229,6 +230,10 @@ class Certified(Experiment):
     """
 
     ID = ID
+    ABOUT: ClassVar = About(
+        title="Flattest networks with certificates",
+        question="How flat is the flattest network, proved, and do all that are as flat generalize?",
+    )
     ARTIFACTS = (TABLE, PINNED)
     DEFAULT_SEEDS: ClassVar = {"smoke": 2, "quick": 20, "paper": 100}
 

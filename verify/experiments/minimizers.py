@@ -18,8 +18,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from flatproof import synth, theory
@@ -29,6 +31,7 @@ from flatproof.verify.experiments.scaling import LABELS, LEARNING_RATES
 from flatproof.verify.experiments.vocabulary import DASH, Experiment, Shelf, of_scale, provenance_of, spread
 from flatproof.verify.jobs.job import Job
 from flatproof.verify.jobs.store import Store
+from flatproof.verify.report.about import About
 from flatproof.verify.report.artifacts import NOT_YET, Artifact, Figure, Table, divergences, seeds_of
 from flatproof.verify.report.style import GRAY, figure_style
 from flatproof.verify.two_layer.settings import DataSpec, Phase
@@ -322,39 +325,57 @@ def _table(groups: Sequence[Group], scale: str, seeds: int) -> Table:
 
 def _figure(groups: Sequence[Group], scale: str) -> Figure:
     with figure_style():
-        canvas = Canvas(figsize=(11, 3.4), layout="constrained")
+        canvas = Canvas(figsize=(11, 3.9), layout="constrained")
         panels = canvas.subplots(1, len(ARCHITECTURES), sharey=True)
         for axes, architecture in zip(panels, ARCHITECTURES, strict=True):
-            axes.axvline(1, color=GRAY, linestyle="--", linewidth=0.8)
-            for group in (g for g in groups if g.architecture == architecture):
-                for name, marker in MARKERS.items():
-                    ends = [end for end in group.ends if end.kind.name == name]
-                    at = [e.ratio for e in ends], [e.accuracy for e in ends]
-                    inside = [group.method.colour if e.loss <= FITS else "white" for e in ends]
-                    axes.scatter(*at, s=26, marker=marker, edgecolors=group.method.colour, facecolors=inside, alpha=0.75)
-            axes.set(title=LABELS[architecture], xscale="log", xlabel="trace / flattest known", ylim=(0.45, 1.03))
-            low, high = axes.get_xlim()
-            ticks = [tick for tick in (0.5, 1, 2, 5, 10, 20, 50, 100) if low <= tick <= high]
-            axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-            axes.minorticks_off()
-            axes.grid(alpha=0.2)
+            _panel(axes, [group for group in groups if group.architecture == architecture])
+            axes.set(title=LABELS[architecture], xlabel="trace above the flattest known")
         panels[0].set_ylabel("test accuracy")
-        handles = [Line2D([], [], color=m.colour, marker="o", linestyle="", label=m.name) for m in METHODS]
-        handles += [Line2D([], [], color=GRAY, marker=marker, linestyle="", label=name) for name, marker in MARKERS.items()]
-        canvas.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
+        methods = [Patch(color=m.colour, label=m.name) for m in METHODS]
+        shapes = [Line2D([], [], color=GRAY, marker=marker, linestyle="", label=name) for name, marker in MARKERS.items()]
+        shapes += [Line2D([], [], color=GRAY, marker="s", markerfacecolor="white", linestyle="", label="does not fit")]
+        common = {"frameon": False, "fontsize": 8, "alignment": "left", "title_fontsize": 8}
+        canvas.legend(handles=methods, title="Colour: method", loc="outside lower left", ncols=4, **common)
+        canvas.legend(handles=shapes, title="Shape: kind of network", loc="outside lower right", ncols=2, **common)
     notes = (
-        "A point a run: how flat its network is, and how well it generalizes. Dashed: the flattest trace known. Markers: the kind of "
-        f"network, see minimizers/table-1; hollow: it does not fit (training loss above {FITS:g}), and may be flatter than any that does.",
+        "A point a run: how much larger its network's trace is than the flattest known (dashed), on an axis that is linear up to 1 % and "
+        "logarithmic beyond, and how well it generalizes. Kinds of networks: see minimizers/table-1; hollow: it does not fit (training "
+        f"loss above {FITS:g}), and may be flatter than any that does.",
         *of_scale(scale),
     )
     title = "Who reaches the flattest networks, and which"
     return Figure(FIGURE, title, canvas, notes, _provenance(groups, scale))
 
 
+def _panel(axes: Axes, groups: Sequence[Group]) -> None:
+    """The runs of one architecture."""
+    axes.axvline(0, color=GRAY, linestyle="--", linewidth=0.8)
+    for group in groups:
+        for name, marker in MARKERS.items():
+            ends = [end for end in group.ends if end.kind.name == name]
+            at = [e.ratio - 1 for e in ends], [e.accuracy for e in ends]
+            inside = [group.method.colour if e.loss <= FITS else "white" for e in ends]
+            axes.scatter(
+                *at, s=26, marker=marker, edgecolors=group.method.colour, facecolors=inside, alpha=0.75, clip_on=False, zorder=3
+            )
+    axes.set_xscale("symlog", linthresh=0.01, linscale=0.6)
+    axes.set_ylim(0.45, 1.03)
+    low, high = axes.get_xlim()
+    ticks = [tick for tick in (-0.1, 0, 0.01, 0.1, 1, 10, 100) if low <= tick <= high]
+    axes.set_xticks(ticks, ["0" if tick == 0 else f"{tick:+.0%}".replace("%", " %") for tick in ticks], fontsize=8)
+    axes.minorticks_off()
+    axes.grid(alpha=0.2)
+
+
 class Minimizers(Experiment):
     """A question, not a statement: nothing of it is judged in the ledger."""
 
     ID = ID
+    ABOUT: ClassVar = About(
+        title="What minimizes sharpness",
+        question="Which training methods reach the flattest networks, and which of them do they reach?",
+        figure="minimizers/figure-1",
+    )
     ARTIFACTS = (TABLE, FIGURE)
     DEFAULT_SEEDS: ClassVar = {"smoke": 1, "quick": 3, "paper": 20}
 

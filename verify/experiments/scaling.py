@@ -32,6 +32,7 @@ from flatproof.verify.experiments.vocabulary import (
     provenance_of,
 )
 from flatproof.verify.jobs.store import Store
+from flatproof.verify.report.about import About
 from flatproof.verify.report.artifacts import NOT_YET, Artifact, Figure, Table, divergences
 from flatproof.verify.report.style import GRAY, figure_style
 from flatproof.verify.two_layer.settings import DataSpec, Phase
@@ -295,7 +296,9 @@ def _figure(measured: dict[Architecture, Errors], scale: str, stored: dict[Archi
     with figure_style():
         canvas = Canvas(figsize=(11, 3.1), layout="constrained")
         panels = canvas.subplots(1, len(ARCHITECTURES), sharey=True)
-        colours = matplotlib.colormaps["viridis"]
+        every = sorted({float(d) for errors in measured.values() for d in errors.dimensions})
+        dark = matplotlib.colormaps["viridis"](np.linspace(0, 0.78, len(every)))  # what lies beyond is too pale on white
+        colours = dict(zip(every, dark, strict=True))
         for axes, architecture in zip(panels, ARCHITECTURES, strict=True):
             axes.set(title=LABELS[architecture], xscale="log", yscale="log", xlabel="n / d (samples a dimension)")
             axes.grid(alpha=0.2)
@@ -305,10 +308,13 @@ def _figure(measured: dict[Architecture, Errors], scale: str, stored: dict[Archi
                 if not known.any():
                     continue
                 ratios, loss = errors.ratios[known], errors.loss[:, i][:, known]
-                colour = colours(0.9 * i / max(1, len(errors.dimensions) - 1))
+                colour = colours[float(d)]
                 axes.fill_between(ratios, np.nanmin(loss, 0), np.nanmax(loss, 0), color=colour, alpha=0.15, linewidth=0)
                 axes.plot(ratios, np.nanmedian(loss, 0), color=colour, marker=".", label=f"d = {d:.0f}")
             axes.plot(errors.ratios, 1 / errors.ratios, color=GRAY, linestyle=":", label="d / n")
+            there = [float(d) for i, d in enumerate(errors.dimensions) if np.isfinite(errors.loss[:, i]).any()]
+            if missing := [f"{d:.0f}" for d in every if d not in there]:
+                axes.text(0.04, 0.04, f"not run: d = {', '.join(missing)}", transform=axes.transAxes, fontsize=8, color=GRAY)
             axes.set_xticks(errors.ratios, [f"{ratio:g}" for ratio in errors.ratios], minor=False)
             axes.minorticks_off()
         panels[0].set_ylabel("test error E (f − y)²")
@@ -326,6 +332,11 @@ class Scaling(Experiment):
     """The theorem itself is in the ledger; its scaling is judged in the table."""
 
     ID = ID
+    ABOUT: ClassVar = About(
+        title="Test error against n and d",
+        question="How many samples does it take until the networks that 1-SAM finds generalize?",
+        figure="scaling/figure-1",
+    )
     ARTIFACTS = (TABLE, FIGURE)
     DEFAULT_SEEDS: ClassVar = {"smoke": 2, "quick": 3, "paper": 20}
 

@@ -24,7 +24,7 @@ class Table:
         raw: the numbers behind it, for the CSV file.
         notes: paragraphs below the table.
         provenance: names and values, in the order in which they are printed.
-        brief: the columns that a terminal shows.
+        brief: the main columns: what a terminal shows, the page at first, and LaTeX unless others are chosen.
         files: by name, contents that go beside it in a folder of the table's name.
         coverage: how many stored outcomes of each row of the grid stand behind it.
     """

@@ -131,6 +131,8 @@ def _check(entry: Any) -> None:
     if entry["kind"] == "table":
         table = entry.get("table")
         _require(isinstance(table, dict) and _are_texts(table.get("columns")), "a table must have columns, texts")
+        brief = table.get("brief", [])  # older ones have none
+        _require(_are_texts(brief) and {*brief} <= {*table["columns"]}, "a table's brief columns must be some of its columns")
         rows = table.get("rows")
         _require(
             isinstance(rows, list) and all(_are_texts(row) and len(row) == len(table["columns"]) for row in rows),

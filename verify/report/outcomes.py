@@ -11,9 +11,9 @@ import hashlib
 import json
 import lzma
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from flatproof.verify.jobs.rows import Kept, Row, altered, unreadable
 from flatproof.verify.jobs.seals import Seal
@@ -33,23 +33,28 @@ class DamagedOutcomes(ValueError):
     """A file of outcomes that was altered. One line: which, and in what."""
 
 
+class Asked(NamedTuple):
+    """What was asked for: scale, seeds, the command that reproduces it as provenance has it, and the columns of LaTeX tables."""
+
+    scale: str
+    seeds: int
+    command: str
+    columns: str = "brief"
+
+
 @dataclass(frozen=True)
 class Build:
     """Artifacts that were built at once, and from what.
 
     Attributes:
-        artifacts: by id the `origin` of the descriptor that was written.
-        scale: that was asked for.
-        seeds: that were asked for.
-        command: what reproduces them, as their provenance has it.
+        asked: how.
         rows: all that the build looked at.
+        artifacts: by id the `origin` of the descriptor that was written.
     """
 
-    artifacts: dict[str, str]
-    scale: str
-    seeds: int
-    command: str
+    asked: Asked
     rows: tuple[Kept, ...]
+    artifacts: dict[str, str] = field(default_factory=dict)
 
 
 def publish(build: Build, artifacts: Sequence[Artifact], out: Path, force: bool = False) -> list[Path]:
@@ -110,9 +115,7 @@ def save(path: Path, builds: Iterable[Build]) -> None:
     lines = [
         {
             "artifacts": dict(sorted(build.artifacts.items())),
-            "scale": build.scale,
-            "seeds": build.seeds,
-            "command": build.command,
+            **build.asked._asdict(),
             "rows": sorted(numbers[kept.row.key, kept.seal.digest] for kept in build.rows),
         }
         for build in builds
@@ -147,11 +150,17 @@ def load(path: Path) -> list[Build]:
             raise ValueError("its digest is that of other content")
         lines = [json.loads(line) for line in body.splitlines()]
         rows = [_kept(line) for line in lines[header["builds"] :]]
-        builds = [Build(**line | {"rows": tuple(rows[at] for at in line["rows"])}) for line in lines[: header["builds"]]]
+        builds = [_build(line, rows) for line in lines[: header["builds"]]]
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         reason = str(error) if type(error) is ValueError else f"it cannot be read ({type(error).__name__})"
         raise DamagedOutcomes(f"{path} is damaged: {reason}; expected what 'flatproof reproduce' wrote") from None
     return builds
+
+
+def _build(line: dict[str, Any], rows: Sequence[Kept]) -> Build:
+    """A build as its line says it. Errors: LookupError, TypeError for another line."""
+    asked = Asked(**{name: value for name, value in line.items() if name in Asked._fields})
+    return Build(asked, tuple(rows[at] for at in line["rows"]), line["artifacts"])
 
 
 def _line(kept: Kept) -> dict[str, Any]:

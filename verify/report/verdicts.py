@@ -35,7 +35,8 @@ def verdict_column(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int
             named.append(at)
         elif any(side(word) in (FOR, AGAINST) or word == "inconclusive" for word in words):
             judging.append(at)
-    return (named or judging or [None])[-1]
+    found = named or judging
+    return found[-1] if found else None
 
 
 def tally(columns: Sequence[str], rows: Sequence[Sequence[str]], at: int) -> Mapping[str, int]:

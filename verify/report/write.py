@@ -1,55 +1,29 @@
-"""Owns what is written: tables (Markdown, LaTeX, CSV), figures (PDF, PNG) and the page that shows them together.
+"""Owns what is written: tables (Markdown, LaTeX, CSV), figures (PDF, PNG) and the pages that show them together.
 
-Each artifact leaves, beside its files, a JSON descriptor with its title, notes, provenance and coverage; the page is made from the
-descriptors found in the output folder, so artifacts made by different commands stand on one page, and names those that are damaged.
+Each artifact leaves, beside its files, a JSON descriptor with its title, notes, provenance and coverage; the pages are made from the
+descriptors found in the output folder, so artifacts made by different commands stand on them, and name those that are damaged.
 Each scale has a folder of its own, and `poorer` names the artifacts that would replace fuller ones.
 """
 
-import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 
-import jinja2
 import pandas as pd
 
+from flatproof.verify.report import latex
+from flatproof.verify.report.about import About, write_about
 from flatproof.verify.report.artifacts import NOT_YET, Artifact, Figure, Table
-from flatproof.verify.report.descriptors import DamagedDescriptor, Entry, described, descriptor, descriptors, runs_behind, stem
-
-SUFFIXES = {"paper_scale": " at the paper's own scale", "smoke_scale": " at scale smoke"}  # of titles on the page, by folder
-
-SIZED = tuple(f"{word}{size}" for word in ("supported", "contradicted") for size in ("", " (reduced size)"))
-# coloured on the page, where each word of a verdict is a class
-VERDICTS = ("agrees", "differs", *SIZED, "inconclusive", "proved", "certified", "tested", "refuted", "open")
-
-_BREAKS = re.compile("\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")  # what some reader takes for the end of a line
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "–": "--",
-    "±": r"$\pm$",
-    "²": r"$^2$",
-    "°": r"$^\circ$",
-    "·": r"$\cdot$",
-    "λ": r"$\lambda$",
-    "θ": r"$\theta$",
-    "δ": r"$\delta$",
-    "Σ": r"$\Sigma$",
-}
+from flatproof.verify.report.descriptors import DamagedDescriptor, Entry, described, descriptor, runs_behind, stem
+from flatproof.verify.report.files import on_one_line, replaced
+from flatproof.verify.report.page import write_page
 
 
-def write(artifacts: Sequence[Artifact], out: Path, command: str) -> list[Path]:
-    """Write every artifact below a folder, and the page that shows all that lies there.
+def write(
+    artifacts: Sequence[Artifact], out: Path, command: str, abouts: Mapping[str, About] | None = None, columns: str = "brief"
+) -> list[Path]:
+    """Write every artifact below a folder, and the pages that show all that lies there.
 
     Files are replaced whole, so a kill leaves old or new ones.
 
@@ -57,18 +31,24 @@ def write(artifacts: Sequence[Artifact], out: Path, command: str) -> list[Path]:
         artifacts: each goes to out/<paper>/.
         out: the folder; made if it is not there.
         command: what reproduces them, the first line of each provenance.
+        abouts: what the pages say of the papers, by id.
+        columns: of the LaTeX tables: "brief", "all", or names as `latex.chosen` takes them.
 
     Returns:
-        The files, the page last.
+        The files, the index last.
 
     Raises:
         OSError: the folder is not writable.
+        ValueError: no table has a column that is named.
     """
-    files = []
+    latex.check_columns(columns, [artifact.shown for artifact in artifacts if isinstance(artifact, Table)])
+    files = write_about(out, abouts or {})
     for artifact in artifacts:
         provenance = {"command": command} | artifact.provenance
         files += (
-            _write_table(artifact, out, provenance) if isinstance(artifact, Table) else _write_figure(artifact, out, provenance)
+            _write_table(artifact, out, provenance, columns)
+            if isinstance(artifact, Table)
+            else _write_figure(artifact, out, provenance)
         )
     return [*files, write_page(out)]
 
@@ -109,40 +89,30 @@ def _loss(new: Artifact, old: Entry) -> str | None:
     return f"{there} cells {NOT_YET} there, {here} here" if here > there else None
 
 
-def _replace(path: Path, content: bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
-
-
-def _line(text: object) -> str:
-    """Text on one line, whatever it holds: a line of a comment, a heading or a row of a table ends where it should."""
-    return _BREAKS.sub(" ", str(text))
-
-
-def _write_table(table: Table, out: Path, provenance: dict[str, str]) -> list[Path]:
+def _write_table(table: Table, out: Path, provenance: dict[str, str], columns: str) -> list[Path]:
     path = stem(out, table.id, provenance)
-    lines = [_line(f"{key}: {value}") for key, value in provenance.items()]
-    title = _line(table.title)
+    lines = [on_one_line(f"{key}: {value}") for key, value in provenance.items()]
+    title = on_one_line(table.title)
 
     def commented(mark: str) -> str:
         return "".join(f"{mark} {line}\n" for line in (title, *lines))
 
-    tail = "\n\n" + "\n\n".join(map(_line, table.notes)) + "\n\nProvenance: " + "; ".join(lines) + ".\n"
+    tail = "\n\n" + "\n\n".join(map(on_one_line, table.notes)) + "\n\nProvenance: " + "; ".join(lines) + ".\n"
+    set_columns = latex.chosen(list(table.shown.columns), columns, table.brief)
+    label = "tab:" + "-".join(stem(Path(), table.id, provenance).parts).replace("_", "-")
     texts = {
         ".md": f"# {title}\n\n" + _markdown(table.shown) + tail,
-        ".tex": commented("%") + "% needs \\usepackage{booktabs,longtable}\n" + _latex(table.shown),
+        ".tex": commented("%") + latex.PACKAGES + "\n" + latex.table(table.shown[set_columns], title, label, on_one_line),
         ".csv": commented("#") + _csv(table.raw),
     }
-    files = [_replace(path.with_suffix(suffix), text.encode()) for suffix, text in texts.items()]
-    shown = {"columns": list(table.shown.columns), "rows": table.shown.to_numpy().tolist()}
-    _replace(path.with_suffix(".json"), described(table, provenance, {"kind": "table", "table": shown}))
-    return files + [_replace(path / name, content) for name, content in table.files.items()]
+    files = [replaced(path.with_suffix(suffix), text.encode()) for suffix, text in texts.items()]
+    shown = {
+        "columns": list(table.shown.columns),
+        "brief": [name for name in table.brief if name in table.shown.columns],
+        "rows": table.shown.to_numpy().tolist(),
+    }
+    replaced(path.with_suffix(".json"), described(table, provenance, {"kind": "table", "table": shown}))
+    return files + [replaced(path / name, content) for name, content in table.files.items()]
 
 
 def _write_figure(figure: Figure, out: Path, provenance: dict[str, str]) -> list[Path]:
@@ -154,8 +124,8 @@ def _write_figure(figure: Figure, out: Path, provenance: dict[str, str]) -> list
     ):
         buffer = BytesIO()
         figure.canvas.savefig(buffer, format=suffix[1:], dpi=150, metadata=metadata)
-        _replace(path.with_suffix(suffix), buffer.getvalue())
-    _replace(path.with_suffix(".json"), described(figure, provenance, {"kind": "figure"}))
+        replaced(path.with_suffix(suffix), buffer.getvalue())
+    replaced(path.with_suffix(".json"), described(figure, provenance, {"kind": "figure"}))
     return [path.with_suffix(suffix) for suffix in (".pdf", ".png")]
 
 
@@ -163,8 +133,8 @@ def _csv(frame: pd.DataFrame) -> str:
     text = frame.to_csv(index=False, lineterminator="\n")
     if "\r" in text:  # which ends a row for readers, and is not quoted
         text = (
-            frame.rename(columns=_line)
-            .map(lambda cell: _line(cell) if isinstance(cell, str) else cell)
+            frame.rename(columns=on_one_line)
+            .map(lambda cell: on_one_line(cell) if isinstance(cell, str) else cell)
             .to_csv(index=False, lineterminator="\n")
         )
     return text
@@ -174,35 +144,6 @@ def _markdown(frame: pd.DataFrame) -> str:
     rows = [list(frame.columns), ["---"] * frame.shape[1], *frame.to_numpy().tolist()]
 
     def escaped(cell: object) -> str:  # backslashes before a bar would escape one another, and leave it as the end of the cell
-        return re.sub(r"(\\*)\|", lambda match: 2 * match[1] + r"\|", _line(cell))
+        return re.sub(r"(\\*)\|", lambda match: 2 * match[1] + r"\|", on_one_line(cell))
 
     return "\n".join("| " + " | ".join(map(escaped, row)) + " |" for row in rows)
-
-
-def _latex(frame: pd.DataFrame) -> str:
-    """A booktabs table, over pages where it is long; columns of more than 30 characters are set as paragraphs."""
-
-    def escaped(cell: object) -> str:
-        return "".join(_LATEX.get(character, character) for character in _line(cell))
-
-    widths = [max(map(len, [name, *column.astype(str)])) for name, column in frame.items()]
-    formats = ("l" if width <= 30 else f"p{{{min(3 + width // 40, 9)}cm}}" for width in widths)
-    escaped_frame = frame.map(escaped).rename(columns=escaped)
-    return escaped_frame.to_latex(index=False, longtable=len(frame) > 25, column_format="".join(formats))
-
-
-def write_page(out: Path) -> Path:
-    """out/index.html from the descriptors found in out/*/ and the scales' folders there; those at scale smoke come last."""
-    entries, damaged = descriptors(out)
-    for entry in entries:
-        path = stem(Path(), entry["id"], entry["provenance"])
-        entry["path"], entry["anchor"] = path.as_posix(), "-".join(path.parts).replace("_", "-")
-        entry["at"] = SUFFIXES.get(path.parent.name, "")
-    entries.sort(
-        key=lambda e: ("smoke" in e["at"], e["id"].split("/")[0], e["kind"] != "table", "/table" not in e["id"], e["id"])
-    )
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("flatproof.verify.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    page = environment.get_template("index.html.j2").render(entries=entries, verdicts=VERDICTS, damaged=damaged)
-    return _replace(out / "index.html", page.encode())

@@ -99,9 +99,9 @@ def test_two_formats_give_one_answer_and_what_is_stored_is_not_measured_again(
     assert files == {
         *(f"table_{i}.{end}" for i in (1, 2) for end in ("md", "tex", "csv", "json")),
         *(f"figure_{i}.{end}" for i in (1, 2) for end in ("png", "pdf", "json")),
+        "index.html",
     }
-    page = (folder / "correlation/index.html").read_text(encoding="utf-8")
-    assert "folders/figure_2.png" in page
+    assert 'src="figure_2.png"' in (folder / "correlation/folders/index.html").read_text(encoding="utf-8")
     more = run("--measures", "trace,sam")
     assert f"{COUNT} of {2 * COUNT} measurements stored" in more.out
 

@@ -34,7 +34,7 @@ from flatproof.verify.experiments.vocabulary import (
 )
 from flatproof.verify.jobs.job import OFF_ADDRESS, Computation, Outcome
 from flatproof.verify.jobs.store import Store
-from flatproof.verify.report.write import VERDICTS
+from flatproof.verify.report.verdicts import VERDICTS
 from flatproof.verify.utils.statistics import Interval, binomial_interval, mean_interval
 from tests.unit.jobs.test_store import OLD
 

@@ -17,7 +17,8 @@ from matplotlib.figure import Figure as Canvas
 
 from flatproof.verify.report.artifacts import Figure, Table
 from flatproof.verify.report.descriptors import descriptor, descriptors
-from flatproof.verify.report.write import poorer, write, write_page
+from flatproof.verify.report.page import write_page
+from flatproof.verify.report.write import poorer, write
 
 BREAKS = ("\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029", "\n\n")
 
@@ -79,7 +80,8 @@ def test_a_descriptor_is_whole_or_damaged_whatever_a_field_holds(
             assert len(line.splitlines()) == 1
             assert lost == {"paper/table-1": line}
             assert [entry["id"] for entry in shown] == ["paper/figure-1"]
-            assert "table_1.json is damaged" in (written / "index.html").read_text(encoding="utf-8")
+            for page in ("index.html", "paper/index.html"):
+                assert "table_1.json is damaged" in (written / page).read_text(encoding="utf-8")
         else:
             assert shown[1] == before
     finally:
@@ -188,7 +190,7 @@ def test_no_text_leaves_its_comment_heading_or_row(
 ) -> None:
     out = tmp_path_factory.getbasetemp() / "lines"
     frame = pd.DataFrame([[cell, "1"], ["second", cell]], columns=[column, "last"])
-    written = Table("paper/table-1", title, frame, frame, (note,), {"scale": "quick", "key": value}, ("last",))
+    written = Table("paper/table-1", title, frame, frame, (note,), {"scale": "quick", "key": value}, (column, "last"))
     write([written], out, "command")
     texts = {end: (out / "paper" / f"table_1.{end}").read_bytes().decode() for end in ("md", "tex", "csv")}
     # whatever a reader takes for the end of a line
@@ -198,7 +200,7 @@ def test_no_text_leaves_its_comment_heading_or_row(
     assert len(rows) == 4
     assert all(cells(row) == 2 for row in rows)
     comments = texts["tex"].splitlines()
-    start = next(i for i, line in enumerate(comments) if line.startswith("\\begin{tabular}"))
+    start = comments.index(r"\begin{table}")
     assert start == 1 + 3 + 1  # title, provenance, what it needs
     assert all(line.startswith("%") for line in comments[:start])
     assert sum(line.endswith(r" \\") for line in comments[start:]) == 3
@@ -225,7 +227,7 @@ def test_a_flipped_bit_in_a_descriptor_never_reaches_the_page(tmp_path: Path) ->
     """Of every byte of a table's descriptor one bit: the page has what was written, or a line that names the file."""
     write([table(a=3)], tmp_path, "command")
     path = tmp_path / PATH
-    whole, page = path.read_bytes(), (tmp_path / "index.html").read_bytes()
+    whole, page = path.read_bytes(), (tmp_path / "paper/index.html").read_bytes()
     noticed = 0
     for i in range(len(whole)):
         path.write_bytes(whole[:i] + bytes([whole[i] ^ 1 << i % 8]) + whole[i + 1 :])
@@ -234,7 +236,7 @@ def test_a_flipped_bit_in_a_descriptor_never_reaches_the_page(tmp_path: Path) ->
         if not damaged:
             write_page(tmp_path)
             assert [entry["table"] for entry in entries] == [json.loads(whole)["table"]]
-            assert (tmp_path / "index.html").read_bytes() == page
+            assert (tmp_path / "paper/index.html").read_bytes() == page
     assert noticed > len(whole) / 2
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from flatproof.verify.jobs.job import Outcome
 from flatproof.verify.jobs.store import DamagedRow, Store, filled
-from flatproof.verify.report.outcomes import Build, DamagedOutcomes, load, save
+from flatproof.verify.report.outcomes import Asked, Build, DamagedOutcomes, load, save
 from tests.unit.cli.study import Draw
 
 JOBS = [Draw("a", seed) for seed in (1, 2)]
@@ -23,7 +23,7 @@ def build(tmp_path: Path) -> Build:
         for job in JOBS:
             store.put(job, job.carry_out(), {"commit": "abc", "machine": "µ"})
         rows = store.rows({JOBS[0].key: True, JOBS[1].key: False, "0" * 64: True})
-    return Build({"study/table-1": "0" * 64}, "quick", 2, "flatproof reproduce", tuple(rows))
+    return Build(Asked("quick", 2, "flatproof reproduce"), tuple(rows), {"study/table-1": "0" * 64})
 
 
 def test_what_is_written_is_read_back(build: Build, tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_what_is_written_is_read_back(build: Build, tmp_path: Path) -> None:
 def test_a_row_stands_once_with_its_arrays_where_one_build_needs_them(build: Build, tmp_path: Path) -> None:
     path = tmp_path / "outcomes.jsonl.xz"
     bare = tuple(kept._replace(row=kept.row._replace(arrays=None)) for kept in build.rows)
-    save(path, [Build({"study/figure-1": "1" * 64}, "quick", 2, "c", bare), build])
+    save(path, [Build(Asked("quick", 2, "c"), bare, {"study/figure-1": "1" * 64}), build])
     first, second = load(path)
     assert first.rows == second.rows == build.rows
     assert len(lzma.decompress(path.read_bytes()).splitlines()) == 1 + 2 + 2
@@ -57,7 +57,7 @@ def test_a_row_stands_once_with_its_arrays_where_one_build_needs_them(build: Bui
 def test_rows_of_the_same_job_from_two_machines_stand_beside_each_other(build: Build, tmp_path: Path) -> None:
     with Store(tmp_path / "elsewhere.sqlite") as store:
         store.put(JOBS[0], Outcome({"last": 1.0, "seconds": 0.5}), {"commit": "abc"})
-        other = Build({"study/figure-1": "1" * 64}, "quick", 2, "c", tuple(store.rows({JOBS[0].key: False})))
+        other = Build(Asked("quick", 2, "c"), tuple(store.rows({JOBS[0].key: False})), {"study/figure-1": "1" * 64})
     path = tmp_path / "outcomes.jsonl.xz"
     save(path, [build, other])
     assert load(path) == [other, build]
@@ -93,6 +93,6 @@ def test_a_row_that_is_not_as_it_was_sealed_is_named(build: Build, tmp_path: Pat
     (kept, *rest) = build.rows
     altered = kept._replace(row=kept.row._replace(outcome=kept.row.outcome.replace("0.5", "0.6")))
     path = tmp_path / "outcomes.jsonl.xz"
-    save(path, [Build(build.artifacts, "quick", 2, "c", (altered, *rest))])
+    save(path, [Build(build.asked, (altered, *rest), build.artifacts)])
     with pytest.raises(DamagedOutcomes, match=rf"row {kept.row.key[:12]}: it was altered after it was written"):
         load(path)

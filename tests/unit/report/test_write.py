@@ -1,6 +1,7 @@
 """Where artifacts lie and what the page shows."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,21 +21,25 @@ def table(scale: str, cell: str, **coverage: int) -> Table:
     return Table("wen2023/table-9", "A table", frame, frame, ("A note.",), {"scale": scale}, ("row",), coverage=coverage)
 
 
+def sections(page: Path) -> list[str]:
+    return re.findall('<section id="([^"]*)"', page.read_text(encoding="utf-8"))
+
+
 def test_quick_results_leave_those_at_the_papers_scale_alone(tmp_path: Path) -> None:
     write([table("paper", "long run")], tmp_path, "command one")
     write([table("quick", "short run")], tmp_path, "command two")
     assert "long run" in (tmp_path / "wen2023/paper_scale/table_9.md").read_text()
     assert "short run" in (tmp_path / "wen2023/table_9.md").read_text()
-    page = (tmp_path / "index.html").read_text()
+    page = (tmp_path / "wen2023/index.html").read_text()
     for text in (
         "long run",
         "short run",
         'href="#wen2023-table-9"',
-        'href="#wen2023-paper-scale-table-9"',
-        'href="wen2023/paper_scale/table_9.csv"',
+        'id="wen2023-paper-scale-table-9"',  # under which older pages knew it
+        'href="paper_scale/table_9.csv"',
     ):
         assert text in page
-    assert "A table, at the paper's own scale" in page.replace("&#39;", "'")
+    assert "The paper's own scale" in page.replace("&#39;", "'")
 
 
 def test_other_json_files_are_no_artifacts(tmp_path: Path) -> None:
@@ -42,7 +47,7 @@ def test_other_json_files_are_no_artifacts(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "rows.json").write_text("[1]")
     write([table("quick", "short run")], tmp_path, "command")
-    assert (tmp_path / "index.html").read_text().count("<section") == 1
+    assert sections(tmp_path / "wen2023/index.html") == ["summary", "wen2023-table-9"]
 
 
 def test_every_scale_has_its_own_folder(tmp_path: Path) -> None:
@@ -50,10 +55,10 @@ def test_every_scale_has_its_own_folder(tmp_path: Path) -> None:
         write([table(scale, f"at {scale}")], tmp_path, "command")
     for scale, path in (("quick", "table_9.md"), ("paper", "paper_scale/table_9.md"), ("smoke", "smoke_scale/table_9.md")):
         assert f"at {scale}" in (tmp_path / "wen2023" / path).read_text()
-    page = (tmp_path / "index.html").read_text()
-    assert page.count("<section") == 3
+    page = (tmp_path / "wen2023/index.html").read_text()
+    assert sections(tmp_path / "wen2023/index.html") == ["summary", "wen2023-table-9", "wen2023-smoke-scale-table-9"]
     assert page.index("at quick") < page.index("at smoke")
-    assert "A table, at scale smoke" in page
+    assert "wen2023/table-9, scale smoke" in page
 
 
 def test_an_artifact_is_fuller_where_a_row_has_more_outcomes(tmp_path: Path) -> None:

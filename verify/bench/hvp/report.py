@@ -19,6 +19,7 @@ from flatproof.verify.bench.hvp.timings import BLOCK, Row
 from flatproof.verify.bench.hvp.workloads import WORKLOADS
 from flatproof.verify.report.artifacts import Artifact, Figure, Table, merged
 from flatproof.verify.report.descriptors import stem
+from flatproof.verify.report.style import BLUE, GRAY, RED, figure_style, label_ticks
 
 PAPER = "curvature"
 TABLE, ROWS = (
@@ -212,22 +213,25 @@ def _bars(rows: Sequence[Row], provenance: dict[str, str]) -> Table:
 def _figure(rows: Sequence[Row], provenance: dict[str, str]) -> Figure:
     groups = by_workload(rows)
     names = list(dict.fromkeys(row.implementation for row in rows))[::-1]
-    canvas = Canvas(figsize=(2.1 + 2.1 * len(groups), 0.9 + 0.3 * len(names)), layout="constrained")
-    axes = canvas.subplots(1, len(groups), sharey=True, squeeze=False)[0]
-    for axis, (name, measured) in zip(axes, groups.items(), strict=True):
-        for row in measured:
-            if row.gradients is None or row.low is None or row.high is None:
-                continue
-            if row.floor is not None:
-                axis.plot(row.floor, names.index(row.implementation), "|", color="C3", markersize=11, markeredgewidth=1.5)
-            place, color = names.index(row.implementation), "C0" if row.implementation.startswith(OURS) else "0.45"
-            axis.plot([row.low, row.high], [place, place], color=color, linewidth=1.2)
-            axis.plot(row.gradients, place, "o", color=color, markersize=5)
-        axis.set_xscale("log", base=2)
-        axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axis.set_title(name, fontsize=10)
-        axis.set_yticks(range(len(names)), names)
-        axis.grid(axis="x", alpha=0.3)
-    canvas.supxlabel("gradients per product (log scale); red: arithmetic floor", fontsize=9)
-    notes = ("Median and range over rounds, one run; blue: ours. Numbers and workloads in the table.",)
+    with figure_style():
+        canvas = Canvas(figsize=(2.1 + 2.1 * len(groups), 0.9 + 0.3 * len(names)), layout="constrained")
+        panels = canvas.subplots(1, len(groups), sharey=True, squeeze=False)[0]
+        for axes, (name, measured) in zip(panels, groups.items(), strict=True):
+            for row in measured:
+                if row.gradients is None or row.low is None or row.high is None:
+                    continue
+                place, color = names.index(row.implementation), BLUE if row.implementation.startswith(OURS) else GRAY
+                if row.floor is not None:
+                    axes.plot(row.floor, place, "|", color=RED, markersize=11, markeredgewidth=1.5)
+                axes.plot([row.low, row.high], [place, place], color=color, linewidth=1.2)
+                axes.plot(row.gradients, place, "o", color=color, markersize=5)
+            axes.set(title=name, xscale="log")
+            axes.set_yticks(range(len(names)), names)
+            label_ticks(axes.xaxis)
+            axes.grid(axis="x", alpha=0.2)
+        canvas.supxlabel("gradients per product", fontsize=9)
+    notes = (
+        "Median and range over rounds, one run, on a logarithmic axis; blue: ours, red: the floor of the arithmetic. Numbers and "
+        "workloads in the table.",
+    )
     return Figure(f"{PAPER}/figure-1", "Hessian-vector products, in gradients", canvas, notes, provenance)

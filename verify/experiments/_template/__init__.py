@@ -20,6 +20,7 @@ from flatproof.verify.experiments._template.rules import RULES, judge
 from flatproof.verify.experiments._template.show import FIGURE, VERDICTS, figure, verdicts, words
 from flatproof.verify.experiments.vocabulary import JUDGED_SCALES, TRAINING_RUNS, Experiment, Shelf, entry, evidence_of, not_run
 from flatproof.verify.jobs.store import Store
+from flatproof.verify.report.about import About
 from flatproof.verify.report.artifacts import Artifact
 
 
@@ -27,6 +28,7 @@ class Template(Experiment):
     """What is run for the paper, and what is reported of it. An experiment that judges no printed statement needs no `claim`."""
 
     ID = ID
+    ABOUT = About(title="A. Author: A title (2030)", question="What is asked, in a sentence?", figure=FIGURE)
     ARTIFACTS = (VERDICTS, FIGURE)
     DEFAULT_SEEDS: ClassVar = {"smoke": 3, "quick": 5, "paper": 20}
     PUBLISHED = CLAIMS

@@ -38,6 +38,7 @@ from flatproof.verify.experiments.vocabulary import (
 )
 from flatproof.verify.jobs.job import Job, StoredValues
 from flatproof.verify.jobs.store import Store
+from flatproof.verify.report.about import About
 from flatproof.verify.report.artifacts import Artifact
 
 HERE = "verify/experiments/andriushchenko2023/"
@@ -77,6 +78,13 @@ class Andriushchenko2023(Experiment):
     """Sharpness in every definition against generalization, over models that differ in their hyper-parameters."""
 
     ID = ID
+    ABOUT: ClassVar = About(
+        title="M. Andriushchenko, F. Croce, M. Müller, M. Hein, N. Flammarion: A modern look at the relationship between "
+        "sharpness and generalization (2023)",
+        question="Which definition of sharpness, if any, tracks generalization?",
+        figure="andriushchenko2023/figure-3",
+        link="https://arxiv.org/abs/2302.07011",
+    )
     ARTIFACTS = (
         *show.ON_IMAGES,
         later.TABLE,

@@ -7,6 +7,7 @@ from flatproof.verify.experiments.atlas.jobs import ARTIFACTS, DIFFERENTIABLE, D
 from flatproof.verify.experiments.atlas.show import artifacts
 from flatproof.verify.experiments.vocabulary import Experiment
 from flatproof.verify.jobs.store import Store
+from flatproof.verify.report.about import About
 from flatproof.verify.report.artifacts import Artifact
 
 
@@ -14,6 +15,11 @@ class Atlas(Experiment):
     """Question 1 of wen2023 on every subset of the cube; nothing is random but the sample of the check, which is always the same."""
 
     ID = "atlas"
+    ABOUT: ClassVar = About(
+        title="The atlas of training subsets",
+        question="From which training subsets of the cube do all flattest networks generalize?",
+        figure="atlas/figure-1",
+    )
     ARTIFACTS = ARTIFACTS
     DEFAULT_SEEDS: ClassVar = {"smoke": 1, "quick": 1, "paper": 1}
 

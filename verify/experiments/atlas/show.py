@@ -33,7 +33,7 @@ from flatproof.verify.experiments.vocabulary import DASH, Shelf, Verdict, proven
 from flatproof.verify.jobs.job import StoredValues
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.report.artifacts import Artifact, Figure, Table
-from flatproof.verify.report.style import BLUE, GRAY, RED, figure_style
+from flatproof.verify.report.style import BLUE, COLORS, GRAY, RED, figure_style
 
 LABEL = {DIFFERENTIABLE: "no bias, differentiable", ZERO_AT_KINKS: "no bias, relu'(0)=0"}
 THEOREM = "bias; Sim-BN"
@@ -237,9 +237,16 @@ def by_size(results: Sequence[Answers], provenance: dict[str, str]) -> Table:
 
 
 STYLE: dict[str, dict[str, Any]] = {
-    LABEL[DIFFERENTIABLE]: {"color": BLUE, "marker": "o", "markersize": 4},
-    LABEL[ZERO_AT_KINKS]: {"color": "#56B4E9", "marker": "s", "markersize": 3.5, "linestyle": "--"},
-    THEOREM: {"color": RED, "marker": "D", "markersize": 3.5},
+    LABEL[DIFFERENTIABLE]: {
+        "color": BLUE,
+        "marker": "o",
+        "markersize": 11,
+        "markerfacecolor": "white",
+        "linewidth": 6,
+        "alpha": 0.55,
+    },
+    LABEL[ZERO_AT_KINKS]: {"color": COLORS[4], "marker": "s", "markersize": 6.5, "markerfacecolor": "white", "linewidth": 3},
+    THEOREM: {"color": RED, "marker": "D", "markersize": 3, "linewidth": 1.2},
 }
 
 
@@ -254,7 +261,7 @@ def fraction(results: Sequence[Answers], provenance: dict[str, str]) -> Figure:
                 sizes = np.arange(1, 2**d + 1)
                 counts = [f.counted(int(n)) for n in sizes]
                 share = [c["all"][0] / sum(k for k, _ in c.values()) for c in counts]
-                axes.plot(sizes, share, label=label, linewidth=1.4, clip_on=False, zorder=3, **STYLE[label])
+                axes.plot(sizes, share, label=label, clip_on=False, zorder=3, **STYLE[label])
             axes.set(
                 title=f"d = {d}",
                 xlabel="training points n",
@@ -271,7 +278,8 @@ def fraction(results: Sequence[Answers], provenance: dict[str, str]) -> Figure:
         title="Parity: the share of training subsets of n points on which every flattest network generalizes",
         canvas=canvas,
         notes=(
-            "Each point: all subsets of n vertices of the cube {-1, 1}^d, counted with multiplicity; undecided ones count as not forcing.",
+            "Each point: all subsets of n vertices of the cube {-1, 1}^d, counted with multiplicity; undecided ones count as not forcing. "
+            "Where lines coincide the wider one shows beneath.",
             margins([f for f in results if f.part.architecture == "no-bias"]),
             scope(provenance["scale"]),
         ),

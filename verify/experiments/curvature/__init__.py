@@ -11,6 +11,7 @@ from flatproof.verify.experiments.curvature import coverage, definitions, functi
 from flatproof.verify.experiments.vocabulary import Experiment, Shelf
 from flatproof.verify.jobs.job import Job
 from flatproof.verify.jobs.store import Store
+from flatproof.verify.report.about import About
 from flatproof.verify.report.artifacts import Artifact
 
 DEFINITIONS, COVERAGE = "curvature/definitions", "curvature/coverage"
@@ -22,6 +23,11 @@ class Curvature(Experiment):
     """Definitions, coverage of intervals, products through torch's functions; seeds are random starts of every estimator."""
 
     ID = "curvature"
+    ABOUT: ClassVar = About(
+        title="Curvature of any model",
+        question="What do the estimates cost, and do their intervals hold the exact value?",
+        figure="curvature/figure-1",
+    )
     ARTIFACTS = (DEFINITIONS, COVERAGE, WELL_FITTED, FUNCTIONS)
     DEFAULT_SEEDS: ClassVar = {"smoke": 4, "quick": 500, "paper": 5000}
 

@@ -8,6 +8,7 @@ from flatproof.verify.experiments.imagenet.show import artifacts
 from flatproof.verify.experiments.vocabulary import Experiment
 from flatproof.verify.jobs.job import Job
 from flatproof.verify.jobs.store import Store
+from flatproof.verify.report.about import About
 from flatproof.verify.report.artifacts import Artifact
 
 
@@ -15,6 +16,11 @@ class ImageNet(Experiment):
     """EfficientNet-Lite 0, 1 and 2, whole and block by block; seeds are sets of PROBES probes for the traces, all else uses one."""
 
     ID = "imagenet"
+    ABOUT: ClassVar = About(
+        title="Pretrained ImageNet networks",
+        question="How sharp are they, whole and block by block?",
+        figure="imagenet/figure-1",
+    )
     ARTIFACTS = (TABLE, BLOCKS, FIGURE)
     DEFAULT_SEEDS: ClassVar = {"smoke": 1, "quick": 1, "paper": 4}
     ON_REQUEST = True

@@ -30,7 +30,7 @@ from flatproof.verify.jobs.job import StoredValues
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.realdata import UNAVAILABLE
 from flatproof.verify.report.artifacts import Artifact, Figure, Table
-from flatproof.verify.report.style import COLORS, GRAY, figure_style
+from flatproof.verify.report.style import COLORS, GRAY, figure_style, label_ticks
 from flatproof.verify.utils.statistics import Interval, binomial_interval, mean_interval
 
 PUBLISHED = {"efficientnet-lite0": 0.751, "efficientnet-lite1": 0.767, "efficientnet-lite2": 0.776}
@@ -265,18 +265,27 @@ def _draw(canvas: Canvas, networks: Sequence[Measured]) -> None:
         for name, top in f.by_block.items():
             high = top["value"] if top["high"] is None else top["high"]
             spread = bar(top["value"], top["low"], high)
-            upper.errorbar([spots[name] + shift], [top["value"]], spread, **style)
+            first = short(f.subject.network) if name == next(iter(f.by_block)) else None
+            upper.errorbar([spots[name] + shift], [top["value"]], spread, label=first, **style)
         for k, (name, trace) in enumerate(f.traces().items()):
             label = None if k else short(f.subject.network)
             lower.errorbar([spots[name] + shift], [trace.mean], bar(*trace), label=label, **style)
-    upper.set(yscale="symlog", ylabel="λ_max of the block")
-    lower.set(ylabel="trace of the block", yscale="symlog")
+    upper.set(yscale="log", ylabel=r"$\lambda_{\max}$ of the block")
+    lower.set(ylabel="trace of the block")
+    lower.set_yscale("symlog", linthresh=10)
     lower.axhline(0, color=GRAY, linewidth=0.8)
-    lower.set_xticks(list(spots.values()), [name.replace("blocks.", "") for name in spots], rotation=60)
+    lower.set_xticks(list(spots.values()), [name.replace("blocks.", "") for name in spots], fontsize=8)
+    for label in lower.get_xticklabels()[1:]:  # those behind the numbered blocks are words
+        if not label.get_text().isdigit():
+            label.set(rotation=-30, ha="left")
     lower.set_xlabel("block")
-    canvas.legend(*lower.get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False, fontsize=8)
     for axes in (upper, lower):
+        label_ticks(axes.yaxis)
         axes.grid(alpha=0.2)
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8)
+    without = [short(f.subject.network) for f in networks if not f.by_block]
+    if without:
+        upper.set_title(f"Not measured block by block: {', '.join(without)}", fontsize=8, color=GRAY, loc="right")
 
 
 def artifacts(only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:

@@ -26,6 +26,7 @@ from flatproof.verify.experiments.vocabulary import (
 )
 from flatproof.verify.jobs.job import Job, StoredValues
 from flatproof.verify.jobs.store import Store
+from flatproof.verify.report.about import About
 from flatproof.verify.report.artifacts import Artifact
 
 
@@ -39,6 +40,12 @@ class Kaur2023(Experiment):
     """lambda_max against generalization: learning rates, batch sizes, SAM, dropout, batch normalization."""
 
     ID = "kaur2023"
+    ABOUT: ClassVar = About(
+        title="S. Kaur, J. Cohen, Z. C. Lipton: On the maximum Hessian eigenvalue and generalization (2023)",
+        question="Does lambda_max, the largest eigenvalue of the Hessian, explain generalization?",
+        figure="kaur2023/figure-3",
+        link="https://arxiv.org/abs/2206.10654",
+    )
     ARTIFACTS = ARTIFACTS
     DEFAULT_SEEDS: ClassVar = {"smoke": 3, "quick": 3, "paper": 5}
     PUBLISHED = CLAIMS

@@ -1,5 +1,6 @@
 """Owns kaur2023's tables and figures, made from stored runs alone."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -124,7 +125,7 @@ def artifacts(done: Sequence[tuple[Final, StoredValues]], scale: str, seeds: int
     convolutional, dense = runs[runs.reached & (runs.network != DENSE)], runs[runs.reached & (runs.network == DENSE)]
     if len(convolutional):
         out += [
-            _by_rate(BY_RATE[0], convolutional, "lambda", "λ_max", "λ_max against learning rate", notes, provenance),
+            _by_rate(BY_RATE[0], convolutional, "lambda", LAMBDA, "λ_max against learning rate", notes, provenance),
             _by_rate(
                 BY_RATE[1], convolutional, "accuracy", "test accuracy", "Test accuracy against learning rate", notes, provenance
             ),
@@ -256,18 +257,28 @@ def _shown(row: dict[str, Any]) -> dict[str, str]:
 
 # ----------------------------------------------------------------------------------------------------------------------- figures
 
-RATE = "learning rate"
+RATE, LAMBDA = "learning rate", r"$\lambda_{\max}$"
+BESIDE = 1.07  # by which points of SAM stand to the right of SGD's at the same learning rate
+CALLED = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "fashion_mnist": "Fashion-MNIST", "mnist": "MNIST"}
 
 
-def _panels(runs: pd.DataFrame, title: str, draw: Callable[[Axes, pd.DataFrame], None], columns: int = 2) -> Canvas:
+def _named(text: str) -> str:
+    """Data sets as people call them, for titles and legends: "CIFAR-10, 1,000 images" for cifar10_1k."""
+
+    def called(match: re.Match[str]) -> str:
+        return CALLED[match[1]] + (f", {match[2]},000 images" if match[2] else "")
+
+    return re.sub(rf"\b({'|'.join(CALLED)})(?:_(\d+)k)?\b", called, text)
+
+
+def _panels(runs: pd.DataFrame, draw: Callable[[Axes, pd.DataFrame], None], columns: int = 2) -> Canvas:
     """A panel a setup."""
     setups = list(dict.fromkeys(runs.setup))
     lines = -(-len(setups) // columns)
     with figure_style():
         canvas = Canvas(figsize=(10, 0.6 + 2.9 * lines), layout="constrained")
-        canvas.suptitle(title, fontsize=10)
         for axes, setup in zip(np.atleast_1d(canvas.subplots(lines, columns, squeeze=False)).flat, setups, strict=False):
-            axes.set_title(setup, fontsize=9)
+            axes.set_title(_named(setup), fontsize=9)
             draw(axes, runs[runs.setup == setup])
             for axis in (axes.xaxis, axes.yaxis):
                 label_ticks(axis)
@@ -307,7 +318,7 @@ def _by_rate(
             values = np.array([groups.mean(), groups.min(), groups.max()])
             middle, low, high = 10**values if what == "lambda" else values
             axes.errorbar(
-                np.array(sorted(line.lr.unique())),
+                np.array(sorted(line.lr.unique())) * (BESIDE if sam else 1.0),
                 middle,
                 np.maximum([middle - low, high - middle], 0.0),
                 color=color,
@@ -324,8 +335,10 @@ def _by_rate(
             rates = np.array(sorted(mine.lr.unique()))
             axes.plot(rates, 2 / rates, color=GRAY, linestyle=":", linewidth=0.9, label="2 / lr")
 
-    caption = "Mean over seeds and their range. Filled: SGD, open: SAM." + (" Dotted: 2 / lr." if what == "lambda" else "")
-    return Figure(id, f"kaur2023: {title}", _panels(runs, title, draw), (caption, *notes), provenance)
+    caption = "Mean over seeds and their range. Filled: SGD, open: SAM, a little to the right of its learning rate." + (
+        " Dotted: 2 / lr." if what == "lambda" else ""
+    )
+    return Figure(id, f"kaur2023: {title}", _panels(runs, draw), (caption, *notes), provenance)
 
 
 def _scatter(runs: pd.DataFrame, notes: tuple[str, ...], provenance: dict[str, str]) -> Figure:
@@ -335,10 +348,10 @@ def _scatter(runs: pd.DataFrame, notes: tuple[str, ...], provenance: dict[str, s
         for name, color, sam, line in _lines(mine, colors):
             marker, fill = ("s", "none") if sam else ("o", color)
             axes.scatter(10**line.log_lambda, line.accuracy, s=22, marker=marker, edgecolors=color, facecolors=fill, label=name)
-        axes.set(xscale="log", xlabel="λ_max", ylabel="test accuracy")
+        axes.set(xscale="log", xlabel=LAMBDA, ylabel="test accuracy")
 
     caption = "A point a run that reached 99 % training accuracy. Filled: SGD, open: SAM."
-    return Figure(SCATTER, f"kaur2023: {title}", _panels(runs, title, draw), (caption, *notes), provenance)
+    return Figure(SCATTER, f"kaur2023: {title}", _panels(runs, draw), (caption, *notes), provenance)
 
 
 def _dropout(runs: pd.DataFrame, notes: tuple[str, ...], provenance: dict[str, str]) -> Figure:
@@ -346,7 +359,6 @@ def _dropout(runs: pd.DataFrame, notes: tuple[str, ...], provenance: dict[str, s
     names = list(dict.fromkeys(runs.data))
     with figure_style():
         canvas = Canvas(figsize=(10, 3.2), layout="constrained")
-        canvas.suptitle(title, fontsize=10)
         left, right = canvas.subplots(1, 2)
         for name, color in zip(names, COLORS, strict=False):
             mine = runs[runs.data == name]
@@ -356,9 +368,9 @@ def _dropout(runs: pd.DataFrame, notes: tuple[str, ...], provenance: dict[str, s
                 values = [groups.mean().to_numpy(), groups.min().to_numpy(), groups.max().to_numpy()]
                 middle, low, high = [10**v for v in values] if axes is right else values
                 reach = np.maximum([middle - low, high - middle], 0.0)
-                axes.errorbar(p, middle, reach, color=color, fmt="o-", markersize=4, capsize=2, label=name)
+                axes.errorbar(p, middle, reach, color=color, fmt="o-", markersize=4, capsize=2, label=_named(name))
         left.set(xlabel="dropout p", ylabel="test accuracy")
-        right.set(xlabel="dropout p", ylabel="λ_max", yscale="log")
+        right.set(xlabel="dropout p", ylabel=LAMBDA, yscale="log")
         label_ticks(right.yaxis)
         left.legend(frameon=False, fontsize=8)
         for axes in (left, right):

@@ -17,6 +17,7 @@ from flatproof.verify.experiments.keskar2017.tables import ID, TABLES
 from flatproof.verify.experiments.vocabulary import JUDGED_SCALES, Experiment, entry, evidence_of, not_run
 from flatproof.verify.jobs.job import Job
 from flatproof.verify.jobs.store import Store
+from flatproof.verify.report.about import About
 from flatproof.verify.report.artifacts import Artifact
 
 
@@ -24,6 +25,12 @@ class Keskar2017(Experiment):
     """Small and large batches: accuracy, sharpness, paths, warm starts, remedies."""
 
     ID = ID
+    ABOUT: ClassVar = About(
+        title="N. S. Keskar, D. Mudigere, J. Nocedal, M. Smelyanskiy, P. T. P. Tang: On large-batch training for deep learning (2017)",
+        question="Do large batches end in sharp minima, and is that why they generalize worse?",
+        figure="keskar2017/figure-3",
+        link="https://arxiv.org/abs/1609.04836",
+    )
     ARTIFACTS = tuple(f"{ID}/{name}" for name in (*TABLES, *FIGURES))
     DEFAULT_SEEDS: ClassVar = {"smoke": 2, "quick": 3, "paper": 5}
     PUBLISHED = CLAIMS

@@ -15,6 +15,7 @@ from flatproof.verify.report.artifacts import Figure
 from flatproof.verify.report.style import BLUE, GRAY, RED, figure_style, label_ticks
 
 SIZES = (("SB", BLUE), ("LB", RED))
+BATCH = "batch size"
 BAND = "Line: mean over seeds; band: smallest to largest."
 Points = list[tuple[float, list[float]]]  # an abscissa with the values of the seeds that have it
 
@@ -24,10 +25,10 @@ def _figure(
 ) -> Figure:
     with figure_style():
         canvas = Canvas(figsize=(width, height), layout="constrained")
-        canvas.suptitle(title, fontsize=10)
         draw(canvas)
         for axes in canvas.axes:
-            label_ticks(axes.xaxis)
+            if axes.get_xlabel() != BATCH:  # which has its own
+                label_ticks(axes.xaxis)
             label_ticks(axes.yaxis)
     return Figure(
         f"{ID}/{name}", f"keskar2017, {name.replace('-', ' ')}: {title}", canvas, (*notes, about(r.plan)), r.provenance()
@@ -135,8 +136,12 @@ def figure_4(r: Results) -> Figure | None:
         for top, bottom, (accuracy, sharp) in zip(above, below, shown.values(), strict=True):
             _line(top, accuracy, BLUE, style="o-")
             _line(bottom, sharp, RED, style="o-")
-            top.set(xscale="log", ylabel="test accuracy, %")
-            bottom.set(xscale="log", yscale="log", xlabel="batch size", ylabel="sharpness, epsilon 1e-3, %")
+            top.set(xscale="log", ylabel="test accuracy, %", xlabel=BATCH)
+            bottom.set(xscale="log", yscale="log", xlabel=BATCH, ylabel="sharpness, epsilon 1e-3, %")
+            sizes = [size for size, _ in accuracy]
+            for axes in (top, bottom):
+                axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
+                axes.minorticks_off()
 
     return _figure(r, "figure-4", "test accuracy and sharpness by batch size", draw, 3.6 * len(shown), 4.6, BAND)
 

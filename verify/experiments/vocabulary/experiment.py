@@ -8,6 +8,7 @@ from flatproof.theory.claims import Claim, Dependency, Evidence, Status, gravity
 from flatproof.verify.experiments.vocabulary.verdicts import Verdict
 from flatproof.verify.jobs.job import Job
 from flatproof.verify.jobs.store import Store
+from flatproof.verify.report.about import About
 from flatproof.verify.report.artifacts import Artifact
 
 SCALES = ("smoke", "quick", "paper")
@@ -18,11 +19,13 @@ TRAINING_RUNS = "training runs"
 class Experiment(ABC):
     """A paper or question: what is run for it, and what is reported of that.
 
-    ID: the prefix of its ids. ARTIFACTS: ids of its tables and figures. DEFAULT_SEEDS: seeds by scale. PUBLISHED: the empirical
-    statements that it judges, as printed, by name. ON_REQUEST: whether it runs only when it is named, as what needs fetched data does.
+    ID: the prefix of its ids. ABOUT: what the page says before its results. ARTIFACTS: ids of its tables and figures.
+    DEFAULT_SEEDS: seeds by scale. PUBLISHED: the empirical statements that it judges, as printed, by name. ON_REQUEST: whether it runs
+    only when it is named, as what needs fetched data does.
     """
 
     ID: ClassVar[str]
+    ABOUT: ClassVar[About] = About()
     ARTIFACTS: ClassVar[tuple[str, ...]]
     DEFAULT_SEEDS: ClassVar[Mapping[str, int]]
     PUBLISHED: ClassVar[Mapping[str, str]] = {}

@@ -38,6 +38,7 @@ from flatproof.verify.experiments.wen2023.show import (
     table_2,
 )
 from flatproof.verify.jobs.store import Store
+from flatproof.verify.report.about import About
 from flatproof.verify.report.artifacts import NOT_YET, Artifact
 from flatproof.verify.two_layer.training import Run, StoredRun
 from flatproof.verify.utils.statistics import share_interval
@@ -50,6 +51,13 @@ class Wen2023(Experiment):
     """What Wen, Li and Ma train; their empirical statements are those about table 1 and each figure."""
 
     ID = ID
+    ABOUT: ClassVar = About(
+        title="K. Wen, Z. Li, T. Ma: Sharpness minimization algorithms do not only minimize sharpness to achieve better "
+        "generalization (2023)",
+        question="Do all flattest two-layer ReLU networks generalize on parity data, and those that 1-SAM finds?",
+        figure="wen2023/figure-4b",
+        link="https://arxiv.org/abs/2307.11007",
+    )
     ARTIFACTS = (TABLE_1, TABLE_2, FIGURE_2B, CLAIMS, CLAIMS_GRAPH, *(row.id for row in ROWS))
     DEFAULT_SEEDS: ClassVar = {"smoke": 2, "quick": 5, "paper": MOST}
     PUBLISHED = REPORTED

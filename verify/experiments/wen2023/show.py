@@ -199,6 +199,7 @@ def figure(row: Row, stored: Sequence[StoredRun], scale: str, seeds: int) -> Fig
             *remarks,
         ),
         provenance=provenance([stored], scale),
+        interpolates=row.interpolates,
     )
 
 
