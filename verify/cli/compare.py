@@ -127,7 +127,7 @@ def _tell(agreement: "Agreement", cells: "list[Cell]", folder: Path, name: str, 
         f"Within rounding: a relative difference of at most {tolerance:g}, both below {NOTHING:g}, or one unit of the last digit that a "
         f"text prints; whole numbers are equal or differ. {NOT_COMPARED}"
         + (f", what another command wrote ({', '.join(sorted({*agreement.others}))})" if agreement.others else "")
-        + (f", what was not reproduced ({', '.join(agreement.absent)})" if agreement.absent else "")
+        + (f", what was not asked for ({', '.join(_absent(agreement))})" if agreement.absent else "")
         + "."
     )
     if agreement.agrees:
@@ -139,6 +139,14 @@ def _tell(agreement: "Agreement", cells: "list[Cell]", folder: Path, name: str, 
         f"does not agree: of {sum(total.values()):,} numbers and texts {verdicts:,} verdicts and {total[DIFFERS] - verdicts:,} others "
         f"differ ({inside:,} inside the committed interval), {total[MISSING]:,} are missing, {total[EXTRA]:,} extra"
     )
+
+
+def _absent(agreement: "Agreement") -> list[str]:
+    """What was not reproduced: papers, or how much of one."""
+    return [
+        ("" if at not in agreement.artifacts else f"{len(ids)} of ") + at[0] + (f" at scale {at[1]}" if at[1] != "quick" else "")
+        for at, ids in agreement.absent.items()
+    ]
 
 
 def _line(cell: "Cell") -> str:
@@ -169,6 +177,6 @@ def _plain(agreement: "Agreement", cells: "list[Cell]", folder: Path, name: str,
         ],
         "cells": [cell._asdict() | {"verdict": cell.verdict} for cell in cells],
         "not made anew": agreement.same,
-        "not reproduced": agreement.absent,
+        "not asked for": [{"paper": paper, "scale": scale, "ids": ids} for (paper, scale), ids in agreement.absent.items()],
         "not compared": {"columns of times": sorted(agreement.times), "of other commands": sorted({*agreement.others})},
     }

@@ -8,8 +8,9 @@ results, and are not compared.
 import csv
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,7 +70,7 @@ class Agreement:
         artifacts: by paper and scale, how many tables and figures were compared.
         same: those of them whose descriptor is the committed one, provenance included: they were not made anew.
         cells: those that are not equal.
-        absent: papers and scales of which nothing was reproduced.
+        absent: by paper and scale the artifacts that the commands behind the fresh results do not ask for.
         others: artifacts that another command than `reproduce` writes.
         times: names of the columns that were left out as times.
     """
@@ -78,7 +79,7 @@ class Agreement:
     artifacts: dict[tuple[str, str], int] = field(default_factory=dict)
     same: list[str] = field(default_factory=list)
     cells: list[Cell] = field(default_factory=list)
-    absent: list[str] = field(default_factory=list)
+    absent: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     others: list[str] = field(default_factory=list)
     times: set[str] = field(default_factory=set)
 
@@ -100,8 +101,8 @@ def compare(fresh: Path, committed: Path, ids: Sequence[str] = (), tolerance: fl
     Args:
         fresh: a folder that `reproduce` or `report` has written.
         committed: what it is compared with.
-        ids: of papers, tables or figures; none for all. Where nothing is fresh of a paper at a scale, that is not counted as missing,
-            unless it is named and fresh at no scale.
+        ids: of papers, tables or figures; none for all. What no command behind the fresh results asks for is not missing, unless it is
+            named here and fresh at no scale.
         tolerance: relative, of numbers within rounding.
 
     Raises:
@@ -113,7 +114,9 @@ def compare(fresh: Path, committed: Path, ids: Sequence[str] = (), tolerance: fl
         if not any(_named(entry["id"], [id]) for entry in (*ours.values(), *theirs.values())):
             raise ValueError(f"neither {fresh} nor {committed} has results of {id!r}")
     agreement = Agreement()
-    reproduced, made = {path.parent for path in ours}, {entry["id"] for entry in ours.values()}
+    made, commands = {entry["id"] for entry in ours.values()}, dict[Path, set[str]]()
+    for path, entry in ours.items():
+        commands.setdefault(path.parent, set()).add(entry["provenance"].get("command", ""))
     for path in sorted({*ours} | {*theirs}):
         here, there = ours.get(path), theirs.get(path)
         entry = here or there
@@ -123,21 +126,11 @@ def compare(fresh: Path, committed: Path, ids: Sequence[str] = (), tolerance: fl
             continue
         if any(e is not None and not _reproducible(e) for e in (here, there)):
             agreement.others.append(id)
-        elif here is None and path.parent not in reproduced and (not ids or id in made):
-            where = f"{path.parts[0]}{' at scale ' + scale if scale != 'quick' else ''}"
-            agreement.absent += [where] if where not in agreement.absent else []
+        elif here is None and not (id not in made if ids else _asked(id, scale, commands.get(path.parent, set()))):
+            agreement.absent.setdefault((id.split("/")[0], scale), []).append(id)
         elif here is None or there is None:
-            agreement.add(
-                Cell(
-                    id,
-                    scale,
-                    "",
-                    "",
-                    there["title"] if there else None,
-                    here["title"] if here else None,
-                    EXTRA if here else MISSING,
-                )
-            )
+            titles = [e["title"] if e else None for e in (there, here)]
+            agreement.add(Cell(id, scale, "", "", *titles, EXTRA if here else MISSING))
         else:
             at = id.split("/")[0], scale
             agreement.artifacts[at] = agreement.artifacts.get(at, 0) + 1
@@ -145,7 +138,7 @@ def compare(fresh: Path, committed: Path, ids: Sequence[str] = (), tolerance: fl
                 agreement.same.append(id + (f" at scale {scale}" if scale != "quick" else ""))
             for cell in _cells(id, scale, (there, committed / path), (here, fresh / path), tolerance, agreement.times):
                 agreement.add(cell)
-    for folder in sorted(reproduced):
+    for folder in sorted(commands):
         here, there = _outcomes(fresh / folder), _outcomes(committed / folder)
         if not ids or folder.parts[0] in ids:
             for key in sorted(here.keys() & there.keys()):
@@ -198,6 +191,20 @@ def _artifacts(out: Path) -> dict[Path, Entry]:
 
 def _named(id: str, ids: Sequence[str]) -> bool:
     return any(id == name or id.startswith(f"{name}/") for name in ids)
+
+
+def _asked(id: str, scale: str, commands: Iterable[str]) -> bool:
+    """Whether one of some commands asks for an artifact at a scale."""
+    for command in commands:
+        words = command.split()
+        options = dict(pairwise(words))
+        if options.get("--scale", "quick") != scale:
+            continue
+        after = words[words.index("--only") + 1 :] if "--only" in words else [id]
+        names = list(takewhile(lambda word: not word.startswith("--"), after))
+        if any(":" in name or _named(id, [name]) or re.fullmatch(re.escape(name) + "[a-z]", id) for name in names):
+            return True
+    return False
 
 
 def _scale(path: Path) -> str:

@@ -119,7 +119,7 @@ def test_verdicts_rows_columns_and_tables(beside: Callable[..., tuple[Path, Path
     assert not missing.agrees
     assert [(c.id, c.state) for c in missing.cells if not c.row] == [("study/table-2", "missing")]
     write([pd_replaced("other/table-1")], committed, "flatproof reproduce")
-    assert compare(fresh, committed).absent == ["other"]
+    assert compare(fresh, committed).absent == {("other", "quick"): ["other/table-1"]}
     assert [c.id for c in compare(fresh, committed, ["other"]).cells] == ["other/table-1"]
     with pytest.raises(ValueError, match="has results of 'nothing'"):
         compare(fresh, committed, ["nothing"])
@@ -128,6 +128,26 @@ def test_verdicts_rows_columns_and_tables(beside: Callable[..., tuple[Path, Path
 def pd_replaced(id: str) -> Table:
     made = table()
     return Table(id, made.title, made.shown, made.raw, made.notes, made.provenance, made.brief)
+
+
+@pytest.mark.parametrize(
+    ("command", "asked"),
+    [
+        ("flatproof reproduce --scale quick", True),
+        ("flatproof reproduce --only study --scale quick", True),
+        ("flatproof reproduce --only other study/figure-2 --scale quick --seeds 3", True),
+        ("flatproof reproduce --only mine:study --scale quick", True),
+        ("flatproof reproduce --only study/table-1 --scale quick", False),
+        ("flatproof reproduce --only study/figure-2b --scale quick", False),
+        ("flatproof reproduce --only study --scale paper", False),
+    ],
+)
+def test_what_the_command_did_not_ask_for_is_not_missing(tmp_path: Path, command: str, asked: bool) -> None:
+    write([table()], tmp_path / "fresh", command)
+    write([table(), pd_replaced("study/figure-2a")], tmp_path / "committed", "flatproof reproduce --scale quick")
+    agreement = compare(tmp_path / "fresh", tmp_path / "committed")
+    assert agreement.agrees is not asked
+    assert agreement.absent == ({} if asked else {("study", "quick"): ["study/figure-2a"]})
 
 
 def test_rows_are_matched_by_name_not_by_place(beside: Callable[..., tuple[Path, Path]]) -> None:
