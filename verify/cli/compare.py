@@ -55,6 +55,8 @@ def compare(
             raise ValueError(f"{folder} is no folder; expected one that 'flatproof reproduce' has written")
         with _committed(folder, beside) as (there, name):
             agreement = compared(folder, there, only or [], relative)
+            if agreement.agrees and not agreement.artifacts:
+                raise ValueError(f"no table or figure that 'flatproof reproduce' writes lies both in {folder} and in {name}")
     cells = sorted(agreement.cells, key=lambda cell: (not cell.verdict, STATES.index(cell.state)))
     if as_json:
         print_json(_plain(agreement, cells, folder, name, relative))

@@ -59,6 +59,22 @@ def test_what_differs_is_listed_verdicts_first(command: Command, reproduced: Pat
     assert said["papers"][0]["paper"] == "study"
 
 
+def test_where_nothing_can_be_compared_nothing_agrees(command: Command, reproduced: Path) -> None:
+    (reproduced / "study").rename(reproduced / "elsewhere")
+    for path in (reproduced / "elsewhere").glob("*.json"):
+        path.unlink()
+    done = command("compare", "--with", "committed")
+    assert done.status == 2
+    assert "paper_results holds no results" in done.err
+    (reproduced.parent / "committed/study/table_1.json").unlink()
+    (reproduced / "elsewhere").rename(reproduced / "study")
+    done = command("report", "study/table-1", "--out", "paper_results")
+    assert done.status == 0, done.err
+    done = command("compare", "--with", "committed")
+    assert done.status == 2
+    assert "no table or figure that 'flatproof reproduce' writes lies both in paper_results and in committed" in done.err
+
+
 def test_only_so_many_are_listed(command: Command, reproduced: Path) -> None:
     csv = reproduced / "study/table_1.csv"
     csv.write_text(csv.read_text().replace("name,", "name," + "".join(f"c{i}," for i in range(20))))

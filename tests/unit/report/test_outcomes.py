@@ -96,3 +96,16 @@ def test_a_row_that_is_not_as_it_was_sealed_is_named(build: Build, tmp_path: Pat
     save(path, [Build(build.asked, (altered, *rest), build.artifacts)])
     with pytest.raises(DamagedOutcomes, match=rf"row {kept.row.key[:12]}: it was altered after it was written"):
         load(path)
+
+
+def test_a_flipped_bit_is_refused_or_changes_nothing(build: Build, tmp_path: Path) -> None:
+    path = tmp_path / "outcomes.jsonl.xz"
+    save(path, [build])
+    sound, refused = path.read_bytes(), 0
+    for at in range(0, len(sound), 7):
+        path.write_bytes(sound[:at] + bytes([sound[at] ^ 1 << at % 8]) + sound[at + 1 :])
+        try:
+            assert load(path) == [build]
+        except DamagedOutcomes:
+            refused += 1
+    assert refused > 100
