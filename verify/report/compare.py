@@ -115,8 +115,8 @@ def compare(fresh: Path, committed: Path, ids: Sequence[str] = (), tolerance: fl
             raise ValueError(f"neither {fresh} nor {committed} has results of {id!r}")
     agreement = Agreement()
     made, commands = {entry["id"] for entry in ours.values()}, dict[Path, set[str]]()
-    for path, entry in ours.items():
-        commands.setdefault(path.parent, set()).add(entry["provenance"].get("command", ""))
+    for path, new in ours.items():
+        commands.setdefault(path.parent, set()).add(new["provenance"].get("command", ""))
     for path in sorted({*ours} | {*theirs}):
         here, there = ours.get(path), theirs.get(path)
         entry = here or there
@@ -126,11 +126,11 @@ def compare(fresh: Path, committed: Path, ids: Sequence[str] = (), tolerance: fl
             continue
         if any(e is not None and not _reproducible(e) for e in (here, there)):
             agreement.others.append(id)
-        elif here is None and not (id not in made if ids else _asked(id, scale, commands.get(path.parent, set()))):
+        elif here is None and not ((id in ids and id not in made) or _asked(id, scale, commands.get(path.parent, set()))):
             agreement.absent.setdefault((id.split("/")[0], scale), []).append(id)
         elif here is None or there is None:
-            titles = [e["title"] if e else None for e in (there, here)]
-            agreement.add(Cell(id, scale, "", "", *titles, EXTRA if here else MISSING))
+            committed_title, fresh_title = (e["title"] if e else None for e in (there, here))
+            agreement.add(Cell(id, scale, "", "", committed_title, fresh_title, EXTRA if here else MISSING))
         else:
             at = id.split("/")[0], scale
             agreement.artifacts[at] = agreement.artifacts.get(at, 0) + 1

@@ -120,7 +120,8 @@ def test_verdicts_rows_columns_and_tables(beside: Callable[..., tuple[Path, Path
     assert [(c.id, c.state) for c in missing.cells if not c.row] == [("study/table-2", "missing")]
     write([pd_replaced("other/table-1")], committed, "flatproof reproduce")
     assert compare(fresh, committed).absent == {("other", "quick"): ["other/table-1"]}
-    assert [c.id for c in compare(fresh, committed, ["other"]).cells] == ["other/table-1"]
+    assert [c.id for c in compare(fresh, committed, ["other/table-1"]).cells] == ["other/table-1"]
+    assert compare(fresh, committed, ["other"]).agrees
     with pytest.raises(ValueError, match="has results of 'nothing'"):
         compare(fresh, committed, ["nothing"])
 
