@@ -57,16 +57,16 @@ def built(
 
 
 def publish(builds: "Sequence[tuple[Build, Sequence[Artifact]]]", out: Path, force: bool) -> list[str]:
-    """Write the outcomes behind what was written below `out`; a line for each file that was damaged and is left alone."""
-    from flatproof.verify.report.outcomes import DamagedOutcomes
+    """Write the outcomes behind what was written below `out`; a line for each file that was damaged and is left alone, or too large."""
+    from flatproof.verify.report.outcomes import DamagedOutcomes, OutcomesError
     from flatproof.verify.report.outcomes import publish as written
 
     lines = []
     for build, artifacts in builds:
         try:
             written(build, artifacts, out, force)
-        except DamagedOutcomes as error:
-            lines.append(f"{error}; it is left alone unless --force")
+        except OutcomesError as error:
+            lines.append(str(error) + "; it is left alone unless --force" * isinstance(error, DamagedOutcomes))
     return lines
 
 

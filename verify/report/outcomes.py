@@ -24,13 +24,17 @@ from flatproof.verify.report.files import replaced
 NAME = "outcomes.jsonl.xz"
 FORMAT = 1  # raised when the lines change
 ARRAYS = 2**22  # bytes of packed arrays that a build may publish
-LARGEST = 2**28  # bytes that a file may unpack to
+LARGEST = 2**29  # bytes that a file may unpack to: a hundred thousand runs
 KIND = "flatproof outcomes"
 FIELDS = (*Row._fields[:-1], "digest", "arrays_digest", "sealed")  # of a row's line, after its table; then its arrays
 
 
-class DamagedOutcomes(ValueError):
-    """A file of outcomes that was altered. One line: which, and in what."""
+class OutcomesError(ValueError):
+    """Outcomes that cannot be published or read. One line: which, and why."""
+
+
+class DamagedOutcomes(OutcomesError):
+    """A file that was altered."""
 
 
 class Asked(NamedTuple):
@@ -71,6 +75,7 @@ def publish(build: Build, artifacts: Sequence[Artifact], out: Path, force: bool 
 
     Raises:
         DamagedOutcomes: for a damaged file that lies there; it is left alone.
+        OutcomesError: they are too large.
         OSError: the folder is not writable.
     """
     if sum(len(kept.row.arrays or b"") for kept in build.rows) > ARRAYS:
@@ -104,7 +109,7 @@ def published(out: Path) -> list[Path]:
 
 
 def save(path: Path, builds: Iterable[Build]) -> None:
-    """Write builds with their rows, each once; a file that holds the same is left as it is. Errors: OSError."""
+    """Write builds with their rows, each once; a file that holds the same is left as it is. Errors: OSError; OutcomesError: too large."""
     builds = sorted(builds, key=lambda build: sorted(build.artifacts))
     rows = dict[tuple[str, str], Kept]()
     for kept in (kept for build in builds for kept in build.rows):
@@ -123,6 +128,8 @@ def save(path: Path, builds: Iterable[Build]) -> None:
     body = "".join(json.dumps(line) + "\n" for line in [*lines, *(_line(rows[at]) for at in numbers)])
     header = {"kind": KIND, "format": FORMAT, "builds": len(builds), "rows": len(rows), "digest": _digest(body)}
     text = json.dumps(header) + "\n" + body
+    if len(text) > LARGEST:
+        raise OutcomesError(f"{path} would hold {len(text):,} bytes, more than {LARGEST:,}: these outcomes are not published")
     if path.exists():
         try:
             if _unpacked(path) == text:

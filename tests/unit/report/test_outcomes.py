@@ -11,7 +11,8 @@ import pytest
 
 from flatproof.verify.jobs.job import Outcome
 from flatproof.verify.jobs.store import DamagedRow, Store, filled
-from flatproof.verify.report.outcomes import Asked, Build, DamagedOutcomes, load, save
+from flatproof.verify.report import outcomes
+from flatproof.verify.report.outcomes import Asked, Build, DamagedOutcomes, OutcomesError, load, save
 from tests.unit.cli.study import Draw
 
 JOBS = [Draw("a", seed) for seed in (1, 2)]
@@ -109,3 +110,11 @@ def test_a_flipped_bit_is_refused_or_changes_nothing(build: Build, tmp_path: Pat
         except DamagedOutcomes:
             refused += 1
     assert refused > 100
+
+
+def test_what_could_not_be_read_again_is_not_written(build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "outcomes.jsonl.xz"
+    monkeypatch.setattr(outcomes, "LARGEST", 1000)
+    with pytest.raises(OutcomesError, match=r"more than 1,000: these outcomes are not published"):
+        save(path, [build])
+    assert not path.exists()
