@@ -14,6 +14,7 @@ from flatproof import __version__
 from flatproof.verify.cli.bench import app as bench
 from flatproof.verify.cli.certify import certify
 from flatproof.verify.cli.claims import claims
+from flatproof.verify.cli.compare import compare
 from flatproof.verify.cli.correlate import correlate
 from flatproof.verify.cli.data import app as data
 from flatproof.verify.cli.density import density
@@ -41,7 +42,7 @@ class _Commands(TyperGroup):
 
 
 app = typer.Typer(cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False)
-for command in (reproduce, report, claims, certify, train, sharpness, correlate, landscape, density, draw):
+for command in (reproduce, report, compare, claims, certify, train, sharpness, correlate, landscape, density, draw):
     app.command()(command)
 app.add_typer(bench, name="bench")
 app.add_typer(data, name="data")
