@@ -19,6 +19,7 @@ from flatproof.verify.experiments.vocabulary import Experiment, Shelf, of_scale,
 from flatproof.verify.jobs.job import StoredValues, plain
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.jobs.sweep import LOCAL, sweep
+from flatproof.verify.report.about import About
 from flatproof.verify.report.artifacts import NOT_YET, Artifact, Figure, Table
 from flatproof.verify.report.style import figure_style
 from flatproof.verify.utils.checks import check_whole
@@ -68,7 +69,12 @@ class Study(Experiment):
         self.figures: dict[str, tuple[Draw, str]] = {}
         self.tables: dict[str, tuple[Tabulate, str]] = {}
         # what papers have as attributes of their class
-        self.__dict__ |= {"ID": id, "ON_REQUEST": True, "DEFAULT_SEEDS": {"smoke": min(2, seeds), "quick": seeds, "paper": seeds}}
+        self.__dict__ |= {
+            "ID": id,
+            "ABOUT": About(id, self.question, f"{id}/figure"),
+            "ON_REQUEST": True,
+            "DEFAULT_SEEDS": {"smoke": min(2, seeds), "quick": seeds, "paper": seeds},
+        }
         self._name()
 
     @cached_property
