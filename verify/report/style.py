@@ -17,14 +17,19 @@ def figure_style() -> AbstractContextManager[None]:
     return matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
 
 
-def label_ticks(axis: Axis) -> None:
-    """Plain numbers on a logarithmic axis: powers of ten, with 2 and 5 times them on a short one, evenly spaced on a very short one."""
+def label_ticks(axis: Axis, narrow: bool = False) -> None:
+    """Plain numbers on a logarithmic axis: powers of ten, with 2 and 5 times them on a short one, evenly spaced on a very short one.
+
+    Args:
+        axis: of a figure.
+        narrow: whether its panel is so narrow that few labels fit side by side.
+    """
     low, high = sorted(axis.get_view_interval())
     if axis.get_scale() == "linear":
         return
     if axis.get_scale() == "log":
         decades = np.log10(high / low)
-        fine = (1.0,) if decades > 3 else (1.0, 2.0, 5.0)
+        fine = (1.0,) if decades > (1.5 if narrow else 3) else (1.0, 2.0, 5.0)
         axis.set_major_locator(LogLocator(subs=fine) if decades > 1 else MaxNLocator(4, steps=[1, 2, 5, 10]))
         axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(_tick_label))

@@ -62,11 +62,19 @@ def stored_texts(scale: str, seeds: int, store: Store) -> language_show.Pairs:
     return fullest([shelf.pairs(language.jobs(scale, seeds, device)) for device in devices_of(scale)])
 
 
+def columns_of(scale: str) -> rules.Cells:
+    """The columns of sharpness of each network."""
+    return {kind: [str(cell) for cell in cells_of(kind, SIZES[scale].radii)] for kind in KINDS}
+
+
 def judged(pairs: show.Pairs, scale: str) -> list[rules.Judgement]:
     """The parts of every claim on images."""
-    cells: rules.Cells = {kind: [str(cell) for cell in cells_of(kind, SIZES[scale].radii)] for kind in KINDS}
     table = show.finished(show.frame(pairs))
-    return rules.judge(table, cells) if len(table) else [rules.Judgement(p, Verdict.NOT_RUN, "no model") for p in rules.ON_IMAGES]
+    return (
+        rules.judge(table, columns_of(scale))
+        if len(table)
+        else [rules.Judgement(p, Verdict.NOT_RUN, "no model") for p in rules.ON_IMAGES]
+    )
 
 
 def judged_diagonal(pairs: diagonal_show.Pairs) -> rules.Judgement:
@@ -123,7 +131,8 @@ class Andriushchenko2023(Experiment):
         if show.VERDICTS in only:
             parts = [*judged(pairs, scale), language_show.judged_language(texts, scale), judged_diagonal(panels)]
             parts += tuned_show.judged_tuned(fine_tuned, scale)
-            made.append(show.verdicts(parts, [*pairs, *texts, *panels, *fine_tuned], scale, seeds))
+            kept = [rules.of_the_fitted(show.finished(show.frame(pairs)), columns_of(scale))] if pairs else []
+            made.append(show.verdicts(parts, [*pairs, *texts, *panels, *fine_tuned], scale, seeds, kept))
         for kind, id in show.CORRELATIONS.items():
             if id in only:
                 made.append(show.correlations(id, show.scratch(kind, scale, seeds), show.of_kind(kind, pairs), scale))

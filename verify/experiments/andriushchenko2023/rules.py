@@ -56,6 +56,26 @@ RULES = {  # as tables print them
 ON_IMAGES = ("claim-1", "claim-2a", "claim-2b", "claim-3")
 
 
+def of_the_fitted(models: pd.DataFrame, cells: "Cells") -> str:
+    """What the models say that the paper would have kept, those with a training error of at most FITTED: no verdict rests on them alone."""
+    sentences = []
+    for kind, columns in cells.items():
+        kept = models[(models.kind == kind) & (models.train_error <= FITTED)] if len(models) else models
+        if len(kept) < LEAST_MODELS:
+            sentences.append(f"{len(kept)} {kind}s, too few to say anything")
+            continue
+        counts = []
+        for target in ("test_error", "ood_error"):
+            intervals = [tau(kept, column, target) for column in columns]
+            above, below = sum(i.low > 0 for i in intervals), sum(i.high < 0 for i in intervals)
+            largest = max(i.mean for i in intervals)
+            counts.append(
+                f"with {TARGETS[target]} {above} of {len(columns)} intervals lie above 0 and {below} below, the largest τ is {largest:+.2f}"
+            )
+        sentences.append(f"{len(kept)} {kind}s: {', '.join(counts)}")
+    return f"The paper keeps models with a training error of at most {FITTED:.0%}; here these are {'; '.join(sentences)}."
+
+
 Groups = Mapping[str, pd.DataFrame]
 Cells = Mapping[str, Sequence[str]]
 

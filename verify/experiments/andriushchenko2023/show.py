@@ -196,8 +196,17 @@ def _source(pairs: Pairs) -> str:
     return f"Corrupted images: {'; '.join(sources)}." if sources else "No corrupted images were measured."
 
 
-def verdicts(judged: Sequence[Judgement], pairs: Sequence[tuple[Job[Any], Any]], scale: str, seeds: int) -> Table:
-    """A line a part of a claim: what is printed, the rule, what was found, the verdict."""
+def verdicts(
+    judged: Sequence[Judgement], pairs: Sequence[tuple[Job[Any], Any]], scale: str, seeds: int, fitted: Sequence[str] = ()
+) -> Table:
+    """A line a part of a claim: what is printed, the rule, what was found, the verdict.
+
+    Args:
+        judged: the verdicts.
+        pairs: everything that they rest on.
+        scale, seeds: of the grid.
+        fitted: notes on the models that the paper would have kept.
+    """
     reduced = scale != "paper"
     rows = [
         {
@@ -214,6 +223,7 @@ def verdicts(judged: Sequence[Judgement], pairs: Sequence[tuple[Job[Any], Any]],
         "Rules were written before any run of the grid (verify/experiments/andriushchenko2023/rules.py, language_rules.py, "
         "tuned_rules.py); a pilot on other draws of data was looked at before that of claim-5. Fine-tuned models have parts of their own: "
         "the verdicts on claim-1 and claim-3 rest on the networks from scratch alone.",
+        *fitted,
         f"Published τ with test error that could be verified, adaptive worst-case linf: {published}.",
         setting(scale, seeds),
         *of_scale(scale),
@@ -305,7 +315,7 @@ def _scatter(axes: Axes, models: pd.DataFrame, groups: Mapping[str, pd.DataFrame
         )
     if (models[cell] > 0).all():
         axes.set_xscale("log")
-        label_ticks(axes.xaxis)
+        label_ticks(axes.xaxis, narrow=True)
     axes.set_title(f"τ = {words(tau(models, cell, column))}", fontsize=8, color=COLORS[0])
     axes.tick_params(labelsize=7)
     return points

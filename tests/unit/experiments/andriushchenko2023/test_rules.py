@@ -85,3 +85,11 @@ def test_too_few_models_judge_nothing() -> None:
     assert set(verdicts(models(both(0.9), n=10)).values()) == {Verdict.NOT_RUN}
     table = models(both(0.9)).assign(ood_error=np.nan)
     assert verdicts(table)["claim-3"] == Verdict.NOT_RUN
+
+
+def test_the_fitted_models_are_counted_apart() -> None:
+    table = models(both(0.9), ood=0.9)
+    text = rules.of_the_fitted(table, CELLS)
+    assert "120 ResNets: with test error 3 of 3 intervals lie above 0 and 0 below" in text
+    table.loc[table.kind == "ViT", "train_error"] = 0.5
+    assert rules.of_the_fitted(table, CELLS).endswith("; 0 ViTs, too few to say anything.")
