@@ -1,4 +1,5 @@
-# make reproduce: install what is missing, run the experiments, write paper_results/. make test: install, lint, types, all tests.
+# make reproduce: install what is missing, run the experiments, write paper_results/, and say how it agrees with what was committed; a
+# number that differs does not make it fail ('flatproof compare' alone does). make test: install, lint, types, all tests.
 # make check: lint, types and the tests that are not slow, for the loop at the desk. make map: draw the rooms from the imports.
 # make reproduce-real-data: fetch the data sets (cached in ~/.cache/flatproof), then the experiments on them, into paper_results/.
 # make torture: inject faults for at most 20 minutes (SEED=N: those of that seed; CASE=SCENARIO:NUMBER: that case alone).
@@ -20,6 +21,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 
 reproduce: install
 	$(BIN)/flatproof reproduce
+	@$(BIN)/flatproof compare || true
 
 reproduce-real-data: install
 	$(BIN)/flatproof data fetch mnist cifar10 fashion-mnist imagenet-sample

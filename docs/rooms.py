@@ -20,7 +20,7 @@ FLOORS: tuple[dict[str, float], ...] = (
     {"theory/flatness": 0, "verify/jobs": 3},
     {"theory/claims": 0, "verify/two_layer": 1, "verify/realdata": 2, "verify/report": 3},
     {"verify/curvature": 1, "verify/deep": 2},
-    {"verify/experiments": 1, "verify/bench": 2},
+    {"verify/experiments": 1, "verify/bench": 2, "verify/pictures": 3},
     {"verify/cli": 1.5},
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

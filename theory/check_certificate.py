@@ -69,6 +69,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
+from html import escape
 from math import gcd, inf, lcm
 from operator import mul
 from typing import Any, NamedTuple
@@ -101,6 +102,10 @@ class Verdict(NamedTuple):
     def relative_gap(self) -> Fraction:
         """(upper - lower) / upper, 0 where both are."""
         return (self.upper - self.lower) / self.upper if self.upper else Fraction(0)
+
+    def _repr_html_(self) -> str:
+        lines = [f"valid: {self.statement}", *self.predictions, *([self.decision] if self.decision else [])]
+        return "".join(f"<p>{escape(text)}</p>" for text in lines)
 
 
 # --- reading ------------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from flatproof.verify.deep.efficientnet_scales import SCALES
+from flatproof.verify.report.outcomes import NAME
 from tests.command import COMMAND, here, in_a_process
 
 
@@ -43,7 +44,19 @@ def test_bad_input_is_one_line(tmp_path: Path, arguments: list[str], words: str)
 
 
 def results(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    """All files but the published outcomes, which hold when each row was stored, and how long it took."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != NAME)
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def check_rebuilt_from_outcomes(folder: Path, environment: dict[str, str] | None = None) -> None:
+    """Every file of the results in `folder`, the outcomes too, comes out of these again, byte for byte, without a store."""
+    rebuilt = here("report", "--from", str(folder), "--out", "rebuilt", cwd=folder.parent, env=environment)
+    assert rebuilt.returncode == 0, rebuilt.stderr
+    for path in (path for path in folder.rglob("*") if path.is_file()):
+        assert (folder.parent / "rebuilt" / path.relative_to(folder)).read_bytes() == path.read_bytes(), path
+    agreed = here("compare", "rebuilt", "--with", str(folder), cwd=folder.parent)
+    assert agreed.returncode == 0, agreed.stdout
 
 
 @pytest.mark.slow
@@ -91,6 +104,7 @@ def test_a_killed_sweep_goes_on_and_gives_the_same_bytes(tmp_path: Path) -> None
     rebuilt = here("report", *arguments[1:-4], "--out", "again", "--store", "s.sqlite", cwd=killed)
     assert rebuilt.returncode == 0, rebuilt.stderr
     assert results(killed / "again") == results(whole / "out")
+    check_rebuilt_from_outcomes(killed / "out")
     names = set(results(whole / "out"))
     assert {"index.html", *(f"wen2023/smoke_scale/table_1.{suffix}" for suffix in ("md", "tex", "csv"))} <= names
     assert {f"wen2023/smoke_scale/figure_{f}.{e}" for f in ("1a", "1b", "2a", "4a", "4b", "6a") for e in ("png", "pdf")} <= names
@@ -126,7 +140,7 @@ def test_networks_on_images_without_any_data(tmp_path: Path) -> None:
     assert results(tmp_path / "again") == results(tmp_path / "paper_results")
     folder = tmp_path / "paper_results/keskar2017/smoke_scale"
     tables = {*(f"table_{i}" for i in range(1, 5)), "eigenvalues", "distances", "remedies", "claims", "trainings"}
-    assert {p.stem for p in folder.iterdir()} == {*tables, *(f"figure_{i}" for i in range(2, 8))}
+    assert {p.stem for p in folder.iterdir() if p.name != NAME} == {*tables, *(f"figure_{i}" for i in range(2, 8))}
     said = (folder / "table_2.md").read_text().splitlines()
     assert all("data not available on this machine" in line for line in said if line.startswith(("| F2", "| C3", "| C4")))
     measured = [line for line in said if line.startswith(("| F1", "| C1", "| C2"))]
@@ -220,6 +234,7 @@ def test_a_figure_alone_writes_its_own_files(tmp_path: Path) -> None:
         "figure_6a.json",
         "figure_6a.pdf",
         "figure_6a.png",
+        NAME,
     ]
 
 
@@ -285,3 +300,4 @@ def test_an_experiment_at_scale_smoke_needs_no_data(
     again = here(*arguments, cwd=tmp_path, env=empty)
     assert f"{runs} runs at scale smoke: {runs} stored in s.sqlite, 0 to do" in again.stdout
     assert results(tmp_path / "out") == before
+    check_rebuilt_from_outcomes(tmp_path / "out", empty)

@@ -169,8 +169,11 @@ def workers_of(pid: int) -> list[int]:
 
 
 def files_below(folder: Path) -> dict[str, bytes]:
-    """What lies below a folder, by name, without the files that a killed process had not finished (their names begin with a dot)."""
-    paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith("."))
+    """What lies below a folder, by name, without the files that a killed process had not finished (their names begin with a dot).
+
+    Published outcomes are left out: they hold when each row was stored, and how long it took.
+    """
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith((".", "outcomes.")))
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 

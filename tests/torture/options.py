@@ -40,6 +40,7 @@ PATHS = (
 )
 NUL = "a\0b"  # no shell can give it; a program that calls `main` can
 ARCHITECTURES = ("no-bias", "bias", "sim-bn", "sim-ln", "BIAS", "mlp", "")
+MODELS = ("os:getcwd", "absent:make", "a.b.c", ":", "", "json:loads", "points.csv")
 IDS = ("wen2023/figure-6a", "wen2023/table-1", "wen2023/table-99", "nobody2020", "wen2023/", "/", "theorem-3.1", "../..")
 
 # of each command: the arguments it may be given, and the values that its options take; small ones where they are valid
@@ -108,7 +109,7 @@ COMMANDS: dict[tuple[str, ...], tuple[Sequence[str], dict[str, Sequence[str] | N
     ("sharpness",): (
         WORDS,
         {
-            "--model": ("os:getcwd", "absent:make", "a.b.c", ":", "", "json:loads", "points.csv"),
+            "--model": MODELS,
             "--data": PATHS,
             "--weights": PATHS,
             "--loss": ("mse", "cross-entropy", "os:getcwd", ""),
@@ -133,6 +134,38 @@ COMMANDS: dict[tuple[str, ...], tuple[Sequence[str], dict[str, Sequence[str] | N
             "--store": PATHS,
             "--skip-broken": None,
             "--json": None,
+        },
+    ),
+    ("landscape",): (
+        WORDS,
+        {
+            "--model": MODELS,
+            "--data": PATHS,
+            "--weights": PATHS,
+            "--checkpoints": PATHS,
+            "--dimensions": ("1", "2", *NUMBERS),
+            "--reach": NUMBERS,
+            "--points": NUMBERS,
+            "--scaling": ("filter", "parameter", "none", ""),
+            "--beyond": NUMBERS,
+            "--out": PATHS,
+            "--name": (*WORDS, *PATHS),
+        },
+    ),
+    ("density",): (
+        WORDS,
+        {"--model": MODELS, "--data": PATHS, "--steps": NUMBERS, "--width": NUMBERS, "--out": PATHS, "--name": (*WORDS, *PATHS)},
+    ),
+    ("draw",): (
+        PATHS,
+        {
+            "--architecture": ARCHITECTURES,
+            "--within": NUMBERS,
+            "--points": ("2", "3", "0", "-1", "two", ""),
+            "--labels": ("auto", "classes", "real", "sign"),
+            "--limit": NUMBERS,
+            "--out": PATHS,
+            "--no-ranges": None,
         },
     ),
     ("data", "list"): (WORDS, {"--root": PATHS, "--json": None}),
@@ -176,6 +209,8 @@ class Options(Scenario):
             "train": ["--architecture"],
             "sharpness": ["--model", "--data"],
             "correlate": ["--checkpoints", "--errors", "--model", "--data"],
+            "landscape": ["--model", "--data"],
+            "density": ["--model", "--data"],
         }
         required = needed.get(" ".join(command), [])
         names = [name for name in required if rng.random() < 0.9]

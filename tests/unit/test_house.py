@@ -57,7 +57,7 @@ def test_no_circle() -> None:
     [
         ("synth", {"numpy"}),
         ("theory", {"numpy", "scipy", "sympy", "numba", "clarabel", "cvxpy"}),
-        ("verify/utils", {"numpy", "scipy", "threadpoolctl"}),
+        ("verify/utils", {"numpy", "scipy", "threadpoolctl", "pandas"}),
         ("verify/jobs", {"numpy", "joblib"}),
     ],
 )

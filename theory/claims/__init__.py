@@ -38,6 +38,8 @@ from importlib.metadata import entry_points
 from pkgutil import iter_modules
 from typing import Literal, get_args
 
+from flatproof.notebooks import html_rows
+
 Status = Literal["refuted", "proved", "cited", "certified", "tested", "open", "definition"]
 Target = Literal["statement", "construction", "proof step"]
 Severity = Literal["substance", "constant or sign", "boundary"]
@@ -133,6 +135,13 @@ class Claim:
     def own(self) -> bool:
         """Whether it is the project's own, printed nowhere else."""
         return self.id.startswith(f"{OWN}/")
+
+    def _repr_html_(self) -> str:
+        fails = f"{self.target}: {self.severity}" if self.target else ""
+        about = {"status": self.status, "fails in": fails, "reading": self.reading or "", "printed": self.printed}
+        about |= {"corrected": self.corrected or "", "rests on": ", ".join(f"{e.id} ({e.form})" for e in self.depends_on)}
+        found = {f"evidence {k}": f"{e.supports}, {e.method}; {e.scope}: {e.finding}" for k, e in enumerate(self.evidence, 1)}
+        return html_rows(f"{self.id}: {self.title}", about | found)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from time import monotonic
 import numpy as np
 from numpy.typing import ArrayLike
 
+from flatproof.notebooks import html_rows
 from flatproof.theory.flatness.feasibility import check_feasible
 from flatproof.theory.flatness.lower_bounds import relaxed_dual
 from flatproof.theory.flatness.neurons import Array
@@ -49,6 +50,11 @@ class Bracket(Answer):
     def gap(self) -> float:
         """(upper - lower_bound) / upper; 0 for the zero network."""
         return (self.upper - self.lower_bound) / self.upper if self.upper > 0 else 0.0
+
+    def _repr_html_(self) -> str:
+        rows = {"upper bound": f"{self.upper:.10g}", "lower bound": f"{self.lower_bound:.10g}", "gap": f"{self.gap:.1e}"}
+        ended = "nothing more was found" if self.exhausted else "the time was up"
+        return html_rows(f"Bracket: {self.architecture}, {self.kinks}", rows | {"search": ended})
 
 
 def bracket(

@@ -5,7 +5,7 @@ the most violated, until none is. Dividing the dual point by the largest ratio l
 all patterns: a lower bound that does not rest on the solver's accuracy.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 
 import numpy as np
@@ -62,8 +62,12 @@ class Program:
         ]
         return np.array(lengths) / self.prices
 
-    def solve(self) -> tuple[Array, float, Columns, Columns, Columns]:
-        """The dual point (n,), the lower bound on the trace, neurons: binding, in use, of any length; in the data's units."""
+    def solve(self, note: Callable[[str], None] = lambda _: None) -> tuple[Array, float, Columns, Columns, Columns]:
+        """The dual point (n,), the lower bound on the trace, neurons: binding, in use, of any length; in the data's units.
+
+        Args:
+            note: is told of every round, in words.
+        """
         dual, best, box = self.start, (-np.inf, self.start), BOX
         active = np.zeros((2, len(self.signs)), bool)
         solution: Master | None = None
@@ -82,6 +86,8 @@ class Program:
                     break
                 box *= 1e3
             active.flat[new] = True
+            found = f"; trace at least {best[0] * self.size * self.top:.6g}" if best[0] > 0 else ""
+            note(f"solving over {int(active.sum()):,} of {active.size:,} neurons, round {round + 1}{found}")
             solution = self._master(active, box)
             dual = solution.dual
         if solution is None or solution.slack > 1e-6:

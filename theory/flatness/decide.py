@@ -6,13 +6,14 @@ whose trace, interpolation and wrong prediction are exact, or predictions are un
 sign.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flatproof.notebooks import html_rows
 from flatproof.theory.flatness.exact_predictions import Neuron
 from flatproof.theory.flatness.flattest import Flattest, flattest
 from flatproof.theory.flatness.neurons import NotRealized
@@ -78,6 +79,11 @@ class Decision:
     wrong: NDArray[np.bool_]
     worst: int | None
 
+    def _repr_html_(self) -> str:
+        rows = {"answer": self.answer, "within": f"{self.within:g} of the flattest trace {self.solution.trace:.10g}"}
+        rows |= {"certified right": f"{int(self.right.sum())} of {len(self.y)}", "certified wrong": str(int(self.wrong.sum()))}
+        return html_rows("Do all flattest networks classify the points correctly?", rows)
+
     def witness(self) -> Network | None:
         """The witness of "not all": an interpolating network within `within` of the flattest with the wrong sign at the worst point.
 
@@ -115,6 +121,7 @@ def decide(
     solution: Flattest | None = None,
     within: float = WITHIN,
     ranges: bool = True,
+    note: Callable[[str], None] = lambda _: None,
 ) -> Decision:
     """Whether all networks nearly as flat as the flattest classify the population of `data` correctly.
 
@@ -125,6 +132,7 @@ def decide(
         solution: of `flattest` for data.x, data.y, if known.
         within: how near the flattest, relative.
         ranges: whether both ends are wanted at every point; otherwise only what the answer needs.
+        note: is told how many points are done, in words.
 
     Returns:
         The answer and what is known at each point.
@@ -139,7 +147,11 @@ def decide(
     if (y == 0).any():
         raise ValueError(f"label {int(np.flatnonzero(y == 0)[0])} of the population is 0: its class is no sign")
     predictions, signs = solution.predictions, np.where(y > 0, 1, -1)
-    cases = [predictions.case(point, within, (-1, 1) if ranges else ()) for point in x]
+    cases = []
+    for done, point in enumerate(x):
+        note(f"test point {done + 1:,} of {len(x):,}")
+        cases.append(predictions.case(point, within, (-1, 1) if ranges else ()))
+    note("looking for a network that errs")
     worst = _first_witness(solution, cases, signs, within)
     if worst is None and not ranges:
         for sign, case in zip(signs.tolist(), cases, strict=True):

@@ -14,6 +14,7 @@ Points on a kink (w_j . x_i = 0) have no Hessian. Two notions are offered:
 For Sim-BN the trace falls to its infimum only as W1 grows; prices there do not depend on the pattern.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from flatproof.notebooks import html_rows
 from flatproof.theory.flatness.certificate import certificate
 from flatproof.theory.flatness.column_generation import Program
 from flatproof.theory.flatness.feasibility import check_feasible
@@ -105,6 +107,12 @@ class Flattest(Answer):
         """
         return self.predictions.range(x_new, within)
 
+    def _repr_html_(self) -> str:
+        width, patterns = self.network.width, f"{len(self.patterns.signs):,}"
+        rows = {"trace": f"{self.trace:.10g}", "lower bound": f"{self.lower_bound:.10g}", "gap": f"{self.gap:.1e}"}
+        rows |= {"neurons": str(width), "patterns": patterns, "points": f"{len(self.y)} in dimension {self.x.shape[1]}"}
+        return html_rows(f"Flattest network: {self.architecture}, {self.kinks}", rows)
+
     def certificate(self) -> dict[str, Any]:
         """The proof in rational numbers that no interpolating network is flatter than (nearly) `lower_bound`; see `certificate`.
 
@@ -136,7 +144,12 @@ class Flattest(Answer):
 
 
 def flattest(
-    x: ArrayLike, y: ArrayLike, architecture: str = "no-bias", kinks: str = "differentiable", limit: int = LIMIT
+    x: ArrayLike,
+    y: ArrayLike,
+    architecture: str = "no-bias",
+    kinks: str = "differentiable",
+    limit: int = LIMIT,
+    note: Callable[[str], None] = lambda _: None,
 ) -> Flattest:
     """The flattest two-layer ReLU network that interpolates y on x, with a proof of its flatness.
 
@@ -146,6 +159,7 @@ def flattest(
         architecture: "no-bias", "bias" or "sim-bn".
         kinks: "differentiable" (infimum over parameters without kinks) or "relu'(0)=0".
         limit: the most patterns to list.
+        note: is told what is being done, in words.
 
     Returns:
         The network with its trace, the bound and the dual point behind it.
@@ -158,7 +172,9 @@ def flattest(
     """
     setting = Setting.of(x, y, architecture, kinks)
     check_feasible(setting)
+    note("listing activation patterns")
     patterns, flats = (cells(setting.points, limit), {}) if setting.differentiable else positive_sets(setting.points, limit)
+    note(f"{len(patterns.signs):,} activation patterns: looking for a neuron inside each")
     inner, wide = _interiors(setting.coordinates, patterns)
     active = (patterns.signs > 0).any(axis=1) & wide
     signs = np.where(patterns.signs[active] > 0, 1, -1).astype(np.int8)
@@ -169,7 +185,8 @@ def flattest(
         nothing = rays.take(np.zeros(0, int))
         zero = np.zeros(len(setting.y))
         return Flattest(setting, 0.0, 0.0, setting.zero_network(), zero, patterns, thin, nothing, rays, flats)
-    dual, bound, binding, in_use, of_any_length = program.solve()
+    dual, bound, binding, in_use, of_any_length = program.solve(note)
+    note("making the network")
     network = network_of(setting, (in_use, binding, in_use + binding, of_any_length), rays, flats, bound)
     for more in (in_use, of_any_length):
         if vertex(binding.outputs(setting.coordinates.u), binding.prices, setting.y / setting.top) is None:

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,26 +11,31 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table as Grid
 
+from flatproof.verify.cli.endings import Signalled
 from flatproof.verify.cli.options import AsJson, Labels, check_at_least_one, check_writable
-from flatproof.verify.cli.points import own_points
+from flatproof.verify.cli.points import OwnData, own_data
+from flatproof.verify.cli.steps import steps
 from flatproof.verify.cli.terminal import console, refusing_bad_input, say
 from flatproof.verify.utils.errors import UserError
+from flatproof.verify.utils.table_files import STDIN, name_of
 
 if TYPE_CHECKING:
-    from flatproof import synth, theory
+    from flatproof import theory
     from flatproof.theory.check_certificate import Verdict
 
-SUFFIXES = {"network": "network.json", "certificate": "certificate.json", "witness": "witness.json"}
+SUFFIXES = {"network": "network.json", "certificate": "certificate.json", "witness": "witness.json", "points": "points.csv"}
 SHOWN = 20  # test points in a terminal
 
 
 def certify(
-    file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="Your points: a row a point, the label last.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Your points, a row a point, the label last: CSV, .npy, .npz, parquet, or -.")
+    ],
     architecture: Annotated[str, typer.Option(help="no-bias, bias or sim-bn.")] = "no-bias",
     kinks: Annotated[
         str, typer.Option(help="differentiable, or relu'(0)=0: whether samples may sit on kinks.")
     ] = "differentiable",
-    test: Annotated[Path | None, typer.Option(help="CSV of test points alike: do all flattest networks get them right?")] = None,
+    test: Annotated[Path | None, typer.Option(help="File of test points alike: do all flattest networks get them right?")] = None,
     within: Annotated[
         float, typer.Option(help="With --test: speak of all networks whose trace is this near the flattest, relative.")
     ] = 1e-6,
@@ -42,7 +48,7 @@ def certify(
     as_json: AsJson = False,
 ) -> None:
     """Find the flattest network that fits your points, prove that none is flatter, and what all of them predict."""
-    name = f"{file.stem}.{architecture}"
+    name = f"{'points' if file == STDIN else file.stem}.{architecture}"
     with refusing_bad_input():
         check_at_least_one("--limit", limit)
         if not 0 < within < math.inf:
@@ -51,22 +57,27 @@ def certify(
             raise ValueError(f"--bracket must be a number of seconds above 0, got {bracket}")
         if bracket is not None and test is not None:
             raise ValueError("--test needs the list of patterns; expected --test or --bracket, not both")
-        points = own_points(file, test, labels)
-        if test is not None and points.labels != "signs":
-            raise ValueError(f"--test asks whether points are classified; expected labels -1 and 1 in {file}, got real numbers")
+        own = own_data(file, test, labels)
+        if test is not None and own.data.labels != "signs":
+            raise ValueError(
+                f"--test asks whether points are classified; expected labels -1 and 1 in {name_of(file)}, got real numbers"
+            )
         check_writable(out)
     outcome: Certified | Bracketed
     try:
-        with refusing_bad_input():
+        with refusing_bad_input(), steps() as note:
             if bracket is not None:
-                outcome = bracket_points(points, architecture, kinks, bracket, out, name)
+                note(f"searching for {bracket:g} s")
+                outcome = bracket_points(own, architecture, kinks, bracket, out, name)
             else:
-                outcome = certify_points(points, architecture, kinks, limit, out, name, test is not None, within)
+                outcome = certify_points(own, architecture, kinks, limit, out, name, test is not None, within, note)
     except ArithmeticError as error:
-        raise UserError(f"{file}: {error}") from error
+        raise UserError(f"{name_of(file)}: {error}") from error
     if as_json:
-        print(json.dumps(outcome.summary()))
+        print(json.dumps(outcome.summary() | ({"notes": own.notes} if own.notes else {})))
         return
+    for line in own.notes:
+        say(line)
     outcome.show()
     for kind, path in outcome.files.items():
         say(f"{kind:<12} {path}")
@@ -166,17 +177,28 @@ class Bracketed:
 
 
 def certify_points(
-    data: "synth.Data", architecture: str, kinks: str, limit: int, folder: Path, name: str, test: bool, within: float
+    own: OwnData,
+    architecture: str,
+    kinks: str,
+    limit: int,
+    folder: Path,
+    name: str,
+    test: bool,
+    within: float,
+    note: Callable[[str], None],
 ) -> Certified:
-    """Solve, decide on the test points if there are any, write network and certificate, check what was written.
+    """Solve, write network and certificate, decide on the test points if there are any, check what was written.
+
+    The files are there before the decision is begun, which may take long or fail; its proofs then go into the certificate.
 
     Args:
-        data: points, labels and, for `test`, a population.
+        own: points, labels and, for `test`, a population.
         architecture, kinks, limit: as theory.flattest takes them.
         folder: where the files go; made if it is not there.
         name: what their names begin with.
         test: whether to decide on the population.
         within: how near the flattest the networks are that the decision is about, relative.
+        note: is told what is being done.
 
     Raises:
         ValueError: as theory.flattest.
@@ -186,36 +208,61 @@ def certify_points(
     from flatproof.theory.flatness.certificate import check, save
     from flatproof.theory.flatness.neurons import NotRealized
 
-    solution = theory.flattest(data.x, data.y, architecture, kinks, limit)
-    decision = theory.decide(data, architecture, kinks, solution, within) if test else None
-    certificate = solution.certificate() if decision is None else decision.certificate()
+    data = own.data
+    solution = theory.flattest(data.x, data.y, architecture, kinks, limit, note)
+    note("proving the bound in rational numbers")
+    certificate = solution.certificate()
     verdict = check(certificate)
-    files = {kind: folder / f"{name}.{suffix}" for kind, suffix in SUFFIXES.items()}
+    files = {kind: folder / f"{name}.{suffix}" for kind, suffix in SUFFIXES.items() if kind != "witness"}
     folder.mkdir(parents=True, exist_ok=True)
     save(certificate, files["certificate"])
     _write(files["network"], solution.network, trace=solution.trace)
+    _write_points(own, files)
+    if not test:
+        return Certified(solution, verdict, None, files)
+    kept = f"the flattest network and its certificate are written: {files['certificate']}"
     try:
-        witness = decision.witness() if decision is not None else None
+        decision = theory.decide(data, architecture, kinks, solution, within, note=note)
+        note("proving the decision in rational numbers")
+        certificate = decision.certificate()
+        verdict = check(certificate)
+    except Signalled as ending:
+        ending.stored = kept
+        raise
+    except (ArithmeticError, ValueError) as error:
+        kind = ValueError if isinstance(error, ValueError) else ArithmeticError
+        raise kind(f"{error}; {kept}") from error
+    save(certificate, files["certificate"])
+    try:
+        witness = decision.witness()
     except NotRealized:  # it stays in the certificate, in rational numbers
         witness = None
-    if decision is None or decision.worst is None or witness is None:
-        files.pop("witness")
-    else:
+    if decision.worst is not None and witness is not None:
+        files["witness"] = folder / f"{name}.{SUFFIXES['witness']}"
         trace = theory.trace_of_hessian(witness, data.x)
         point, label = decision.x[decision.worst].tolist(), decision.y[decision.worst]
         _write(files["witness"], witness, trace=trace, point=point, label=label)
     return Certified(solution, verdict, decision, files)
 
 
-def bracket_points(data: "synth.Data", architecture: str, kinks: str, seconds: float, folder: Path, name: str) -> Bracketed:
+def bracket_points(own: OwnData, architecture: str, kinks: str, seconds: float, folder: Path, name: str) -> Bracketed:
     """An upper bound with its network, which is written, and a lower bound, after a search of about so many seconds."""
     from flatproof import theory
 
-    bracket = theory.bracket(data.x, data.y, architecture, kinks, seconds=seconds)
+    bracket = theory.bracket(own.data.x, own.data.y, architecture, kinks, seconds=seconds)
     path = folder / f"{name}.{SUFFIXES['network']}"
     folder.mkdir(parents=True, exist_ok=True)
     _write(path, bracket.network, trace=bracket.upper)
     return Bracketed(bracket, {"network": path})
+
+
+def _write_points(own: OwnData, files: dict[str, Path]) -> None:
+    """The points as they were understood, for the checker's --data, unless the user's own file says the same to it."""
+    if own.plain:
+        del files["points"]
+        return
+    rows = zip(own.data.x.tolist(), own.data.y.tolist(), strict=True)
+    _write_text(files["points"], "".join(",".join(map(repr, [*point, label])) + "\n" for point, label in rows))
 
 
 def _finite(value: float) -> float | None:
@@ -223,13 +270,17 @@ def _finite(value: float) -> float | None:
 
 
 def _write(path: Path, network: "theory.Network", **facts: Any) -> None:
-    """The file is there in full or not at all."""
+    """A network's parameters, with facts about it."""
     import numpy as np
 
     from flatproof.theory.networks import PARAMETERS
 
     parameters = {name: value.tolist() for name in PARAMETERS if isinstance(value := getattr(network, name), np.ndarray)}
-    text = json.dumps({"architecture": network.architecture, **facts, **parameters}, indent=1) + "\n"
+    _write_text(path, json.dumps({"architecture": network.architecture, **facts, **parameters}, indent=1) + "\n")
+
+
+def _write_text(path: Path, text: str) -> None:
+    """The file is there in full or not at all."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         draft.write_text(text, encoding="utf-8")

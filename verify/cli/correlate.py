@@ -10,7 +10,7 @@ import typer
 from flatproof.caching import use_cache
 from flatproof.verify.cli.endings import stored_count
 from flatproof.verify.cli.options import STORE, AsJson, Entry, Prefix, StorePath, check_at_least_one, check_writable, cores
-from flatproof.verify.cli.terminal import console, print_json, print_tables, refusing_bad_input, say, warn
+from flatproof.verify.cli.terminal import animated, console, print_json, print_tables, refusing_bad_input, say, warn
 from flatproof.verify.utils.errors import SweepError, UserError
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ def correlate(
     checkpoints: Annotated[
         Path, typer.Option(help="Folder of checkpoints: .pt, .pth, .ckpt, .bin, .safetensors, .npz, or folders.")
     ],
-    errors: Annotated[Path, typer.Option(help="CSV: a row a checkpoint, its name first, then numbers; a column group if any.")],
+    errors: Annotated[
+        Path, typer.Option(help="CSV, parquet or -: a row a checkpoint, its name first, then numbers; a column group if any.")
+    ],
     model: Annotated[str, typer.Option(help="module:function, timm:NAME, or transformers:AutoClass.")],
     data: Annotated[str, typer.Option(help="FILE.npz or FILE.pt with x and y, or module:function that yields batches (x, y).")],
     loss: Annotated[str, typer.Option(help="mse, cross-entropy, or module:function of outputs and targets.")] = "cross-entropy",
@@ -70,7 +72,7 @@ def correlate(
         check_writable(out)
         opened = Store(store)
     with opened as db, refusing_bad_input():
-        if as_json or not console.is_terminal:
+        if as_json or not animated(console):
             plan = planned(subject, cells, checkpoints, errors, db, skip_broken, lambda _: None)
         else:
             with console.status("reading") as status:

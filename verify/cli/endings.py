@@ -24,7 +24,7 @@ AGAIN = 0.5  # seconds after which a signal is raised anew that something has sw
 class Signalled(BaseException):
     """A signal that ends the command; neither Exception nor KeyboardInterrupt, so that nothing on its way takes it for its own.
 
-    `status`: exit status. `stored`: how many runs are stored, and where, once that is known.
+    `status`: exit status. `stored`: how many runs are stored, or what is written, once that is known.
     """
 
     def __init__(self, number: int) -> None:
@@ -34,7 +34,7 @@ class Signalled(BaseException):
     def line(self, arguments: Sequence[str]) -> str:
         """What to print, of a command with these arguments."""
         if not arguments or arguments[0] not in RESUMED:
-            return "interrupted"
+            return f"interrupted: {self.stored}" if self.stored else "interrupted"
         return f"interrupted: {self.stored}this goes on: {shlex.join(['flatproof', *arguments])}"
 
 

@@ -14,9 +14,13 @@ from flatproof import __version__
 from flatproof.verify.cli.bench import app as bench
 from flatproof.verify.cli.certify import certify
 from flatproof.verify.cli.claims import claims
+from flatproof.verify.cli.compare import compare
 from flatproof.verify.cli.correlate import correlate
 from flatproof.verify.cli.data import app as data
+from flatproof.verify.cli.density import density
+from flatproof.verify.cli.draw import draw
 from flatproof.verify.cli.endings import Signalled, end_children, raising_signals
+from flatproof.verify.cli.landscape import landscape
 from flatproof.verify.cli.reproduce import report, reproduce
 from flatproof.verify.cli.sharpness import sharpness
 from flatproof.verify.cli.store import app as store
@@ -38,7 +42,7 @@ class _Commands(TyperGroup):
 
 
 app = typer.Typer(cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False)
-for command in (reproduce, report, claims, certify, train, sharpness, correlate):
+for command in (reproduce, report, compare, claims, certify, train, sharpness, correlate, landscape, density, draw):
     app.command()(command)
 app.add_typer(bench, name="bench")
 app.add_typer(data, name="data")

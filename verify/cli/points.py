@@ -1,9 +1,25 @@
-"""Owns how commands read a user's own points from CSV files."""
+"""Owns how commands read a user's own points: from text tables, .npy, .npz and parquet, or standard input; and what is odd about them."""
 
-import csv
+import io
+from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from flatproof.verify.cli.terminal import say
+from flatproof.verify.utils.table_files import (
+    PARQUET,
+    STDIN,
+    Cells,
+    Row,
+    is_number,
+    name_of,
+    number,
+    read_bytes,
+    read_cells,
+    read_parquet,
+    shown,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -11,9 +27,48 @@ if TYPE_CHECKING:
 
     from flatproof import synth
 
+NPY, ZIP = b"\x93NUMPY", b"PK\x03\x04"
+LABELS = ("label", "labels", "target", "targets", "class")  # a column of such a name holds labels
+INDEXES = ("", "index", "unnamed: 0", "id", "row")  # a first column of such a name that counts rows is no coordinate
+
+
+@dataclass(frozen=True)
+class Points:
+    """What a file holds.
+
+    Attributes:
+        x, y: points (n, d) and labels (n,).
+        names: of the columns, the label's last; empty if they have none.
+        notes: how it was read, where that is not plain to see.
+        plain: whether every reader of CSV reads the file alike.
+    """
+
+    x: "NDArray[np.float64]"
+    y: "NDArray[np.float64]"
+    names: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    plain: bool = False
+
+
+@dataclass(frozen=True)
+class OwnData:
+    """Points as commands use them, how they were read, and whether the training file says the same to every reader of CSV."""
+
+    data: "synth.Data"
+    notes: list[str]
+    plain: bool
+
 
 def own_points(path: Path, test: Path | None, labels: str) -> "synth.Data":
-    """The data of one or two CSV files.
+    """The data of one or two files; how they were read is printed where that is not plain to see. Arguments, errors: as `own_data`."""
+    own = own_data(path, test, labels)
+    for line in own.notes:
+        say(line)
+    return own.data
+
+
+def own_data(path: Path, test: Path | None, labels: str) -> OwnData:
+    """The data of one or two files, and how they were read.
 
     Args:
         path: the training points.
@@ -26,72 +81,150 @@ def own_points(path: Path, test: Path | None, labels: str) -> "synth.Data":
     """
     from flatproof import synth
 
-    x, y = read_points(path)
-    test_x, test_y = (None, None) if test is None else read_points(test)
-    return synth.given(x, y, test_x, test_y, labels)  # type: ignore[arg-type]
+    if path == test == STDIN:
+        raise ValueError("standard input holds one table; expected the training points or --test from it, not both")
+    train = read_points(path)
+    if test is None:
+        data = synth.given(train.x, train.y, labels=labels)  # type: ignore[arg-type]
+        return OwnData(data, train.notes, train.plain and bool((data.y == train.y).all()))
+    tests = read_points(test)
+    first, second = train.names[:-1], tests.names[:-1]
+    if first != second and sorted(first) == sorted(second):
+        raise ValueError(
+            f"{name_of(test)} has its columns in the order {', '.join(second)}; expected {', '.join(first)} as in {name_of(path)}"
+        )
+    data = synth.given(train.x, train.y, tests.x, tests.y, labels)  # type: ignore[arg-type]
+    return OwnData(data, train.notes + tests.notes, train.plain and bool((data.y == train.y).all()))
 
 
-def read_points(path: Path) -> "tuple[NDArray[np.float64], NDArray[np.float64]]":
-    """The points of a CSV file: a row a point, the label last.
+def read_points(path: Path) -> Points:
+    """The points of a file, told by its content: a row a point, the label last; in .npz alternatively arrays x and y.
 
-    Blank lines and lines from # on are skipped. A first row without a single number is a header.
-
-    Returns:
-        Points (n, d) and labels (n,).
+    Of text, blank lines and lines from # on are skipped; a first row without a single number, or with names and 0, 1, ... in place of
+    names, is a header. A first column that a header calls an index and that counts rows is left out.
 
     Raises:
-        ValueError: names the line that is not as wide as the first or holds something else than finite numbers.
+        ValueError: names the place that is not as wide as the first or holds something else than finite numbers.
         OSError: the file cannot be read.
     """
+    data, name = read_bytes(path), name_of(path)
+    if data.startswith((NPY, ZIP)):
+        return _of_numpy(data, name)
+    if data.startswith(PARQUET):
+        return _of_parquet(data, name)
+    return _of_cells(read_cells(data, name, comments=True), name)
+
+
+def _of_numpy(data: bytes, name: str) -> Points:
     import numpy as np
 
-    rows: list[list[float]] = []
-    width = 0
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            for cells in reader:
-                if not "".join(cells).strip() or cells[0].lstrip().startswith("#"):
-                    continue
-                where = f"{path}, line {reader.line_num}"
-                if not width:
-                    width = len(cells)
-                    if _is_header(cells, where):
-                        continue
-                rows.append(_row(cells, width, where))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} is not a text table of numbers separated by commas: {error}") from None
+        held: Any = np.load(io.BytesIO(data), allow_pickle=False)
+        arrays = {"": held} if isinstance(held, np.ndarray) else {key: held[key] for key in held.files}
+    except Exception:  # numpy raises whatever its readers of zip files and arrays meet
+        raise ValueError(f"{name} is not a whole .npy or .npz file of plain arrays of numbers") from None
+    arrays = {key.lower() if key in ("X", "Y") and key.lower() not in arrays else key: array for key, array in arrays.items()}
+    if len(arrays) > 1 and not {"x", "y"} <= {*arrays}:
+        raise ValueError(f"{name} holds {', '.join(arrays)}; expected x (n, d) and y (n,), or one array with the label last")
+    for key, array in arrays.items():
+        if array.dtype.kind not in "fiub" and key in ("x", "y", *list(arrays)[:1]):
+            raise ValueError(f"{name} must hold real numbers, {key or 'the array'} is of the type {array.dtype}")
+    if len(arrays) > 1:
+        x, y = arrays["x"], arrays["y"]
+        y = y[:, 0] if y.shape[1:] == (1,) else y
+        if x.ndim != 2 or 0 in x.shape or y.shape != x.shape[:1]:
+            raise ValueError(f"{name} must hold x (n, d) and y (n,), got shapes {x.shape} and {y.shape}")
+        others = [key for key in arrays if key not in ("x", "y")]
+        notes = [f"{name}: not read: {', '.join(others)}"] if others else []
+        table = np.column_stack([x.astype(np.float64), y.astype(np.float64)])
+    else:
+        table, notes = next(iter(arrays.values())), []
+        if table.ndim != 2 or table.shape[0] < 1 or table.shape[1] < 2:
+            raise ValueError(f"{name} must have a row a point, the label last, got shape {table.shape}")
+        table = table.astype(np.float64)
+    bad = np.argwhere(~np.isfinite(table))
+    if len(bad):
+        row, column = bad[0].tolist()
+        raise ValueError(f"{name}, row {row}, column {column} must be a finite number, got {table[row, column]} (both from 0)")
+    return Points(table[:, :-1], table[:, -1], [], notes)
+
+
+def _of_parquet(data: bytes, name: str) -> Points:
+    import numpy as np
+    from pandas.api.types import is_numeric_dtype
+
+    frame = read_parquet(data, name)
+    names = [str(column) for column in frame.columns]
+    if frame.shape[0] < 1 or frame.shape[1] < 2:
+        raise ValueError(
+            f"{name} must have a row a point, the label last, got {frame.shape[0]} rows and {frame.shape[1]} columns"
+        )
+    if texts := [column for column in frame.columns if not is_numeric_dtype(frame[column].dtype)]:
+        raise ValueError(f"{name}, column {texts[0]!r} must hold numbers, got {frame[texts[0]].dtype}")
+    table = np.column_stack([frame[column].to_numpy(dtype=np.float64, na_value=np.nan) for column in frame.columns])
+    bad = np.argwhere(~np.isfinite(table))
+    if len(bad):
+        row, column = bad[0].tolist()
+        raise ValueError(f"{name}, row {row}, column {names[column]!r} must be a finite number, got {table[row, column]}")
+    return _assembled(table, names, [], name, False)
+
+
+def _of_cells(cells: Cells, name: str) -> Points:
+    import numpy as np
+
+    if not cells.rows:
+        raise ValueError(f"{name} must hold at least one row of numbers, got none")
+    first, notes = cells.rows[0], [] if cells.plain else [f"{name}: {cells.described}"]
+    where = f"{name}, line {first.line}"
+    if len(first.cells) < 2:
+        raise ValueError(f"{where} must hold at least two numbers, the label last, got {shown(first.cells[0])}")
+    titled = _is_header(first.cells, cells.separator)
+    if titled and any(is_number(cell, cells.separator) for cell in first.cells):
+        notes.append(f"{where}: taken as names of columns: {', '.join(first.cells)}")
+    if not titled and [cell for cell in first.cells if is_number(cell)] == [str(i) for i in range(len(first.cells))]:
+        notes.append(f"{where}: {', '.join(first.cells)} is taken as a point; delete the line if it numbers the columns")
+    rows = [_numbers(row, len(first.cells), name, cells.separator) for row in cells.rows[titled:]]
     if not rows:
-        raise ValueError(f"{path} must hold at least one row of numbers, got none")
-    table = np.array(rows)
-    return table[:, :-1], table[:, -1]
+        raise ValueError(f"{name} must hold at least one row of numbers, got none")
+    return _assembled(np.array(rows), first.cells if titled else [], notes, name, cells.plain)
 
 
-def _is_header(cells: list[str], where: str) -> bool:
-    """Whether the first row names columns; ValueError where it can be neither names nor a point."""
-    if len(cells) < 2:
-        raise ValueError(f"{where} must hold at least two numbers, the label last, got {cells}")
-    values = [_number(cell) for cell in cells]
-    if values == list(range(len(cells))):
-        raise ValueError(f"{where} counts columns 0 to {len(cells) - 1}; expected a point, or names of columns")
-    return all(value is None for value in values)
+def _is_header(cells: list[str], separator: str) -> bool:
+    """Whether a first row names columns: none of it is a number, or those that are count 0, 1, ... in place of names."""
+    numbers = [cell for cell in cells if is_number(cell, separator)]
+    named = any(cell for cell in cells if cell not in numbers)
+    return not numbers or (named and numbers == [str(i) for i in range(len(numbers))])
 
 
-def _row(cells: list[str], width: int, where: str) -> list[float]:
+def _numbers(row: Row, width: int, name: str, separator: str) -> list[float]:
     """The numbers of a row; ValueError naming the column that is none."""
-    if len(cells) != width:
-        raise ValueError(f"{where} must hold {width} numbers like the first row, got {len(cells)}")
+    where = f"{name}, line {row.line}"
+    if len(row.cells) != width:
+        raise ValueError(f"{where} must hold {width} numbers like the first row, got {len(row.cells)}")
     numbers = []
-    for column, cell in enumerate(cells, start=1):
-        value = _number(cell)
-        if value is None or not isfinite(value):
-            raise ValueError(f"{where}, column {column} must be a finite number, got {cell!r}")
+    for column, cell in enumerate(row.cells, start=1):
+        if not is_number(cell, separator) or not isfinite(value := number(cell, separator)):
+            raise ValueError(f"{where}, column {column} must be a finite number, got {shown(cell)}")
         numbers.append(value)
     return numbers
 
 
-def _number(cell: str) -> float | None:
-    try:
-        return float(cell)
-    except ValueError:
-        return None
+def _assembled(table: "NDArray[np.float64]", names: list[str], notes: list[str], name: str, plain: bool) -> Points:
+    """The points, without an index, and with what is odd about the columns. ValueError for labels that are not last."""
+    import numpy as np
+
+    lower = [title.lower() for title in names]
+    if names and lower[-1] not in LABELS and (early := [title for title in names if title.lower() in LABELS]):
+        raise ValueError(f"{name} has the column {early[0]!r} before the last, {names[-1]!r}; expected the label last")
+    first = table[:, 0]
+    whole = bool((first == np.round(first)).all()) and first.min() >= 0 and len(np.unique(first)) == len(first)
+    counts = whole and bool((np.diff(first) == 1).all()) and first[0] in (0, 1)
+    if names and whole and lower[0] in INDEXES and table.shape[1] > 2:
+        notes.append(f"{name}: the first column, {names[0]!r}, is an index and left out")
+        return Points(table[:, 1:-1], table[:, -1], names[1:], notes, False)
+    if counts and len(first) > 2 and table.shape[1] > 2:
+        title = repr(names[0]) if names else "which has no name"
+        notes.append(
+            f"{name}: the first column, {title}, counts the rows and is used as a coordinate; called 'index' it is left out"
+        )
+    return Points(table[:, :-1], table[:, -1], names, notes, plain)

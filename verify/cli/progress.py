@@ -1,9 +1,11 @@
-"""Owns what a running sweep shows: jobs done, time left and the current figures, live in a terminal, a line a job elsewhere."""
+"""Owns what a running sweep shows: jobs done, time left and the current figures, live in a terminal or notebook, else a line a job."""
 
+import importlib
+import io
 from collections import Counter
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from rich.console import Console, Group
@@ -11,6 +13,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from flatproof.verify.cli.terminal import animated
 from flatproof.verify.jobs.job import Job
 from flatproof.verify.jobs.sweep import Progress as Done
 
@@ -20,6 +23,47 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+class View(Protocol):
+    """Something shown that changes in place, as rich's Live."""
+
+    def start(self) -> None:
+        """Show it."""
+
+    def update(self, renderable: Group, /) -> None:
+        """Show this instead."""
+
+    def stop(self) -> None:
+        """Leave what is shown."""
+
+
+class InNotebook:
+    """A view in a notebook's output; it needs no widgets."""
+
+    def __init__(self, renderable: Group) -> None:
+        self.renderable, self.handle = renderable, None
+
+    def start(self) -> None:
+        """Show it."""
+        display = importlib.import_module("IPython.display").display
+        self.handle = display(self._page(), raw=True, display_id=True)
+
+    def update(self, renderable: Group, /) -> None:
+        """Show this instead."""
+        self.renderable = renderable
+        if self.handle is not None:
+            self.handle.update(self._page(), raw=True)
+
+    def stop(self) -> None:
+        """Leave what is shown."""
+
+    def _page(self) -> dict[str, str]:
+        """As plain text and as HTML."""
+        page = Console(file=io.StringIO(), record=True, width=110, force_jupyter=False)
+        page.print(self.renderable)
+        code = '<pre style="white-space:pre;overflow-x:auto;line-height:normal">{code}</pre>'
+        return {"text/plain": page.export_text(clear=False), "text/html": page.export_html(code_format=code, inline_styles=True)}
 
 
 class Display:
@@ -39,7 +83,11 @@ class Display:
             console=console,
         )
         self.task = self.bar.add_task("runs", total=total, left="estimating time left")
-        self.live = Live(self._view(), console=console, refresh_per_second=4) if console.is_terminal else None
+        self.live: View | None = None
+        if console.is_jupyter:
+            self.live = InNotebook(self._view())
+        elif animated(console):
+            self.live = Live(self._view(), console=console, refresh_per_second=4)
 
     def __enter__(self) -> "Display":
         if self.live:

@@ -2,7 +2,6 @@
 
 import os
 import shlex
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,14 +26,13 @@ from flatproof.verify.cli.options import (
     check_writable,
     cores,
 )
+from flatproof.verify.cli.outcomes import built, check_alone, publish, rebuild
 from flatproof.verify.cli.store import mended, require_store
 from flatproof.verify.cli.terminal import console, print_tables, refusing_bad_input, say, warn
 from flatproof.verify.utils.errors import UserError
 
 if TYPE_CHECKING:
     from flatproof.verify.experiments import Experiment
-    from flatproof.verify.jobs.store import DamagedRow, Store
-    from flatproof.verify.report.artifacts import Artifact
 
 
 def reproduce(
@@ -65,7 +63,7 @@ def reproduce(
 def report(
     ids: Ids = None,
     only: Only = None,
-    scale: Scale = "quick",
+    scale: Annotated[str | None, typer.Option(help="As for reproduce; with --from all that are there.")] = None,
     seeds: Seeds = None,
     store: StorePath = STORE,
     out: Out = OUT,
@@ -73,10 +71,19 @@ def report(
     data_root: DataRoot = None,
     force: Force = False,
     columns: Columns = "brief",
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FOLDER", help="Not from a store: from the outcomes published in a folder of results."),
+    ] = None,
 ) -> None:
     """Rebuild tables, figures and page from the store alone; what was not run is marked so."""
     _look_for_data_in(data_root)
-    _reproduce([*(only or []), *(ids or [])], scale, seeds, None, store, out, tensorboard, force, columns)
+    chosen = [*(only or []), *(ids or [])]
+    if source is None:
+        _reproduce(chosen, "quick" if scale is None else scale, seeds, None, store, out, tensorboard, force, columns)
+    else:
+        check_alone(seeds, store, tensorboard)
+        rebuild(chosen, scale, source, out, force, columns)
 
 
 def _look_for_data_in(root: Path | None) -> None:
@@ -108,6 +115,7 @@ def _reproduce(
     from flatproof.verify.jobs.store import Store
     from flatproof.verify.jobs.sweep import sweep
     from flatproof.verify.report.descriptors import descriptors
+    from flatproof.verify.report.outcomes import Asked
     from flatproof.verify.report.write import poorer, write
 
     with refusing_bad_input():
@@ -136,17 +144,21 @@ def _reproduce(
             say(
                 f"{unsealed} rows in {path} are unsealed: from before rows were sealed; 'flatproof store check' checks and seals them"
             )
-        artifacts, damaged = _built(chosen, scale, count, db)
+        command = _command(ids, scale, seeds)
+        builds = [built(e, names, db, Asked(scale, count[e], command, columns)) for e, names in chosen.items()]
+        artifacts = [artifact for made, _, _ in builds for artifact in made]
+        damaged = [row for _, _, rows in builds for row in rows.values()]
         with refusing_bad_input():
             kept = {} if force else poorer(artifacts, out)
-            made = [artifact for artifact in artifacts if artifact.id not in kept]
-            files = write(made, out, _command(ids, scale, seeds), abouts(chosen), columns)
+            written = [(build, [a for a in made if a.id not in kept]) for made, build, _ in builds]
+            files = write([a for _, made in written for a in made], out, command, abouts(chosen), columns)
+            unpublished = publish(written, out, force)
             if board is not None:
                 from flatproof.verify.deep.tensorboard import export
 
                 say(f"{export(jobs, db, board)} training curves written below {board}")
     print_tables(artifacts)
-    unusable = {id for _, ids in damaged.values() for id in ids}
+    unusable = {id for _, ids in damaged for id in ids}
     if absent := sorted(
         {name for names in chosen.values() for name in names} - {artifact.id for artifact in artifacts} - unusable
     ):
@@ -161,33 +173,14 @@ def _reproduce(
         altered = descriptors(out)[1]
     for line in altered:
         warn(f"{line}; it is not on the page, and its files are kept unless --force")
-    for error, ids in damaged.values():
+    for line in unpublished:
+        warn(line)
+    for error, ids in damaged:
         warn(f"{error}; not written: {', '.join(ids)}")
     if damaged:
         warn(f"{len(damaged)} damaged rows in {path} are left alone; 'flatproof reproduce ... --rerun-damaged' runs them anew")
-    if damaged or altered:
+    if damaged or altered or unpublished:
         raise typer.Exit(1)
-
-
-def _built(
-    chosen: "Mapping[Experiment, Sequence[str]]", scale: str, seeds: "Mapping[Experiment, int]", store: "Store"
-) -> "tuple[list[Artifact], dict[str, tuple[DamagedRow, list[str]]]]":
-    """The artifacts, and by its address each damaged row with those that need it, which are left out."""
-    from flatproof.verify.experiments import build
-    from flatproof.verify.jobs.store import DamagedRow
-
-    artifacts: list[Artifact] = []
-    damaged: dict[str, tuple[DamagedRow, list[str]]] = {}
-    for experiment, names in chosen.items():
-        try:
-            artifacts += build(experiment, names, scale, seeds[experiment], store)
-        except DamagedRow:
-            for name in names:  # each alone: those that do not need the row can be made
-                try:
-                    artifacts += build(experiment, [name], scale, seeds[experiment], store)
-                except DamagedRow as error:
-                    damaged.setdefault(error.key, (error, []))[1].append(name)
-    return artifacts, damaged
 
 
 def _chosen(ids: list[str], scale: str, seeds: int | None, workers: int | None, path: Path) -> "dict[Experiment, list[str]]":

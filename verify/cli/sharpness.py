@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flatproof.verify.cli.options import AsJson, Entry, Prefix
-from flatproof.verify.cli.terminal import busy, print_grid, refusing_bad_input
+from flatproof.verify.cli.options import AsJson, Entry, Prefix, check_at_least_one
+from flatproof.verify.cli.terminal import busy, print_grid, refusing_bad_input, say
 
 if TYPE_CHECKING:
     from flatproof.verify.cli.measuring import Row
@@ -16,11 +16,19 @@ if TYPE_CHECKING:
 
 def sharpness(
     model: Annotated[
-        str, typer.Option(help="module:function that returns the torch.nn.Module, timm:NAME, or transformers:AutoClass.")
+        str,
+        typer.Option(
+            help="module:function that returns the torch.nn.Module, timm:NAME, transformers:AutoClass, or a folder of transformers."
+        ),
     ],
-    data: Annotated[str, typer.Option(help="FILE.npz or FILE.pt with x and y, or module:function that yields batches (x, y).")],
+    data: Annotated[
+        str, typer.Option(help="FILE .npz, .pt or .safetensors with x and y, or module:function that yields batches (x, y).")
+    ],
     weights: Annotated[
-        Path | None, typer.Option(help="Checkpoint, as flatproof correlate reads them; the model's own if none.")
+        Path | None,
+        typer.Option(
+            help="Checkpoint of torch, Lightning, DDP or timm, .safetensors, .npz, or a folder of transformers; the model's own if none."
+        ),
     ] = None,
     loss: Annotated[str, typer.Option(help="mse, cross-entropy, or module:function of outputs and targets.")] = "cross-entropy",
     measures: Annotated[
@@ -41,28 +49,45 @@ def sharpness(
     seed: Annotated[int, typer.Option(help="Of probes, starts and draws.")] = 0,
     entry: Entry = None,
     prefix: Prefix = None,
+    threads: Annotated[int, typer.Option(help="Threads of torch; more pay for large models alone.")] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Measure the sharpness of a model, every definition with its interval and what it cost."""
     from flatproof.verify.cli.measuring import measure_all, table
-    from flatproof.verify.curvature.user_model import build_problem, fit_data, layers, load_data, load_loss, load_model
+    from flatproof.verify.curvature.user_model import (
+        build_problem,
+        fit_data,
+        layers,
+        load_data,
+        load_loss,
+        load_with_words,
+        of_saved_folder,
+    )
+    from flatproof.verify.utils.threads import limited_threads
 
     with refusing_bad_input():
+        check_at_least_one("--threads", threads)
         if per_layer and parameters is not None:
             raise ValueError("--per-layer measures every layer; expected --parameters or --per-layer, not both")
-        network, criterion = load_model(model, weights, dtype, entry, prefix), load_loss(loss)
+        model, weights = of_saved_folder(model, weights)
+        (network, others, matched), criterion = load_with_words(model, weights, dtype, entry, prefix), load_loss(loss)
         batches = fit_data(load_data(data, batch_size, samples), network, loss)
-        problem = build_problem(network, criterion, batches, mode, _listed(parameters))
-        parts: list[tuple[str | None, Problem]] = [(None, problem)]
-        if per_layer:
-            parts = [(layer, build_problem(network, criterion, batches, mode, own)) for layer, own in layers(network).items()]
         rows: list[Row] = []
-        with busy("measuring", quiet=as_json):
+        with limited_threads(threads), busy("measuring", quiet=as_json):
+            problem = build_problem(network, criterion, batches, mode, _listed(parameters))
+            parts: list[tuple[str | None, Problem]] = [(None, problem)]
+            if per_layer:
+                parts = [(layer, build_problem(network, criterion, batches, mode, own)) for layer, own in layers(network).items()]
             for layer, part in parts:
                 rows += measure_all(part, _listed(measures), seed=seed, batch_size=m, settings=settings, layer=layer)
     if as_json:
-        print(json.dumps([row.as_dict() for row in rows]))
+        about = {"weights": f"{weights}: {matched}"} if matched else {}
+        print(json.dumps([row.as_dict() | about for row in rows]))
         return
+    if matched:
+        say(f"{weights}: {matched}")
+    if others:
+        say(f"{weights} also holds {', '.join(others)}; --entry {others[0]} measures that")
     title = f"{problem.size:,} parameters, {problem.samples:,} samples, {loss}, {mode} mode"
     print_grid(table(rows, title), width=150)
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -65,9 +66,17 @@ def warn(line: str) -> None:
     print("error: " + " ".join(line.split()), file=sys.stderr)
 
 
+def animated(target: Console) -> bool:
+    """Whether a line there can be written anew: on a true terminal, whatever colours are forced.
+
+    A notebook's `!command` has a terminal that shows all it gets, one below the other.
+    """
+    return target.is_terminal and target.file.isatty() and not target.is_dumb_terminal and "JPY_PARENT_PID" not in os.environ
+
+
 def busy(label: str, quiet: bool) -> AbstractContextManager[object]:
     """A spinner on a terminal, nothing elsewhere or if `quiet`."""
-    return console.status(label) if console.is_terminal and not quiet else nullcontext()
+    return console.status(label) if animated(console) and not quiet else nullcontext()
 
 
 def print_grid(grid: Grid, width: int) -> None:

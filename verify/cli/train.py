@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from flatproof.verify.cli.options import AsJson, Labels
-from flatproof.verify.cli.points import own_points
-from flatproof.verify.cli.terminal import refusing_bad_input, say
+from flatproof.verify.cli.points import own_data
+from flatproof.verify.cli.terminal import refusing_bad_input, say, warn
+from flatproof.verify.utils.table_files import name_of
 
 
 def train(
@@ -35,8 +36,10 @@ def train(
     seed: Annotated[int, typer.Option(help="Of the data, the initialization, the order and the noise.")] = 0,
     d: Annotated[int, typer.Option("--d", help="Dimension of the parity data.")] = 30,
     n: Annotated[int, typer.Option("--n", help="Training points of the parity data.")] = 100,
-    data: Annotated[Path | None, typer.Option(help="CSV of your own points: a row a point, the label last.")] = None,
-    test: Annotated[Path | None, typer.Option(help="CSV of test points alike; test error is measured on them alone.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Your own points, a row a point, the label last: CSV, .npy, .npz, parquet, or -.")
+    ] = None,
+    test: Annotated[Path | None, typer.Option(help="File of test points alike; test error is measured on them alone.")] = None,
     labels: Labels = "auto",
     engine: Annotated[str, typer.Option(help="fused or reference.")] = "fused",
     dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
@@ -68,7 +71,12 @@ def train(
             raise ValueError("--test needs --data; expected both or neither")
         if data is None and labels != "auto":
             raise ValueError("--labels says what the labels of --data are; expected both or neither")
-        points = spec.build() if data is None else own_points(data, test, labels)
+        own = None if data is None else own_data(data, test, labels)
+        points = spec.build() if own is None else own.data
+
+    notes = [] if own is None else own.notes
+    for line in [] if as_json else notes:
+        say(line)
 
     def show(epoch: int, values: dict[str, float]) -> None:
         if not as_json:
@@ -79,14 +87,16 @@ def train(
     if as_json:
         settings = run.settings()
         if data is not None:
-            settings["data"] = {"file": str(data), "test": test and str(test), "labels": points.labels, **points.settings}
+            settings["data"] = {"file": name_of(data), "test": test and name_of(test), "labels": points.labels, **points.settings}
+            settings["data"] |= {"notes": notes} if notes else {}
         outcome = {k: getattr(result, k) for k in ("status", "curve", "lower_bound", "diverged_at", "diverged_step", "seconds")}
         if math.isnan(result.lower_bound):  # JSON has no NaN
             outcome["lower_bound"] = None
         print(json.dumps(outcome | {"settings": settings}))
-        return
     if result.status == "diverged":
-        say(f"diverged in step {result.diverged_step:,} (epoch {result.diverged_at:,})")
+        warn(f"training diverged in step {result.diverged_step:,} (epoch {result.diverged_at:,}); a smaller --lr may not")
+        raise typer.Exit(1)
+    if as_json:
         return
     bound = "–" if math.isnan(result.lower_bound) else f"{result.lower_bound:.6g}"
     say(

@@ -63,7 +63,7 @@ class Batches:
     ) -> None:
         self._data, self.mean, self.weight_of, self._fixed = data, mean, weight_of, fixed
         self.dtype, self.device = dtype, device
-        self._single = _is_pair(data)
+        self._single = is_pair(data)
         self._count()
 
     def __iter__(self) -> Iterator[Batch]:
@@ -155,7 +155,8 @@ class Batches:
             raise ValueError("weight_of must be above 0 for at least one batch, got 0 for all")
 
 
-def _is_pair(data: Any) -> bool:
+def is_pair(data: Any) -> bool:
+    """Whether data are one (inputs, targets) pair, not an iterable of pairs."""
     if not isinstance(data, (tuple, list)) or len(data) != 2:
         return False
     return isinstance(data[0], (Tensor, Mapping)) or isinstance(data[1], Tensor)

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from flatproof.notebooks import html_rows
 from flatproof.verify.utils.checks import check_whole
 
 Floats = NDArray[np.float64]
@@ -88,6 +89,16 @@ class Estimate:
         """The largest |truth - value| that the interval allows, over |value|; inf where the interval is open or the value 0."""
         reach = max(self.high - self.value, self.value - self.low)
         return 0.0 if reach == 0 else math.inf if self.value == 0 else reach / abs(self.value)
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    def _repr_html_(self) -> str:
+        sure = "" if self.confidence is None else f", confidence {100 * self.confidence:.4g} %"
+        cost = f"{self.products} products, {self.gradients:g} gradients, {self.losses:g} losses, {self.seconds:.2f} s"
+        data = "" if self.samples is None else f"{self.samples:,} samples, {self.mode} mode"
+        about = {"interval": f"[{self.low:.5g}, {self.high:.5g}]{sure}", "method": self.method, "rests on": self.rests_on}
+        return html_rows(f"{self.value:.6g}", about | {"defined in": self.source, "data": data, "cost": cost})
 
     def covers(self, truth: float) -> bool:
         """Whether the interval holds the number."""

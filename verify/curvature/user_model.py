@@ -1,10 +1,11 @@
 """Owns what is the user's own, as commands are told of it: a model and its weights, data, a loss; together they are a problem."""
 
 import importlib
+import json
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -63,20 +64,28 @@ def load_model(
         ValueError: names the option whose value cannot be used.
         OSError: the file cannot be read.
     """
-    return load_model_and_others(spec, weights, dtype, entry, prefix, what)[0]
+    return load_with_words(spec, weights, dtype, entry, prefix, what).model
 
 
-def load_model_and_others(
-    spec: str, weights: Path | None, dtype: str | None, entry: str | None, prefix: str | None, what: str
-) -> tuple[nn.Module, tuple[str, ...]]:
-    """The same with the names of the other sets of weights that the checkpoint holds, such as "state_dict_ema"."""
+class Loaded(NamedTuple):
+    """A model; the names of the other sets of weights that its checkpoint holds, such as "state_dict_ema"; how names were matched."""
+
+    model: nn.Module
+    others: tuple[str, ...]
+    matched: str
+
+
+def load_with_words(
+    spec: str, weights: Path | None, dtype: str | None, entry: str | None, prefix: str | None, what: str = "--weights"
+) -> Loaded:
+    """The same with what there is to say of the checkpoint."""
     if dtype is not None:
         check_one_of("--dtype", dtype, ("float32", "float64"))
     held = Weights({}) if weights is None else read_weights(weights, f"{what} {weights}", entry)
-    model = _built(spec, weights, held.state, what)
+    model, matched = _built(spec, weights, held.state, what), ""
     if weights is not None and not (spec.startswith("transformers:") and weights.is_dir()):  # whose names that library translates
-        load_into(model, held.state, f"{what} {weights}", prefix)
-    return model if dtype is None else model.to(getattr(torch, dtype)), held.others
+        matched = load_into(model, held.state, f"{what} {weights}", prefix)
+    return Loaded(model if dtype is None else model.to(getattr(torch, dtype)), held.others, matched)
 
 
 def _built(spec: str, weights: Path | None, state: State, what: str) -> nn.Module:
@@ -91,6 +100,32 @@ def _built(spec: str, weights: Path | None, state: State, what: str) -> nn.Modul
     if not isinstance(model, nn.Module):
         raise ValueError(f"--model {spec}: expected a torch.nn.Module, got {type(model).__name__}")
     return model
+
+
+def of_saved_folder(spec: str, weights: Path | None) -> tuple[str, Path | None]:
+    """Of a folder that transformers has saved, named in place of a model, the class that its config.json names, and its weights.
+
+    Args:
+        spec: of a model, or such a folder.
+        weights: a checkpoint that takes the place of the folder's own; None: that.
+
+    Returns:
+        What `load_model` takes.
+
+    Raises:
+        ValueError: the configuration names no class.
+    """
+    folder = Path(spec)
+    if not (folder / CONFIG).is_file():
+        return spec, weights
+    try:
+        named = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["architectures"][0]
+    except (ValueError, LookupError, TypeError):
+        raise ValueError(
+            f"--model {spec}: its {CONFIG} names no class under architectures; expected --model transformers:AutoClass "
+            f"--weights {spec}"
+        ) from None
+    return f"transformers:{named}", weights or folder
 
 
 def import_model(spec: str) -> None:
@@ -129,7 +164,7 @@ def _of_transformers(spec: str, name: str, weights: Path | None, what: str) -> A
     """What a class of transformers makes of the config.json beside the weights, and of a folder's weights; its outputs are the logits."""
     transformers = _library(spec, "transformers")
     maker: Any = getattr(transformers, name, None)
-    if not hasattr(maker, "from_config"):
+    if not hasattr(maker, "from_pretrained"):
         raise ValueError(f"--model {spec}: transformers has no such class; expected one like AutoModelForImageClassification")
     folder = None if weights is None else weights if weights.is_dir() else weights.parent
     if folder is None or not (folder / CONFIG).is_file():
@@ -142,7 +177,8 @@ def _of_transformers(spec: str, name: str, weights: Path | None, what: str) -> A
         if folder == weights:
             model, faults = maker.from_pretrained(str(folder), output_loading_info=True, **local)
         else:
-            model = maker.from_config(transformers.AutoConfig.from_pretrained(str(folder), **local))
+            config = transformers.AutoConfig.from_pretrained(str(folder), **local)
+            model = maker.from_config(config) if hasattr(maker, "from_config") else maker(config)
     except Exception as error:  # the library's own
         reason = " ".join(str(error).split())[:300]
         raise ValueError(f"{what} {weights} makes no model of --model {spec}: {type(error).__name__}: {reason}") from error
@@ -162,7 +198,7 @@ def load_data(spec: str, batch_size: int, samples: int | None) -> list[Batch]:
     """Batches (x, y).
 
     Args:
-        spec: a file .npz, .pt or .pth with x and y, or `module:function` that yields batches.
+        spec: a file .npz, .pt, .pth or .safetensors with x and y, or `module:function` that yields batches.
         batch_size: samples a batch, of data in a file.
         samples: at most so many, the first ones; None: all.
 
@@ -172,7 +208,7 @@ def load_data(spec: str, batch_size: int, samples: int | None) -> list[Batch]:
     """
     check_whole("--batch-size", batch_size)
     path = Path(spec)
-    if path.suffix in (".npz", ".pt", ".pth") or path.exists():
+    if path.suffix in (".npz", ".pt", ".pth", ".safetensors") or path.exists():
         held = read_tensors(path, f"--data {path}")
         if isinstance(held, (tuple, list)) and len(held) == 2:
             held = dict(zip("xy", held, strict=True))

@@ -8,6 +8,7 @@ but tensors and plain containers (timm keeps its arguments so) becomes one that 
 import hashlib
 import json
 import math
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,6 +45,9 @@ DTYPES = {
     "I32": torch.int32,
     "I16": torch.int16,
     "I8": torch.int8,
+    "U64": torch.uint64,
+    "U32": torch.uint32,
+    "U16": torch.uint16,
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
@@ -132,6 +136,11 @@ def read_weights(path: Path, what: str, entry: str | None = None) -> Weights:
 
 def _chosen(content: Any, what: str, entry: str | None) -> tuple[State, tuple[str, ...]]:
     """The weights among what a file holds, and the names of other sets of weights."""
+    if isinstance(content, _Inert):
+        raise ValueError(
+            f"{what} holds an object that only code of its own would read, as torch.save(model) writes one; expected "
+            "torch.save(model.state_dict(), ...)"
+        )
     if not isinstance(content, Mapping):
         raise ValueError(f"{what} must hold a state dict, names to tensors, got {type(content).__name__}")
     sets = [name for name, value in content.items() if _is_state(value)]
@@ -236,26 +245,29 @@ def _tensor(name: str, about: Mapping[str, Any], body: memoryview) -> Tensor:
     return torch.frombuffer(bytearray(body[start:end]), dtype=dtype).reshape(shape)
 
 
-def load_into(model: nn.Module, state: State, what: str, prefix: str | None = None) -> None:
+def load_into(model: nn.Module, state: State, what: str, prefix: str | None = None) -> str:
     """Put weights into a model whose names they must have, all of them.
 
     Args:
         model: whose weights are replaced.
-        state: tensors by name; a prefix that training loops leave before every name is taken away.
+        state: tensors by name; a prefix that training loops leave before the names is taken away where it is the only one that fits.
         what: they are called in messages.
         prefix: take what begins with it alone, without it; None: everything.
 
+    Returns:
+        Which prefix was found and what was not used, in words; empty where the names were the model's own.
+
     Raises:
-        ValueError: names the first tensor that is missing, left over, or of another shape.
+        ValueError: names the first tensor that is missing, left over, or of another shape, or the prefixes that fit alike.
     """
     own = model.state_dict()
     if prefix is not None:
         state = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
         if not state:
             raise ValueError(f"{what} has no tensor whose name begins with {prefix!r}")
-    state = _bare({name: value for name, value in state.items() if name not in COUNTERS or name in own}, own)
-    places = {own[name].data_ptr() for name in own if name in state and own[name].numel()}  # of tied tensors one is saved
-    missing = [name for name in own if name not in state and not (own[name].numel() and own[name].data_ptr() in places)]
+    state = {name: value for name, value in state.items() if name not in COUNTERS or name in own}
+    state, words = _bare(state, own, what)
+    missing = _missing(state, own)
     unexpected = [name for name in state if name not in own]
     misshapen = [name for name in own if name in state and own[name].shape != state[name].shape]
     faults = [f"it lacks {first_of(missing)}"] if missing else []
@@ -266,16 +278,41 @@ def load_into(model: nn.Module, state: State, what: str, prefix: str | None = No
     if faults:
         raise ValueError(f"{what} does not fit the model: {'; '.join(faults)}")
     model.load_state_dict(state, strict=False)
+    return words
 
 
-def _bare(state: State, own: State) -> State:
-    """Without the prefixes that all names have, as long as none is one of the model's."""
-    while state and not any(name in own for name in state):
-        prefix = next((p for p in PREFIXES if all(name.startswith(p) for name in state)), None)
-        if prefix is None:
-            break
-        state = {name.removeprefix(prefix): value for name, value in state.items()}
-    return state
+def _missing(state: State, own: State) -> list[str]:
+    """What the model has and the weights lack; of tied tensors one is saved."""
+    places = {own[name].data_ptr() for name in own if name in state and own[name].numel()}
+    return [name for name in own if name not in state and not (own[name].numel() and own[name].data_ptr() in places)]
+
+
+def _bare(state: State, own: State, what: str) -> tuple[State, str]:
+    """Without the prefix under which alone all of the model's tensors are found, as long as none has its own name; and that in words.
+
+    What has other prefixes, as a loss or a metric beside a network in a module of Lightning's, is left out where the prefix is one
+    that training loops leave.
+    """
+    if not own or any(name in own for name in state):
+        return state, ""
+    ends = {next(iter(own)), next(reversed(own))}
+    prefixes = {name.removesuffix(end) for end in ends for name in state if name.endswith(f".{end}")}
+    parts = {p: {name.removeprefix(p): value for name, value in state.items() if name.startswith(p)} for p in sorted(prefixes)}
+    fitting = [
+        p
+        for p, part in parts.items()
+        if not _missing(part, own) and all(part[name].shape == own[name].shape for name in own if name in part)
+    ]
+    if len(fitting) > 1:
+        raise ValueError(f"{what} fits the model under the prefixes {', '.join(fitting)}; --prefix says which is meant")
+    for prefix in fitting or [p for p in parts if all(name.startswith(p) for name in state)][:1]:
+        others = [name for name in state if not name.startswith(prefix)]
+        if others and not re.fullmatch(f"({'|'.join(map(re.escape, PREFIXES))})+", prefix):
+            raise ValueError(
+                f"{what} does not fit the model: it also holds {first_of(others)}; --prefix {prefix} takes what begins with that alone"
+            )
+        return parts[prefix], f"prefix {prefix!r} taken off the names" + (f"; not used: {first_of(others)}" if others else "")
+    return state, ""
 
 
 def first_of(names: list[str]) -> str:

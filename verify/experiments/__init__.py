@@ -17,6 +17,7 @@ from flatproof.verify.jobs.store import Store
 from flatproof.verify.report.about import About
 from flatproof.verify.report.artifacts import Artifact
 from flatproof.verify.utils.errors import UserError
+from flatproof.verify.utils.ids import whole_id
 from flatproof.verify.utils.plugins import addresses, named_object, users_module, users_object
 
 __all__ = ["EXPERIMENTS", "SCALES", "Experiment", "Registry", "abouts", "build", "check_scale", "examine", "select"]
@@ -114,11 +115,11 @@ def select(ids: Sequence[str]) -> dict[str, list[str]]:
     """The artifacts that ids name, by experiment.
 
     Args:
-        ids: an experiment's ID stands for all of its artifacts, "paper/figure-5" for 5a and 5b, "module:object" for an experiment of the
-            user's own; none for everything but what runs only on request.
+        ids: an experiment's ID stands for all of its artifacts, "paper/figure-5" for 5a and 5b, the end of an id for the whole where no
+            other ends so, "module:object" for an experiment of the user's own; none for everything but what runs only on request.
 
     Raises:
-        ValueError: naming the unknown id and the known ones.
+        ValueError: naming the unknown id and the known ones, or the ids that end so.
     """
     wanted = list(ids) or [id for id in EXPERIMENTS if not EXPERIMENTS.on_request(id)]
     chosen: dict[str, list[str]] = {}
@@ -134,10 +135,13 @@ def select(ids: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _by_id(name: str) -> str:
-    """The id of what is named: "module:object" is adopted."""
+    """The id of what is named: "module:object" is adopted, the end of an id stands for the whole."""
     module, colon, rest = name.rpartition(":")
-    if not colon:
+    if not colon and name.split("/")[0] in EXPERIMENTS:
         return name
+    if not colon:
+        known = [id for experiment in EXPERIMENTS.values() for id in experiment.ARTIFACTS]
+        return whole_id(name, [*known, *(id[:-1] for id in known if _panel(id, id[:-1]))])
     attribute, slash, part = rest.partition("/")
     return EXPERIMENTS.adopt(f"{module}:{attribute}").ID + slash + part
 
@@ -177,14 +181,17 @@ def examine(ids: Sequence[str], store: Store | None) -> Iterator[Claim]:
     """The ledger: statements of `theory.claims` and the papers' empirical claims, examined as they are asked for.
 
     Args:
-        ids: of the statements, none for all. "module:object" names those that a function of the user's own examines, or those of an
-            experiment; "module:" all that importing a module registers.
+        ids: of the statements or their ends where no other id ends so, none for all. "module:object" names those that a function of the
+            user's own examines, or those of an experiment; "module:" all that importing a module registers.
         store: where the runs are that empirical claims are judged by; None: they stay open.
 
     Raises:
-        ValueError: naming an unknown id and those that resemble it.
+        ValueError: naming an unknown id and those that resemble it, or the ids that end so.
     """
     ids = [id for name in ids for id in _claims_of(name)]
+    if ids:
+        every = [*statements(), *(id for experiment in EXPERIMENTS.values() for id in experiment.claim_ids())]
+        ids = [whole_id(id, every) for id in ids]
     known: dict[str, Callable[[], Claim]] = {id: statement.claim for id, statement in statements().items()}
     for experiment in EXPERIMENTS.values():
         known |= _of_paper(experiment, ids, store)

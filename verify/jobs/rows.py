@@ -60,6 +60,14 @@ class Row(NamedTuple):
         return seal_of(self.key, table, columns, self.arrays, sealed)
 
 
+class Kept(NamedTuple):
+    """A row as it lies in a table, with its seal; its arrays may have been left out."""
+
+    table: str
+    row: Row
+    seal: Seal
+
+
 def tables_of(connection: sqlite3.Connection) -> list[str]:
     """The tables of outcomes that are there."""
     there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
@@ -109,6 +117,8 @@ def altered(row: Row, table: str, seal: Seal | None, arrays: bool = True) -> str
     now = row.seal(table)
     if now.digest != seal.digest:
         return "it was altered after it was written"
+    if arrays and now.arrays is None and seal.arrays is not None:
+        return "its arrays are not there"
     if arrays and now.arrays != seal.arrays:
         return "its arrays were altered after they were written"
     return misplaced(row)

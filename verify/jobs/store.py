@@ -10,13 +10,26 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from flatproof.verify.jobs import seals
 from flatproof.verify.jobs.job import Job, Outcome, Stored
-from flatproof.verify.jobs.rows import INSERT, JOBS, Row, altered, described, pack, row_of, rows_of, tables_of, unpack
+from flatproof.verify.jobs.rows import (
+    INSERT,
+    JOBS,
+    TABLES,
+    Kept,
+    Row,
+    altered,
+    described,
+    pack,
+    row_of,
+    rows_of,
+    tables_of,
+    unpack,
+)
 from flatproof.verify.utils.errors import UserError
 
 FORMAT = 2  # raised when the tables change; 1 had no seals
@@ -51,6 +64,18 @@ class DamagedRow(StoreError):
         self.key = key
 
 
+class _Noting(frozenset[str]):
+    """Addresses that note, of each that one finds among them, that it was looked for."""
+
+    noted: dict[str, bool]
+
+    def __contains__(self, key: object) -> bool:
+        if not super().__contains__(key):
+            return False
+        self.noted.setdefault(str(key), False)
+        return True
+
+
 class Store:
     """Jobs by the address of their settings. Writing is one transaction each; storing one again changes nothing.
 
@@ -61,6 +86,7 @@ class Store:
         """Open or create. Errors: StoreError for a file that is no store, or one of another version; it is left as it was."""
         self.path = Path(path)
         self._read: dict[tuple[str, bool], Stored[Any]] = {}
+        self._noted: dict[str, bool] | None = None
         with readable(self.path):
             new = not self.path.exists() or self.path.stat().st_size == 0
             self._connection = connected(self.path) if new else opened(self.path)
@@ -99,7 +125,35 @@ class Store:
             wrong = seals.disagreement(self._connection, noted)
         if wrong:
             raise StoreError(f"store {self.path} is damaged: {wrong}; {MEND}")
-        return frozenset(keys).union(seal.key for seal in noted)
+        everything = keys.union(seal.key for seal in noted)
+        if self._noted is None:
+            return frozenset(everything)
+        watched = _Noting(everything)
+        watched.noted = self._noted
+        return watched
+
+    @contextmanager
+    def noting(self) -> Iterator[dict[str, bool]]:
+        """What a report looks at within the block: stored addresses, True where arrays were read. `key in store.keys()` counts, too."""
+        self._noted = {}
+        try:
+            yield self._noted
+        finally:
+            self._noted = None
+
+    def rows(self, wanted: Mapping[str, bool]) -> list[Kept]:
+        """Rows as they lie here, with their seals, in the order of their addresses; those that are lost or altered are left out.
+
+        Args:
+            wanted: addresses, True where the arrays are wanted, too.
+        """
+        kept = []
+        with self._asking():
+            for key, arrays in sorted(wanted.items()):
+                seal, found = self._seal(key), row_of(self._connection, key, self._tables, arrays)
+                if seal is not None and found is not None and not altered(found[1], found[0], seal, arrays):
+                    kept.append(Kept(found[0], found[1], seal))
+        return kept
 
     def unsealed(self) -> int:
         """How many rows were stored before rows were sealed, and have not been checked since."""
@@ -151,6 +205,8 @@ class Store:
             if found is None and seal is None:
                 return None
             self._read[key, arrays] = self._restored(job, found, seal, arrays)
+        if self._noted is not None:
+            self._noted[key] = self._noted.get(key, False) or arrays
         return self._read[key, arrays]
 
     def _restored(self, job: Job[T], found: tuple[str, Row] | None, seal: seals.Seal | None, arrays: bool) -> Stored[T]:
@@ -177,6 +233,17 @@ class Store:
         """Questions that see the store as it is at one moment. Errors: StoreError when the file cannot be read."""
         with readable(self.path), transaction(self._connection, "DEFERRED"):
             yield
+
+
+def filled(path: Path, rows: Iterable[Kept]) -> Store:
+    """A new store of rows from another, each under the seal that it has there. Errors: StoreError."""
+    with readable(path), closing(connected(path)) as connection, transaction(connection, "IMMEDIATE"):
+        create(connection)
+        for table, row, seal in rows:
+            connection.execute(TABLES[table])
+            connection.execute(INSERT[table], row)
+            seals.note(connection, [seal])
+    return Store(path)
 
 
 def opened(path: Path) -> sqlite3.Connection:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 
 import pandas as pd
@@ -38,6 +39,10 @@ class Table:
     brief: tuple[str, ...]
     files: Mapping[str, bytes] = field(default_factory=dict)
     coverage: Mapping[str, int] = field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
+        return f"<p><b>{escape(self.title)}</b></p>{self.shown.to_html(index=False)}{notes}"
 
 
 @dataclass(frozen=True)

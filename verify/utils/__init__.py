@@ -1,1 +1,1 @@
-"""What every room uses: errors, validators, statistics, threads, objects by name. Imports nothing of flatproof."""
+"""What every room uses: errors, validators, statistics, threads, objects by name, tables in files. Imports nothing of flatproof."""

@@ -7,7 +7,14 @@ import threadpoolctl
 
 
 @contextmanager
+def limited_threads(count: int) -> Iterator[None]:
+    """Within the block every BLAS and OpenMP pool of this process, torch's among them, uses so many threads."""
+    with threadpoolctl.threadpool_limits(count):
+        yield
+
+
+@contextmanager
 def single_threaded() -> Iterator[None]:
     """Within the block every BLAS and OpenMP pool of this process uses one thread."""
-    with threadpoolctl.threadpool_limits(1):
+    with limited_threads(1):
         yield

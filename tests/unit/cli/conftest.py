@@ -14,7 +14,6 @@ FILES = {
     "nan.csv": "1,2,3\n\n# a comment\nnan,2,3\n",
     "ragged.csv": "1,2,3\n1,2,3,4\n",
     "one.csv": "1\n2\n",
-    "counted.csv": "0,1,2\n5,6,7\n",
     "first_nan.csv": "nan,nan,nan\n5,6,7\n",
     "huge.csv": "1e200,2,1\n",
     "good.csv": "a,b,y\n1,2,3\n2,1,-1\n",

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from flatproof import synth, theory
 from flatproof.theory.constructions import memorizing_network
-from flatproof.verify.cli import certify
+from flatproof.verify.cli import certify, steps
+from flatproof.verify.cli.endings import Signalled
 
 
 @pytest.mark.parametrize(
@@ -53,6 +55,55 @@ def test_a_network_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: p
         certify._write(path, network, trace=2.0)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_test_labels_are_checked_before_the_solve(refusal: Callable[[list[str]], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def solved(*_: object, **__: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("flatproof.theory.flattest", solved)
+    assert "test_y must hold nothing but -1 and 1" in refusal(["certify", "signs.csv", "--test", "codes.csv"])
+    assert "test_x must have 2 columns" in refusal(["certify", "signs.csv", "--test", "wide.csv"])
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "words"),
+    [(ArithmeticError("too near"), 2, "too near; "), (ValueError("thin"), 2, "thin; "), (Signalled(2), 130, "interrupted: ")],
+)
+def test_what_is_solved_is_kept_where_the_decision_fails(
+    command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException, status: int, words: str
+) -> None:
+    (tmp_path / "p.csv").write_text("1,2,1\n2,1,-1\n")
+    told: list[str] = []
+
+    def fails(*_: object, note: Callable[[str], None], **__: object) -> None:
+        told.extend(path.name for path in tmp_path.iterdir())
+        raise failure
+
+    monkeypatch.setattr("flatproof.theory.decide", fails)
+    done = command("certify", "p.csv", "--test", "p.csv")
+    assert (done.status, done.err.count("\n")) == (status, 1)
+    assert f"{words}the flattest network and its certificate are written: p.no-bias.certificate.json" in done.err
+    assert {"p.no-bias.certificate.json", "p.no-bias.network.json"} <= {*told}
+
+
+def test_certify_tells_what_it_does() -> None:
+    told: list[str] = []
+    solution = theory.flattest(np.eye(2), [1.0, -1.0], note=told.append)
+    theory.decide(synth.given(np.eye(2), [1, -1], np.eye(2), [1, -1]), solution=solution, note=told.append)
+    assert told[0] == "listing activation patterns"
+    assert any(line.startswith("solving over ") for line in told)
+    assert "test point 2 of 2" in told
+
+
+def test_steps_are_lines_off_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr(steps, "APART", 0.0)
+    with steps.steps() as note:
+        note("solving, round 1")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "solving, round 1 (0 s)\n"
 
 
 def test_certify_writes_a_network_and_a_proof_that_stand_alone(command: Callable[..., Any], tmp_path: Path) -> None:

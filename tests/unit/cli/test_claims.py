@@ -15,6 +15,8 @@ import pytest
             ["claims", "wen2023/lemma-9.9"],
             "unknown statement 'wen2023/lemma-9.9'; expected an id of the ledger, such as wen2023/",
         ),
+        (["claims", "theorem-9.9"], "unknown statement 'theorem-9.9'; expected an id of the ledger, such as "),
+        (["claims", "4.1"], "'4.1' is the end of several ids; expected one of: wen2023/"),
         (["claims", "--store", "text.txt"], "store text.txt is not a flatproof store"),
     ],
 )

@@ -191,7 +191,7 @@ def test_what_does_not_fit_is_named_and_left_out_on_request(
         (["--checkpoints", "gone"], "--checkpoints must be a folder, gone is none"),
         (["--checkpoints", "."], "more lines like this); --skip-broken leaves such out"),
         (["--errors", "gone.csv"], "cannot use gone.csv: No such file"),
-        (["--errors", "moons.npz"], "--errors moons.npz is not a CSV file in UTF-8"),
+        (["--errors", "moons.npz"], "--errors moons.npz is not a text table"),
         (["--model", "nothing_here:make"], "there is no module 'nothing_here'"),
         (["--data", "gone.npz"], "cannot use gone.npz: No such file"),
         (["--loss", "mse"], "--loss mse: outputs (40, 2) and targets (40,) must have the same shape"),
@@ -234,7 +234,9 @@ def test_averaged_weights_are_named_and_measured_by_name(run: Run, sweep: tuple[
     for path in (folder / "loops").iterdir():
         content = torch.load(path, weights_only=True)
         torch.save(content | {"state_dict_ema": flatter(content["state_dict"])}, path)
-    assert "run-0.pth.tar also holds state_dict_ema; --entry state_dict_ema measures that" in run().out
+    said = run().out
+    assert "run-0.pth.tar: prefix 'module.' taken off the names; it also holds state_dict_ema" in said
+    assert "--entry state_dict_ema measures that" in said
     plain = rows(folder / "correlation/loops/table_2.csv")
     done = run("--entry", "state_dict_ema")
     assert done.status == 0, done.err

@@ -67,7 +67,7 @@ def test_what_users_have_is_read(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["sharpness", "--model", "text", "--data", "good.csv"], "--model must be module:function, got 'text'"),
+        (["sharpness", "--model", "text", "--data", "good.csv"], "--model must be module:object, got 'text'"),
         (["sharpness", "--model", "text:make", "--data", "good.csv"], "--model text:make: there is no module 'text'"),
     ],
 )
@@ -78,7 +78,7 @@ def test_bad_input_is_one_line(refusal: Callable[[list[str]], str], arguments: l
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--model", "MODULE"], "--model must be module:function, got 'MODULE'"),
+        (["--model", "MODULE"], "--model must be module:object, got 'MODULE'"),
         (["--model", "nothing_here:make"], "there is no module 'nothing_here'"),
         (["--model", "MODULE:absent"], "has no 'absent'"),
         (["--model", "MODULE:number"], "expected a function, got int"),
@@ -100,6 +100,8 @@ def test_bad_input_is_one_line(refusal: Callable[[list[str]], str], arguments: l
         (["--set", "rho=3"], "--set must be MEASURE.SETTING=VALUE"),
         (["--set", "sam.rho=big"], "sam: rho must be a finite number above 0, got 'big'"),
         (["--samples", "0"], "--samples must be a whole number of at least 1, got 0"),
+        (["--threads", "0"], "--threads must be a whole number of at least 1, got 0"),
+        (["--data", "gone.safetensors"], "cannot use gone.safetensors: No such file"),
         (["--seed", "-1"], "--seed must be a whole number of at least 0, got -1"),
         (["--dtype", "int8"], "--dtype must be one of float32, float64, got 'int8'"),
     ],
@@ -181,3 +183,31 @@ def test_pairs_of_parameters_are_a_setting(
     assert "geodesic sharpness is defined here for attention layers and for `pairs`" in refusal(arguments)
     words = refusal([*arguments, "--set", 'geodesic.pairs=[["u", "w"]]'])
     assert "pairs must name two chosen parameters each, of u, v; got ['u', 'w']" in words
+
+
+@pytest.mark.parametrize(("more", "count"), [([], 1), (["--threads", "2"], 2)])
+def test_one_thread_unless_asked(
+    command: Callable[..., Any], folder: Path, monkeypatch: pytest.MonkeyPatch, more: list[str], count: int
+) -> None:
+    """As everywhere else; on small networks many threads take longer."""
+    seen = []
+    measured = measuring.measure_all
+
+    def counting(*arguments: Any, **options: Any) -> Any:
+        seen.append(torch.get_num_threads())
+        return measured(*arguments, **options)
+
+    monkeypatch.setattr(measuring, "measure_all", counting)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        done = command("sharpness", "--model", f"{folder}:make", "--data", "d.npz", "--measures", "sam", *more)
+        assert (done.status, seen, torch.get_num_threads()) == (0, [count], 3), done.err
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_what_was_done_to_the_names_of_weights_is_said(command: Callable[..., Any], folder: Path) -> None:
+    arguments = ("sharpness", "--model", f"{folder}:make", "--data", "d.npz", "--measures", "sam", "--weights", "w.pt")
+    assert "w.pt: prefix 'module.' taken off the names\n" in command(*arguments).out
+    assert json.loads(command(*arguments, "--json").out)[0]["weights"] == "w.pt: prefix 'module.' taken off the names"

@@ -32,7 +32,6 @@ import pytest
             ["train", "--architecture", "bias", "--data", "one.csv"],
             "one.csv, line 1 must hold at least two numbers, the label last",
         ),
-        (["train", "--architecture", "bias", "--data", "counted.csv"], "line 1 counts columns 0 to 2; expected a point"),
         (
             ["train", "--architecture", "bias", "--data", "first_nan.csv"],
             "first_nan.csv, line 1, column 1 must be a finite number",
@@ -86,3 +85,14 @@ def test_train_on_own_points(command: Callable[..., Any], tmp_path: Path) -> Non
     soft = ("train", "--architecture", "bias", "--activation", "softplus", "--smoothing", "0.2", "--d", "4", "--epochs", "2")
     assert json.loads(command(*soft, "--json").out)["lower_bound"] is None
     assert "lower bound –" in command(*soft).out
+
+
+def test_a_run_that_diverges_ends_with_a_line_and_status_1(command: Callable[..., Any]) -> None:
+    diverging = ("train", "--architecture", "no-bias", "--d", "4", "--n", "8", "--width", "8", "--epochs", "50", "--lr", "1e3")
+    done = command(*diverging)
+    assert done.status == 1
+    assert done.err.startswith("error: training diverged in step ")
+    assert done.err.count("\n") == 1
+    told = command(*diverging, "--json")
+    assert told.status == 1
+    assert json.loads(told.out)["status"] == "diverged"

@@ -1,4 +1,4 @@
-"""Data shared by two processes: the same matrices as in one."""
+"""Data shared by two processes: the same matrices as in one, and a recorder that measures in both or in neither."""
 
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from flatproof.verify.curvature import GaussNewtonOperator, HessianOperator, eigenvalues
+from flatproof.verify.curvature.during import Recorder, read_rows
 from tests.unit.curvature.models import CLOSE, error, mlp, points
 
 
@@ -31,8 +32,19 @@ def _rank(rank: int, folder: str, kernel: Any) -> None:
             eigenvalues(operator, tolerance=1e-8, stop="ritz")[0].value,
         )
         torch.save(results, f"{folder}/{rank}.pt")
+        _record(rank, nn.parallel.DistributedDataParallel(model), mine, f"{folder}/s.csv")
     finally:
         torch.distributed.destroy_process_group()
+
+
+def _record(rank: int, model: nn.Module, mine: list[Any], file: str) -> None:
+    """Both measure in steps 1 and 2; from step 3 on the second process alone finds that it is enough."""
+    recorder = Recorder(model, nn.CrossEntropyLoss(), mine, ["lambda-max"], every=1, budget=1e9, file=file)
+    for step in range(1, 5):
+        if rank == 1 and step == 3:
+            recorder.budget.share = 1e-9
+        recorder.step(step)
+    assert (recorder.budget.taken, recorder.budget.skipped) == (2, 2)
 
 
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without distributed")
@@ -51,3 +63,7 @@ def test_two_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert samples == 9
         assert error(directions[:, 0], operator.directions()[:, 0]) < CLOSE
         assert largest == pytest.approx(float(torch.linalg.eigvalsh(operator.dense())[-1]), rel=1e-6)
+    rows = read_rows(tmp_path / "s.csv")
+    assert [(row.step, row.measure) for row in rows] == [(step, name) for step in (1, 2) for name in ("loss", "lambda-max")]
+    alone = Recorder(model, nn.CrossEntropyLoss(), data, ["lambda-max"]).measure(1)
+    assert [row.value for row in rows[:2]] == pytest.approx([row.value for row in alone])

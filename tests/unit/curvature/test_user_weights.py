@@ -148,6 +148,12 @@ def test_folders_that_transformers_saves(tmp_path: Path) -> None:
         read_weights(tmp_path / "none", "it")
 
 
+def test_a_whole_model_is_refused_with_what_to_save(tmp_path: Path) -> None:
+    torch.save(nn.Linear(3, 2), tmp_path / "w.pt")
+    with pytest.raises(ValueError, match=r"as torch\.save\(model\) writes one; expected torch\.save\(model\.state_dict\(\), "):
+        read_weights(tmp_path / "w.pt", "it")
+
+
 def test_a_flipped_bit_is_seen(tmp_path: Path) -> None:
     """torch.load itself reads it without a word."""
     path = tmp_path / "w.pt"
@@ -160,11 +166,41 @@ def test_a_flipped_bit_is_seen(tmp_path: Path) -> None:
         read_tensors(path, "it")
 
 
-@pytest.mark.parametrize("prefix", ["", "module.", "model.", "_orig_mod.", "model._orig_mod.", "module.model."])
-def test_prefixes_of_wrappers_are_taken_away(prefix: str) -> None:
+@pytest.mark.parametrize(
+    "prefix", ["", "module.", "model.", "net.", "_orig_mod.", "model._orig_mod.", "module.model.", "own.part."]
+)
+def test_a_prefix_of_all_names_is_taken_away_and_named(prefix: str) -> None:
     model = nn.Linear(3, 2)
-    load_into(model, {"n_averaged": torch.tensor(3)} | {f"{prefix}{k}": v for k, v in STATE.items()}, "it")
+    words = load_into(model, {"n_averaged": torch.tensor(3)} | {f"{prefix}{k}": v for k, v in STATE.items()}, "it")
     assert same(model.state_dict(), STATE)
+    assert words == (f"prefix {prefix!r} taken off the names" if prefix else "")
+
+
+def test_what_stands_beside_the_network_of_a_lightning_module_is_left_out_and_named(tmp_path: Path) -> None:
+    state = {f"model.{k}": v for k, v in STATE.items()} | {"criterion.weight": torch.ones(2), "accuracy.total": torch.tensor(1)}
+    torch.save({"state_dict": state, "pytorch-lightning_version": "2.5", "epoch": 3}, tmp_path / "last.ckpt")
+    model = nn.Linear(3, 2)
+    words = load_into(model, read_weights(tmp_path / "last.ckpt", "it").state, "it")
+    assert same(model.state_dict(), STATE)
+    assert words == "prefix 'model.' taken off the names; not used: 'criterion.weight' and 1 more"
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "more", "words"),
+    [
+        (("model.", "ema_model."), {}, "it fits the model under the prefixes ema_model., model.; --prefix says which is meant"),
+        (("student.",), {"teacher.w": 1}, "it also holds 'teacher.w'; --prefix student. takes what begins with that alone"),
+        (("model.",), {"model.more": 1}, "it holds 'more', unknown to the model"),
+        (("module.",), {"module.bias": 3}, r"'bias' has shape \(3,\), in the model \(2,\)"),
+    ],
+)
+def test_weights_that_could_be_others_are_refused(prefixes: tuple[str, ...], more: dict[str, int], words: str) -> None:
+    state = {f"{p}{k}": v for p in prefixes for k, v in STATE.items()} | {k: torch.ones(size) for k, size in more.items()}
+    model = nn.Linear(3, 2)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    with pytest.raises(ValueError, match=words):
+        load_into(model, state, "it")
+    assert same(dict(model.state_dict()), before)
 
 
 def test_a_model_that_has_such_a_name_itself_keeps_it() -> None:
@@ -261,6 +297,14 @@ def test_models_of_transformers_answer_with_logits(tmp_path: Path, monkeypatch: 
     for path in (tmp_path / "saved", tmp_path / "w.safetensors"):
         model = user_model.load_model("transformers:AutoAnswer", path, None)
         assert torch.equal(model(x), nn.functional.linear(x, STATE["weight"], STATE["bias"]))
+    (tmp_path / "saved/config.json").write_text('{"architectures": ["AutoAnswer"]}')
+    spec, weights = user_model.of_saved_folder(str(tmp_path / "saved"), None)
+    assert torch.equal(user_model.load_model(spec, weights, None)(x), model(x))
+    (tmp_path / "saved/config.json").write_text('{"architectures": []}')
+    with pytest.raises(
+        ValueError, match=r"config\.json names no class under architectures; expected --model transformers:AutoCl"
+    ):
+        user_model.of_saved_folder(str(tmp_path / "saved"), None)
     with pytest.raises(ValueError, match="transformers has no such class"):
         user_model.load_model("transformers:AutoNothing", tmp_path / "saved", None)
     monkeypatch.setattr(AutoAnswer, "faults", {"missing_keys": {"b", "a"}, "unexpected_keys": set()})

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from flatproof.verify.curvature.estimates import Symmetric
     from flatproof.verify.curvature.problem import Problem
-    from flatproof.verify.curvature.user_model import Batch
+    from flatproof.verify.curvature.user_model import Batch, Loaded
 
 SHOWN = 12  # digits of a digest that tables print
 
@@ -59,11 +59,11 @@ class Subject:
 
         return load_data(self.data, self.batch_size, self.samples)
 
-    def network(self, path: Path) -> "tuple[nn.Module, tuple[str, ...]]":
-        """The model with the weights of a checkpoint, and what other weights that holds. Errors: ValueError, OSError."""
-        from flatproof.verify.curvature.user_model import load_model_and_others
+    def network(self, path: Path) -> "Loaded":
+        """The model with the weights of a checkpoint, and what there is to say of that. Errors: ValueError, OSError."""
+        from flatproof.verify.curvature.user_model import load_with_words
 
-        return load_model_and_others(self.model, path, self.dtype, self.entry, self.prefix, "checkpoint")
+        return load_with_words(self.model, path, self.dtype, self.entry, self.prefix, "checkpoint")
 
     def problem(self, network: "nn.Module", batches: "list[Batch]") -> "Problem":
         """The loss on the data as a function of the network's parameters. Errors: ValueError, NotFinite."""
@@ -150,7 +150,7 @@ def _prepared(subject: Subject, path: Path, checkpoint: str) -> "tuple[Symmetric
     batches = subject.batches()
     if digest_of_data(batches) != subject.data_digest:
         raise ValueError(f"--data {subject.data} gave other batches than before; expected the same at each call")
-    network, _ = subject.network(path)
+    network = subject.network(path).model
     if digest(path) != checkpoint:
         raise ValueError(f"checkpoint {path} was altered since it was first read")
     problem = subject.problem(network, batches)

@@ -43,7 +43,7 @@ class Plan:
         models: the checkpoints, each with the SHA-256 of its content and the number of its row of errors.
         errors: by row.
         left_out: a line for each checkpoint, row or cell that was left out.
-        others: a line for each checkpoint that holds other weights beside those that are measured.
+        others: a line for each checkpoint whose names had a prefix, or that holds other weights beside those that are measured.
     """
 
     subject: Subject
@@ -101,8 +101,10 @@ def planned(
         try:
             digest = _digest(checkpoint)
             if any(job.key not in stored for job in plan.jobs(checkpoint, digest)):
-                network, more = subject.network(checkpoint.path)
-                others += [f"{checkpoint.name} also holds {', '.join(more)}; --entry {more[0]} measures that"] if more else []
+                network, more, names = subject.network(checkpoint.path)
+                said = [names] if names else []
+                said += [f"it also holds {', '.join(more)}; --entry {more[0]} measures that"] if more else []
+                others += [f"{checkpoint.name}: {'; '.join(said)}"] if said else []
                 tried = tried or _measurable(subject, network)
         except (ValueError, OSError) as error:
             if isinstance(error, Unmeasurable) or str(error).startswith("--"):  # an option's fault, not a checkpoint's

@@ -69,7 +69,8 @@ class Wen2023(Experiment):
     def build(self, only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
         """The artifacts `only`, from stored runs alone."""
         shelf = Shelf(store)
-        stored = {row.figure: shelf.outcomes(runs(row, scale, seeds)) for row in _rows(only)}
+        whole = {"2a"} if {TABLE_2, FIGURE_2B} & {*only} else set()  # figure 2b, which table 2 judges, is of 2a's networks
+        stored = {row.figure: shelf.outcomes(runs(row, scale, seeds), arrays=row.figure in whole) for row in _rows(only)}
         made: list[Artifact] = []
         if CLAIMS in only:
             everything = [*_of_the_paper(), *self.claims([], store)]
@@ -125,7 +126,7 @@ def _of_figure(name: str, shelf: Shelf) -> list[Evidence]:
     needed = {"2a" if name == "2b" else name, *(statement.than for statement in STATEMENTS[name] if statement.than)}
     judged = {}
     for scale in JUDGED_SCALES:
-        stored: dict[str, list[StoredRun]] = {f: shelf.outcomes(runs(ROW[f], scale, MOST)) for f in needed}
+        stored: dict[str, list[StoredRun]] = {f: shelf.outcomes(runs(ROW[f], scale, MOST), arrays=name == "2b") for f in needed}
         judged[scale] = judge_figure(name, observed(stored, scale), scale)
     scale = max(judged, key=lambda scale: len(judged[scale].runs))  # the first of equals
     judgement = judged[scale]
@@ -145,7 +146,7 @@ def _of_figure(name: str, shelf: Shelf) -> list[Evidence]:
 
 def _of_row(row: Row, shelf: Shelf) -> Evidence | None:
     """What the stored runs say of one row, at the scale that `_of_figure` takes; None if none are stored."""
-    at = {scale: shelf.outcomes(runs(row, scale, MOST)) for scale in JUDGED_SCALES}
+    at = {scale: shelf.outcomes(runs(row, scale, MOST), arrays=False) for scale in JUDGED_SCALES}
     stored = fullest(at.values())
     if not stored:
         return None

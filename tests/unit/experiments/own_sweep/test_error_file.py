@@ -1,7 +1,9 @@
 """The CSV of errors: columns, groups, and every cell that cannot be used."""
 
+import io
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -62,6 +64,30 @@ def test_what_is_no_table_is_refused(tmp_path: Path, text: str, words: str) -> N
         read(tmp_path, text)
 
 
-def test_another_encoding_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="is not a CSV file in UTF-8"):
-        read(tmp_path, "name,größe\na,1\n", "latin-1")
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("name;größe;error\na b;x;0,5\nc, d;y;1,5\n", "latin-1"),
+        ("name\tgröße\terror\na b\tx\t0.5\nc, d\ty\t1.5\n", "utf-16"),
+        ('name größe error\n"a b" x  0.5\n"c, d" y 1.5\n', "utf-16-le"),
+        (',name,größe,error\n7,a b,x,0.5\n4,"c, d",y,1.5\n', "utf-8"),
+    ],
+)
+def test_other_separators_encodings_and_an_index(tmp_path: Path, text: str, encoding: str) -> None:
+    (tmp_path / "e.csv").write_text(text, encoding=encoding)
+    table = read_errors(tmp_path / "e.csv")
+    assert (table.names, table.columns, table.faults) == (["a b", "c, d"], {"error": [0.5, 1.5]}, [])
+    assert "größe" in table.texts
+
+
+def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"name;error\na;1,5\nb;\n")))
+    table = read_errors(Path("-"))
+    assert table.columns["error"][0] == 1.5
+    assert table.faults == ["standard input has nothing as error of 'b'; expected a finite number"]
+
+
+def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "e.csv").write_bytes(b"PK\x03\x04\x00\x01")
+    with pytest.raises(ValueError, match="is not a text table"):
+        read_errors(tmp_path / "e.csv")

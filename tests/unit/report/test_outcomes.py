@@ -1,0 +1,120 @@
+"""Published outcomes: what is written is read back, the same store gives the same bytes, and an alteration is seen."""
+
+import json
+import lzma
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flatproof.verify.jobs.job import Outcome
+from flatproof.verify.jobs.store import DamagedRow, Store, filled
+from flatproof.verify.report import outcomes
+from flatproof.verify.report.outcomes import Asked, Build, DamagedOutcomes, OutcomesError, load, save
+from tests.unit.cli.study import Draw
+
+JOBS = [Draw("a", seed) for seed in (1, 2)]
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Build:
+    with Store(tmp_path / "s.sqlite") as store:
+        for job in JOBS:
+            store.put(job, job.carry_out(), {"commit": "abc", "machine": "µ"})
+        rows = store.rows({JOBS[0].key: True, JOBS[1].key: False, "0" * 64: True})
+    return Build(Asked("quick", 2, "flatproof reproduce"), tuple(rows), {"study/table-1": "0" * 64})
+
+
+def test_what_is_written_is_read_back(build: Build, tmp_path: Path) -> None:
+    path = tmp_path / "outcomes.jsonl.xz"
+    save(path, [build])
+    assert load(path) == [build]
+    first = path.read_bytes()
+    path.unlink()
+    save(path, load_again := [build])
+    assert path.read_bytes() == first
+    assert len(load_again[0].rows) == 2
+    with filled(tmp_path / "other.sqlite", load(path)[0].rows) as store:
+        kept = store.get(JOBS[0])
+        assert kept is not None
+        assert np.array_equal(kept.result["drawn"], JOBS[0].carry_out().arrays["drawn"])
+        assert kept.provenance == {"commit": "abc", "machine": "µ"}
+        assert store.get(JOBS[1], arrays=False) is not None
+        with pytest.raises(DamagedRow, match="its arrays are not there"):
+            store.get(JOBS[1])
+
+
+def test_a_row_stands_once_with_its_arrays_where_one_build_needs_them(build: Build, tmp_path: Path) -> None:
+    path = tmp_path / "outcomes.jsonl.xz"
+    bare = tuple(kept._replace(row=kept.row._replace(arrays=None)) for kept in build.rows)
+    save(path, [Build(Asked("quick", 2, "c"), bare, {"study/figure-1": "1" * 64}), build])
+    first, second = load(path)
+    assert first.rows == second.rows == build.rows
+    assert len(lzma.decompress(path.read_bytes()).splitlines()) == 1 + 2 + 2
+
+
+def test_rows_of_the_same_job_from_two_machines_stand_beside_each_other(build: Build, tmp_path: Path) -> None:
+    with Store(tmp_path / "elsewhere.sqlite") as store:
+        store.put(JOBS[0], Outcome({"last": 1.0, "seconds": 0.5}), {"commit": "abc"})
+        other = Build(Asked("quick", 2, "c"), tuple(store.rows({JOBS[0].key: False})), {"study/figure-1": "1" * 64})
+    path = tmp_path / "outcomes.jsonl.xz"
+    save(path, [build, other])
+    assert load(path) == [other, build]
+
+
+def lines(content: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in lzma.decompress(content).decode().splitlines()]
+
+
+ALTERATIONS: dict[str, Callable[[list[dict[str, Any]]], None]] = {
+    "a number": lambda written: written[2].update(outcome=written[2]["outcome"].replace("0.5", "0.6")),
+    "a build's seeds": lambda written: written[1].update(seeds=3),
+    "a row less": lambda written: written.pop(),
+    "a later format": lambda written: written[0].update(format=2),
+    "another kind": lambda written: written[0].update(kind="other"),
+    "no digest": lambda written: written[0].pop("digest"),
+}
+
+
+@pytest.mark.parametrize("name", ALTERATIONS)
+def test_an_alteration_is_named(build: Build, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "outcomes.jsonl.xz"
+    save(path, [build])
+    written = lines(path.read_bytes())
+    ALTERATIONS[name](written)
+    path.write_bytes(lzma.compress("".join(json.dumps(line) + "\n" for line in written).encode()))
+    with pytest.raises(DamagedOutcomes, match=r"outcomes.jsonl.xz is damaged: .*; expected what 'flatproof reproduce' wrote"):
+        load(path)
+
+
+def test_a_row_that_is_not_as_it_was_sealed_is_named(build: Build, tmp_path: Path) -> None:
+    """Though the file's digest is right: who wrote it read an altered row."""
+    (kept, *rest) = build.rows
+    altered = kept._replace(row=kept.row._replace(outcome=kept.row.outcome.replace("0.5", "0.6")))
+    path = tmp_path / "outcomes.jsonl.xz"
+    save(path, [Build(build.asked, (altered, *rest), build.artifacts)])
+    with pytest.raises(DamagedOutcomes, match=rf"row {kept.row.key[:12]}: it was altered after it was written"):
+        load(path)
+
+
+def test_a_flipped_bit_is_refused_or_changes_nothing(build: Build, tmp_path: Path) -> None:
+    path = tmp_path / "outcomes.jsonl.xz"
+    save(path, [build])
+    sound, refused = path.read_bytes(), 0
+    for at in range(0, len(sound), 7):
+        path.write_bytes(sound[:at] + bytes([sound[at] ^ 1 << at % 8]) + sound[at + 1 :])
+        try:
+            assert load(path) == [build]
+        except DamagedOutcomes:
+            refused += 1
+    assert refused > 100
+
+
+def test_what_could_not_be_read_again_is_not_written(build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "outcomes.jsonl.xz"
+    monkeypatch.setattr(outcomes, "LARGEST", 1000)
+    with pytest.raises(OutcomesError, match=r"more than 1,000: these outcomes are not published"):
+        save(path, [build])
+    assert not path.exists()
