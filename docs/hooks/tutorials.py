@@ -11,6 +11,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,6 +29,11 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs/tutorials"
 LIMIT = 300  # seconds a cell
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+CHECKED = """def checked(command, run=get_ipython().system):
+    run(command)
+    if get_ipython().user_ns["_exit_code"]:
+        raise OSError(f"{command} ended with status {get_ipython().user_ns['_exit_code']}")
+get_ipython().system = checked"""  # a command that fails would not fail its cell
 logger = get_plugin_logger(__name__)
 
 
@@ -53,23 +59,40 @@ def _execute(name: str, notebook: Any) -> None:
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), os.environ.get("OMP_NUM_THREADS", "2"))
     environment = os.environ | threads | {
         "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
-        "TERM": "dumb",  # no colours, no bars: what is printed goes into a page
+        "TTY_COMPATIBLE": "0",  # no colours, no bars: what is printed goes into a page
+        "TERM": "dumb",
         "COLUMNS": "100",
         "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
     }
     begun = time.monotonic()
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(CHECKED))
     with TemporaryDirectory(prefix=f"flatproof-{name}-") as folder:
-        client = NotebookClient(notebook, timeout=LIMIT, kernel_name="python3", resources={"metadata": {"path": folder}})
+        place = {"metadata": {"path": folder}}
+        quiet = ["--log-level=40"]  # the kernel warns that it listens on this machine's loopback
+        client = NotebookClient(notebook, timeout=LIMIT, kernel_name="python3", resources=place, extra_arguments=quiet)
         try:
             client.execute(env=environment)
         except CellExecutionError as error:
             raise PluginError(f"tutorial {name}: {ESCAPES.sub('', str(error))}") from error
+    del notebook.cells[0]
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
-        for output in cell.get("outputs", ()):
-            if "text" in output:
-                output["text"] = _plain(output["text"], folder)
+        if cell.cell_type == "code":
+            cell.outputs = list(_joined(cell.outputs))
+            for output in cell.outputs:
+                if "text" in output:
+                    output["text"] = _plain(output["text"], folder)
     logger.info(f"tutorial {name}: executed in {time.monotonic() - begun:.0f} s")
+
+
+def _joined(outputs: list[Any]) -> Iterator[Any]:
+    """What a cell printed piece by piece, as one text."""
+    for (kind, _), group in groupby(outputs, key=lambda output: (output.output_type, output.get("name"))):
+        first, *rest = group
+        if kind == "stream":
+            first["text"] += "".join(output["text"] for output in rest)
+            rest = []
+        yield from (first, *rest)
 
 
 def _plain(text: str, folder: str) -> str:

@@ -3,7 +3,7 @@
 #
 # A paper has statements that are proved, and statements that are measured. The first go into the ledger as a function that checks them; the second
 # become an experiment: what is printed, what is run, how it is judged, what is shown. Nothing of the project's own files is touched: all of it lies in
-# a folder of yours. The paper is an invented one, Doe (2030).
+# a folder of yours. The paper, Doe (2030), is invented.
 #
 # ## A statement that is proved, or refuted
 #
@@ -72,7 +72,7 @@ for source in sorted(Path(_template.__file__).parent.glob("*.py")):
 # %% [markdown]
 # ## What is supported?
 #
-# Numbers at a reduced size never settle a statement: the ledger leaves it open and says what was seen.
+# At the larger learning rate the networks without bias diverge, which leaves both statements undecided, and the table says so. Numbers at a reduced size never settle a statement: the ledger leaves it open and says what was seen.
 
 # %%
 # !flatproof claims doe2030:EXPERIMENT

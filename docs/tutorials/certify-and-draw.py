@@ -11,10 +11,10 @@
 # %%
 import numpy as np
 
-rng = np.random.default_rng(3)
-points = np.round(rng.uniform(-1, 1, (9, 2)), 2)
+corners = [[-1, -1], [-1, 1], [1, -1], [1, 1]]
+points = np.array([*corners, [0.4, 0.5], [-0.5, 0.3], [-0.3, -0.5], [0.5, -0.4]])
 labels = np.sign(points[:, 0] * points[:, 1])
-fresh = np.array([[0.8, 0.8], [0.5, -0.6], [-0.4, 0.5], [-0.2, -0.3], [0.02, 0.6]])
+fresh = np.array([[0.7, 0.6], [-0.6, 0.7], [0.1, -0.6], [-0.2, -0.1], [1.2, 0.5]])
 np.savetxt("points.csv", np.column_stack([points, labels]), delimiter=",", fmt="%g")
 np.savetxt("fresh.csv", np.column_stack([fresh, np.sign(fresh[:, 0] * fresh[:, 1])]), delimiter=",", fmt="%g")
 
@@ -62,7 +62,7 @@ pyplot.show()
 # %% [markdown]
 # ## How far can networks nearly as flat differ?
 #
-# Along a line through the plane, between 1 % more trace than the flattest:
+# Along a line through the plane, over all networks whose trace is at most 1 % above the flattest:
 
 # %%
 line = np.column_stack([np.linspace(-1, 1, 15), np.full(15, 0.5)])

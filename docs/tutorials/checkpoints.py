@@ -37,7 +37,7 @@ for lr, batch, decay in product((0.02, 0.05, 0.1, 0.2), (5, 60), (0.0, 0.01)):
     model = make()
     optimizer = torch.optim.SGD(model.parameters(), lr=lr, weight_decay=decay)
     torch.manual_seed(1)
-    for epoch in range(100):
+    for _ in range(80):
         for chosen in torch.randperm(len(x)).split(batch):
             optimizer.zero_grad()
             cross_entropy(model(x[chosen]), y[chosen]).backward()
@@ -79,7 +79,8 @@ Image(filename=str(scatter), width=700)
 # %% [markdown]
 # ## What to be careful with
 #
-# - Compare networks at a similar training loss. λ_max and the trace of networks that are fitted better are smaller for that reason alone.
+# - Compare networks at a similar training loss. With cross-entropy, networks that are fitted better have a smaller λ_max, trace and SAM sharpness
+#   for that reason alone. Here they also have the larger gap: sharper looks better, and all it says is which networks were fitted least.
 # - A correlation over all checkpoints may be that of a hyper-parameter, which moves both. The groups show it.
 # - Unnormalized measures change when layers are rescaled and the function is not; `adaptive-…` do not. [The glossary](../background/glossary.md) has
 #   the definitions.

@@ -61,6 +61,7 @@ def flatness_and_accuracy(rows, axes):
 # `run` gives a row a measurement; all of them are stored by now. `table` averages over the seeds, with Student's t intervals, and `plot` draws.
 
 # %%
+# %matplotlib inline
 from mine import experiment
 
 from flatproof import plot, table
@@ -83,7 +84,7 @@ table(difference, settings=["architecture"])
 # %% [markdown]
 # ## More seeds, more settings
 #
-# `flatproof reproduce mine:experiment --seeds 20` runs the fifteen that are missing. A setting added to the grid runs alone. A change of the
+# `flatproof reproduce mine:experiment --seeds 20` runs the fifteen seeds that are missing. A setting added to the grid runs alone. A change of the
 # function's code, or of what it calls in your own files, runs everything anew, since its results may differ: what is stored is found by the content of the
 # settings and the code.
 #
