@@ -52,6 +52,8 @@ def on_post_build(config: MkDocsConfig) -> None:
             target = target / "index.html" if target.is_dir() else target
             if not target.is_file():
                 logger.warning(f"{where} links to {address}, which is not there")
-            elif parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].anchors:
-                if not parts.fragment.startswith("__"):  # the theme's own switches
-                    logger.warning(f"{where} links to {address}, an anchor that is not there")
+                continue
+            named = unquote(parts.fragment)
+            own = named.startswith("__")  # of the theme's switches
+            if named and not own and target in pages and named not in pages[target].anchors:
+                logger.warning(f"{where} links to {address}, an anchor that is not there")

@@ -26,7 +26,16 @@ RESULTS = ROOT / "paper_results"
 KATEX = ROOT / "verify/report/assets/katex"
 TOP = {"changelog.md": "CHANGELOG.md", "contributing.md": "CONTRIBUTING.md"}  # pages that lie at the top of the repository
 ARGUMENTS = ("claim", "id", "figure", "architecture", "data")  # the columns that say what a verdict is about
-SHOWN = ("printed", "published", "statement", "printed: 1-SAM generalizes", "the paper reports", "measured", "fails in", "corrected")
+SHOWN = (
+    "printed",
+    "published",
+    "statement",
+    "printed: 1-SAM generalizes",
+    "the paper reports",
+    "measured",
+    "fails in",
+    "corrected",
+)
 MEASURED = ("effects, mean over seeds [95 % interval]", "seeds that show it", "1-SAM: test accuracy", "part")
 SCALES = {"": "scale quick", "paper_scale/": "the paper's own scale"}
 
@@ -112,8 +121,7 @@ def _table(entry: Mapping[str, Any], at: int) -> str:
         chosen = [i for i in chosen if columns[i] not in ("printed", "corrected")]
         rows = [row for row in rows if side(row[at]) != NEUTRAL]
     lines = [[columns[i] for i in chosen], ["---"] * len(chosen)]
-    for row in rows:
-        lines.append([_verdict(row[i]) if i == at else _text(row[i]) for i in chosen])
+    lines.extend([_verdict(row[i]) if i == at else _text(row[i]) for i in chosen] for row in rows)
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -124,7 +132,11 @@ def _verdict(word: str) -> str:
 
 def _text(value: str) -> str:
     """A cell in Markdown, its formulas in TeX."""
-    return "".join(f"\\({part.tex.strip()}\\)".replace("|", "\\vert ") if part.tex is not None else _escaped(part.text) for part in parts(value))
+    pieces = []
+    for part in parts(value):
+        tex = None if part.tex is None else part.tex.strip().replace("|", "\\vert ")
+        pieces.append(_escaped(part.text) if tex is None else f"\\({tex}\\)")
+    return "".join(pieces)
 
 
 def _escaped(text: str) -> str:

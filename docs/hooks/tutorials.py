@@ -57,13 +57,17 @@ def _execute(name: str, notebook: Any) -> None:
     """Run all cells, in an empty folder, as a stranger would. Errors: PluginError with the cell that failed."""
     scripts = str(Path(sys.executable).parent)
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), os.environ.get("OMP_NUM_THREADS", "2"))
-    environment = os.environ | threads | {
-        "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
-        "TTY_COMPATIBLE": "0",  # no colours, no bars: what is printed goes into a page
-        "TERM": "dumb",
-        "COLUMNS": "100",
-        "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
-    }
+    environment = (
+        os.environ
+        | threads
+        | {
+            "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
+            "TTY_COMPATIBLE": "0",  # no colours, no bars: what is printed goes into a page
+            "TERM": "dumb",
+            "COLUMNS": "100",
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
+        }
+    )
     begun = time.monotonic()
     notebook.cells.insert(0, nbformat.v4.new_code_cell(CHECKED))
     with TemporaryDirectory(prefix=f"flatproof-{name}-") as folder:

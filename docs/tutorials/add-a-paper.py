@@ -1,15 +1,15 @@
 # %% [markdown]
 # # Add a paper
 #
-# A paper has statements that are proved, and statements that are measured. The first go into the ledger as a function that checks them; the second
-# become an experiment: what is printed, what is run, how it is judged, what is shown. Nothing of the project's own files is touched: all of it lies in
-# a folder of yours. The paper, Doe (2030), is invented.
+# A paper has statements that are proved, and statements that are measured. The first go into the ledger as a function that checks them;
+# the second become an experiment: what is printed, what is run, how it is judged, what is shown. Nothing of the project's own files is
+# touched: all of it lies in a folder of yours. The paper, Doe (2030), is invented.
 #
 # ## A statement that is proved, or refuted
 #
-# Lemma 1 of the paper: *for a two-layer network without bias, f(x) = Σ_j v_j relu(w_j · x), scaling v by a > 0 and w by 1/a leaves the trace of the
-# Hessian unchanged.* A statement is a function with `@claim`, which yields evidence. This one is wrong, and a refutation is a counterexample in
-# exact numbers.
+# Lemma 1 of the paper: *for a two-layer network without bias, f(x) = Σ_j v_j relu(w_j · x), scaling v by a > 0 and w by 1/a leaves the
+# trace of the Hessian unchanged.* A statement is a function with `@claim`, which yields evidence. This one is wrong, and a refutation is
+# a counterexample in exact numbers.
 
 # %%
 # %%writefile doe_claims.py
@@ -43,8 +43,8 @@ def lemma_1() -> Iterator[Evidence]:
 #
 # ## Statements that are measured
 #
-# For most papers a [study](own-experiment.md) is enough. One that is to be *judged* copies the template, five small files. We copy it and give it the
-# paper's name:
+# For most papers a [study](own-experiment.md) is enough. One that is to be *judged* copies the template, five small files. We copy it and
+# give it the paper's name:
 
 # %%
 from pathlib import Path
@@ -64,7 +64,8 @@ for source in sorted(Path(_template.__file__).parent.glob("*.py")):
 # - `rules.py`: when a statement counts as supported. Written before any run; that is what keeps the verdict honest.
 # - `show.py`: tables and figures, from what is stored alone.
 #
-# Those that were copied train two-layer networks at two learning rates and compare trace and accuracy. You would put your own in their place.
+# Those that were copied train two-layer networks at two learning rates and compare trace and accuracy. You would put your own in their
+# place.
 
 # %%
 # !flatproof reproduce doe2030:EXPERIMENT --scale quick --seeds 3
@@ -72,7 +73,8 @@ for source in sorted(Path(_template.__file__).parent.glob("*.py")):
 # %% [markdown]
 # ## What is supported?
 #
-# At the larger learning rate the networks without bias diverge, which leaves both statements undecided, and the table says so. Numbers at a reduced size never settle a statement: the ledger leaves it open and says what was seen.
+# At the larger learning rate the networks without bias diverge, which leaves both statements undecided, and the table says so. Numbers at
+# a reduced size never settle a statement: the ledger leaves it open and says what was seen.
 
 # %%
 # !flatproof claims doe2030:EXPERIMENT
@@ -80,8 +82,8 @@ for source in sorted(Path(_template.__file__).parent.glob("*.py")):
 # %% [markdown]
 # ## As a package
 #
-# A package of yours brings both by entry points. Once it is installed, `flatproof reproduce doe2030` and `flatproof claims doe2030/lemma-1` know them in
-# any folder.
+# A package of yours brings both by entry points. Once it is installed, `flatproof reproduce doe2030` and `flatproof claims
+# doe2030/lemma-1` know them in any folder.
 
 # %%
 # %%writefile pyproject.toml
@@ -111,4 +113,5 @@ py-modules = ["doe_claims"]
 # !cd plugins && PYTHONPATH=.:$PYTHONPATH flatproof claims doe2030/lemma-1
 
 # %% [markdown]
-# [CONTRIBUTING](../contributing.md) lists everything that can be added so, and inside the project; [plug-ins](../how-to/plug-ins.md) shows each.
+# [CONTRIBUTING](../contributing.md) lists everything that can be added so, and inside the project; [plug-ins](../how-to/plug-ins.md)
+# shows each.

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Certify and draw a 2-D data set
 #
-# For two-layer ReLU networks the flattest network that interpolates given points is the solution of a convex program. We compute it for a few points of
-# the plane, with a proof, and ask what *all* networks that are nearly as flat predict elsewhere.
+# For two-layer ReLU networks the flattest network that interpolates given points is the solution of a convex program. We compute it for a
+# few points of the plane, with a proof, and ask what *all* networks that are nearly as flat predict elsewhere.
 #
 # ## The points
 #
@@ -25,8 +25,9 @@ np.savetxt("fresh.csv", np.column_stack([fresh, np.sign(fresh[:, 0] * fresh[:, 1
 # !flatproof certify points.csv --architecture bias --test fresh.csv
 
 # %% [markdown]
-# The trace is that of the Hessian of the training loss. The lower bound is proved in rational numbers: no interpolating network of the architecture,
-# of any width, lies below. The ranges are over all networks whose trace is within `--within` of the flattest, a millionth unless told otherwise.
+# The trace is that of the Hessian of the training loss. The lower bound is proved in rational numbers: no interpolating network of the
+# architecture, of any width, lies below. The ranges are over all networks whose trace is within `--within` of the flattest, a millionth
+# unless told otherwise.
 #
 # The certificate holds all that a proof needs. Its checker uses Python's standard library alone, and is given the points themselves:
 
@@ -44,7 +45,8 @@ checker = check_certificate.__file__
 # %% [markdown]
 # ## In Python, and drawn
 #
-# `theory.flattest` is the same solver. `draw_flattest` draws the function of a flattest network on the plane; each dot is a point with its label.
+# `theory.flattest` is the same solver. `draw_flattest` draws the function of a flattest network on the plane; each dot is a point with
+# its label.
 
 # %%
 from matplotlib import pyplot
@@ -76,8 +78,8 @@ pyplot.show()
 print(f"{int(ranges.certified.sum())} of {len(line)} ranges are proved in rational numbers")
 
 # %% [markdown]
-# Where the band crosses zero, flatness alone does not determine the class. Outside the hull of the points, with a bias, it determines nothing: a neuron
-# that is active there alone costs no trace, and the band has no end.
+# Where the band crosses zero, flatness alone does not determine the class. Outside the hull of the points, with a bias, it determines
+# nothing: a neuron that is active there alone costs no trace, and the band has no end.
 #
 # ## Where next
 #

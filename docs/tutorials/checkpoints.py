@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Which sharpness tracks the error of your checkpoints?
 #
-# You have a sweep: checkpoints, and the test error of each. Does any definition of sharpness order them as their errors do? Here the sweep is
-# sixteen small networks, trained in a cell; yours would be a folder that is already there.
+# You have a sweep: checkpoints, and the test error of each. Does any definition of sharpness order them as their errors do? Here the
+# sweep is sixteen small networks, trained in a cell; yours would be a folder that is already there.
 
 # %%
 # %%writefile net.py
@@ -48,7 +48,7 @@ for lr, batch, decay in product((0.02, 0.05, 0.1, 0.2), (5, 60), (0.0, 0.01)):
     train_wrong = (model(x).argmax(1) != y).float().mean().item()
     errors.append((name, round(wrong, 4), round(wrong - train_wrong, 4), f"batch {batch}"))
 
-with open("errors.csv", "w", newline="") as file:
+with open("errors.csv", "w", newline="", encoding="utf-8") as file:
     csv.writer(file).writerows([("checkpoint", "test error", "gap", "group"), *errors])
 
 # %% [markdown]
@@ -64,11 +64,12 @@ with open("errors.csv", "w", newline="") as file:
 # !flatproof correlate --checkpoints checkpoints --errors errors.csv --model net:make --data train.npz --measures lambda-max,trace,sam,adaptive-worst-linf
 
 # %% [markdown]
-# τ is Kendall's rank correlation: 1 if sharper checkpoints always have the larger error, 0 for no relation. Its interval is a bootstrap over checkpoints;
-# the table says beside it how far from 0 chance alone reaches for so many checkpoints. With sixteen, that is far: a τ of 0.3 says nothing.
+# τ is Kendall's rank correlation: 1 if sharper checkpoints always have the larger error, 0 for no relation. Its interval is a bootstrap
+# over checkpoints; the table says beside it how far from 0 chance alone reaches for so many checkpoints. With sixteen, that is far: a τ
+# of 0.3 says nothing.
 #
-# Tables and scatter plots lie below `correlation/`. What was measured is stored: another measure, another column of errors, and only what is new
-# is computed.
+# Tables and scatter plots lie below `correlation/`. What was measured is stored: another measure, another column of errors, and only what
+# is new is computed.
 
 # %%
 from IPython.display import Image

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # Measure sharpness during training
 #
-# Full-batch gradient descent is said to raise the largest eigenvalue of the Hessian, λ_max, until it is about 2 divided by the learning rate,
-# where the step would become unstable. We train a small network at two learning rates, record λ_max and the trace along the way, and look.
+# Full-batch gradient descent is said to raise the largest eigenvalue of the Hessian, λ_max, until it is about 2 divided by the learning
+# rate, where the step would become unstable. We train a small network at two learning rates, record λ_max and the trace along the way,
+# and look.
 
 # %%
 import torch
@@ -26,11 +27,11 @@ def network():
 # %% [markdown]
 # ## Record
 #
-# A `Recorder` takes the model, its loss, the data that sharpness is measured on, and the names of measures. `recorder.step()` after each step of
-# the optimizer is all that the loop needs. `every=25` asks for a measurement every 25 steps.
+# A `Recorder` takes the model, its loss, the data that sharpness is measured on, and the names of measures. `recorder.step()` after each
+# step of the optimizer is all that the loop needs. `every=25` asks for a measurement every 25 steps.
 #
-# `budget=0.1`, the default, allows one second of measuring for ten seconds of training; what does not fit is skipped, and counted. These steps take
-# less than a millisecond, so here we want every measurement: `budget=None`.
+# `budget=0.1`, the default, allows one second of measuring for ten seconds of training; what does not fit is skipped, and counted. These
+# steps take less than a millisecond, so here we want every measurement: `budget=None`.
 
 
 # %%
@@ -51,8 +52,8 @@ def train(lr, steps=1000):
 recorded = {lr: train(lr) for lr in (0.1, 0.3)}
 
 # %% [markdown]
-# The training goes on bit for bit as it would without the recorder: weights, gradients, batch-norm statistics and random states are put back after
-# each measurement.
+# The training goes on bit for bit as it would without the recorder: weights, gradients, batch-norm statistics and random states are put
+# back after each measurement.
 #
 # ## Read
 #
@@ -82,8 +83,8 @@ pyplot.show()
 # %% [markdown]
 # At both learning rates λ_max rises to 2 divided by the learning rate and stays there: the smaller step ends in the sharper network.
 #
-# The bands are the intervals: that of λ_max holds with probability 99.5 % over the random start of Lanczos' method, that of the trace with 95 % over
-# its random vectors. What the trace costs and how wide its interval is can be set: `settings={"trace": {"products": 20}}`.
+# The bands are the intervals: that of λ_max holds with probability 99.5 % over the random start of Lanczos' method, that of the trace
+# with 95 % over its random vectors. What the trace costs and how wide its interval is can be set: `settings={"trace": {"products": 20}}`.
 #
 # ## Where next
 #

@@ -1,17 +1,16 @@
 # %% [markdown]
 # # Your own experiment with five seeds: table, interval, figure, page
 #
-# A question of our own: on a few points, does SAM with one sample a step find flatter networks than SGD, and do they generalize better? It takes a
-# function that measures once, a grid of settings, and a number of seeds.
+# A question of our own: on a few points, does SAM with one sample a step find flatter networks than SGD, and do they generalize better?
+# It takes a function that measures once, a grid of settings, and a number of seeds.
 #
 # ## The study
 #
-# The function takes one setting by name, and `seed`; it returns numbers by name. The grid lists values, of which all combinations are run.
+# The function takes one setting by name, and `seed`; it returns numbers by name. The grid lists values, of which all combinations are
+# run.
 
 # %%
 # %%writefile mine.py
-import numpy as np
-
 from flatproof import DataSpec, Phase, Run, Study, train
 
 
@@ -49,8 +48,8 @@ def flatness_and_accuracy(rows, axes):
 # !flatproof reproduce mine:experiment
 
 # %% [markdown]
-# In `paper_results/sam-or-sgd` now lie the table (Markdown, CSV, LaTeX), the figures (PNG, PDF) and a page, `index.html`. Each says which command,
-# versions and machine made it.
+# In `paper_results/sam-or-sgd` now lie the table (Markdown, CSV, LaTeX), the figures (PNG, PDF) and a page, `index.html`. Each says which
+# command, versions and machine made it.
 
 # %%
 # !ls paper_results/sam-or-sgd
@@ -58,7 +57,8 @@ def flatness_and_accuracy(rows, axes):
 # %% [markdown]
 # ## The same from Python
 #
-# `run` gives a row a measurement; all of them are stored by now. `table` averages over the seeds, with Student's t intervals, and `plot` draws.
+# `run` gives a row a measurement; all of them are stored by now. `table` averages over the seeds, with Student's t intervals, and `plot`
+# draws.
 
 # %%
 # %matplotlib inline
@@ -73,8 +73,8 @@ table(rows)
 plot(rows, x="rho", lines="architecture")
 
 # %% [markdown]
-# An interval over five seeds is wide: it is as wide as five seeds allow. To compare two settings, average the *difference within a seed*, since both
-# start from the same data and weights:
+# An interval over five seeds is wide: it is as wide as five seeds allow. To compare two settings, average the *difference within a seed*,
+# since both start from the same data and weights:
 
 # %%
 pairs = rows.pivot(index=["architecture", "seed"], columns="rho", values="test_accuracy")
@@ -84,9 +84,9 @@ table(difference, settings=["architecture"])
 # %% [markdown]
 # ## More seeds, more settings
 #
-# `flatproof reproduce mine:experiment --seeds 20` runs the fifteen seeds that are missing. A setting added to the grid runs alone. A change of the
-# function's code, or of what it calls in your own files, runs everything anew, since its results may differ: what is stored is found by the content of the
-# settings and the code.
+# `flatproof reproduce mine:experiment --seeds 20` runs the fifteen seeds that are missing. A setting added to the grid runs alone. A
+# change of the function's code, or of what it calls in your own files, runs everything anew, since its results may differ: what is stored
+# is found by the content of the settings and the code.
 #
-# `flatproof report mine:experiment` makes tables and figures again from what is stored. A function that diverges may raise `flatproof.Diverged`: the
-# table counts it as missing.
+# `flatproof report mine:experiment` makes tables and figures again from what is stored. A function that diverges may raise
+# `flatproof.Diverged`: the table counts it as missing.
