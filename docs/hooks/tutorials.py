@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs/tutorials"
 LIMIT = 300  # seconds a cell
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+PROGRESS = re.compile(r"(^\[1/\d+\] .*\n\[2/\d+\] .*\n)(?:^\[\d+/\d+\] .*\n)+(^\[\d+/\d+\] .*$)", re.MULTILINE)  # a line a run
 CHECKED = """def checked(command, run=get_ipython().system):
     run(command)
     if get_ipython().user_ns["_exit_code"]:
@@ -101,7 +102,7 @@ def _joined(outputs: list[Any]) -> Iterator[Any]:
 
 def _plain(text: str, folder: str) -> str:
     """Without the escapes of a terminal, and without the temporary folder's name."""
-    lines = (line.rpartition("\r")[2] for line in ESCAPES.sub("", text.replace("\r\n", "\n")).split("\n"))
+    lines = (line.rstrip("\r").rpartition("\r")[2] for line in ESCAPES.sub("", text.replace("\r\n", "\n")).split("\n"))
     return "\n".join(line.rstrip() for line in lines).replace(folder, "~/experiments")
 
 
@@ -127,7 +128,7 @@ def _fenced(text: str, language: str = "text") -> str:
 def _shown(name: str, output: Any, pictures: dict[str, bytes]) -> str:
     """An output in Markdown: a picture, HTML, or text; of the kinds that it has, the first."""
     if output.output_type == "stream":
-        return _fenced(output["text"]) if output["text"].strip() else ""
+        return _fenced(PROGRESS.sub(r"\1…\n\2", output["text"])) if output["text"].strip() else ""
     data = output.get("data", {})
     if "image/png" in data:
         file = f"{name}-{len(pictures) + 1}.png"

@@ -80,8 +80,9 @@ Image(filename=str(scatter), width=700)
 # %% [markdown]
 # ## What to be careful with
 #
-# - Compare networks at a similar training loss. With cross-entropy, networks that are fitted better have a smaller λ_max, trace and SAM sharpness
-#   for that reason alone. Here they also have the larger gap: sharper looks better, and all it says is which networks were fitted least.
+# - Compare networks at a similar training loss. With cross-entropy, networks that are fitted better have a smaller λ_max and SAM
+#   sharpness for that reason alone. Here the networks with the larger SAM sharpness have the larger test error and the *smaller* gap:
+#   they are the ones that were fitted least.
 # - A correlation over all checkpoints may be that of a hyper-parameter, which moves both. The groups show it.
 # - Unnormalized measures change when layers are rescaled and the function is not; `adaptive-…` do not. [The glossary](../background/glossary.md) has
 #   the definitions.
