@@ -121,8 +121,13 @@ def _table(entry: Mapping[str, Any], at: int) -> str:
         chosen = [i for i in chosen if columns[i] not in ("printed", "corrected")]
         rows = [row for row in rows if side(row[at]) != NEUTRAL]
     lines = [[columns[i] for i in chosen], ["---"] * len(chosen)]
-    lines.extend([_verdict(row[i]) if i == at else _text(row[i]) for i in chosen] for row in rows)
+    lines.extend([_verdict(row[i]) if i == at else _name(row[0]) if i == 0 else _text(row[i]) for i in chosen] for row in rows)
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _name(id: str) -> str:
+    """What a verdict is about, without a break after a hyphen."""
+    return f'<span class="id">{_text(id)}</span>' if len(id) <= 24 else _text(id)
 
 
 def _verdict(word: str) -> str:
