@@ -53,9 +53,9 @@ from flatproof.verify.experiments import _template
 
 Path("doe2030").mkdir(exist_ok=True)
 for source in sorted(Path(_template.__file__).parent.glob("*.py")):
-    text = source.read_text().replace("flatproof.verify.experiments._template", "doe2030")
+    text = source.read_text(encoding="utf-8").replace("flatproof.verify.experiments._template", "doe2030")
     text = text.replace('ID = "template"', 'ID = "doe2030"').replace("A. Author: A title (2030)", "J. Doe: On learning rates (2030)")
-    (Path("doe2030") / source.name).write_text(text)
+    (Path("doe2030") / source.name).write_text(text, encoding="utf-8")
     print(f"{source.name:14} {text.splitlines()[0][3:90]}")
 
 # %% [markdown]
@@ -86,7 +86,7 @@ for source in sorted(Path(_template.__file__).parent.glob("*.py")):
 # doe2030/lemma-1` know them in any folder.
 
 # %%
-# %%writefile pyproject.toml
+pyproject = """\
 [build-system]
 requires = ["setuptools"]
 build-backend = "setuptools.build_meta"
@@ -104,6 +104,8 @@ doe2030 = "doe_claims"
 [tool.setuptools]
 packages = ["doe2030"]
 py-modules = ["doe_claims"]
+"""
+written = Path("pyproject.toml").write_text(pyproject, encoding="utf-8")
 
 # %% [markdown]
 # `pip install -e .` is the usual way. Here it goes into a folder, `plugins`, so that your environment stays as it is:
