@@ -58,7 +58,7 @@ def test_no_circle() -> None:
         ("synth", {"numpy"}),
         ("theory", {"numpy", "scipy", "sympy", "numba", "clarabel", "cvxpy"}),
         ("verify/utils", {"numpy", "scipy", "threadpoolctl", "pandas"}),
-        ("verify/jobs", {"numpy", "joblib"}),
+        ("verify/jobs", {"numpy", "joblib", "distributed"}),  # distributed: an extra, imported where a cluster is asked for
     ],
 )
 def test_what_a_room_needs_from_outside(room: str, allowed: set[str]) -> None:

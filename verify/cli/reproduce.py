@@ -46,6 +46,12 @@ def reproduce(
     tensorboard: Board = None,
     data_root: DataRoot = None,
     force: Force = False,
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="Where runs are carried out: local, dask://host:port, or a YAML file of dask-jobqueue (SLURM, PBS, ...)."
+        ),
+    ] = "local",
     columns: Columns = "brief",
     rerun_damaged: Annotated[
         bool, typer.Option("--rerun-damaged", help="Set a damaged store aside, keep its sound runs, and run the others anew.")
@@ -57,7 +63,7 @@ def reproduce(
     if rerun_damaged and store.exists():
         require_store(store)
         mended(store)
-    _reproduce([*(only or []), *(ids or [])], scale, seeds, processes, store, out, tensorboard, force, columns)
+    _reproduce([*(only or []), *(ids or [])], scale, seeds, processes, store, out, tensorboard, force, columns, engine)
 
 
 def report(
@@ -107,6 +113,7 @@ def _reproduce(
     board: Path | None,
     force: bool,
     columns: str,
+    engine: str = "local",
 ) -> None:
     """Run what is missing with that many workers (None: run nothing), then write the artifacts, and curves for TensorBoard."""
     use_cache(path.parent)
@@ -139,7 +146,7 @@ def _reproduce(
             say(f"{len(names)} runs at scale {scale}: {stored} stored in {path}, {len(missing)} to do")
             if missing:
                 with Display(console, len(missing), names) as display:
-                    sweep(missing, db, workers, display, display.name, display.note)
+                    sweep(missing, db, workers, display, display.name, display.note, engine)
         if unsealed := db.unsealed():
             say(
                 f"{unsealed} rows in {path} are unsealed: from before rows were sealed; 'flatproof store check' checks and seals them"

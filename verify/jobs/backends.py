@@ -1,6 +1,6 @@
 """Owns joblib's backends as a sweep needs them, and Loky: local processes of which it is known who was lost.
 
-FLATPROOF_BACKEND names a backend: loky (the default), dask, or another that `joblib.parallel_config` accepts, registered, if needed, in
+FLATPROOF_BACKEND names a backend: loky (the default), or another that `joblib.parallel_config` accepts, registered, if needed, in
 the module FLATPROOF_BACKEND_MODULE.
 """
 
@@ -62,23 +62,12 @@ def backend() -> Any:
     try:
         if module:
             importlib.import_module(module)
-        with joblib.parallel_config(backend=_ours(name) or name) as config:
+        with joblib.parallel_config(backend=Loky() if name == "loky" else name) as config:
             joblib.Parallel(n_jobs=2, return_as="generator_unordered")
     except (ValueError, ImportError) as error:
         setting = f"FLATPROOF_BACKEND={name!r}" + (f" with FLATPROOF_BACKEND_MODULE={module!r}" if module else "")
         raise UserError(f"{setting} cannot run a sweep: {error}; expected a joblib backend, such as loky") from None
     return config["backend"]
-
-
-def _ours(name: str) -> Any:
-    """An instance of a backend that is adapted here; None for another."""
-    if name == "loky":
-        return Loky()
-    if name == "dask":
-        from flatproof.verify.jobs.cluster import Dask  # imports dask, which is slow
-
-        return Dask()
-    return None
 
 
 @contextmanager

@@ -115,7 +115,7 @@ class Store:
 
     def __contains__(self, job: Job[Any]) -> bool:
         with self._asking():
-            return self._seal(job.key) is not None or row_of(self._connection, job.key, self._tables, arrays=False) is not None
+            return self._has(job.key)
 
     def keys(self) -> frozenset[str]:
         """The addresses of everything that was stored, of damaged rows too. Errors: StoreError when rows were lost without a trace."""
@@ -166,21 +166,23 @@ class Store:
         return [job for key, job in {job.key: job for job in jobs}.items() if key not in stored]
 
     def put(self, job: Job[Any], outcome: Outcome, provenance: Mapping[str, str]) -> None:
-        """Store what a job gave, at once and durably.
+        """Store what a job gave, at once and durably. Errors: as for `put_all`."""
+        self.put_all([(job, outcome, provenance)])
+
+    def put_all(self, ended: Iterable[tuple[Job[Any], Outcome, Mapping[str, str]]]) -> None:
+        """Store what jobs gave, all of it or nothing, durably: one transaction, the cost of which is that of one job's.
 
         Raises:
             StoreError: when the file cannot be written; what was stored before is kept.
         """
-        now = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
-        texts = json.dumps(job.settings()), json.dumps(outcome.values), json.dumps(dict(provenance))
-        row = Row(job.key, texts[0], None, texts[1], float(outcome.seconds), texts[2], now, pack(outcome.arrays))
+        rows = {row.key: row for row in map(_row, ended)}
         try:
             if identity(self.path) != self._file:
                 raise OSError("another file took its place while it was open")
             with transaction(self._connection, "IMMEDIATE"):
-                if self._seal(row.key) is None and row_of(self._connection, row.key, self._tables, arrays=False) is None:
-                    self._connection.execute(INSERT["jobs"], row)
-                    seals.note(self._connection, [row.seal("jobs")])
+                new = [row for row in rows.values() if not self._has(row.key)]
+                self._connection.executemany(INSERT["jobs"], new)
+                seals.note(self._connection, [row.seal("jobs") for row in new])
         except (OSError, sqlite3.Error, ValueError) as error:  # ValueError: of a damaged tally
             raise StoreError(f"store {self.path} cannot be written: {error}; what was stored before is kept") from None
 
@@ -224,6 +226,9 @@ class Store:
         except Exception as error:  # numpy, zipfile, zlib and the job's own reading raise whatever the damage leads to
             raise damaged(f"it cannot be read ({type(error).__name__}: {error}); expected what 'put' wrote") from None
 
+    def _has(self, key: str) -> bool:
+        return self._seal(key) is not None or row_of(self._connection, key, self._tables, arrays=False) is not None
+
     def _seal(self, key: str) -> seals.Seal | None:
         row = self._connection.execute("SELECT key, digest, arrays, sealed FROM seals WHERE key = ?", (key,)).fetchone()
         return row and seals.Seal(*row)
@@ -233,6 +238,14 @@ class Store:
         """Questions that see the store as it is at one moment. Errors: StoreError when the file cannot be read."""
         with readable(self.path), transaction(self._connection, "DEFERRED"):
             yield
+
+
+def _row(ended: tuple[Job[Any], Outcome, Mapping[str, str]]) -> Row:
+    """The row of what a job gave."""
+    job, outcome, provenance = ended
+    now = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+    texts = json.dumps(job.settings()), json.dumps(outcome.values), json.dumps(dict(provenance))
+    return Row(job.key, texts[0], None, texts[1], float(outcome.seconds), texts[2], now, pack(outcome.arrays))
 
 
 def filled(path: Path, rows: Iterable[Kept]) -> Store:

@@ -1,12 +1,13 @@
 """Owns the carrying out of a grid of jobs: their order, progress, and one stored result at a time.
 
-Workers only compute (`verify.jobs.pool`); the calling process alone writes the store.
+Workers only compute (`verify.jobs.pool`, on a cluster `verify.jobs.cluster`); the calling process alone writes the store.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from flatproof.verify.jobs.backends import backend
 from flatproof.verify.jobs.job import Job, Outcome
@@ -14,6 +15,8 @@ from flatproof.verify.jobs.pool import Pool
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.jobs.worker import Attempt, Failure, attempt
 from flatproof.verify.utils.errors import SweepError
+
+LOCAL = "local"
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ def sweep(
     on_done: Callable[[Progress], None] | None = None,
     name: Callable[[Job[Any]], str] = str,
     note: Callable[[str], None] = _ignore,
+    engine: str = LOCAL,
 ) -> int:
     """Carry out the jobs that the store lacks, storing each as it ends.
 
@@ -48,35 +52,42 @@ def sweep(
     Args:
         jobs: what shall be stored.
         store: where.
-        workers: processes; 1: this process carries out all itself.
+        workers: processes; 1: this process carries out all itself. Of a cluster's it is the cluster that says how many.
         on_done: called with each job that was stored.
         name: of a job, in lines.
         note: receives a line for each worker that is lost.
+        engine: "local", or a cluster (`verify.jobs.cluster`).
 
     Returns:
         How many jobs were carried out.
 
     Raises:
         ValueError: for workers < 1.
-        SweepError: after all others are stored, when jobs failed.
+        UserError: for a cluster that cannot be used.
+        SweepError: after all others are stored, when jobs failed; or for a scheduler that was lost.
     """
     if workers < 1:
         raise ValueError(f"workers must be a whole number of at least 1, got {workers}")
     todo = sorted(store.missing(jobs), key=lambda job: (getattr(job, "seed", 1), -job.cost))
-    backend()
+    if not todo:
+        return 0
+    if engine == LOCAL:
+        backend()
     seconds, spent, total = 0.0, 0.0, sum(job.cost for job in todo)
     failures: list[tuple[Job[Any], Failure]] = []
-    folder = store.path.resolve().parent / "files"
-    for done, ended in enumerate(_attempts(todo, workers, folder, name, note), start=1):
-        job = todo[ended.index]
-        if isinstance(ended.outcome, Failure):
-            failures.append((job, ended.outcome))
-            continue
-        store.put(job, ended.outcome, ended.provenance)
-        seconds, spent = seconds + ended.outcome.seconds, spent + job.cost
-        left = seconds / spent * (total - spent) / min(workers, len(todo))
-        if on_done:
-            on_done(Progress(job, ended.outcome, done, len(todo), left))
+    folder, done = store.path.resolve().parent / "files", 0
+    with _started(engine, workers) as crew:
+        for group in crew.attempts(todo, folder, name, note):
+            store.put_all([(todo[a.index], a.outcome, a.provenance) for a in group if isinstance(a.outcome, Outcome)])
+            for ended in group:
+                job, done = todo[ended.index], done + 1
+                if isinstance(ended.outcome, Failure):
+                    failures.append((job, ended.outcome))
+                    continue
+                seconds, spent = seconds + ended.outcome.seconds, spent + job.cost
+                left = seconds / spent * (total - spent) / min(crew.workers, len(todo))
+                if on_done:
+                    on_done(Progress(job, ended.outcome, done, len(todo), left))
     if failures:
         lines = [f"{len(failures)} of {len(todo)} runs failed, the others are stored:"]
         lines += [f"  {name(job)}: {failure.reason}" for job, failure in failures]
@@ -84,9 +95,41 @@ def sweep(
     return len(todo)
 
 
-def _attempts(
-    todo: Sequence[Job[Any]], workers: int, folder: Path, name: Callable[[Job[Any]], str], note: Callable[[str], None]
-) -> Iterator[Attempt]:
-    if workers == 1:
-        return (attempt(index, job, folder) for index, job in enumerate(todo))
-    return Pool(todo, workers, folder, name, note).attempts()
+class Crew(Protocol):
+    """Who carries out a sweep's jobs."""
+
+    @property
+    def workers(self) -> int:
+        """How many carry out jobs at once."""
+
+    def attempts(
+        self, jobs: Sequence[Job[Any]], folder: Path, name: Callable[[Job[Any]], str], note: Callable[[str], None]
+    ) -> Iterator[Sequence[Attempt]]:
+        """One attempt for each job, those that have ended together."""
+
+
+@contextmanager
+def _started(engine: str, workers: int) -> Iterator[Crew]:
+    """The crew of an engine."""
+    if engine == LOCAL:
+        yield Local(workers)
+        return
+    from flatproof.verify.jobs.cluster import cluster  # imports dask, which is slow
+
+    with cluster(engine) as crew:
+        yield crew
+
+
+@dataclass(frozen=True)
+class Local:
+    """This process, or processes that it starts."""
+
+    workers: int
+
+    def attempts(
+        self, jobs: Sequence[Job[Any]], folder: Path, name: Callable[[Job[Any]], str], note: Callable[[str], None]
+    ) -> Iterator[Sequence[Attempt]]:
+        """Each attempt as it ends."""
+        if self.workers == 1:
+            return ([attempt(index, job, folder)] for index, job in enumerate(jobs))
+        return ([ended] for ended in Pool(jobs, self.workers, folder, name, note).attempts())

@@ -146,23 +146,6 @@ def test_all_that_failed_is_listed_and_the_others_are_stored(tmp_path: Path) -> 
     assert any("carried_out" in trace for trace in failed.value.tracebacks)
 
 
-def test_dask_gives_lost_runs_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cluster itself tries a run again three times; one that it gives up is tried alone."""
-    distributed = pytest.importorskip("distributed")
-    monkeypatch.setenv("FLATPROOF_BACKEND", "dask")
-    jobs = [Dying(number, deaths, str(tmp_path)) for number, deaths in enumerate([0, 1, 4, 0, 0])]
-    notes: list[str] = []
-    with (
-        Store(tmp_path / "s.sqlite") as store,
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
-        distributed.Client(cluster),
-    ):
-        assert sweep(jobs, store, 2, name=name, note=notes.append) == 5
-        assert [store.get(job).result["number"] for job in jobs] == list(range(5))
-    assert "lost the worker (KilledWorker) of run 2: trying it once more, alone" in notes
-    assert not any("run 0" in note for note in notes)
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="processes there have no parent to lose")
 @pytest.mark.parametrize("gone", [True, False])
 def test_a_worker_ends_with_its_parent(gone: bool) -> None:

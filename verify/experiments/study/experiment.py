@@ -18,7 +18,8 @@ from flatproof.verify.experiments.study.summaries import table
 from flatproof.verify.experiments.vocabulary import Experiment, Shelf, of_scale, provenance_of
 from flatproof.verify.jobs.job import StoredValues, plain
 from flatproof.verify.jobs.store import Store
-from flatproof.verify.jobs.sweep import sweep
+from flatproof.verify.jobs.sweep import LOCAL, sweep
+from flatproof.verify.report.about import About
 from flatproof.verify.report.artifacts import NOT_YET, Artifact, Figure, Table
 from flatproof.verify.report.style import figure_style
 from flatproof.verify.utils.checks import check_whole
@@ -68,7 +69,12 @@ class Study(Experiment):
         self.figures: dict[str, tuple[Draw, str]] = {}
         self.tables: dict[str, tuple[Tabulate, str]] = {}
         # what papers have as attributes of their class
-        self.__dict__ |= {"ID": id, "ON_REQUEST": True, "DEFAULT_SEEDS": {"smoke": min(2, seeds), "quick": seeds, "paper": seeds}}
+        self.__dict__ |= {
+            "ID": id,
+            "ABOUT": About(id, self.question, f"{id}/figure"),
+            "ON_REQUEST": True,
+            "DEFAULT_SEEDS": {"smoke": min(2, seeds), "quick": seeds, "paper": seeds},
+        }
         self._name()
 
     @cached_property
@@ -108,13 +114,14 @@ class Study(Experiment):
         """Every artifact shows all measurements."""
         return [(job.row, job) for job in self.jobs(seeds)] if only else []
 
-    def run(self, seeds: int | None = None, workers: int = 1, store: Path | str = STORE) -> pd.DataFrame:
+    def run(self, seeds: int | None = None, workers: int = 1, store: Path | str = STORE, engine: str = LOCAL) -> pd.DataFrame:
         """Measure what is missing.
 
         Args:
             seeds: of each setting; None: as many as the study has.
             workers: processes.
             store: where measurements are kept; what is there is not measured again.
+            engine: "local", or a cluster as for `verify.jobs.sweep.sweep`.
 
         Returns:
             The rows, see `rows`.
@@ -123,7 +130,7 @@ class Study(Experiment):
             SweepError: after all others are stored, where measurements failed.
         """
         with Store(Path(store)) as opened:
-            sweep(self.jobs(seeds), opened, workers, name=_name_of)
+            sweep(self.jobs(seeds), opened, workers, name=_name_of, engine=engine)
             return self.rows(opened, seeds)
 
     def rows(self, store: Store, seeds: int | None = None) -> pd.DataFrame:
