@@ -2,13 +2,14 @@
 # number that differs does not make it fail ('flatproof compare' alone does). make test: install, lint, types, all tests.
 # make check: lint, types and the tests that are not slow, for the loop at the desk. make map: draw the rooms from the imports.
 # make reproduce-real-data: fetch the data sets (cached in ~/.cache/flatproof), then the experiments on them, into paper_results/.
+# make docs: install what the site needs, execute the tutorials, write build/site and check every link; TUTORIALS=shown executes none.
 # make torture: inject faults for at most 20 minutes (SEED=N: those of that seed; CASE=SCENARIO:NUMBER: that case alone).
 # make gpu-check: compare and time the GPU kernels with .venv's Python, or $(PYTHON) where there is no .venv; installs nothing.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: install reproduce reproduce-real-data test check lint map bench torture gpu-check lock clean
+.PHONY: install reproduce reproduce-real-data test check lint map docs bench torture gpu-check lock docs-lock clean
 
 install: $(INSTALLED)
 
@@ -41,6 +42,13 @@ lint: install
 map: install
 	$(BIN)/python docs/rooms.py
 
+docs: install .venv/.docs
+	NO_MKDOCS_2_WARNING=1 $(if $(TUTORIALS),FLATPROOF_TUTORIALS=$(TUTORIALS)) $(BIN)/mkdocs build --strict
+
+.venv/.docs: $(INSTALLED) docs/requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r docs/requirements.lock
+	@touch $@
+
 bench: install
 	$(BIN)/pytest tests/benchmarks --benchmark-only -p no:xdist --benchmark-columns=median,min,max,rounds
 
@@ -58,4 +66,13 @@ lock:
 	rm -rf build/lock && $(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet --disable-pip-version-check torch==2.13.0 '.[tests]' setuptools
 	{ echo "# Written by 'make lock'."; build/lock/bin/pip freeze --all --exclude pip --exclude flatproof | sed 's/+cpu$$//; s/^triton==.*/&; platform_system == "Linux"/'; } > requirements.lock
+	rm -rf build
+
+# Pins what the site needs beside requirements.lock, whose packages stay as they are.
+docs-lock:
+	rm -rf build/lock && $(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet --disable-pip-version-check -r requirements.lock
+	build/lock/bin/pip freeze --all > build/lock/before
+	build/lock/bin/pip install --quiet --disable-pip-version-check -c requirements.lock '.[docs]'
+	{ echo "# Written by 'make docs-lock'."; build/lock/bin/pip freeze --all --exclude flatproof | grep -vxFf build/lock/before; } > docs/requirements.lock
 	rm -rf build

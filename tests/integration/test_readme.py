@@ -1,4 +1,4 @@
-"""The README's examples run as printed."""
+"""The examples of README and of the documentation's pages run as printed, and README stays within its words."""
 
 import re
 import subprocess
@@ -6,10 +6,18 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
-README = Path(__file__).parents[2] / "README.md"
-
+ROOT = Path(__file__).parents[2]
+WORDS = 700
+EXAMPLES = {  # what each example of a page begins to print
+    "README.md": ("0.4", "9.362434", "rho"),
+    "docs/background/flattest.md": ("9.362434",),
+    "docs/background/sharpness.md": ("0.4", "61.388"),
+    "docs/how-to/train.md": ("finished",),
+    "docs/how-to/plug-ins.md": ("", ""),
+}
 
 CHECKPOINT = """
 import torch
@@ -32,17 +40,35 @@ def stand_in(folder: Path) -> None:
             Image.fromarray(np.full((30, 30, 3), i // 4, dtype=np.uint8)).save(own / "one.JPEG")
 
 
+def examples(page: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), flags=re.DOTALL)
+
+
 def test_the_python_examples_run(tmp_path: Path) -> None:
-    examples = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
     stand_in(tmp_path)
-    starts = ("9.362434", "0.4", "61.388", "finished")  # the flattest trace, two largest eigenvalues, the status of a run
-    assert len(examples) == len(starts)
-    for i, code in enumerate(examples):
-        (tmp_path / f"example_{i}.py").write_text(code)
+    names, starts = [], []
+    for number, (page, expected) in enumerate(EXAMPLES.items()):
+        assert len(examples(page)) == len(expected), page
+        for i, code in enumerate(examples(page)):
+            names.append(f"example_{number}_{i}.py")
+            (tmp_path / names[-1]).write_text(code)
+        starts += expected
     # one after the other in one process, which imports torch once; none sees another's names
-    run = f"import runpy\nfor i in range({len(examples)}):\n    print('example', i)\n    runpy.run_path(f'example_{{i}}.py')"
+    run = f"import runpy\nfor name in {names}:\n    print('example', name)\n    runpy.run_path(name, run_name='__main__')"
     done = subprocess.run([sys.executable, "-c", run], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    for i, start in enumerate(starts):
-        printed = done.stdout.partition(f"example {i}\n")[2]
+    for name, start in zip(names, starts, strict=True):
+        printed = done.stdout.partition(f"example {name}\n")[2].lstrip()
         assert printed.startswith(start), done.stdout
+
+
+def test_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().split()) <= WORDS
+    assert all(sum(bool(line) for line in code.splitlines()) <= 8 for code in examples("README.md"))
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_every_link_of_a_page_at_the_top_is_there(page: str) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text())
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []

@@ -113,7 +113,9 @@ def test_the_picture_is_of_this_code() -> None:
     assert rooms.page(rooms.PAGE.read_text()) == rooms.PAGE.read_text(), message
 
 
-@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "README.md", "docs/architecture.md"])
+@pytest.mark.parametrize(
+    "page", ["CONTRIBUTING.md", "README.md", *(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md"))]
+)
 def test_every_path_that_a_page_names_is_there(page: str) -> None:
     """In code spans: paths that begin at a folder of the repository, and dotted names of its modules and of what these define."""
     prose = re.sub(r"```.*?```", "", (ROOT / page).read_text(), flags=re.DOTALL)
