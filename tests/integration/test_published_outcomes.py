@@ -20,6 +20,11 @@ def test_every_committed_table_with_outcomes_is_rebuilt_from_them(tmp_path: Path
     assert len(tables) >= 8
     done = here("report", "--from", str(RESULTS), *tables, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    away = "left as they are, their runs are on data that are not on this machine ('flatproof data list'): "
+    absent = {id for line in done.stdout.splitlines() if line.startswith(away) for id in line.removeprefix(away).split(", ")}
+    assert all(id.startswith("andriushchenko2023/") for id in absent)
+    tables = [id for id in tables if id not in absent]
+    assert len(tables) >= 8
     asked = [word for id in tables for word in ("--only", id)]
     compared = here("compare", "--with", str(RESULTS), *asked, "--json", cwd=tmp_path)
     assert compared.returncode == 0, compared.stdout

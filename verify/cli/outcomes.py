@@ -175,6 +175,7 @@ def _rebuild(path: Path, source: Path, wanted: Callable[[str, str], bool], rebui
     from flatproof.verify.experiments import EXPERIMENTS
     from flatproof.verify.jobs.store import filled
     from flatproof.verify.report.outcomes import DamagedOutcomes, load
+    from flatproof.verify.report.write import poorer
 
     paper = path.relative_to(source).parts[0]
     try:
@@ -196,6 +197,9 @@ def _rebuild(path: Path, source: Path, wanted: Callable[[str, str], bool], rebui
             made, new, damaged = built(EXPERIMENTS[paper], names, store, build.asked)
         for _, ids in damaged.values():
             rebuilt.without("the arrays that they are made from are too large to be published", ids)
+        unmatched = poorer(made, source)  # addresses hold what tells data from any others, which is not known of what is not here
+        rebuilt.without("their runs are on data that are not on this machine ('flatproof data list')", sorted(unmatched))
+        made = [artifact for artifact in made if artifact.id not in unmatched]
         artifacts = [replace(artifact, provenance={"command": build.asked.command} | artifact.provenance) for artifact in made]
         rebuilt.made.append((replace(new, artifacts=build.artifacts), artifacts))
 

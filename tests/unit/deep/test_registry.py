@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from flatproof.verify.deep import Net, loop, networks, registry, vision
+from flatproof.verify.deep import Net, efficientnet, loop, networks, registry, vision
 from flatproof.verify.experiments.kaur2023 import networks as kaur2023
 from tests.unit.deep.trainings import job
 
@@ -15,6 +15,7 @@ PLACES = {
     "verify.models:vgg11": networks.vgg11,
     "verify.models:resnet18": networks.resnet18,
     "verify.experiments.kaur2023.networks:vgg": kaur2023.vgg,
+    "flatproof.verify.deep.efficientnet:fine_tunable": efficientnet.fine_tunable,
     "flatproof.verify.deep.vision:preactivation_resnet": vision.preactivation_resnet,
     "flatproof.verify.deep.vision:SimpleVisionTransformer": vision.SimpleVisionTransformer,
 }

@@ -239,7 +239,8 @@ def test_the_command_makes_the_atlas(tmp_path: Path) -> None:
         arguments = ["reproduce", "--only", "atlas", "--scale", "smoke", "--workers", str(workers)]
         done = (here if workers == 1 else in_a_process)(*arguments, cwd=folder)
         assert done.returncode == 0, done.stderr
-        return {p.name: p.read_bytes() for p in (folder / "paper_results" / "atlas" / "smoke_scale").iterdir()}
+        written = (folder / "paper_results" / "atlas" / "smoke_scale").iterdir()
+        return {p.name: p.read_bytes() for p in written if not p.name.startswith("outcomes")}  # which have seconds and dates
 
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
