@@ -26,6 +26,7 @@ experiment = Study(
     measure,
     {"rho": [0.0, 0.05, 0.1], "architecture": ["no-bias", "bias"]},
     seeds=5,
+    limits={"test_accuracy": (0, 1)},  # where intervals end
     question="Does SAM with one sample a step find flatter networks, and do they generalize better?",
 )
 

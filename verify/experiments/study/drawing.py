@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flatproof.verify.experiments.study.summaries import columns, interval_of
+from flatproof.verify.experiments.study.summaries import columns, interval_of, limits_of
 from flatproof.verify.report.style import COLORS, figure_style, label_ticks
 
 ACROSS = 3  # panels side by side, at most
@@ -66,7 +66,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, x: str, name: str, lines: str | None)
         y = pd.to_numeric(group[name], errors="coerce").astype(float)
         axes.plot(at, y, ".", color=color, alpha=0.35, markersize=4)
         positions = sorted(at.unique())
-        intervals = [interval_of(y[at == position]) for position in positions]
+        intervals = [interval_of(y[at == position], limits=limits_of(rows, name)) for position in positions]
         means = np.array([interval.mean for interval in intervals])
         reach = np.array([[interval.mean - interval.low, interval.high - interval.mean] for interval in intervals]).T
         reach[~np.isfinite(reach)] = 0

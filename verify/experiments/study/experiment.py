@@ -42,6 +42,7 @@ class Study(Experiment):
         seeds: how many of each setting, from 1; `--seeds` changes it. Scale smoke takes two.
         question: what the study asks, the title of its table.
         notes: paragraphs below its tables.
+        limits: by the name of a measured number, the least and largest that it can be, as (0, 1) of an accuracy: intervals end there.
         version: raised where something has changed that the function's code does not show, such as an installed package.
 
     Raises:
@@ -57,6 +58,7 @@ class Study(Experiment):
         seeds: int = 5,
         question: str = "",
         notes: Sequence[str] = (),
+        limits: Mapping[str, tuple[float, float]] | None = None,
         version: int = 1,
     ) -> None:
         if not isinstance(id, str) or not id or not id.replace("-", "").replace("_", "").isalnum():
@@ -65,6 +67,7 @@ class Study(Experiment):
         self.measure, self.version = measure, check_whole("version", version, 1)
         self.settings = _combinations(grid)
         _check_called(measure, self.settings)
+        self.limits = {name: (float(low), float(high)) for name, (low, high) in (limits or {}).items()}
         self.question, self.notes = question or f"What {id} measures", tuple(notes)
         self.figures: dict[str, tuple[Draw, str]] = {}
         self.tables: dict[str, tuple[Tabulate, str]] = {}
@@ -142,6 +145,7 @@ class Study(Experiment):
         if overlap := sorted({*self.settings[0], "seed"} & {name for _, stored in pairs for name in stored.result}):
             raise UserError(f"{self.measure.__name__} returns {overlap[0]!r}, which is a setting's name; expected another")
         frame.attrs["settings"] = list(dict.fromkeys(name for arguments in self.settings for name in arguments))
+        frame.attrs["limits"] = self.limits
         return frame
 
     def build(self, only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from flatproof.verify.experiments.study.measurement import in_words
 from flatproof.verify.experiments.vocabulary import DASH, bracketed
+from flatproof.verify.experiments.vocabulary.cells import UNLIMITED, Limits, limited
 from flatproof.verify.utils.statistics import Interval, mean_interval
 
 
@@ -43,7 +44,7 @@ def table(
     """Mean over `by` of each measured number, with its interval, for each setting.
 
     Args:
-        rows: one a measurement, as `Study.run` gives them, or a data frame of your own.
+        rows: one a measurement, as `Study.run` gives them, or a data frame of your own; its attrs["limits"] are a study's.
         by: the column that is averaged over, whose values are independent repetitions.
         settings: columns of the settings; None: those of the study, or else all that hold no floating-point numbers.
         values: columns to average; None: all other numbers.
@@ -59,7 +60,7 @@ def table(
         number: dict[str, object] = dict(place)
         for name in values:
             column = pd.to_numeric(group[name], errors="coerce")
-            interval = interval_of(column, confidence)
+            interval = interval_of(column, confidence, limits_of(rows, name))
             missing = len(column) - int(column.map(math.isfinite).sum())
             gaps += missing
             row[name] = cell(interval) + (f"; {missing} of {len(column)} missing" if missing else "")
@@ -75,10 +76,15 @@ def table(
     return Summary(pd.DataFrame(shown), pd.DataFrame(raw), note)
 
 
-def interval_of(column: pd.Series, confidence: float = 0.95) -> Interval:
-    """The mean of the finite values with its interval; NaN where there are none."""
+def interval_of(column: pd.Series, confidence: float = 0.95, limits: Limits = UNLIMITED) -> Interval:
+    """The mean of the finite values with its interval, cut at the limits; NaN where there are none."""
     finite = [float(value) for value in column if math.isfinite(value)]
-    return mean_interval(finite, confidence) if finite else Interval(math.nan, -math.inf, math.inf)
+    return limited(mean_interval(finite, confidence), limits) if finite else Interval(math.nan, -math.inf, math.inf)
+
+
+def limits_of(rows: pd.DataFrame, name: str) -> Limits:
+    """What values of a column are possible, as the study says."""
+    return tuple(rows.attrs.get("limits", {}).get(name, UNLIMITED))
 
 
 def cell(interval: Interval) -> str:

@@ -144,6 +144,19 @@ def test_the_table_is_student_s_t(mine: ModuleType) -> None:
     assert len(plot(rows, settings=["rate"]).axes) == 1
 
 
+def half_right(rate: float, seed: int) -> dict[str, float]:
+    return {"accuracy": 1.0 if seed > 1 else 0.9}
+
+
+def test_an_interval_ends_where_the_study_says(tmp_path: Path) -> None:
+    study = Study("shares", half_right, {"rate": [1]}, seeds=3, limits={"accuracy": (0, 1)})
+    summary = table(study.run(store=tmp_path / "s.sqlite"))
+    assert summary.numbers["accuracy, high"][0] == 1
+    unlimited = table(Study("shares", half_right, {"rate": [1]}, seeds=3).run(store=tmp_path / "s.sqlite"))
+    assert unlimited.numbers["accuracy, high"][0] > 1
+    assert unlimited.numbers["accuracy, low"][0] == summary.numbers["accuracy, low"][0]
+
+
 @pytest.mark.parametrize(
     ("columns", "options", "words"),
     [
