@@ -25,6 +25,18 @@ assert flatproof.verify.curvature.estimates.Estimate.__module__ == "flatproof.ve
 print("both")
 """
 
+# A study of his own, which uses his own theory.py.
+STUDY = """
+import theory
+from flatproof import Study
+
+def measure(rate, seed):
+    assert theory.WHOSE == "mine"
+    return {"loss": rate + seed}
+
+experiment = Study("mine", measure, {"rate": [0, 1]}, seeds=2)
+"""
+
 # A table, its page, and where the code lies that wrote them.
 REPORT = """
 import pathlib, sys
@@ -151,3 +163,14 @@ def test_a_wheel_works_outside_the_repository(tmp_path: Path) -> None:
     assert python("-c", SCRIPT, cwd=work, path=site, inherit=False) == "both\n"
     environment = {**os.environ, "PYTHONPATH": str(site)}
     assert _output([sys.executable, str(site / "bin/flatproof"), "--version"], work, environment).startswith("flatproof ")
+    (work / "mine.py").write_text(STUDY)
+    where = {**environment, "NUMBA_DISABLE_JIT": "1"}
+    printed = _output(
+        [sys.executable, str(site / "bin/flatproof"), "reproduce", "mine:experiment", "--workers", "2"], work, where
+    )
+    assert "4 runs at scale quick: 0 stored" in printed
+    written = work / "paper_results/mine"
+    assert {"table.md", "table.tex", "figure.png", "figure.pdf", "index.html"} <= {path.name for path in written.iterdir()}
+    assert "1.5 [" in (written / "table.md").read_text()
+    again = _output([sys.executable, str(site / "bin/flatproof"), "reproduce", "mine.py:experiment/table"], work, where)
+    assert "4 stored in .flatproof/runs.sqlite, 0 to do" in again

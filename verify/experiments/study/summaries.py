@@ -88,13 +88,13 @@ def limits_of(rows: pd.DataFrame, name: str) -> Limits:
 
 
 def cell(interval: Interval) -> str:
-    """Mean and interval with as many digits as the interval's width is worth: two of it."""
+    """Mean and interval with three digits of the interval's width."""
     if math.isnan(interval.mean):
         return DASH
     width = interval.high - interval.low
     if not math.isfinite(width) or width == 0:
         return bracketed(interval, ".4g")
-    digits = 1 - math.floor(math.log10(width))
+    digits = 2 - math.floor(math.log10(width))
     large = max(abs(interval.low), abs(interval.high))
     return bracketed(interval, f".{max(digits, 0)}f" if 1e-4 <= large < 1e6 else ".3g")
 

@@ -139,7 +139,7 @@ def test_the_table_is_student_s_t(mine: ModuleType) -> None:
     half = stats.t.ppf(0.975, 2) * np.std(values[:3], ddof=1) / np.sqrt(3)
     assert summary.numbers["loss, low"][0] == pytest.approx(7 / 3 - half)
     assert summary.numbers["loss, n"][0] == 3
-    assert summary.shown.loss[0] == "2.3 [-1.5, 6.1]; 1 of 4 missing"
+    assert summary.shown.loss[0] == "2.33 [-1.46, 6.13]; 1 of 4 missing"
     assert "<table" in summary._repr_html_()
     assert len(plot(rows, settings=["rate"]).axes) == 1
 
