@@ -212,6 +212,7 @@ window.ENTRIES = [
 {"id": "andriushchenko2023/correlations-resnet", "title": "Does sharpness track generalization? ResNets trained from scratch", "at": "andriushchenko2023/index.html#andriushchenko2023-correlations-resnet"},
 {"id": "andriushchenko2023/correlations-vit", "title": "Does sharpness track generalization? ViTs trained from scratch", "at": "andriushchenko2023/index.html#andriushchenko2023-correlations-vit"},
 {"id": "andriushchenko2023/diagonal", "title": "Diagonal linear networks: which definition tracks test loss?", "at": "andriushchenko2023/index.html#andriushchenko2023-diagonal"},
+{"id": "andriushchenko2023/later-measures", "title": "Do the measures invented since track generalization?", "at": "andriushchenko2023/index.html#andriushchenko2023-later-measures"},
 {"id": "andriushchenko2023/models", "title": "Every model: hyper-parameters and errors", "at": "andriushchenko2023/index.html#andriushchenko2023-models"},
 {"id": "imagenet", "title": "Pretrained ImageNet networks", "at": "imagenet/index.html"},
 {"id": "imagenet/figure-1", "title": "Curvature block by block, 20 sample images", "at": "imagenet/index.html#imagenet-figure-1"},
