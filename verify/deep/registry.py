@@ -69,9 +69,15 @@ def builder(address: str, what: str = "network") -> Callable[..., Any]:
 
 
 @cache
-def own_code(address: str, name: str) -> dict[str, str]:
-    """The digest of a function of a user's own file, under that name; nothing for what is installed or the project's."""
+def own_code(address: str, name: str, what: str = "network") -> dict[str, str]:
+    """The digest of a function of a user's own file, under that name; nothing for what is installed or the project's.
+
+    Args:
+        address: "module:function".
+        name: of the field in the settings.
+        what: the function is called in messages.
+    """
     if address.split(":")[0] in MOVED:
         return {}
-    function = builder(address, name.removesuffix("_code").replace("code", "network"))
+    function = builder(address, what)
     return {name: code_digest(function)} if is_own(sys.modules.get(function.__module__)) else {}

@@ -325,7 +325,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, ImageData):
         return value.plain()
     if isinstance(value, Method):
-        own = {} if value.loss == CROSS_ENTROPY else own_code(value.loss, "loss_code")
+        own = {} if value.loss == CROSS_ENTROPY else own_code(value.loss, "loss_code", "loss")
         return {name: getattr(value, name) for name in addressed_fields(value)} | own
     if isinstance(value, Net):
         return asdict(value) | own_code(value.build, "code")

@@ -146,7 +146,8 @@ class Cluster:
         futures: dict[int, Any] = {}
         try:
             while waiting or again or futures:
-                while (waiting or again) and len(futures) < AHEAD * self.workers:
+                room = AHEAD * self.workers  # asks the scheduler: once a round
+                while (waiting or again) and len(futures) < room:
                     index = (waiting or again).popleft()
                     futures[index] = self.client.submit(carried_out, index, jobs[index], folder, pure=False)
                     futures[index].add_done_callback(lambda future, index=index: ended.put((index, future)))
