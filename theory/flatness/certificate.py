@@ -8,8 +8,9 @@ Proofs. A dual point lambda, shortened to BITS bits an entry, needs for every on
     G v - sum_i S_i mu_i x_i = s sum_{i in D} lambda_i x_i,   G = sum_{i in D} x_i x_i',   mu >= 0,   |D X v| <= c_D.
 
 The system asks for neither complementary slackness nor S_i x_i . v >= 0, so the multipliers of the floating-point projection are
-shortened and v is solved for. Where G is singular, as many multipliers as the system then determines are corrected: the largest,
-which stay positive. If one does not, or the length is larger than it should be, the projection is found in exact arithmetic.
+shortened, and v follows from them (multipliers.py). Where G is singular, as many multipliers as the system then determines are
+corrected: the largest, which stay positive. If one does not, or the length is larger than it should be, the projection is found in
+exact arithmetic.
 All of it scales: proofs for lambda, times theta, are proofs for theta lambda. The theta taken is the one that the worst proof needs.
 
 Interpolation. Neurons w_j fit y with coefficients alpha_j to rounding; those at the pivots of the matrix relu(x_i . w_j) are
@@ -18,7 +19,7 @@ corrected, so that they fit y exactly. A coefficient's sign is the neuron's outp
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, count
@@ -32,6 +33,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import qr
 
 from flatproof.theory.check_certificate import FORMAT, Verdict, check, digest, statement
+from flatproof.theory.flatness.multipliers import OnSets, Quotients
 from flatproof.theory.flatness.patterns import Patterns, decimal
 from flatproof.theory.flatness.rational import (
     ONE,
@@ -52,14 +54,18 @@ from flatproof.theory.flatness.setting import Setting
 __all__ = ["Verdict", "certificate", "check", "save", "text"]
 
 Array = NDArray[np.floating]
-ROUNDING = Fraction(1, 2**40)  # a proof is improved where it exceeds its price by this, relative and squared
+Key = tuple[tuple[int, ...], int]  # an on-set and a sign
+ROUNDING = 2.0**-40  # a proof is improved where it exceeds its price by this, relative and squared
+NEXT = 1e-14  # quotients that are this near each other when rounded are compared exactly
 ON_KINK = 1e-9  # |x_i . w| / max |x_i|, relative to the largest, up to which a point is put on a kink where that is allowed
 WITNESS_BITS = (3, 6, 12, 24)  # sizes of whole numbers tried for witnesses
 
 
 @dataclass(frozen=True)
 class Proof:
-    """v (None: Cauchy-Schwarz alone) and multipliers for one on-set and sign, and the square of the length that c_D must cover."""
+    """v (None: what the multipliers determine) and multipliers (None: Cauchy-Schwarz alone) for one on-set and sign, and the square of
+    the length that c_D must cover.
+    """
 
     square: Fraction
     v: Rationals | None = None
@@ -107,8 +113,8 @@ def certificate(
     if not all(np.isfinite(a).all() for a in (weights, alpha, start)):
         raise ValueError("neurons, coefficients and dual must be finite")
     point = [short(value) for value in start.tolist()]
-    proofs = problem.proofs(point, signs > 0, mu)
-    theta = _shrinkage(problem.excess(on, proof) for (on, _), proof in proofs.items())
+    proofs, worst = problem.proofs(point, signs > 0, mu)
+    theta = _shrinkage(worst)
     point = [theta * value for value in point]
     entries, shown = list[dict[str, Any]](), problem.short_witnesses(signs, witnesses)
     for w, row in zip(shown, (signs > 0).tolist(), strict=True):
@@ -187,9 +193,7 @@ class Problem:
         """By how much the square of lambda must shrink for the proof to hold: at most 1 if it holds as it is."""
         return proof.square / self.price(on) if on else ZERO
 
-    def proofs(
-        self, dual: Rationals, active: NDArray[np.bool_], multipliers: Array | None
-    ) -> dict[tuple[tuple[int, ...], int], Proof]:
+    def proofs(self, dual: Rationals, active: NDArray[np.bool_], multipliers: Array | None) -> tuple[dict[Key, Proof], Fraction]:
         """A proof for each on-set and sign; the worst ones are improved until the worst cannot be.
 
         Args:
@@ -198,33 +202,53 @@ class Problem:
             multipliers: mu of the projections of lambda and -lambda in floating point, (2, M, n), if known.
 
         Returns:
-            The proofs by on-set and sign.
+            The proofs by on-set and sign, and the largest `excess` among them.
         """
-        proofs = {}
-        products = [[value * c for c in row] for value, row in zip(dual, self.points, strict=True)]
-        targets = {}
-        for index, row in enumerate(active.tolist()):
-            on = tuple(i for i in range(self.n) if row[i])
-            for side, s in enumerate((1, -1)):
-                if (on, s) in proofs:
-                    continue
-                proof = Proof(sum((dual[i] ** 2 for i in on if s * dual[i] > 0), ZERO))
-                if self.excess(on, proof) > 1 + ROUNDING:
-                    targets[on, s] = target = [s * sum((products[i][k] for i in on), ZERO) for k in range(self.p)]
-                    if multipliers is not None and (better := self.rounded(on, target, multipliers[side, index])):
-                        proof = min(proof, better, key=lambda each: each.square)
-                proofs[on, s] = proof
-        excess = {key: self.excess(key[0], proof) for key, proof in proofs.items() if key in targets}
-        while excess:
-            worst = max(excess, key=excess.__getitem__)
-            if excess.pop(worst) <= 1 + ROUNDING:
+        first = np.sort(np.unique(active, axis=0, return_index=True)[1])
+        active, given = active[first], None if multipliers is None else multipliers[:, first]
+        sets = OnSets(self.points, dual, active)
+        price, keys = self.prices(sets), [tuple(np.flatnonzero(row).tolist()) for row in active]
+        proofs, ratios, improvable = dict[Key, Proof](), dict[Key, float](), dict[Key, int]()
+        for side, s in enumerate((1, -1)):
+            squares = Quotients(sets.by_signs.above[side], sets.by_signs.below[side])
+            ratio = np.where(sets.trace > 0, (squares / price).floats(), 0.0)
+            proofs |= {(on, s): Proof(squares.exact(m)) for m, on in enumerate(keys)}
+            chosen = np.flatnonzero(ratio > 1 + ROUNDING)
+            better, mu = sets.squares(chosen, side, None if given is None else given[side, chosen])
+            shorter = (better / price.take(chosen)).floats()
+            for k, m in enumerate(chosen.tolist()):
+                key, candidate = (keys[m], s), None
+                if shorter[k] < ratio[m]:
+                    candidate = Proof(better.exact(k), None, mu[k])
+                elif better.below[k] == 0 and given is not None:
+                    candidate = self.rounded(keys[m], self.target(sets, m, s), given[side, m])
+                if candidate is not None and candidate.square < proofs[key].square:
+                    proofs[key], ratio[m] = candidate, float(self.excess(keys[m], candidate))
+                improvable[key] = m
+            ratios |= {(on, s): value for on, value in zip(keys, ratio.tolist(), strict=True)}
+        order = sorted(improvable, key=lambda key: -ratios[key])
+        for k, key in enumerate(order):
+            if ratios[key] <= 1 + ROUNDING:
                 break
-            best = self.projected(worst[0], targets[worst])
-            if best is not None and best.square < proofs[worst].square:
-                proofs[worst] = best
-            if self.excess(worst[0], proofs[worst]) >= max(excess.values(), default=ONE):
+            best = self.projected(key[0], self.target(sets, improvable[key], key[1]))
+            if best is not None and best.square < proofs[key].square:
+                proofs[key], ratios[key] = best, float(self.excess(key[0], best))
+            if ratios[key] >= max((ratios[following] for following in order[k + 1 : k + 2]), default=1.0):
                 break
-        return proofs
+        largest = max(ratios.values(), default=0.0)
+        worst = (self.excess(key[0], proofs[key]) for key, ratio in ratios.items() if ratio >= largest * (1 - NEXT))
+        return proofs, max(worst, default=ZERO)
+
+    def prices(self, sets: OnSets) -> Quotients:
+        """c_D^2 of every on-set."""
+        many, n = len(sets.trace), self.n
+        if self.one_price:
+            return Quotients(np.full(many, 16, object), np.full(many, n, object))
+        return Quotients(16 * sets.trace, np.full(many, (n * self.scale) ** 2, object))
+
+    def target(self, sets: OnSets, m: int, s: int) -> Rationals:
+        """s times the scale times sum_{i in D} lambda_i x_i."""
+        return [Fraction(s * c, sets.unit) for c in sets.linear[m]]
 
     def rounded(self, on: Sequence[int], target: Rationals, mu: Array, extra: Sequence[list[int]] = ()) -> Proof | None:
         """The proof with multipliers near those given; None if there is none with those that are positive.
@@ -267,9 +291,11 @@ class Problem:
 
     def written(self, proof: Proof | None, theta: Fraction) -> dict[str, Any] | None:
         """The proof of theta lambda, for JSON."""
-        if proof is None or proof.v is None or proof.mu is None:
+        if proof is None or proof.mu is None:
             return None
         mu = {str(i): number(theta * value) for i, value in sorted(proof.mu.items()) if value}
+        if proof.v is None:
+            return {"mu": mu}
         return {"v": numbers([theta * self.scale * value for value in proof.v]), "mu": mu}
 
     def short_witnesses(self, signs: NDArray[Any], witnesses: NDArray[Any]) -> Whole:
@@ -348,7 +374,9 @@ class Problem:
                 solution = solve(matrix, right, [start[j] for j in columns])
                 if solution is None:
                     continue
-                aim = aim or total(self.priced(whole, active, dict(enumerate(start[: len(given)])))) * (1 + ROUNDING * 2**15)
+                aim = aim or total(self.priced(whole, active, dict(enumerate(start[: len(given)])))) * (
+                    1 + Fraction(ROUNDING) * 2**15
+                )
                 candidates.append(self.priced(whole, active, dict(zip(columns, solution, strict=True))))
                 if (
                     total(candidates[-1]) <= aim
@@ -402,8 +430,7 @@ def _well_conditioned(active: Whole, start: Rationals) -> list[int]:
     return [int(j) for j in qr(unit.T, mode="economic", pivoting=True)[2]]
 
 
-def _shrinkage(excesses: Iterator[Fraction]) -> Fraction:
-    """The largest short theta <= 1 with theta^2 excess <= 1 for all."""
-    worst = max(excesses, default=ZERO)
+def _shrinkage(worst: Fraction) -> Fraction:
+    """The largest short theta <= 1 with theta^2 worst <= 1."""
     near = chain([ONE], (Fraction(2**k - 1, 2**k) for k in range(60, 1, -1)), (Fraction(1, 2**k) for k in count(1)))
     return next(theta for theta in near if theta**2 * worst <= 1)
