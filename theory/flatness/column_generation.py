@@ -64,10 +64,7 @@ class Program:
             Length of the projection of +-dual over the price, (2, M).
         """
         bound = None if enough is None else enough * self.prices
-        lengths = [
-            self.project(slice(None), np.broadcast_to(side * dual, self.signs.shape), bound)[2]
-            for side in (1, -1)
-        ]
+        lengths = [self.project(slice(None), np.broadcast_to(side * dual, self.signs.shape), bound)[2] for side in (1, -1)]
         return np.array(lengths) / self.prices
 
     def project(self, chosen: Any, targets: Array, enough: Array | None = None) -> tuple[Array, Array, Array]:

@@ -86,7 +86,9 @@ def solve_master(
     size = np.abs(inside).max(axis=1, keepdims=True)
     inside = inside / np.where(size > 0, size, 1)
     columns = r * neuron[:, None] + np.arange(r)
-    constraints = sp.csc_matrix((inside.ravel(), (np.repeat(np.arange(len(neuron)), r), columns.ravel())), shape=(len(neuron), k * r))
+    constraints = sp.csc_matrix(
+        (inside.ravel(), (np.repeat(np.arange(len(neuron)), r), columns.ravel())), shape=(len(neuron), k * r)
+    )
     cones = np.zeros((k, r + 1, r))
     cones[:, 1:, :] = -np.eye(r) / prices[:, None, None]
     kept = np.concatenate([np.arange(r + 1) <= rank for rank in ranks])

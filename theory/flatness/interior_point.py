@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Index = NDArray[np.intp]
 ITERATIONS = 150
 NEAR, FAR = 0.9, 0.7  # of a price: from where on a pattern enters the linear system, and below which it leaves it
+RIDGE, REFINED = 1e-14, 3  # added to a matrix with ones on its diagonal; steps of refinement that make up for it
 CLOSED = 1e-12  # relative gap at which the method ends
 ENOUGH = 1e-7  # and from which its answer is of use
 
@@ -51,13 +52,13 @@ class DualMethod:
         """The solution; None where the method does not come near it."""
         dual = self.program.start
         self._price(dual)
-        dual = dual * 0.9 / max(float((self.known / self.prices).max()), 1e-300)
+        dual = dual * 0.5 / max(float((self.known / self.prices).max()), 1e-300)
         self._price(dual, everything=True)
         ratio = self.known / self.prices
-        chosen = np.sort(np.argsort(-ratio, kind="stable")[: max(int((ratio > FAR).sum()), 4 * len(self.y))])
+        chosen = np.sort(np.argsort(-ratio, kind="stable")[: max(int((ratio > 0.35).sum()), 4 * len(self.y))])
         place = self._place(chosen, dual)
         mu = float(self.y @ dual) / len(chosen)
-        beta = mu / place.slack
+        beta, stuck = mu / place.slack, 0
         for _ in range(ITERATIONS):
             gap, value = float(beta @ place.slack), float(self.y @ dual)
             missing = float(np.abs(self.y - beta @ place.u).max())
@@ -68,15 +69,17 @@ class DualMethod:
                 break
             change, more = step
             size = min(1.0, 0.995 / max(float((-more / beta).max()), 1e-300))
-            size, after = self._within(dual, change, size, chosen, place)
-            if after is None:
+            size = self._within(dual, change, size, chosen, (0.1 if gap > 0.01 * value else 1e-3) * place.slack)
+            stuck = stuck + 1 if gap <= 1e-6 * value and (size < 0.1 or gap < 1e-10 * value) else 0
+            if size == 0 or stuck == 3:
                 break
             self._price(dual + size * change)
             near = self.known >= NEAR * self.prices
             near[chosen] = False
             new = np.flatnonzero(near)
             if (self.known[new] < self.prices[new] * (1 - 1e-14)).all():
-                dual, beta, place = dual + size * change, beta + size * more, after
+                dual, beta = dual + size * change, beta + size * more
+                place = self._place(chosen, dual)
             else:  # a pattern that was not looked at is in the way: the step is looked for anew
                 size = 1.0
             if len(new):
@@ -86,7 +89,7 @@ class DualMethod:
             if not kept.all() and kept.sum() > len(self.y):
                 chosen, beta, place = chosen[kept], beta[kept], place.take(kept)
             mu = float(beta @ place.slack) / len(chosen) * (0.1 if size > 0.9 else 0.3 if size > 0.5 else 0.6)
-        if gap > ENOUGH * value or missing > ENOUGH:
+        if gap > ENOUGH * value or missing > ENOUGH * max(1.0, value):
             return None
         active = np.zeros(2 * self.many, bool)
         active[chosen] = True
@@ -100,39 +103,48 @@ class DualMethod:
         tangent = weighted.transpose(1, 0, 2).reshape(len(self.y), -1)
         normal = place.u * np.sqrt(beta / place.slack)[:, None]
         matrix = tangent @ tangent.T + normal.T @ normal
-        matrix[np.diag_indices_from(matrix)] += 1e-15 * np.trace(matrix)
+        scale = 1 / np.sqrt(np.maximum(np.diag(matrix), 1e-20 * np.max(np.diag(matrix))))
+        matrix = scale[:, None] * matrix * scale
+        right = scale * (self.y - (mu / place.slack) @ place.u)
         try:
-            change = cho_solve(cho_factor(matrix, check_finite=False), self.y - (mu / place.slack) @ place.u, check_finite=False)
+            factor = cho_factor(matrix + RIDGE * np.eye(len(matrix)), check_finite=False)
         except LinAlgError:
             return None
+        change = cho_solve(factor, right, check_finite=False)
+        for _ in range(REFINED):
+            change = change + cho_solve(factor, right - matrix @ change, check_finite=False)
+        change = scale * change
         if not np.isfinite(change).all():
             return None
         return change, (mu + beta * (place.u @ change)) / place.slack - beta
 
-    def _within(self, dual: Array, change: Array, size: float, chosen: Index, place: "Place") -> tuple[float, "Place | None"]:
-        """How far the step may go, at most `size`, with all patterns in the system below their prices; and the place there."""
+    def _within(self, dual: Array, change: Array, size: float, chosen: Index, least: Array) -> float:
+        """How far the step may go, at most `size`, with the slacks of the patterns in the system above the least; 0 for nowhere."""
         for _ in range(60):
-            after = self._place(chosen, dual + size * change)
-            if (after.slack > 1e-3 * place.slack).all():
-                return size, after
+            slack = (self.prices[chosen] ** 2 - self._projected(chosen, dual + size * change)[2] ** 2) / 2
+            if (slack > least).all():
+                return size
             size *= 0.7
-        return size, None
+        return 0.0
+
+    def _projected(self, chosen: Index, dual: Array) -> tuple[Array, Array, Array]:
+        """Neurons, multipliers and lengths of projections."""
+        side, pattern = np.divmod(chosen, self.many)
+        return self.program.project(pattern, (1.0 - 2 * side)[:, None] * dual)
 
     def _price(self, dual: Array, everything: bool = False) -> None:
         """Bring the bounds on lengths to another dual point: exact where they may reach NEAR times the price."""
         self.known = self.known + np.linalg.norm(dual - self.at)
         self.at = dual
         doubtful = np.flatnonzero((self.known >= NEAR * self.prices) | everything)
-        side, pattern = np.divmod(doubtful, self.many)
-        targets = (1.0 - 2 * side)[:, None] * dual
-        self.known[doubtful] = self.program.project(pattern, targets)[2]
+        self.known[doubtful] = self._projected(doubtful, dual)[2]
 
     def _place(self, chosen: Index, dual: Array) -> "Place":
         """What is known of the patterns in the system at a dual point."""
         program, u = self.program, self.program.u
         side, pattern = np.divmod(chosen, self.many)
         signed = (1.0 - 2 * side)[:, None]
-        v, mu, length = program.project(pattern, signed * dual)
+        v, mu, length = self._projected(chosen, dual)
         on = program.signs[pattern] > 0
         factor = program.factors[pattern]
         whitened = on[:, :, None] * (u @ factor.transpose(0, 2, 1))
@@ -140,7 +152,9 @@ class DualMethod:
         walls = program.walls[pattern]
         held = (np.take_along_axis(mu, np.maximum(walls, 0), axis=1) > 0) & (walls >= 0)
         order = np.argsort(~held, axis=1, kind="stable")[:, : u.shape[1]]
-        rows = np.where(np.take_along_axis(held, order, axis=1)[:, :, None], u[np.maximum(np.take_along_axis(walls, order, axis=1), 0)], 0.0)
+        rows = np.where(
+            np.take_along_axis(held, order, axis=1)[:, :, None], u[np.maximum(np.take_along_axis(walls, order, axis=1), 0)], 0.0
+        )
         rows = rows @ factor.transpose(0, 2, 1)
         rows /= np.maximum(np.linalg.norm(rows, axis=2, keepdims=True), 1e-300)
         _, s, vt = np.linalg.svd(rows, full_matrices=False)

@@ -25,7 +25,9 @@ def walls(signs: Signs) -> Index:
     lines = np.sort(np.unique(oriented, axis=0, return_index=True)[1])
     lines = lines[rows[lines, 0] != 0]
     code = np.random.default_rng(0).integers(1, 2**63, len(lines), dtype=np.uint64)
-    cell = np.zeros(len(signs), np.uint64)  # codes of distinct cells may agree by chance: then a wall too many is found, never one too few
+    cell = np.zeros(
+        len(signs), np.uint64
+    )  # codes of distinct cells may agree by chance: then a wall too many is found, never one too few
     for key, on in zip(code, oriented[lines] > 0, strict=True):
         cell ^= np.where(on, key, np.uint64(0))
     known = np.sort(cell)
