@@ -380,7 +380,8 @@ class Data:
                 z = sum(map(mul, w, packed.numbers))
                 sums += sign * packed.kept(z, packed.above(z, 0))
             for i, z in enumerate(packed.unpack(sums)):
-                output[i] += Fraction(z, unit * self.scale)
+                if z:
+                    output[i] += Fraction(z, unit * self.scale)
         for i in range(self.n):
             need(output[i] == y[i], f"the {name} do not interpolate y[{i}]")
         return total, neurons

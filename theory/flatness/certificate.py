@@ -33,8 +33,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import qr
 
 from flatproof.theory.check_certificate import FORMAT, Verdict, check, digest, statement
+from flatproof.theory.flatness.bumps import fitted
 from flatproof.theory.flatness.multipliers import OnSets, Quotients
-from flatproof.theory.flatness.patterns import Patterns, decimal
+from flatproof.theory.flatness.patterns import Patterns, decimal, sides_of
 from flatproof.theory.flatness.rational import (
     ONE,
     ZERO,
@@ -58,6 +59,9 @@ Key = tuple[tuple[int, ...], int]  # an on-set and a sign
 ROUNDING = 2.0**-40  # a proof is improved where it exceeds its price by this, relative and squared
 NEXT = 1e-14  # quotients that are this near each other when rounded are compared exactly
 ON_KINK = 1e-9  # |x_i . w| / max |x_i|, relative to the largest, up to which a point is put on a kink where that is allowed
+MANY = (
+    32  # points from which exact interpolation is by bumps (bumps.py): the numbers that it takes otherwise grow with their number
+)
 WITNESS_BITS = (3, 6, 12, 24)  # sizes of whole numbers tried for witnesses
 
 
@@ -181,13 +185,15 @@ class Problem:
         self.scale = lcm(*(c.denominator for row in rows for c in row), *(c.denominator for c in also))
         self.points: Whole = [[int(c * self.scale) for c in row] for row in rows]
         self.n, self.p, self.one_price = len(rows), len(rows[0]), one_price
-        self.squares = [sum((c * c for c in row), ZERO) for row in rows]
+        self.squares = [sum(c * c for c in row) for row in self.points]
         self.units = np.array([[c / (max(map(abs, row)) or 1) for c in row] for row in self.points])
-        self.lengths = [float(square) ** 0.5 for square in self.squares]
+        self.lengths = [float(Fraction(square, self.scale**2)) ** 0.5 for square in self.squares]
 
     def price(self, on: Sequence[int]) -> Fraction:
         """c_D^2."""
-        return Fraction(16, self.n) if self.one_price else 16 * sum((self.squares[i] for i in on), ZERO) / self.n**2
+        if self.one_price:
+            return Fraction(16, self.n)
+        return Fraction(16 * sum(map(self.squares.__getitem__, on)), (self.n * self.scale) ** 2)
 
     def excess(self, on: Sequence[int], proof: Proof) -> Fraction:
         """By how much the square of lambda must shrink for the proof to hold: at most 1 if it holds as it is."""
@@ -303,13 +309,12 @@ class Problem:
         thin = [any(value != value for value in row) for row in witnesses.tolist()]
         rows = [self.inside(s) if t else as_whole(w) for s, w, t in zip(signs.tolist(), witnesses.tolist(), thin, strict=True)]
         exact = np.array(rows, dtype=object).reshape(-1, self.p)
-        points = np.array(self.points, dtype=object)
-        sides = np.sign(exact @ points.T)
+        sides = sides_of(np.array(self.points, dtype=object), exact)
         out, left = exact.copy(), np.arange(len(exact))
         for bits in WITNESS_BITS:
             largest = abs(exact[left]).max(axis=1, keepdims=True)
             short = (exact[left] * 2 ** (bits + 1) + largest) // (2 * largest + (largest == 0))
-            same = (np.sign(short @ points.T) == sides[left]).all(axis=1)
+            same = (sides_of(np.array(self.points, dtype=object), short) == sides[left]).all(axis=1)
             out[left[same]] = short[same]
             left = left[~same]
         return [list(map(int, row)) for row in out]
@@ -362,11 +367,14 @@ class Problem:
                 if start[j] and max(output) > 0 and (stuck := [i for i, z in enumerate(output) if not z and any(self.points[i])]):
                     raise ValueError(f"neuron {j} has point {stuck[0]} on its kink, where the loss has no Hessian")
         right = [value * self.scale for value in y]
+        aim_at = total(self.priced(given, self.active(given), dict(enumerate(start)))) * (1 + Fraction(ROUNDING) * 2**15)
+        if self.n > MANY and (short_fit := self.with_bumps(given, start, right)) is not None and total(short_fit) <= aim_at:
+            return short_fit
         candidates = list[list[tuple[Rationals, int, Fraction]]]()
         aim: Fraction | None = None
         for varied in (False, True):
             whole = given + (self.varied(spare) if varied else spare)
-            active = [[max(z, 0) for z in output] for output in self.outputs(whole)]
+            active = self.active(whole)
             start += [ZERO] * (len(whole) - len(start))
             order = [j for j in _well_conditioned(active, start) if any(active[j]) and (start[j] or j >= len(given))]
             for columns in ([j for k, j in enumerate(order) if k < self.n or start[j]], order):
@@ -386,6 +394,20 @@ class Problem:
             raise ValueError("no network fits the labels exactly")
         return min(candidates, key=total)
 
+    def active(self, weights: Whole) -> Whole:
+        """max(w . x_i, 0), a row for each w."""
+        return [[max(z, 0) for z in output] for output in self.outputs(weights)]
+
+    def with_bumps(self, given: Whole, start: Rationals, right: Rationals) -> list[tuple[Rationals, int, Fraction]] | None:
+        """The network that short coefficients near those given and bumps make; None where bumps do not do."""
+        used = [j for j, value in enumerate(start) if value]
+        active = np.array(self.active([given[j] for j in used]), object).reshape(-1, self.n).T
+        fit = fitted(active, self.points, [short(float(start[j])) for j in used], right)
+        if fit is None:
+            return None
+        whole = [*(given[j] for j in used), *(w for w, _ in fit[1])]
+        return self.priced(whole, self.active(whole), dict(enumerate([*fit[0], *(value for _, value in fit[1])])))
+
     def outputs(self, weights: Whole) -> Whole:
         """w . x_i, a row for each w."""
         return (np.array(weights, dtype=object).reshape(-1, self.p) @ np.array(self.points, dtype=object).T).tolist()
@@ -402,9 +424,9 @@ class Problem:
         """The neurons with their costs."""
         network = []
         for j, value in sorted(coefficients.items()):
-            if value:
-                square = value**2 * sum(h**2 for h in active[j]) / self.scale**2
+            if value and any(active[j]):
                 on = [i for i, h in enumerate(active[j]) if h]
+                square = value**2 * sum(h**2 for h in active[j]) / self.scale**2
                 network.append(([abs(value) * c for c in whole[j]], 1 if value > 0 else -1, root(square * self.price(on))))
         return network
 
