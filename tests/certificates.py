@@ -85,7 +85,9 @@ def with_v(certificate: Json) -> Json:
                 weights = [
                     (s * Fraction(out["dual"][i]) if i in on else 0) + (1 if i in on else -1) * mu.get(i, 0) for i in everyone
                 ]
-                gram = sympy.Matrix([[sympy.Rational(str(sum(x[i][a] * x[i][b] for i in on))) for b in range(p)] for a in range(p)])
+                gram = sympy.Matrix(
+                    [[sympy.Rational(str(sum(x[i][a] * x[i][b] for i in on))) for b in range(p)] for a in range(p)]
+                )
                 target = sympy.Matrix(
                     [sympy.Rational(str(sum(w * row[k] for w, row in zip(weights, x, strict=True)))) for k in range(p)]
                 )

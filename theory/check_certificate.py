@@ -189,7 +189,7 @@ class Packed:
     def __init__(self, vectors: Sequence[Sequence[int]], reach: int) -> None:
         self.size = len(vectors[0])
         largest = max((abs(c) for vector in vectors for c in vector), default=0)
-        self.bytes = (largest * reach).bit_length() // 8 + 1
+        self.bytes = (largest * max(reach, 1)).bit_length() // 8 + 1
         self.ones = sum(1 << 8 * self.bytes * k for k in range(self.size))
         self.half = self.ones << 8 * self.bytes - 1
         self.numbers = [self.pack(vector) for vector in vectors]

@@ -35,7 +35,7 @@ def refined(active: Objects, start: Rationals, right: Rationals) -> tuple[Ration
     Returns:
         Coefficients and the residual, exactly.
     """
-    sizes = [max(int(c) for c in column) or 1 for column in active.T]
+    sizes = [1 << max(int(c) for c in column).bit_length() for column in active.T]  # powers of two: no rounding comes from them
     unit = np.array([[int(c) / size for c, size in zip(row, sizes, strict=True)] for row in active])
     q, r, order = qr(unit, mode="economic", pivoting=True)
     rank = int(np.sum(np.abs(np.diag(r)) > INDEPENDENT * abs(r[0, 0])))
@@ -47,15 +47,16 @@ def refined(active: Objects, start: Rationals, right: Rationals) -> tuple[Ration
         largest = max(map(abs, residual))
         if not largest or k == ROUNDS:
             break
-        scaled = np.array([float(c / largest) for c in residual])
+        scale = _power(largest)
+        scaled = np.array([float(c / scale) for c in residual])
         change = solve_triangular(r[:rank, :rank], (q.T @ scaled)[:rank])
         for j, value in zip(order[:rank].tolist(), change.tolist(), strict=True):
-            coefficients[j] += short(value) * _power(largest) * _power(Fraction(1, sizes[j]))
+            coefficients[j] += short(value) * scale / sizes[j]
     return coefficients, residual
 
 
 def _power(value: Fraction) -> Fraction:
-    """The power of two nearest a positive number, up to a factor of 2."""
+    """A power of two within a factor of 2 of a positive number."""
     return Fraction(2) ** (value.numerator.bit_length() - value.denominator.bit_length())
 
 

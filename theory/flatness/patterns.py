@@ -426,7 +426,7 @@ def sides_of(lines: Whole, vectors: Whole) -> Signs:
 
     Where the numbers are large, products in floating point decide wherever they are beyond their error, whole numbers elsewhere.
     """
-    x, v = _whole(lines.shape[1] * _largest(lines) * _largest(vectors), lines, vectors)
+    x, v = _whole(lines.shape[1] * max(_largest(lines), 1) * max(_largest(vectors), 1), lines, vectors)
     if x.dtype != object or not x.size or not v.size:
         return np.sign(v @ x.T).astype(np.int8)
     dots, error = _dots(_floats(x), _floats(v))
