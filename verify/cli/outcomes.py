@@ -58,15 +58,18 @@ def built(
 
 def publish(builds: "Sequence[tuple[Build, Sequence[Artifact]]]", out: Path, force: bool) -> list[str]:
     """Write the outcomes behind what was written below `out`; a line for each file that was damaged and is left alone, or too large."""
-    from flatproof.verify.report.outcomes import DamagedOutcomes, OutcomesError
+    from flatproof.verify.report.outcomes import DamagedOutcomes, OutcomesError, listed
     from flatproof.verify.report.outcomes import publish as written
+    from flatproof.verify.report.page import write_page
 
-    lines = []
+    lines, linked = list[str](), listed(out)
     for build, artifacts in builds:
         try:
             written(build, artifacts, out, force)
         except OutcomesError as error:
             lines.append(str(error) + "; it is left alone unless --force" * isinstance(error, DamagedOutcomes))
+    if listed(out) != linked:
+        write_page(out)
     return lines
 
 

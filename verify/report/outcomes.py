@@ -108,6 +108,20 @@ def published(out: Path) -> list[Path]:
     return sorted([*out.glob(f"*/{NAME}"), *(path for folder in FOLDERS.values() for path in out.glob(f"*/{folder}/{NAME}"))])
 
 
+def listed(out: Path) -> dict[Path, dict[str, str]]:
+    """Whose outcomes each file says it holds, ids with their `origin`, without looking at these; nothing of a file that is not ours."""
+    return {path: _heads(path) for path in published(out)}
+
+
+def _heads(path: Path) -> dict[str, str]:
+    try:
+        with lzma.open(path, "rt", encoding="utf-8") as file:
+            builds = json.loads(file.readline())["builds"]
+            return {id: noted for _ in range(builds) for id, noted in json.loads(file.readline())["artifacts"].items()}
+    except (OSError, EOFError, lzma.LZMAError, ValueError, LookupError, TypeError, AttributeError):
+        return {}
+
+
 def save(path: Path, builds: Iterable[Build]) -> None:
     """Write builds with their rows, each once; a file that holds the same is left as it is. Errors: OSError; OutcomesError: too large."""
     builds = sorted(builds, key=lambda build: sorted(build.artifacts))
