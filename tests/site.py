@@ -14,9 +14,9 @@ from typing import Any
 from tests.chromium import BINARY, Chromium
 
 WIDTHS = (1400, 390)
-TOO_WIDE = """({
+LOOKS = """({
   wide: document.documentElement.scrollWidth - window.innerWidth,
-  broken: [...document.images].filter((i) => i.complete && !i.naturalWidth).map((i) => i.getAttribute('src')),
+  broken: [...document.images].filter((i) => i.hasAttribute('src') && i.complete && !i.naturalWidth).map((i) => i.getAttribute('src')),
 })"""
 
 
@@ -34,13 +34,14 @@ def faults(site: Path, browser: Chromium) -> list[str]:
     lines = []
     for page in sorted(site.rglob("*.html")):
         name = page.relative_to(site).as_posix()
+        browser.open(f"http://127.0.0.1:{server.server_port}/{name}", WIDTHS[0])
         for width in WIDTHS:
-            browser.open(f"http://127.0.0.1:{server.server_port}/{name}", width)
-            looks = browser.value(TOO_WIDE)
+            browser.resize(width)
+            looks = browser.value(LOOKS)
             if looks["wide"] > 0:
                 lines.append(f"{name} at {width}: {looks['wide']} pixels wider than the window")
-            lines += [f"{name} at {width}: no picture {source}" for source in looks["broken"]]
-            lines += [f"{name} at {width}: {error}" for error in browser.errors]
+        lines += [f"{name}: no picture {source}" for source in looks["broken"]]
+        lines += [f"{name}: {error}" for error in browser.errors]
     server.shutdown()
     return lines
 
