@@ -91,6 +91,25 @@ def bench_images(
     _show(rows, [grid(rows)], as_json, _spread(repeats, "epochs"))
 
 
+@app.command("sweep")
+def bench_sweep(
+    repeats: Repeats = 3,
+    workers: Annotated[int, typer.Option(help="Processes that compute.")] = 2,
+    runs: Annotated[int, typer.Option(help="Runs in each sweep.")] = 1000,
+    as_json: AsJson = False,
+) -> None:
+    """Sweeps of runs that do nothing: by this process, by local processes, by Dask on loopback; and the store's writes alone."""
+    for name, count in (("--repeats", repeats), ("--workers", workers), ("--runs", runs)):
+        check_at_least_one(name, count)
+    with refusing_bad_input():
+        if runs < 2:
+            raise UserError(f"--runs must be at least 2, got {runs}: the rate is that from the first to the last")
+    from flatproof.verify.bench.sweeps import grid, sweep_rates
+
+    rows = sweep_rates(repeats, runs, workers)
+    _show(rows, [grid(rows)], as_json, _spread(repeats))
+
+
 def _spread(repeats: int, unit: str = "repeats") -> str:
     return f"median and range of {repeats} {unit}"
 

@@ -54,11 +54,13 @@ class Build:
         asked: how.
         rows: all that the build looked at.
         artifacts: by id the `origin` of the descriptor that was written.
+        editions: of the data sets' files that addresses of rows hold, by name.
     """
 
     asked: Asked
     rows: tuple[Kept, ...]
     artifacts: dict[str, str] = field(default_factory=dict)
+    editions: dict[str, str] = field(default_factory=dict)
 
 
 def publish(build: Build, artifacts: Sequence[Artifact], out: Path, force: bool = False) -> list[Path]:
@@ -108,6 +110,20 @@ def published(out: Path) -> list[Path]:
     return sorted([*out.glob(f"*/{NAME}"), *(path for folder in FOLDERS.values() for path in out.glob(f"*/{folder}/{NAME}"))])
 
 
+def listed(out: Path) -> dict[Path, dict[str, str]]:
+    """Whose outcomes each file says it holds, ids with their `origin`, without looking at these; nothing of a file that is not ours."""
+    return {path: _heads(path) for path in published(out)}
+
+
+def _heads(path: Path) -> dict[str, str]:
+    try:
+        with lzma.open(path, "rt", encoding="utf-8") as file:
+            builds = json.loads(file.readline())["builds"]
+            return {id: noted for _ in range(builds) for id, noted in json.loads(file.readline())["artifacts"].items()}
+    except (OSError, EOFError, lzma.LZMAError, ValueError, LookupError, TypeError, AttributeError):
+        return {}
+
+
 def save(path: Path, builds: Iterable[Build]) -> None:
     """Write builds with their rows, each once; a file that holds the same is left as it is. Errors: OSError; OutcomesError: too large."""
     builds = sorted(builds, key=lambda build: sorted(build.artifacts))
@@ -121,6 +137,7 @@ def save(path: Path, builds: Iterable[Build]) -> None:
         {
             "artifacts": dict(sorted(build.artifacts.items())),
             **build.asked._asdict(),
+            **({"editions": dict(sorted(build.editions.items()))} if build.editions else {}),
             "rows": sorted(numbers[kept.row.key, kept.seal.digest] for kept in build.rows),
         }
         for build in builds
@@ -167,7 +184,7 @@ def load(path: Path) -> list[Build]:
 def _build(line: dict[str, Any], rows: Sequence[Kept]) -> Build:
     """A build as its line says it. Errors: LookupError, TypeError for another line."""
     asked = Asked(**{name: value for name, value in line.items() if name in Asked._fields})
-    return Build(asked, tuple(rows[at] for at in line["rows"]), line["artifacts"])
+    return Build(asked, tuple(rows[at] for at in line["rows"]), line["artifacts"], line.get("editions", {}))
 
 
 def _line(kept: Kept) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from flatproof.verify.report import cells
 from flatproof.verify.report.about import About, about
 from flatproof.verify.report.descriptors import Entry, descriptors, stem
 from flatproof.verify.report.files import on_one_line, replaced
+from flatproof.verify.report.outcomes import NAME as OUTCOMES
+from flatproof.verify.report.outcomes import listed, origin
 from flatproof.verify.report.verdicts import AGAINST, FOR, NEUTRAL, OPEN, REDUCED, tally, verdict_column, words
 from flatproof.verify.report.verdicts import side as side_of
 
@@ -48,11 +50,12 @@ class Grid:
 
 @dataclass(frozen=True)
 class Piece:
-    """One artifact at one scale: where its files lie from its paper's page, its scale in words, and a picture's size in pixels."""
+    """One artifact at one scale: where its files and its outcomes lie from its paper's page, its scale in words, a picture's pixels."""
 
     entry: Entry
     path: str
     scale: str
+    outcomes: str = ""
     grid: Grid | None = None
     size: tuple[int, int] | None = None
 
@@ -195,9 +198,10 @@ def _entries(papers: Sequence[Paper]) -> str:
 def _sections(out: Path, entries: Sequence[Entry]) -> list[Section]:
     """A paper's sections: short tables of verdicts, figures, tables, long tables of verdicts, and scale smoke; each in natural order."""
     groups: dict[tuple[str, bool], list[Entry]] = {}
+    behind = listed(out)
     for entry in entries:  # those of scale quick before those of scale paper
         groups.setdefault((entry["id"], _folder(entry) == "smoke_scale"), []).append(entry)
-    made = [_section(out, sorted(group, key=_folder)) for group in groups.values()]
+    made = [_section(out, sorted(group, key=_folder), behind) for group in groups.values()]
     return sorted(made, key=_place)
 
 
@@ -214,17 +218,19 @@ def _place(section: Section) -> tuple[Any, ...]:
     return _folder(section.pieces[0].entry) == "smoke_scale", rank, not any(map(str.isdigit, name)), natural(name)
 
 
-def _section(out: Path, entries: Sequence[Entry]) -> Section:
+def _section(out: Path, entries: Sequence[Entry], behind: Mapping[Path, Mapping[str, str]]) -> Section:
     first, last = entries[0], entries[-1]
     pieces = []
     for entry in entries:
         path = stem(Path(), entry["id"], entry["provenance"])
         lies = path.relative_to(entry["id"].split("/")[0]).as_posix()
         scale = SCALES[_folder(entry)] or (f"scale {entry['provenance']['scale']}" if "scale" in entry["provenance"] else "")
+        rows = (out / path).with_name(OUTCOMES)
+        outcomes = Path(lies).with_name(OUTCOMES).as_posix() if behind.get(rows, {}).get(entry["id"]) == origin(entry) else ""
         if entry["kind"] == "table":
-            pieces.append(Piece(entry, lies, scale, grid=_grid([entry], [""], out)))
+            pieces.append(Piece(entry, lies, scale, outcomes, grid=_grid([entry], [""], out)))
         else:
-            pieces.append(Piece(entry, lies, scale, size=_size((out / path).with_suffix(".png"))))
+            pieces.append(Piece(entry, lies, scale, outcomes, size=_size((out / path).with_suffix(".png"))))
     titles = dict.fromkeys(on_one_line(entry["title"]) for entry in entries)
     title = next(iter(titles)) if len(titles) == 1 else re.sub(r", \d+ seeds?$", "", on_one_line(first["title"]))
     section = Section(first["id"], title, anchor_of(first), pieces)

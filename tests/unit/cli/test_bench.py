@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +20,8 @@ import pytest
         (["bench", "train", "--repeats", "0"], "--repeats must be a whole number of at least 1"),
         (["bench", "hvp", "--rounds", "0"], "--rounds must be a whole number of at least 1, got 0"),
         (["bench", "hvp", "--workload", "lenet"], "--workload must be one of two-layer, mlp, vgg11, resnet18, vit, got 'lenet'"),
+        (["bench", "sweep", "--workers", "0"], "--workers must be a whole number of at least 1, got 0"),
+        (["bench", "sweep", "--runs", "1"], "--runs must be at least 2, got 1"),
         (["bench", "hvp", "--out", "/proc/nowhere"], "cannot use /proc/nowhere"),
     ],
 )
@@ -65,3 +69,19 @@ def test_rows_are_json_or_a_table_with_its_provenance(
     assert last.startswith("median and range of 1 ")
     assert "; python: " in last
     assert all(row["implementation"].split(",")[0] in done.out for row in rows)
+
+
+def test_sweeps_of_empty_runs_store_every_run(tmp_path: Path) -> None:
+    from flatproof.verify.bench.sweeps import EmptyRun, sweep_rates, swept, written
+    from flatproof.verify.jobs.store import Store
+
+    rows = sweep_rates(repeats=1, runs=6, workers=1)
+    assert {"sweep, this process", "sweep, local processes", "store, one a write"} <= {row.what for row in rows}
+    assert all(row.rate > 0 and row.low <= row.rate <= row.high for row in rows)
+    jobs = [EmptyRun(seed) for seed in range(5)]
+    with closing(Store(tmp_path / "swept.sqlite")) as store:
+        swept(jobs, store, 1)
+        assert not store.missing(jobs)
+    with closing(Store(tmp_path / "written.sqlite")) as store:
+        written(jobs, store, 2)
+        assert not store.missing(jobs)

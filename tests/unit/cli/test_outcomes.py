@@ -31,6 +31,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_every_file_comes_out_again(command: Command, reproduced: Path) -> None:
     before = files(reproduced)
     assert {NAME, "study/table_1.csv", "study/figure_1.png", "index.html"} <= {*before}
+    assert before["study/index.html"].count(b'<a href="outcomes.jsonl.xz">') == 2  # of the table and of the figure
     done = command("report", "--from", "paper_results", "--out", "again")
     assert done.status == 0, done.err
     assert "2 tables and figures rebuilt from 1 files of outcomes" in done.out
@@ -89,6 +90,7 @@ def test_outcomes_of_other_runs_replace_nothing(command: Command, reproduced: Pa
     done = command("report", "--from", "paper_results")
     assert "left as they are, their outcomes are those of another version: study/table-1" in done.out
     assert (reproduced / "study/table_1.csv").read_bytes() == before
+    assert (reproduced / "study/index.html").read_text().count('<a href="outcomes.jsonl.xz">') == 1  # of the figure alone
 
 
 @pytest.mark.parametrize(

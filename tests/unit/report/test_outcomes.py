@@ -3,6 +3,7 @@
 import json
 import lzma
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from flatproof.verify.jobs.job import Outcome
 from flatproof.verify.jobs.store import DamagedRow, Store, filled
 from flatproof.verify.report import outcomes
-from flatproof.verify.report.outcomes import Asked, Build, DamagedOutcomes, OutcomesError, load, save
+from flatproof.verify.report.outcomes import Asked, Build, DamagedOutcomes, OutcomesError, listed, load, save
 from tests.unit.cli.study import Draw
 
 JOBS = [Draw("a", seed) for seed in (1, 2)]
@@ -33,6 +34,9 @@ def test_what_is_written_is_read_back(build: Build, tmp_path: Path) -> None:
     assert load(path) == [build]
     first = path.read_bytes()
     path.unlink()
+    assert listed(tmp_path) == {}
+    save(path, [replace(build, editions={"mnist, files": "there"})])
+    assert load(path)[0].editions == {"mnist, files": "there"}
     save(path, load_again := [build])
     assert path.read_bytes() == first
     assert len(load_again[0].rows) == 2
@@ -44,6 +48,16 @@ def test_what_is_written_is_read_back(build: Build, tmp_path: Path) -> None:
         assert store.get(JOBS[1], arrays=False) is not None
         with pytest.raises(DamagedRow, match="its arrays are not there"):
             store.get(JOBS[1])
+
+
+def test_files_of_outcomes_are_listed_with_whose_they_are(build: Build, tmp_path: Path) -> None:
+    other = replace(build, artifacts={"study/figure-1": "1" * 64})
+    (tmp_path / "study" / "paper_scale").mkdir(parents=True)
+    (tmp_path / "broken").mkdir()
+    save(whole := tmp_path / "study" / outcomes.NAME, [build, other])
+    save(paper := tmp_path / "study" / "paper_scale" / outcomes.NAME, [other])
+    (broken := tmp_path / "broken" / outcomes.NAME).write_bytes(whole.read_bytes()[:40])
+    assert listed(tmp_path) == {whole: build.artifacts | other.artifacts, paper: other.artifacts, broken: {}}
 
 
 def test_a_row_stands_once_with_its_arrays_where_one_build_needs_them(build: Build, tmp_path: Path) -> None:
