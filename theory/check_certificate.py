@@ -387,7 +387,7 @@ class Data:
         return total, neurons
 
 
-class Case(NamedTuple):
+class OnSet(NamedTuple):
     """One on-set D: its members, sum_{i in D} x_i x_i' times the square of the scale, and a square of a price as a quotient."""
 
     members: frozenset[int]
@@ -395,7 +395,7 @@ class Case(NamedTuple):
     price: tuple[int, int]
 
 
-def check_proof(data: Data, proof: Any, case: Case, target: tuple[list[int], int], name: str, q: Any) -> None:
+def check_proof(data: Data, proof: Any, case: OnSet, target: tuple[list[int], int], name: str, q: Any) -> None:
     """sum_{i in D} (x_i.u) x_i = target + sum_{i in D} mu_i x_i - sum_{i not in D} mu_i x_i + nu q, and |Xu|_D^2 <= price.
 
     Args:
@@ -469,14 +469,14 @@ def check(certificate: Any) -> Verdict:
         on = tuple(compress(range(n), shown[0]))
         active.append(on)
         gram, linear, squares = sums.over(on)
-        case = Case(frozenset(on), gram, inputs.price(gram))
+        on_set = OnSet(frozenset(on), gram, inputs.price(gram))
         for s, side in ((1, "plus"), (-1, "minus")):
             if pattern[side] is not None:
                 check_proof(
-                    inputs, pattern[side], case, ([s * c for c in linear], sums.unit * inputs.scale), f"{name}.{side}", None
+                    inputs, pattern[side], on_set, ([s * c for c in linear], sums.unit * inputs.scale), f"{name}.{side}", None
                 )
                 proved.add((on, s))  # faces with the same active inputs share it
-            elif squares[s < 0] * case.price[1] > case.price[0] * sums.unit**2:
+            elif squares[s < 0] * on_set.price[1] > on_set.price[0] * sums.unit**2:
                 missing.append((k, s, side))
     for k, s, side in missing:
         need((active[k], s) in proved, f"patterns[{k}].{side} has no proof and needs one")
@@ -591,7 +591,7 @@ class Prediction:
             given = proofs.pop(key, (None,) * 4)
             gram, linear, _ = sums.over(on)
             above, below = data.price(gram)
-            case = Case(frozenset(on), gram, (above * tau.numerator**2, below * tau.denominator**2))
+            case = OnSet(frozenset(on), gram, (above * tau.numerator**2, below * tau.denominator**2))
             for proof, (s, side) in zip(given, HALVES, strict=True):
                 gain = e * s if side > 0 else 0  # of max(q.v, 0)
                 if proof is None:
