@@ -10,17 +10,14 @@ more than lambda does. The beta_k u_k are a network's activations.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from flatproof.theory.flatness.cone_solver import Master
-from flatproof.theory.flatness.neurons import Array
-
-if TYPE_CHECKING:
-    from flatproof.theory.flatness.column_generation import Program
+from flatproof.theory.flatness.neurons import Array, Signs
 
 Index = NDArray[np.intp]
 ITERATIONS = 150
@@ -28,6 +25,21 @@ NEAR, FAR = 0.9, 0.7  # of a price: from where on a pattern enters the linear sy
 RIDGE, REFINED = 1e-14, 3  # added to a matrix with ones on its diagonal; steps of refinement that make up for it
 CLOSED = 1e-12  # relative gap at which the method ends
 ENOUGH = 1e-7  # and from which its answer is of use
+
+
+class Bounded(Protocol):
+    """A program over patterns whose walls are known (column_generation.py)."""
+
+    u: Array
+    y: Array
+    signs: Signs
+    walls: NDArray[np.int64] | None
+    factors: Array
+    prices: Array
+    start: Array
+
+    def project(self, chosen: Any, targets: Array, enough: Array | None = None) -> tuple[Array, Array, Array]:
+        """Neurons, multipliers and lengths of the projections of targets (K, n) on chosen patterns."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +53,7 @@ class Interior:
 class DualMethod:
     """The iteration. Entry k = side * M + m stands for pattern m with the sign of `side`."""
 
-    def __init__(self, program: "Program") -> None:
+    def __init__(self, program: Bounded) -> None:
         self.program, self.y = program, program.y
         self.many = len(program.signs)
         self.prices = np.tile(program.prices, 2)
