@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-from flatproof.verify.experiments.selection.jobs import Drift, jobs
+from flatproof.verify.experiments.selection.jobs import Drift, drifts
 from flatproof.verify.experiments.selection.rules import judge
 from flatproof.verify.experiments.selection.show import (
     CLAIMS,
@@ -11,9 +11,9 @@ from flatproof.verify.experiments.selection.show import (
     FIGURE,
     FUNCTIONALS,
     ID,
-    drifts,
+    ends,
     figure,
-    functionals,
+    told_apart,
     verdicts,
 )
 from flatproof.verify.experiments.vocabulary import Experiment, Shelf
@@ -37,14 +37,14 @@ class Selection(Experiment):
 
     def grid(self, only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Drift]]:
         """The same runs for every artifact."""
-        return [(job.row, job) for job in jobs(scale, seeds)] if only else []
+        return [(job.row, job) for job in drifts(scale, seeds)] if only else []
 
     def build(self, only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
         """The artifacts `only`; a figure without a run is left out."""
-        pairs = Shelf(store).pairs(jobs(scale, seeds))
+        pairs = Shelf(store).pairs(drifts(scale, seeds))
         made: list[Artifact] = [verdicts(judge(pairs, scale), pairs, scale)] if CLAIMS in only else []
-        made += [drifts(pairs, scale)] if DRIFTS in only else []
-        made += [functionals(pairs, scale)] if FUNCTIONALS in only else []
+        made += [ends(pairs, scale)] if DRIFTS in only else []
+        made += [told_apart(pairs, scale)] if FUNCTIONALS in only else []
         return made + ([figure(pairs, scale)] if FIGURE in only and pairs else [])
 
 

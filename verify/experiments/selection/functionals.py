@@ -22,7 +22,7 @@ NAMES = {
 }
 
 
-def functionals(network: Network, x: Floats, lr: float, neurons: int) -> dict[str, float]:
+def functionals_of(network: Network, x: Floats, lr: float, neurons: int) -> dict[str, float]:
     """The functionals of an interpolating network with a bias.
 
     top: n λ_max / trace of the Hessian H = (2/n) J J', from 1 where all n directions are equally curved to n. log_det: label-noise SGD's

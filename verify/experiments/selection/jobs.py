@@ -15,7 +15,7 @@ from flatproof import synth, theory
 from flatproof.theory.constructions import generalizing_network, memorizing_network
 from flatproof.theory.networks import Network
 from flatproof.verify.experiments.minimizers import kind
-from flatproof.verify.experiments.selection.functionals import functionals
+from flatproof.verify.experiments.selection.functionals import functionals_of
 from flatproof.verify.jobs.job import Computation
 from flatproof.verify.two_layer.engine import choose
 from flatproof.verify.two_layer.initialization import initial_network
@@ -131,7 +131,7 @@ STARTS = (0.0, 0.25, 0.75, 0.95, 1.0, None)
 METHODS = (("1-SAM", 0.2, 0.01), ("label noise", 0.5, 0.02))  # from every start
 
 
-def jobs(scale: str, seeds: int) -> Iterator[Drift]:
+def drifts(scale: str, seeds: int) -> Iterator[Drift]:
     """Seed by seed: every radius and step of 1-SAM and of label noise from HALF, then METHODS from every other start."""
     size = SIZES[scale]
     cells = [("1-SAM", rho, lr) for rho in RADII for lr in RATES] + [("label noise", s, lr) for s in NOISES for lr in NOISY_RATES]
@@ -177,5 +177,5 @@ def described(network: Network, data: synth.Data, test: Any, lr: float) -> dict[
         "accuracy": float(np.mean(f * test[1] > 0)),
         "memorized": made.memorized,
         "alignment": made.alignment,
-        **functionals(network, data.x, lr, made.neurons),
+        **functionals_of(network, data.x, lr, made.neurons),
     } | {"n": n}

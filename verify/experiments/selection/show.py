@@ -81,7 +81,7 @@ def verdicts(judged: Sequence[Judgement], pairs: Pairs, scale: str) -> Table:
     )
 
 
-def drifts(pairs: Pairs, scale: str) -> Table:
+def ends(pairs: Pairs, scale: str) -> Table:
     """A line a method and start: where it ends."""
     groups: dict[tuple[str, str], Runs] = {}
     for job, stored in pairs:
@@ -126,7 +126,7 @@ def _interval(values: Sequence[float], form: str = ".3f") -> str:
     return bracketed(mean_interval(values), form) if values else DASH
 
 
-def functionals(pairs: Pairs, scale: str) -> Table:
+def told_apart(pairs: Pairs, scale: str) -> Table:
     """A line a functional: how it changes along 1-SAM's drift, and whether it tells the methods' ends from random starts apart."""
     separated = {row.functional: row for row in separations(pairs)}
     shown, raw = [], []
