@@ -194,7 +194,7 @@ def figure(pairs: Pairs, scale: str) -> Figure:
             axes.title.set_fontsize(9)
             axes.grid(alpha=0.2)
             if axes.get_legend_handles_labels()[0]:
-                axes.legend(frameon=False, fontsize=7)
+                axes.legend(frameon=False, fontsize=7, loc="upper right" if axes is shares else "upper left", ncols=2 if axes is shares else 1)
         label_ticks(speeds.xaxis, narrow=True)
         label_ticks(speeds.yaxis)
         tops.invert_xaxis()
@@ -212,7 +212,7 @@ def figure(pairs: Pairs, scale: str) -> Figure:
 def _curves(shares: Axes, tops: Axes, runs: Runs, color: str, label: str) -> None:
     for number, (job, values) in enumerate(run for run in runs if flattest(run[1])):
         looks = [values["start"], *values["looks"]]
-        at = np.arange(len(looks)) * job.epochs / (len(looks) - 1)
+        at = np.arange(len(looks)) * job.epochs / (len(looks) - 1) / 1000
         memorized = [look["memorized"] for look in looks]
         shares.plot(at, memorized, color=color, linewidth=0.8, alpha=0.6, label=label if number == 0 else None)
         tops.plot(
