@@ -106,7 +106,7 @@ def test_bad_input_is_one_line(tmp_path: Path, own: list[str], options: list[str
     ("content", "options", "words"),
     [
         ("1,2,3,1\n2,3,4,-1\n", [], "has points of 3 coordinates; expected one or two"),
-        ("1,1\n1,2\n", [], "rows 0 and 1 are the same point with labels 1 and 2"),
+        ("1,1\n1,2\n", [], "points.csv, lines 1 and 2 are the same point with labels 1 and 2"),
         ("1,1\n2,2\n", ["--within", "-1"], "--within must be a finite number of at least 0"),
         ("1,1\n2,2\n", ["--points", "1"], "--points must be a whole number of at least 2"),
     ],
