@@ -119,8 +119,8 @@ class OwnData:
                 raise
             kind = ArithmeticError if isinstance(error, ArithmeticError) else ValueError
             raise kind(
-                f"{error}; {points.name} holds coordinates of sizes from {sizes.min():g} to {sizes.max():g}; expected them within a factor of "
-                f"{SPREAD:g} of each other"
+                f"{error}; {points.name} holds coordinates of sizes from {sizes.min():g} to {sizes.max():g}; expected them within a "
+                f"factor of {SPREAD:g} of each other"
             ) from error
 
 

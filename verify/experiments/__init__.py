@@ -128,8 +128,11 @@ def select(ids: Sequence[str]) -> dict[str, list[str]]:
         known = EXPERIMENTS[paper].ARTIFACTS if paper in EXPERIMENTS else ()
         named = known if name == paper else tuple(id for id in known if id == name or _panel(id, name))
         if not named:
-            everything = [name for id, e in EXPERIMENTS.items() for name in (id, *e.ARTIFACTS)]
-            raise ValueError(f"unknown id {name!r}; expected one of: {', '.join(everything)}")
+            everything = (
+                [*EXPERIMENTS, *known] if known else [name for id, e in EXPERIMENTS.items() for name in (id, *e.ARTIFACTS)]
+            )
+            near = get_close_matches(name, everything, n=4, cutoff=0.4) or list(EXPERIMENTS)[:4]
+            raise ValueError(f"unknown id {name!r}; expected one such as {', '.join(near)}; 'flatproof ids' lists all")
         chosen.setdefault(paper, []).extend(id for id in named if id not in chosen.get(paper, []))
     return chosen
 
@@ -182,8 +185,8 @@ def examine(ids: Sequence[str], store: Store | None) -> Iterator[Claim]:
 
     Args:
         ids: of the statements or their ends where no other id ends so, none for all. A paper's name stands for all of its statements,
-            "module:object" for those that a function of the user's own examines, or those of an experiment, "module:" for all that importing
-            a module registers.
+            "module:object" for those that a function of the user's own examines, or those of an experiment, "module:" for all that
+            importing a module registers.
         store: where the runs are that empirical claims are judged by; None: they stay open.
 
     Raises:

@@ -24,6 +24,11 @@ NAMES = tuple(DATASETS)
 GROUP = "flatproof.datasets"
 
 
+def all_names() -> list[str]:
+    """The names of all data sets, those that installed packages add last."""
+    return [*NAMES, *(name for name in sorted(addresses(GROUP)) if name not in NAMES)]
+
+
 def address_of(name: str) -> str | None:
     """The stored name of a data set: its own if it is one of `NAMES`, else "module:object"; None for what is neither."""
     if name in NAMES:
@@ -38,7 +43,7 @@ def dataset_of(name: str, datasets: Mapping[str, Dataset] = DATASETS) -> Dataset
         return datasets[name]
     address = address_of(name)
     if address is None or address in NAMES:
-        raise ValueError(f"data set must be one of {', '.join(NAMES)}, or be named module:object, got {name!r}")
+        raise ValueError(f"data set must be one of {', '.join(all_names())}, or be named module:object, got {name!r}")
     try:
         known = named_object(address)
     except (ImportError, AttributeError) as error:

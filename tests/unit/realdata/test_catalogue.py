@@ -61,7 +61,7 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     metadata = tmp_path / "outside_data-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: outside-data\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text("[flatproof.datasets]\ndigits = outside_data:DIGITS\n")
+    (metadata / "entry_points.txt").write_text("[flatproof.datasets]\ndigits = outside_data:DIGITS\nlost = outside_data:LOST\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("FLATPROOF_DATA", str(tmp_path / "data"))
     (tmp_path / "data").mkdir()
@@ -94,7 +94,7 @@ def test_another_package_brings_a_data_set(outside: Path, name: str) -> None:
         ("nowhere:DIGITS", "data set 'nowhere:DIGITS' cannot be found"),
         ("outside_data:OTHER", "data set 'outside_data:OTHER' must be a Dataset, got int"),
         ("a:b:c", "data set must be one of mnist, .*, or be named module:object, got 'a:b:c'"),
-        ("svhn", "data set must be one of mnist, .*, or be named module:object, got 'svhn'"),
+        ("svhn", "data set must be one of mnist, .*, digits, lost, or be named module:object, got 'svhn'"),
     ],
 )
 def test_a_data_set_that_is_none_is_named(outside: Path, name: str, words: str) -> None:
@@ -104,3 +104,14 @@ def test_a_data_set_that_is_none_is_named(outside: Path, name: str, words: str) 
 
 def test_the_overview_has_a_row_for_every_data_set(tmp_path: Path) -> None:
     assert [row["name"] for row in overview(tmp_path)] == list(realdata.NAMES)
+
+
+def test_the_overview_lists_what_other_packages_bring(outside: Path) -> None:
+    np.save(outside / "digits.npy", np.zeros((4, 1, 5, 5), dtype=np.uint8))
+    rows = overview()
+    assert [row["name"] for row in rows][-3:] == ["digits", "digits", "lost"]
+    assert [(row["split"], row["samples"], row["how to get it"]) for row in rows[-3:-1]] == [
+        ("train", "4", "draw them"),
+        ("test", "4", "draw them"),
+    ]
+    assert rows[-1]["verified"].startswith("no: data set 'outside_data:LOST' cannot be found")
