@@ -14,7 +14,7 @@ from flatproof.verify.realdata.imagenet import IMAGENET
 from flatproof.verify.realdata.imagenet_sample import IMAGENET_SAMPLE
 from flatproof.verify.realdata.mnist import FASHION_MNIST, MNIST
 from flatproof.verify.realdata.timit import TIMIT
-from flatproof.verify.utils.plugins import addresses, named_object
+from flatproof.verify.utils.plugins import addresses, named_object, users_object
 
 DATASETS: Mapping[str, Dataset] = {
     known.name: known
@@ -45,7 +45,7 @@ def dataset_of(name: str, datasets: Mapping[str, Dataset] = DATASETS) -> Dataset
     if address is None or address in NAMES:
         raise ValueError(f"data set must be one of {', '.join(all_names())}, or be named module:object, got {name!r}")
     try:
-        known = named_object(address)
+        known = users_object(name, "data set") if ":" in name else named_object(address)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"data set {address!r} cannot be found: {error}") from None
     if not isinstance(known, Dataset):

@@ -1,5 +1,6 @@
 """The known data sets, and those of other packages."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -90,8 +91,8 @@ def test_another_package_brings_a_data_set(outside: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("outside_data:NONE", "data set 'outside_data:NONE' cannot be found"),
-        ("nowhere:DIGITS", "data set 'nowhere:DIGITS' cannot be found"),
+        ("outside_data:NONE", "data set outside_data:NONE: module 'outside_data' has no 'NONE'"),
+        ("nowhere:DIGITS", "data set nowhere:DIGITS: there is no module 'nowhere' here"),
         ("outside_data:OTHER", "data set 'outside_data:OTHER' must be a Dataset, got int"),
         ("a:b:c", "data set must be one of mnist, .*, or be named module:object, got 'a:b:c'"),
         ("svhn", "data set must be one of mnist, .*, digits, lost, or be named module:object, got 'svhn'"),
@@ -115,3 +116,11 @@ def test_the_overview_lists_what_other_packages_bring(outside: Path) -> None:
         ("test", "4", "draw them"),
     ]
     assert rows[-1]["verified"].startswith("no: data set 'outside_data:LOST' cannot be found")
+
+
+def test_a_data_set_of_a_file_in_the_current_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_own_digits.py").write_text(OUTSIDE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    np.save(tmp_path / "digits.npy", np.zeros((4, 1, 5, 5), dtype=np.uint8))
+    assert [checked.samples for checked in realdata.check("my_own_digits:DIGITS", tmp_path)] == [4, 4]
