@@ -24,7 +24,7 @@ import torch
 from net import make
 from torch.nn.functional import cross_entropy
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)
 generator = torch.Generator().manual_seed(0)
 x = torch.randn(2120, 10, generator=generator)
 y = (x[:, 0] * x[:, 1] + 0.3 * x[:, 2] > 0).long()

@@ -4,8 +4,10 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -59,14 +61,14 @@ def write_own_modules(folder: Path) -> None:
         (folder / name).write_text('WHOSE = "mine"\n')
 
 
-def python(*arguments: str, cwd: Path, path: Path | None = None, inherit: bool = True) -> str:
+def python(*arguments: str, cwd: Path, path: Path | None = None, inherit: bool = True, binary: str = sys.executable) -> str:
     """What a Python prints. `path`: stands first on PYTHONPATH; `inherit`: what this process was given follows."""
     environment = dict(os.environ)
     entries = [str(path or ""), environment.get("PYTHONPATH", "") if inherit else ""]
     environment["PYTHONPATH"] = os.pathsep.join(entry for entry in entries if entry)
     if not inherit:  # a copy has no compiled kernels, and compiling them anew is not what is tested
         environment["NUMBA_DISABLE_JIT"] = "1"
-    return _output([sys.executable, *arguments], cwd, environment)
+    return _output([binary, *arguments], cwd, environment)
 
 
 def _output(command: list[str], cwd: Path, environment: Mapping[str, str]) -> str:
@@ -121,13 +123,17 @@ def checkout(folder: Path, links: str) -> Path:
     return folder
 
 
-def check_everything(root: Path, work: Path) -> None:
-    """Theory, a page with its template, and the command, from another folder than where the code lies."""
+def check_everything(root: Path, work: Path, installed: str = "") -> None:
+    """Theory, a page with its template, and the command, from another folder than where the code lies.
+
+    installed: a Python that finds the code by itself.
+    """
+    run = partial(python, cwd=work, inherit=False, **({"binary": installed} if installed else {"path": root}))
     work.mkdir()
     (work / "cube.csv").write_text(CUBE)
-    certified = python("-m", "flatproof", "certify", "cube.csv", cwd=work, path=root, inherit=False)
+    certified = run("-m", "flatproof", "certify", "cube.csv")
     assert "proved in rational numbers" in certified
-    place, keys = python("-c", REPORT, cwd=work, path=root, inherit=False).splitlines()
+    place, keys = run("-c", REPORT).splitlines()
     assert Path(place).is_relative_to(root)
     assert keys.split()[:2] == ["flatproof", "python"]  # the version, and no commit where there is no repository
     assert "A title" in (work / "out/paper/index.html").read_text()
@@ -143,7 +149,8 @@ def test_a_bare_checkout_works(tmp_path: Path, links: str) -> None:
 
 @pytest.mark.slow
 def test_a_wheel_works_outside_the_repository(tmp_path: Path) -> None:
-    root, site, work = checkout(tmp_path / "checkout", "links"), tmp_path / "site", tmp_path / "work"
+    """In a fresh environment, which has the wheel, and what it needs from where these tests find it."""
+    root, fresh, work = checkout(tmp_path / "checkout", "links"), tmp_path / "venv", tmp_path / "work"
     pip = ("-m", "pip", "--disable-pip-version-check", "--no-input")
     python(*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path), str(root), cwd=tmp_path)
     (wheel,) = tmp_path.glob("*.whl")
@@ -153,24 +160,28 @@ def test_a_wheel_works_outside_the_repository(tmp_path: Path) -> None:
     parts = [f"{report}/templates/index.html.j2", *(f"{report}/assets/{name}" for name in ("page.js", "katex/katex.min.js"))]
     parts += [f"{report}/assets/katex/{name}" for name in ("LICENSE", "fonts/KaTeX_Main-Regular.woff2")]
     assert {"flatproof/py.typed", "flatproof/__main__.py", *parts} <= set(names)
-    python(*pip, "install", "--no-deps", "--no-index", "--target", str(site), str(wheel), cwd=tmp_path)
+    python("-m", "venv", "--without-pip", str(fresh), cwd=tmp_path)
+    bin, site = fresh / "bin", Path(sysconfig.get_path("purelib", "venv", {"base": str(fresh), "platbase": str(fresh)}))
+    python(*pip, "--python", str(bin / "python"), "install", "--no-deps", "--no-index", str(wheel), cwd=tmp_path, inherit=False)
+    # .pth files of that folder, such as an editable install's, are not read
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
     shutil.rmtree(root)
-    check_everything(site, work)
+    check_everything(site, work, str(bin / "python"))
+    own = partial(python, cwd=work, inherit=False, binary=str(bin / "python"))
     for room in ROOMS:  # a user's module of that name is his alone
-        printed = python("-c", f"import importlib.util as i; print(i.find_spec({room!r}))", cwd=work, path=site, inherit=False)
+        printed = own("-c", f"import importlib.util as i; print(i.find_spec({room!r}))")
         assert printed == "None\n"
     write_own_modules(work)
-    assert python("-c", SCRIPT, cwd=work, path=site, inherit=False) == "both\n"
-    environment = {**os.environ, "PYTHONPATH": str(site)}
-    assert _output([sys.executable, str(site / "bin/flatproof"), "--version"], work, environment).startswith("flatproof ")
+    assert own("-c", SCRIPT) == "both\n"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = str(bin / "flatproof")
+    assert _output([command, "--version"], work, environment).startswith("flatproof ")
     (work / "mine.py").write_text(STUDY)
     where = {**environment, "NUMBA_DISABLE_JIT": "1"}
-    printed = _output(
-        [sys.executable, str(site / "bin/flatproof"), "reproduce", "mine:experiment", "--workers", "2"], work, where
-    )
+    printed = _output([command, "reproduce", "mine:experiment", "--workers", "2"], work, where)
     assert "4 runs at scale quick: 0 stored" in printed
     written = work / "paper_results/mine"
     assert {"table.md", "table.tex", "figure.png", "figure.pdf", "index.html"} <= {path.name for path in written.iterdir()}
     assert "1.5 [" in (written / "table.md").read_text()
-    again = _output([sys.executable, str(site / "bin/flatproof"), "reproduce", "mine.py:experiment/table"], work, where)
+    again = _output([command, "reproduce", "mine.py:experiment/table"], work, where)
     assert "4 stored in .flatproof/runs.sqlite, 0 to do" in again

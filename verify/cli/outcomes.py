@@ -40,11 +40,12 @@ def built(
     """An experiment's artifacts with what they were built from, and the damaged rows with the artifacts that need them and are left out."""
     from flatproof.verify.experiments import build
     from flatproof.verify.jobs.store import DamagedRow
+    from flatproof.verify.realdata import noting_editions
     from flatproof.verify.report.outcomes import Build
 
     artifacts: list[Artifact] = []
     damaged: dict[str, tuple[DamagedRow, list[str]]] = {}
-    with store.noting() as noted:
+    with store.noting() as noted, noting_editions() as editions:
         try:
             artifacts = build(experiment, names, asked.scale, asked.seeds, store)
         except DamagedRow:
@@ -53,7 +54,7 @@ def built(
                     artifacts += build(experiment, [name], asked.scale, asked.seeds, store)
                 except DamagedRow as error:
                     damaged.setdefault(error.key, (error, []))[1].append(name)
-    return artifacts, Build(asked, tuple(store.rows(noted))), damaged
+    return artifacts, Build(asked, tuple(store.rows(noted)), editions=editions), damaged
 
 
 def publish(builds: "Sequence[tuple[Build, Sequence[Artifact]]]", out: Path, force: bool) -> list[str]:
@@ -177,6 +178,7 @@ def _rebuild(path: Path, source: Path, wanted: Callable[[str, str], bool], rebui
     """Build what a file of outcomes was published for."""
     from flatproof.verify.experiments import EXPERIMENTS
     from flatproof.verify.jobs.store import filled
+    from flatproof.verify.realdata import assuming_editions
     from flatproof.verify.report.outcomes import DamagedOutcomes, load
     from flatproof.verify.report.write import poorer
 
@@ -196,7 +198,11 @@ def _rebuild(path: Path, source: Path, wanted: Callable[[str, str], bool], rebui
         if paper not in EXPERIMENTS:
             rebuilt.without(f"the experiment {paper} is unknown here (name it, as module:object)", names)
             continue
-        with TemporaryDirectory() as folder, filled(Path(folder) / "outcomes.sqlite", build.rows) as store:
+        with (
+            TemporaryDirectory() as folder,
+            filled(Path(folder) / "outcomes.sqlite", build.rows) as store,
+            assuming_editions(build.editions),
+        ):
             made, new, damaged = built(EXPERIMENTS[paper], names, store, build.asked)
         for _, ids in damaged.values():
             rebuilt.without("the arrays that they are made from are too large to be published", ids)

@@ -29,7 +29,7 @@ from flatproof.verify.cli.options import (
 from flatproof.verify.cli.outcomes import built, check_alone, publish, rebuild
 from flatproof.verify.cli.store import mended, require_store
 from flatproof.verify.cli.terminal import console, print_tables, refusing_bad_input, say, warn
-from flatproof.verify.utils.errors import UserError
+from flatproof.verify.utils.errors import SweepError, UserError
 
 if TYPE_CHECKING:
     from flatproof.verify.experiments import Experiment
@@ -134,6 +134,7 @@ def _reproduce(
             check_installed()
         opened = Store(path)
     count = {e: seeds or e.DEFAULT_SEEDS[scale] for e in chosen}
+    failed: SweepError | None = None
     with opened as db, stored_count(db) as counted:
         jobs = [job for e, artifacts in chosen.items() for job in e.grid(artifacts, scale, count[e])]
         if workers is None and not db.keys():
@@ -145,8 +146,13 @@ def _reproduce(
             counted.update(names)
             say(f"{len(names)} runs at scale {scale}: {stored} stored in {path}, {len(missing)} to do")
             if missing:
-                with Display(console, len(missing), names) as display:
-                    sweep(missing, db, workers, display, display.name, display.note, engine)
+                try:
+                    with Display(console, len(missing), names) as display:
+                        sweep(missing, db, workers, display, display.name, display.note, engine)
+                except SweepError as error:  # what is stored is shown first
+                    if not len(db):
+                        raise
+                    failed = error
         if unsealed := db.unsealed():
             say(
                 f"{unsealed} rows in {path} are unsealed: from before rows were sealed; 'flatproof store check' checks and seals them"
@@ -182,10 +188,12 @@ def _reproduce(
         warn(f"{line}; it is not on the page, and its files are kept unless --force")
     for line in unpublished:
         warn(line)
-    for error, ids in damaged:
-        warn(f"{error}; not written: {', '.join(ids)}")
+    for row, ids in damaged:
+        warn(f"{row}; not written: {', '.join(ids)}")
     if damaged:
         warn(f"{len(damaged)} damaged rows in {path} are left alone; 'flatproof reproduce ... --rerun-damaged' runs them anew")
+    if failed:
+        raise failed
     if damaged or altered or unpublished:
         raise typer.Exit(1)
 

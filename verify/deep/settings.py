@@ -129,13 +129,20 @@ class ImageData:
             replace_fields(self, settings=dict(self.settings) | {"side": check_whole("side", self.settings["side"], 1)})
         replace_fields(self, name=address, settings=dict(sorted(self.settings.items())))
 
-    @cached_property
+    @property
     def edition(self) -> str:
-        """`edition_of` the files; "" for synthetic images."""
+        """`edition_of` the files when it was first asked for; "" for synthetic images."""
+        if self.name in ("synthetic", OWN):
+            return self.edition_now()
+        return realdata.edition_by(f"{self.name}, {self.train} and {self.test} images", lambda: self.found_edition)
+
+    @cached_property
+    def found_edition(self) -> str:
+        """The edition of the files that are on this machine."""
         return self.edition_now()
 
     def edition_now(self) -> str:
-        """The edition of the files as they are now, which `edition` may have been found before."""
+        """The edition of the files as they are now; `edition` may have been found before."""
         if self.arrays is not None:
             return self.arrays.digest
         return "" if self.name == "synthetic" else realdata.edition_of(self.name, self.train, self.test)
@@ -151,11 +158,13 @@ class ImageData:
         return hash((self.name, self.train, self.test, tuple(self.settings.items())))
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"edition": self.edition}  # a worker's images are those that its parent addressed
+        return self.__dict__ | {"found_edition": self.edition}  # a worker's images are those that its parent addressed
 
     def available(self) -> bool:
         """Whether both splits are on this machine."""
-        return self.name in ("synthetic", OWN) or all(realdata.available(self.name, split=split) for split in realdata.SPLITS)
+        return self.name in ("synthetic", OWN) or realdata.there(
+            self.name, lambda: all(realdata.available(self.name, split=split) for split in realdata.SPLITS)
+        )
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,8 @@ def sweep(
                 if on_done:
                     on_done(Progress(job, ended.outcome, done, len(todo), left))
     if failures:
-        lines = [f"{len(failures)} of {len(todo)} runs failed, the others are stored:"]
+        rest = "" if len(failures) == len(todo) else ", the others are stored"
+        lines = [f"{len(failures)} of {len(todo)} runs failed{rest}:"]
         lines += [f"  {name(job)}: {failure.reason}" for job, failure in failures]
         raise SweepError("\n".join(lines), tuple(failure.traceback for _, failure in failures if failure.traceback))
     return len(todo)

@@ -14,6 +14,7 @@ from typing import Any
 from flatproof.verify.jobs.job import Job, Outcome, plain
 from flatproof.verify.jobs.provenance import provenance
 from flatproof.verify.jobs.workspace import working_in
+from flatproof.verify.utils.errors import UserError
 from flatproof.verify.utils.threads import single_threaded
 
 
@@ -59,6 +60,8 @@ def attempt(index: int, job: Job[Any], folder: Path, marks: Path | None = None) 
         try:
             with working_in(folder):
                 outcome: Outcome | Failure = carried_out(job)
+        except UserError as error:  # says it all
+            outcome = Failure(" ".join(str(error).split()))
         except Exception as error:  # reported by the sweep
             outcome = Failure(reason(error), traceback.format_exc())
         return Attempt(index, outcome, provenance(), peak_memory())

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from flatproof.verify.realdata.catalogue import DATASETS, NAMES, address_of, dataset_of
     from flatproof.verify.realdata.corrupted import Corrupted, corrupted_edition, corrupted_test_set
     from flatproof.verify.realdata.dataset import Dataset
-    from flatproof.verify.realdata.editions import edition_of
+    from flatproof.verify.realdata.editions import ABSENT, assuming_editions, edition_by, edition_of, noting_editions, there
     from flatproof.verify.realdata.files import data_root
     from flatproof.verify.realdata.known_files import KnownFiles
     from flatproof.verify.realdata.loading import available, check, load
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from flatproof.verify.realdata.weights import weights_file
 
 __all__ = [
+    "ABSENT",
     "DATASETS",
     "NAMES",
     "SPLITS",
@@ -52,16 +53,20 @@ __all__ = [
     "Pair",
     "Pairs",
     "address_of",
+    "assuming_editions",
     "available",
     "check",
     "corrupted_edition",
     "corrupted_test_set",
     "data_root",
     "dataset_of",
+    "edition_by",
     "edition_of",
     "load",
     "load_pairs",
+    "noting_editions",
     "pairs_available",
+    "there",
     "weights_file",
 ]
 
@@ -74,7 +79,12 @@ _HOME = {  # imported on first use: the command line starts without them
     "corrupted_edition": "corrupted",
     "corrupted_test_set": "corrupted",
     "Dataset": "dataset",
+    "ABSENT": "editions",
+    "assuming_editions": "editions",
+    "edition_by": "editions",
     "edition_of": "editions",
+    "noting_editions": "editions",
+    "there": "editions",
     "data_root": "files",
     "KnownFiles": "known_files",
     "available": "loading",

@@ -54,11 +54,13 @@ class Build:
         asked: how.
         rows: all that the build looked at.
         artifacts: by id the `origin` of the descriptor that was written.
+        editions: of the data sets' files that addresses of rows hold, by name.
     """
 
     asked: Asked
     rows: tuple[Kept, ...]
     artifacts: dict[str, str] = field(default_factory=dict)
+    editions: dict[str, str] = field(default_factory=dict)
 
 
 def publish(build: Build, artifacts: Sequence[Artifact], out: Path, force: bool = False) -> list[Path]:
@@ -135,6 +137,7 @@ def save(path: Path, builds: Iterable[Build]) -> None:
         {
             "artifacts": dict(sorted(build.artifacts.items())),
             **build.asked._asdict(),
+            **({"editions": dict(sorted(build.editions.items()))} if build.editions else {}),
             "rows": sorted(numbers[kept.row.key, kept.seal.digest] for kept in build.rows),
         }
         for build in builds
@@ -181,7 +184,7 @@ def load(path: Path) -> list[Build]:
 def _build(line: dict[str, Any], rows: Sequence[Kept]) -> Build:
     """A build as its line says it. Errors: LookupError, TypeError for another line."""
     asked = Asked(**{name: value for name, value in line.items() if name in Asked._fields})
-    return Build(asked, tuple(rows[at] for at in line["rows"]), line["artifacts"])
+    return Build(asked, tuple(rows[at] for at in line["rows"]), line["artifacts"], line.get("editions", {}))
 
 
 def _line(kept: Kept) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager
 
 import matplotlib
 import numpy as np
+from cycler import cycler
 from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
@@ -13,8 +14,11 @@ RANGE, QUARTILES = 0.2, 0.45  # how opaque the bands of a figure are
 
 
 def figure_style() -> AbstractContextManager[None]:
-    """Within the block figures are drawn in the project's style: small type, axes open above and on the right."""
-    return matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
+    """Within the block figures are drawn in the project's style: small type, its colours, axes open above and on the right."""
+    colors = cycler(color=COLORS)
+    return matplotlib.rc_context(
+        {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.prop_cycle": colors}
+    )
 
 
 def label_ticks(axis: Axis, narrow: bool = False) -> None:

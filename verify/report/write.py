@@ -56,7 +56,8 @@ def write(
 def poorer(artifacts: Sequence[Artifact], out: Path) -> dict[str, str]:
     """The artifacts that would replace fuller ones below `out`, by id, each with what would be lost.
 
-    An artifact is fuller than another where some row of its grid has more outcomes. What was written before descriptors held coverage
+    An artifact is fuller than another where some row of its grid has more outcomes; where the grid has no row of then,
+    where some row has fewer outcomes than one of then. What was written before descriptors held coverage
     is compared by the runs of its provenance and by its cells that were not yet run. One whose descriptor is damaged counts as fuller.
     """
     losses = {}
@@ -75,8 +76,11 @@ def poorer(artifacts: Sequence[Artifact], out: Path) -> dict[str, str]:
 def _loss(new: Artifact, old: Entry) -> str | None:
     """What of an older artifact's descriptor the new one has less of."""
     if before := old.get("coverage"):
-        rows = ((row, count, new.coverage.get(row, 0)) for row, count in before.items())
-        return next((f"{row}: {count} there, {now} here" for row, count, now in rows if now < count), None)
+        least = min(new.coverage.values(), default=0) if before.keys().isdisjoint(new.coverage) else 0
+        rows = ((row, count, new.coverage.get(row, least)) for row, count in before.items())
+        return next(
+            (f"{row}: {count} there, {new.coverage.get(row, 'none')} here" for row, count, now in rows if now < count), None
+        )
     there, here = (runs_behind(provenance) for provenance in (old["provenance"], new.provenance))
     if here < there:
         return f"{there} runs there, {here} here"

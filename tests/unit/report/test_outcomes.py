@@ -35,6 +35,8 @@ def test_what_is_written_is_read_back(build: Build, tmp_path: Path) -> None:
     first = path.read_bytes()
     path.unlink()
     assert listed(tmp_path) == {}
+    save(path, [replace(build, editions={"mnist, files": "there"})])
+    assert load(path)[0].editions == {"mnist, files": "there"}
     save(path, load_again := [build])
     assert path.read_bytes() == first
     assert len(load_again[0].rows) == 2

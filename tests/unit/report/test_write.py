@@ -68,9 +68,11 @@ def test_an_artifact_is_fuller_where_a_row_has_more_outcomes(tmp_path: Path) -> 
         ({"a": 5, "b": 6}, None),
         ({"a": 5, "b": 5, "c": 0}, None),
         ({"a": 5, "b": 4}, "b: 5 there, 4 here"),
-        ({"a": 20}, "b: 5 there, 0 here"),
+        ({"a": 20}, "b: 5 there, none here"),
         ({"a": 4, "b": 20}, "a: 5 there, 4 here"),
-        ({}, "a: 5 there, 0 here"),
+        ({}, "a: 5 there, none here"),
+        ({"c": 5, "d": 5}, None),  # of another grid, and not less of it
+        ({"c": 5, "d": 4}, "a: 5 there, none here"),
     ):
         assert poorer([table("quick", "new", **now)], tmp_path) == ({} if lost is None else {"wen2023/table-9": lost})
     for scale in ("smoke", "paper"):  # nothing lies there

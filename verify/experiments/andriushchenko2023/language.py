@@ -15,6 +15,7 @@ from flatproof.verify.experiments.andriushchenko2023.jobs import Cell, measured
 from flatproof.verify.experiments.andriushchenko2023.overlap import NOT_ENTAILED, overlap_pairs, vocabulary
 from flatproof.verify.experiments.devices import device_of
 from flatproof.verify.jobs.job import Computation
+from flatproof.verify.realdata.editions import ABSENT, edition_by
 from flatproof.verify.realdata.encoders import MINILM, encoder_edition, encoder_folder
 from flatproof.verify.realdata.files import data_root, digest
 from flatproof.verify.realdata.pairs import CLASSES, Pair, load_pairs, pairs_available, pairs_edition
@@ -23,7 +24,6 @@ from flatproof.verify.realdata.samples import Damaged
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-ABSENT = "not on this machine"
 TEMPLATES = "templates"  # as a set of pairs: our own, of another seed, for the scale that needs no data
 FRESH = "fresh"  # as an encoder: a tiny one with random weights
 WARM_UP, DECAY, LARGEST_NORM = 0.1, 0.01, 1.0  # share of the steps, of weights, of gradients
@@ -277,7 +277,7 @@ def available(scale: str) -> bool:
 def edition(scale: str) -> str:
     """A checksum of the files that a scale needs; "" where it needs none, ABSENT where one lacks."""
     size = SIZES[scale]
-    return _edition(size.encoder, size.pairs, str(data_root()))
+    return edition_by(f"{size.encoder} and {size.pairs}", lambda: _edition(size.encoder, size.pairs, str(data_root())))
 
 
 @lru_cache

@@ -8,6 +8,7 @@ import numpy as np
 
 from flatproof.verify.realdata.corrupted import Corrupted, corrupted_edition, corrupted_test_set
 from flatproof.verify.realdata.corruptions import NAMES
+from flatproof.verify.realdata.editions import edition_by
 from flatproof.verify.realdata.files import data_root
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ AT_ONCE = 500  # images prepared at once
 
 def edition() -> str:
     """What tells the corrupted images from any others; "" where there are none."""
-    return _edition(data_root())
+    return edition_by("cifar10-c", lambda: _edition(data_root()))
 
 
 @lru_cache(maxsize=1)

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure as Canvas
+from matplotlib.lines import Line2D
 
 from flatproof.verify.experiments.andriushchenko2023.grid import SIZES, Size
 from flatproof.verify.experiments.andriushchenko2023.jobs import Cell, Studied
@@ -19,7 +20,7 @@ from flatproof.verify.experiments.andriushchenko2023.tuned_rules import RULES as
 from flatproof.verify.experiments.vocabulary import DASH, of_scale, provenance_of
 from flatproof.verify.jobs.job import Job, StoredValues
 from flatproof.verify.report.artifacts import NOT_YET, Figure, Table
-from flatproof.verify.report.style import COLORS, figure_style, label_ticks
+from flatproof.verify.report.style import COLORS, GRAY, figure_style, label_ticks
 from flatproof.verify.utils.statistics import kendall_null
 
 MODELS, VERDICTS = f"{ID}/models", f"{ID}/claims"
@@ -33,6 +34,7 @@ ON_IMAGES = (VERDICTS, *CORRELATIONS.values(), MODELS, *PANELS.values())
 
 Pairs = Sequence[tuple[Studied, StoredValues]]
 ALIKE = ("rho", "mixup", "augmentation")
+SHAPES = "o^s"  # of points
 
 
 @dataclass(frozen=True)
@@ -292,8 +294,12 @@ def scatter_plots(
         for axes, label in zip(grid[-1], labels.values(), strict=True):
             axes.set_xlabel(label, fontsize=8)
         canvas.colorbar(points, ax=grid, label="log10 learning rate", shrink=0.7)
-        handles, names = grid[0][0].get_legend_handles_labels()
-        canvas.legend(handles, names, loc="outside upper left", ncols=3, frameon=False, fontsize=8)
+        # grey: colour is the learning rate's
+        handles = [
+            Line2D([], [], marker=m, linestyle="", color=GRAY, markersize=4, label=n)
+            for m, n in zip(SHAPES, groups, strict=False)
+        ]
+        canvas.legend(handles=handles, loc="outside upper left", ncols=3, frameon=False, fontsize=8)
     notes = (f"{note} τ: Kendall's, with its 95 % bootstrap interval over models.", sort.setting, *of_scale(scale))
     return Figure(id, title, canvas, notes, provenance_of([stored for _, stored in own], scale))
 
@@ -301,7 +307,7 @@ def scatter_plots(
 def _scatter(axes: Axes, models: pd.DataFrame, groups: Mapping[str, pd.DataFrame], cell: str, column: str) -> PathCollection:
     """One panel: its points, a shape a group, with their correlation above."""
     rates = np.log10(models.lr)
-    for marker, (name, group) in zip("o^s", groups.items(), strict=False):
+    for marker, group in zip(SHAPES, groups.values(), strict=False):
         points = axes.scatter(
             group[cell],
             group[column],
@@ -311,7 +317,6 @@ def _scatter(axes: Axes, models: pd.DataFrame, groups: Mapping[str, pd.DataFrame
             s=14,
             marker=marker,
             cmap="viridis",
-            label=name,
         )
     if (models[cell] > 0).all():
         axes.set_xscale("log")

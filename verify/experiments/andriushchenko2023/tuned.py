@@ -16,7 +16,7 @@ from flatproof.verify.experiments.andriushchenko2023.grid import CROPPED, NONE
 from flatproof.verify.experiments.andriushchenko2023.jobs import Cell, Studied
 from flatproof.verify.experiments.andriushchenko2023.published import TUNED, Law, Scaling
 from flatproof.verify.experiments.andriushchenko2023.shifted import edition
-from flatproof.verify.realdata import NotAvailable, weights_file
+from flatproof.verify.realdata import NotAvailable, there, weights_file
 from flatproof.verify.realdata.weights import WEIGHTS
 
 NETWORK = "efficientnet-lite0"
@@ -92,8 +92,12 @@ def available(scale: str) -> bool:
     """Whether the scale has fine-tuned models, and their images and weights are there."""
     if scale not in SIZES or not SIZES[scale].data.available():
         return False
+    return "weights" not in SIZES[scale].net.settings or there(f"{NETWORK}'s weights", _have_weights)
+
+
+def _have_weights() -> bool:
     try:
-        return "weights" not in SIZES[scale].net.settings or weights_file(NETWORK).is_file()
+        return weights_file(NETWORK).is_file()
     except NotAvailable:
         return False
 

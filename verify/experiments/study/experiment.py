@@ -1,7 +1,9 @@
 """Owns `Study`: the user's grid as an experiment that commands know, and the same from Python."""
 
 import inspect
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -11,6 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import LogFormatter
 
 from flatproof.verify.experiments.study.drawing import plot
 from flatproof.verify.experiments.study.measurement import Measure, Measurement, described, in_words
@@ -21,7 +24,8 @@ from flatproof.verify.jobs.store import Store
 from flatproof.verify.jobs.sweep import LOCAL, sweep
 from flatproof.verify.report.about import About
 from flatproof.verify.report.artifacts import NOT_YET, Artifact, Figure, Table
-from flatproof.verify.report.style import figure_style
+from flatproof.verify.report.files import on_one_line
+from flatproof.verify.report.style import figure_style, label_ticks
 from flatproof.verify.utils.checks import check_whole
 from flatproof.verify.utils.errors import UserError
 from flatproof.verify.utils.source import code_digest
@@ -67,7 +71,7 @@ class Study(Experiment):
         self.measure, self.version = measure, check_whole("version", version, 1)
         self.settings = _combinations(grid)
         _check_called(measure, self.settings)
-        self.limits = {name: (float(low), float(high)) for name, (low, high) in (limits or {}).items()}
+        self.limits = _limits(limits or {})
         self.question, self.notes = question or f"What {id} measures", tuple(notes)
         self.figures: dict[str, tuple[Draw, str]] = {}
         self.tables: dict[str, tuple[Tabulate, str]] = {}
@@ -137,21 +141,45 @@ class Study(Experiment):
             return self.rows(opened, seeds)
 
     def rows(self, store: Store, seeds: int | None = None) -> pd.DataFrame:
-        """What is stored: a row a measurement, with the setting, `seed`, and what was measured; arrays are left out."""
-        return self._rows(Shelf(store).pairs(self.jobs(seeds), arrays=False))
+        """What is stored: a row a measurement, with the setting, `seed`, and what was measured; arrays are left out.
 
-    def _rows(self, pairs: Pairs) -> pd.DataFrame:
+        Its `attrs` hold the names of the settings, the limits, and how many seeds of which settings are wanted, for `table` and `plot`.
+
+        Raises:
+            UserError: for limits of what was not measured, or that a measured number exceeds.
+        """
+        return self._rows(Shelf(store).pairs(self.jobs(seeds), arrays=False), seeds)
+
+    def _rows(self, pairs: Pairs, seeds: int | None) -> pd.DataFrame:
         frame = pd.DataFrame([{**job.arguments, "seed": job.seed, **stored.result} for job, stored in pairs])
         if overlap := sorted({*self.settings[0], "seed"} & {name for _, stored in pairs for name in stored.result}):
             raise UserError(f"{self.measure.__name__} returns {overlap[0]!r}, which is a setting's name; expected another")
         frame.attrs["settings"] = list(dict.fromkeys(name for arguments in self.settings for name in arguments))
         frame.attrs["limits"] = self.limits
+        frame.attrs["wanted"] = (self.settings, seeds or self.DEFAULT_SEEDS["quick"])
+        self._check_limits(pairs)
         return frame
+
+    def _check_limits(self, pairs: Pairs) -> None:
+        for name, (low, high) in self.limits.items():
+            measured = [(job, stored.result[name]) for job, stored in pairs if name in stored.result]
+            finished = [stored for job, stored in pairs if not job.remark(stored.result)]
+            if finished and not measured:
+                returned = ", ".join(dict.fromkeys(key for stored in finished for key in stored.result))
+                raise UserError(
+                    f"study {self.ID} has limits of {name!r}, but {self.measure.__name__} returns {returned or 'nothing'}"
+                )
+            for job, value in measured:
+                if isinstance(value, (int, float)) and not isinstance(value, bool) and (value < low or value > high):
+                    raise UserError(
+                        f"study {self.ID} limits {name} to {low:g} to {high:g}, but it is {in_words(value)} at {_name_of(job)}; mend the "
+                        "limits: everything measured stays stored"
+                    )
 
     def build(self, only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
         """The artifacts `only`; a figure without a measurement is left out."""
         pairs: Pairs = Shelf(store).pairs(self.jobs(seeds), arrays=False)
-        rows = self._rows(pairs)
+        rows = self._rows(pairs, seeds)
         provenance = provenance_of([stored for _, stored in pairs], scale, "measurements", seeds=True)
         made = (self._artifact(id, rows, (*self.notes, *of_scale(scale)), provenance) for id in only)
         return [artifact for artifact in made if artifact is not None]
@@ -164,30 +192,63 @@ class Study(Experiment):
             if name == "figure":
                 return Figure(id, self.question, plot(rows), ("A point a seed; means with 95 % intervals.", *notes), provenance)
             draw, title = self.figures[name]
-            with figure_style():
+            with figure_style(), self._naming(id):
                 canvas = Canvas(figsize=(6, 3.6), layout="constrained")
-                draw(rows, canvas.subplots())
+                axes = canvas.subplots()
+                draw(rows, axes)
+                for axis in (axes.xaxis, axes.yaxis):
+                    if isinstance(axis.get_major_formatter(), LogFormatter):  # nobody has chosen another
+                        label_ticks(axis)
             return Figure(id, title, canvas, notes, provenance)
         if not len(rows):
             empty = pd.DataFrame([{"setting": NOT_YET}])
             return Table(id, self.question, empty, pd.DataFrame(), notes, provenance, ("setting",))
         if name == "table":
-            summary = table(rows)
+            try:
+                summary = table(rows)
+            except ValueError as error:
+                raise UserError(f"{id}: {error}") from None
             files = {"measurements.csv": rows.to_csv(index=False).encode()}
             texts = (summary.note, *notes)
             return Table(
                 id, self.question, summary.shown, summary.numbers, texts, provenance, tuple(map(str, summary.shown)), files
             )
         tabulate, title = self.tables[name]
-        own = tabulate(rows)
+        with self._naming(id):
+            own = tabulate(rows)
         if not isinstance(own, pd.DataFrame):
-            raise TypeError(f"{tabulate.__name__} must return a data frame, got {type(own).__name__}")
+            raise UserError(f"{id}: {tabulate.__name__} must return a data frame, got {type(own).__name__}")
         shown = own.map(in_words).rename(columns=str)
         return Table(id, title, shown, own, notes, provenance, tuple(map(str, shown)))
+
+    @contextmanager
+    def _naming(self, id: str) -> Iterator[None]:
+        """An error of the user's own function as a line that names it."""
+        try:
+            yield
+        except Exception as error:
+            raise UserError(
+                f"{id}: its function raised {type(error).__name__}: {on_one_line(str(error))}; everything measured is stored, and "
+                f"'flatproof report' with the ids of the others, such as {self.ID}/table, writes those"
+            ) from error
 
 
 def _name_of(job: Any) -> str:
     return f"{job.row}, seed {job.seed}"
+
+
+def _limits(limits: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    """The limits as numbers. Errors: ValueError for what is no pair with the least first."""
+    made = {}
+    for name, pair in limits.items():
+        try:
+            low, high = map(float, pair)
+        except (TypeError, ValueError):
+            raise ValueError(f"limits[{name!r}] must be the least and the largest value, got {pair!r}") from None
+        if not low < high:
+            raise ValueError(f"limits[{name!r}] must have the least value first, got {pair!r}")
+        made[name] = (low, high)
+    return made
 
 
 def _combinations(grid: Mapping[str, Iterable[Any]] | Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -204,6 +265,9 @@ def _combinations(grid: Mapping[str, Iterable[Any]] | Sequence[Mapping[str, Any]
         raise ValueError("grid must hold at least one setting, got none")
     for setting in settings:
         plain(setting, "grid")
+        for name, value in setting.items():
+            if isinstance(value, float) and math.isnan(value):
+                raise ValueError(f"grid must not hold nan, which equals nothing, got it of {name!r}")
         if "seed" in setting:
             raise ValueError("grid must not have the setting 'seed': seeds come from `seeds`")
     texts = [repr(sorted(setting.items())) for setting in settings]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from flatproof.verify.jobs.job import OFF_ADDRESS, Computation, Outcome, plain
-from flatproof.verify.utils.errors import Diverged
+from flatproof.verify.utils.errors import Diverged, UserError
 
 DIVERGED = "diverged"
 Measure = Callable[..., Mapping[str, Any]]
@@ -65,7 +65,7 @@ class Measurement(Computation):
         except Diverged as error:
             return Outcome({"status": DIVERGED, "reason": str(error)})
         if not isinstance(returned, Mapping) or not returned:
-            raise TypeError(
+            raise UserError(
                 f"{self.function.__name__} must return numbers by name, such as {{'loss': 0.1}}, got {returned!r:.80}"
             )
         values: dict[str, Any] = {}
@@ -77,7 +77,7 @@ class Measurement(Computation):
                 continue
             values[str(name)] = value.item() if isinstance(value, (np.generic, np.ndarray)) else value
             if not isinstance(values[str(name)], (bool, int, float, str, type(None))):
-                raise TypeError(
+                raise UserError(
                     f"{self.function.__name__} returned {name} = {value!r:.80}; expected a number, a text or an array"
                 )
         return Outcome(values, arrays=arrays)

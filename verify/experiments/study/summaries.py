@@ -2,14 +2,16 @@
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from flatproof.verify.experiments.study.measurement import in_words
 from flatproof.verify.experiments.vocabulary import DASH, bracketed
 from flatproof.verify.experiments.vocabulary.cells import UNLIMITED, Limits, limited
+from flatproof.verify.report.artifacts import NOT_YET
 from flatproof.verify.utils.statistics import Interval, mean_interval
 
 
@@ -55,7 +57,11 @@ def table(
     """
     settings, values = columns(rows, by, settings, values)
     shown, raw, gaps = [], [], 0
-    for place, group in _groups(rows, settings):
+    places, wanted = rows.attrs.get("wanted", ((), None))
+    groups = [*_groups(rows, settings), *_unmeasured(rows, settings, places)]
+    counts = [len(group) for _, group in groups]
+    unequal = len({*counts, wanted or counts[0]}) > 1
+    for place, group in groups:
         row: dict[str, object] = {name: in_words(value) for name, value in place.items()}
         number: dict[str, object] = dict(place)
         for name in values:
@@ -63,17 +69,37 @@ def table(
             interval = interval_of(column, confidence, limits_of(rows, name))
             missing = len(column) - int(column.map(math.isfinite).sum())
             gaps += missing
-            row[name] = cell(interval) + (f"; {missing} of {len(column)} missing" if missing else "")
+            row[name] = (
+                (cell(interval) + (f"; {missing} of {len(column)} missing" if missing else "")) if len(column) else NOT_YET
+            )
             number |= {f"{name}, {end}": value for end, value in interval._asdict().items()} | {
                 f"{name}, n": len(column) - missing
             }
+        if unequal:
+            row[f"{by}s"] = f"{len(group)} of {wanted}" if wanted and len(group) < wanted else f"{len(group)}"
         shown.append(row)
         raw.append(number)
-    counts = sorted({len(group) for _, group in _groups(rows, settings)})
-    repetitions = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    repetitions = f"{min(counts)}" if not unequal else f"{min(counts)} to {max(counts)}"
     note = f"Mean over {repetitions} values of {by} with Student's t interval at {confidence:.0%}."
+    note += f" {by}s: how many are stored; the others failed or were not yet run." if wanted and min(counts) < wanted else ""
     note += " Missing: what diverged or is no finite number." if gaps else ""
     return Summary(pd.DataFrame(shown), pd.DataFrame(raw), note)
+
+
+def _unmeasured(
+    rows: pd.DataFrame, settings: list[str], places: Sequence[Mapping[str, object]]
+) -> list[tuple[dict[str, object], pd.DataFrame]]:
+    """The settings that a study wants and that no row has, each with no rows."""
+    there = {tuple(map(_key, place)) for place in rows[settings].itertuples(index=False)}
+    wanted = {tuple(_key(place.get(name)) for name in settings): {name: place.get(name) for name in settings} for place in places}
+    return [(place, rows.iloc[:0]) for key, place in wanted.items() if key not in there]
+
+
+def _key(value: object) -> object:
+    """A setting's value, alike in the grid and in a data frame, where whole numbers can be floating ones and what is absent NaN."""
+    if isinstance(value, (int, float, np.number)) and not isinstance(value, bool):
+        return "" if math.isnan(value) else float(value)
+    return "" if value is None else str(value)
 
 
 def interval_of(column: pd.Series, confidence: float = 0.95, limits: Limits = UNLIMITED) -> Interval:
@@ -109,13 +135,29 @@ def columns(
         kept = rows.attrs.get("settings")
         settings = [str(c) for c in rows if c != by and not pd.api.types.is_float_dtype(rows[c])] if kept is None else kept
     if values is None:
-        rest = [str(c) for c in rows if c != by and c not in settings]
+        rest = rest_of(rows, by, settings)
         values = [c for c in rest if pd.api.types.is_numeric_dtype(rows[c])]
+        for name in (c for c in rest if c not in values):
+            kinds = {isinstance(value, str): value for value in rows[name].dropna()}
+            if len(kinds) == 2:
+                raise ValueError(
+                    f"{name} is {kinds[False]!r} in some rows and {kinds[True]!r} in others; expected numbers or texts"
+                )
     if absent := [c for c in (*settings, *values) if c not in rows]:
         raise ValueError(f"rows have no column {absent[0]!r}; they have {', '.join(map(str, rows))}")
     if not values:
-        raise ValueError("rows hold no numbers to average beside the settings")
+        texts = [f"{c} is {_first(rows[c])!r}" for c in rest_of(rows, by, settings) if len(rows[c].dropna())]
+        raise ValueError(f"rows hold no numbers to average beside the settings{': ' * bool(texts)}{', '.join(texts)}")
     return list(settings), list(values)
+
+
+def rest_of(rows: pd.DataFrame, by: str, settings: Sequence[str]) -> list[str]:
+    """The columns of what was measured."""
+    return [str(c) for c in rows if c != by and c not in settings]
+
+
+def _first(column: pd.Series) -> object:
+    return column.dropna().iloc[0]
 
 
 def _groups(rows: pd.DataFrame, settings: list[str]) -> list[tuple[dict[str, object], pd.DataFrame]]:

@@ -11,6 +11,7 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
 from scipy import stats
 
 from flatproof.theory.claims import statements
@@ -158,10 +159,54 @@ def test_an_interval_ends_where_the_study_says(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        ({"accuracy": (0, 0.95)}, "limits accuracy to 0 to 0.95, but it is 1 at rate 1, seed 2"),
+        ({"share": (0, 1)}, "has limits of 'share', but half_right returns accuracy"),
+    ],
+)
+def test_limits_that_do_not_fit_are_named(tmp_path: Path, limits: dict[str, tuple[float, float]], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        Study("shares", half_right, {"rate": [1]}, seeds=3, limits=limits).run(store=tmp_path / "s.sqlite")
+
+
+def failing(rate: float, width: int, seed: int) -> dict[str, float]:
+    if rate == 1 or (width == 5 and seed == 2):
+        raise RuntimeError
+    return {"x": rate}
+
+
+def test_a_table_has_a_row_for_every_setting(tmp_path: Path) -> None:
+    """Whole numbers beside floating ones, and settings of which nothing is stored."""
+    study = Study("gaps", failing, {"rate": [0.5, 1], "width": [5, 6]}, seeds=2)
+    with pytest.raises(SweepError, match="5 of 8 runs failed"):
+        study.run(store=tmp_path / "s.sqlite")
+    with Store(tmp_path / "s.sqlite") as store:
+        summary = table(study.rows(store))
+    assert summary.shown.seeds.tolist() == ["1 of 2", "2", "0 of 2", "0 of 2"]
+    assert summary.shown.x.tolist()[2:] == ["not yet run"] * 2
+    assert list(zip(summary.shown.rate.astype(float), summary.shown.width, strict=True))[2:] == [(1, "5"), (1, "6")]
+    assert "seeds: how many are stored" in summary.note
+
+
+def test_the_user_s_own_figure_is_named_where_it_fails(tmp_path: Path) -> None:
+    study = Study("shares", half_right, {"rate": [1]}, seeds=3)
+
+    @study.figure
+    def broken(rows: pd.DataFrame, axes: Axes) -> None:
+        rows["nope"]
+
+    study.run(store=tmp_path / "s.sqlite")
+    with Store(tmp_path / "s.sqlite") as store, pytest.raises(UserError, match="shares/broken: its function raised KeyError"):
+        study.build(study.ARTIFACTS, "quick", 3, store)
+
+
+@pytest.mark.parametrize(
     ("columns", "options", "words"),
     [
         ({"a": [1.0]}, {}, "no column 'seed' to average over; they have a"),
         ({"seed": [1], "a": ["x"]}, {}, "no numbers to average"),
+        ({"seed": [1, 2], "rate": [1, 1], "a": [0.5, "x"]}, {"settings": ["rate"]}, "a is 0.5 in some rows and 'x' in others"),
         ({"seed": [1], "a": [1.0]}, {"settings": ["b"]}, "no column 'b'"),
     ],
 )
@@ -187,6 +232,9 @@ def measured(rate: float, seed: int) -> dict[str, float]:
         ({"grid": {"rate": [0.1, 0.1]}}, "twice"),
         ({"grid": {"rate": [1], "depth": [2]}}, "cannot be called with rate 1, depth 2 and seed: .*unexpected"),
         ({"grid": {"rate": [object()]}}, "grid"),
+        ({"grid": {"rate": [math.nan]}}, "must not hold nan"),
+        ({"limits": {"x": (1, 0)}}, r"limits\['x'\] must have the least value first"),
+        ({"limits": {"x": 1}}, r"limits\['x'\] must be the least and the largest value, got 1"),
         ({"measure": lambda rate, seed: {}}, "at the top of a module"),
         ({"seeds": 0}, "seeds must be a whole number of at least 1"),
     ],
