@@ -61,9 +61,7 @@ def same_weights(checkpoints: Sequence[Path], states: "Sequence[dict[str, Tensor
     for k, state in enumerate(states):
         twin = next((i for i, old in enumerate(states[:k]) if all(state[name].equal(value) for name, value in old.items())), None)
         if twin is not None:
-            lines.append(
-                f"{checkpoints[k]} holds the same weights as {checkpoints[twin]}: the picture has one point for both"
-            )
+            lines.append(f"{checkpoints[k]} holds the same weights as {checkpoints[twin]}: the picture has one point for both")
     return lines
 
 
