@@ -154,7 +154,7 @@ def test_what_is_done_once_is_counted_apart(monkeypatch: pytest.MonkeyPatch) -> 
         if recorder.budget.taken > 1:
             assert recorder.budget.used <= 0.5
     assert recorder.budget.training == 20
-    assert sorted({row.step for row in recorder.rows}) == [1, 12, 14, 16, 18, 20]
+    assert sorted({row.step for row in recorder.rows}) == [1, 12, 13, 14, 15, 16, 18, 20]
     assert "; 100.0 s of preparation, once" in recorder.summary()
 
 
