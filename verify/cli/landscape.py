@@ -80,8 +80,8 @@ def landscape(
         given = {} if points is None else {"points": points}
         random = {"reach": reach, "scaling": scaling, "seed": seed, **given}
         states = own_states(model, checkpoints, dtype, entry, prefix) if checkpoints else None
-        for line in same_weights(checkpoints or [], states or []):
-            say(line)
+        for remark in same_weights(checkpoints or [], states or []):
+            say(remark)
         with busy("measuring", quiet=False):
             if dimensions == 1:
                 if states is None:

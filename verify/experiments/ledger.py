@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from flatproof.theory.claims import OWN, SEVERITIES, Claim, statements
+from flatproof.theory.claims import OWN, SEVERITIES, Claim, Target, statements
 from flatproof.theory.claims.graph import cited
 from flatproof.verify.jobs.provenance import provenance
 from flatproof.verify.report.artifacts import Table
@@ -48,7 +48,7 @@ def _of_statements(claims: Sequence[Claim], ledger: Mapping[str, Claim]) -> str:
     stand = [c for c in claims if c.status != "refuted"]
     targets = Counter(c.target for c in stand)
     leaning = sum(bool(cited(ledger, c.id)) for c in claims if c.status == "proved")
-    told = {"construction": "with a construction that fails", "proof step": "with a step of the proof that fails"}
+    told: dict[Target, str] = {"construction": "with a construction that fails", "proof step": "with a step of the proof that fails"}
     flawed = ", ".join(f"{targets[target]} {how}" for target, how in told.items() if targets[target])
     return (
         f"of {len(claims)} statements {_failing(claims)}{_others(claims)}."
