@@ -183,7 +183,7 @@ def figure(pairs: Pairs, scale: str) -> Figure:
                 speeds.scatter(*zip(*points, strict=True), s=10, color=color, label=f"lr {lr:g}")
         shares.axhline(HALF, color=GRAY, linewidth=0.6, linestyle=":")
         shares.set(
-            xlabel="epochs",
+            xlabel="thousand epochs",
             ylabel="memorizing part of the outputs",
             title=f"1-SAM from half and half, lr {middle:g}",
             ylim=(0, 0.6),
