@@ -265,9 +265,10 @@ def require(holds: object, failure: str) -> None:
 
 
 def _in_order(id: str) -> tuple[str, int, int, int, str]:
-    """Sorts by paper, then what has no section number (condition-1), then 3.1, .., 5.2, A.1, .., A.27."""
+    """Sorts by paper, then what has no section number (condition-1), then 3.1, .., 5.2, A.1, .., A.27; the project's own by their kind."""
     paper, name = id.split("/")
     kind, _, number = name.rpartition("-")
+    paper = f"{paper}/{kind}" if paper == OWN else paper
     section, dot, index = number.rpartition(".")
     if not index.isdigit():
         return paper, 0, 0, 0, name

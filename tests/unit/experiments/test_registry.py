@@ -60,6 +60,7 @@ def test_the_project_s_experiments_are_experiments_of_their_ids() -> None:
         "kaur2023",
         "andriushchenko2023",
         "imagenet",
+        "selection",
     }
     assert "template" not in EXPERIMENTS
 
