@@ -48,7 +48,10 @@ def _of_statements(claims: Sequence[Claim], ledger: Mapping[str, Claim]) -> str:
     stand = [c for c in claims if c.status != "refuted"]
     targets = Counter(c.target for c in stand)
     leaning = sum(bool(cited(ledger, c.id)) for c in claims if c.status == "proved")
-    told: dict[Target, str] = {"construction": "with a construction that fails", "proof step": "with a step of the proof that fails"}
+    told: dict[Target, str] = {
+        "construction": "with a construction that fails",
+        "proof step": "with a step of the proof that fails",
+    }
     flawed = ", ".join(f"{targets[target]} {how}" for target, how in told.items() if targets[target])
     return (
         f"of {len(claims)} statements {_failing(claims)}{_others(claims)}."

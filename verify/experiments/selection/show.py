@@ -194,7 +194,8 @@ def figure(pairs: Pairs, scale: str) -> Figure:
             axes.title.set_fontsize(9)
             axes.grid(alpha=0.2)
             if axes.get_legend_handles_labels()[0]:
-                axes.legend(frameon=False, fontsize=7, loc="upper right" if axes is shares else "upper left", ncols=2 if axes is shares else 1)
+                free = {"loc": "upper right", "ncols": 2} if axes is shares else {"loc": "upper left"}
+                axes.legend(frameon=False, fontsize=7, **free)
         label_ticks(speeds.xaxis, narrow=True)
         label_ticks(speeds.yaxis)
         tops.invert_xaxis()
