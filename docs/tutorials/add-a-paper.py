@@ -22,7 +22,7 @@ from flatproof.theory.claims import Evidence, claim, require
 
 @claim("doe2030/lemma-1", printed="Scaling v by a > 0 and W by 1/a leaves the trace of the Hessian unchanged.")
 def lemma_1() -> Iterator[Evidence]:
-    """At interpolation the trace is (2/n) sum_i ||grad f(x_i)||^2; one active neuron, one sample."""
+    """Rescaling layers at interpolation, where the trace is (2/n) sum_i ||grad f(x_i)||^2; one active neuron, one sample."""
     v, w, x, a = sp.symbols("v w x a", positive=True)
     trace = 2 * ((w * x) ** 2 + (v * x) ** 2)  # derivatives by v and by w
     scaled = trace.subs({v: a * v, w: w / a}, simultaneous=True)

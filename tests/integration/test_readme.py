@@ -16,7 +16,7 @@ EXAMPLES = {  # what each example of a page begins to print
     "docs/background/flattest.md": ("9.362434",),
     "docs/background/sharpness.md": ("0.4", "61.388"),
     "docs/how-to/train.md": ("finished",),
-    "docs/how-to/plug-ins.md": ("", ""),
+    "docs/how-to/plug-ins.md": ("", "", ""),
 }
 
 CHECKPOINT = """

@@ -4,7 +4,7 @@ A statement is one function in a module of its paper's folder:
 
     @claim("wen2023/lemma-4.1", printed="...", depends_on=("wen2023/equation-2", corrected("wen2023/lemma-A.5")))
     def lemma_4_1() -> Iterator[Evidence]:
-        \"\"\"The statement in mathematics, with its source.\"\"\"
+        \"\"\"What it is about, and below in which setting.\"\"\"
         require(sp.simplify(left - right) == 0, "what did not hold")
         yield Evidence("proved", "symbolic", "all parameter values", "what was simplified to what")
 
@@ -138,10 +138,10 @@ class Claim:
 
     def _repr_html_(self) -> str:
         fails = f"{self.target}: {self.severity}" if self.target else ""
-        about = {"status": self.status, "fails in": fails, "reading": self.reading or "", "printed": self.printed}
+        about = {"printed": self.printed, "status": self.status, "fails in": fails, "reading": self.reading or ""}
         about |= {"corrected": self.corrected or "", "rests on": ", ".join(f"{e.id} ({e.form})" for e in self.depends_on)}
         found = {f"evidence {k}": f"{e.supports}, {e.method}; {e.scope}: {e.finding}" for k, e in enumerate(self.evidence, 1)}
-        return html_rows(f"{self.id}: {self.title}", about | found)
+        return html_rows(self.id, about | {"about": self.title} | found)
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ _statements: dict[str, Statement] = {}
 def claim(
     id: str, printed: str, depends_on: tuple[str | Dependency, ...] = (), reading: Reading | None = None
 ) -> Callable[[Callable[[], Iterable[Evidence]]], Callable[[], Iterable[Evidence]]]:
-    """Register a statement; the first line of the function's docstring is its title.
+    """Register a statement; the first line of the function's docstring is its title: what it is about, no claim.
 
     Args:
         id: of the statement, "paper/lemma-4.1".
@@ -265,9 +265,10 @@ def require(holds: object, failure: str) -> None:
 
 
 def _in_order(id: str) -> tuple[str, int, int, int, str]:
-    """Sorts by paper, then what has no section number (condition-1), then 3.1, .., 5.2, A.1, .., A.27."""
+    """Sorts by paper, then what has no section number (condition-1), then 3.1, .., 5.2, A.1, .., A.27; the project's own by their kind."""
     paper, name = id.split("/")
     kind, _, number = name.rpartition("-")
+    paper = f"{paper}/{kind}" if paper == OWN else paper
     section, dot, index = number.rpartition(".")
     if not index.isdigit():
         return paper, 0, 0, 0, name

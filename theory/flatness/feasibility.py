@@ -7,6 +7,7 @@ function of x. Nothing else restricts the labels: functions |w . x| fit any valu
 like), and linear functions the odd parts. So each failure below is a proof, and its absence too.
 """
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -19,7 +20,17 @@ Ray = tuple[Fraction, ...]
 
 
 class Infeasible(ValueError):
-    """No network of the class interpolates the labels; the message names the rows that prove it."""
+    """No network of the class interpolates the labels; the message names the rows that prove it.
+
+    Attributes:
+        rows: counted from 0.
+        problem: what is so of them, as a sentence of which they are the subject.
+    """
+
+    def __init__(self, rows: Sequence[int], problem: str) -> None:
+        names = [str(row) for row in rows]
+        super().__init__(f"rows {', '.join(names[:-1])} and {names[-1]} {problem}" if rows[1:] else f"row {names[0]} {problem}")
+        self.rows, self.problem = tuple(rows), problem
 
 
 def check_feasible(setting: Setting) -> None:
@@ -32,25 +43,25 @@ def check_feasible(setting: Setting) -> None:
         length = max(map(abs, exact))
         if length == 0:
             if value != 0:
-                raise Infeasible(f"row {i} is the zero vector with label {label:g}: without a bias every network is 0 there")
+                raise Infeasible([i], f"is the zero vector with label {label:g}: without a bias every network is 0 there")
             continue
         ray = tuple(c / length for c in exact)
         j, unit = first.setdefault(ray, (i, value / length))
         if abs(unit * length - value) <= TOLERANCE * max(abs(value), abs(unit * length)):
             continue
         if tuple(points[i]) == tuple(points[j]):
-            raise Infeasible(f"rows {j} and {i} are the same point with labels {labels[j]:g} and {label:g}")
+            raise Infeasible([j, i], f"are the same point with labels {labels[j]:g} and {label:g}")
         raise Infeasible(
-            f"rows {j} and {i} lie on one ray with labels {labels[j]:g} and {label:g}, which are not in proportion: "
-            "without a bias f(c x) = c f(x)"
+            [j, i],
+            f"lie on one ray with labels {labels[j]:g} and {label:g}, which are not in proportion: without a bias f(c x) = c f(x)",
         )
     pairs = [(ray, j, *first[opposite]) for ray, (j, _) in first.items() if (opposite := tuple(-c for c in ray)) in first]
     pairs = [pair for pair in pairs if pair[1] < pair[2]]
     if pairs and not _linear([ray for ray, *_ in pairs], [first[ray][1] - unit for ray, _, _, unit in pairs]):
-        rows = ", ".join(f"{j} and {k}" for _, j, k, _ in pairs)
         raise Infeasible(
-            f"the opposite points in rows {rows} have labels whose odd parts y(x) - y(-x) are not linear in x: without a bias "
-            "they are for every network"
+            [row for _, j, k, _ in pairs for row in (j, k)],
+            "are pairs of opposite points with labels whose odd parts y(x) - y(-x) are not linear in x: without a bias they are for "
+            "every network",
         )
 
 

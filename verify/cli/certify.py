@@ -62,10 +62,11 @@ def certify(
             raise ValueError(
                 f"--test asks whether points are classified; expected labels -1 and 1 in {name_of(file)}, got real numbers"
             )
+        own.check_sizes()
         check_writable(out)
     outcome: Certified | Bracketed
     try:
-        with refusing_bad_input(), steps() as note:
+        with refusing_bad_input(), steps() as note, own.solving():
             if bracket is not None:
                 note(f"searching for {bracket:g} s")
                 outcome = bracket_points(own, architecture, kinks, bracket, out, name)

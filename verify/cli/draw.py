@@ -7,8 +7,8 @@ import typer
 
 from flatproof.verify.cli.options import Labels, check_at_least_one, check_writable
 from flatproof.verify.cli.own_model import Folder, made_by, say_files
-from flatproof.verify.cli.points import own_points
-from flatproof.verify.cli.terminal import busy, refusing_bad_input
+from flatproof.verify.cli.points import own_data
+from flatproof.verify.cli.terminal import busy, refusing_bad_input, say
 from flatproof.verify.utils.errors import UserError
 
 
@@ -38,9 +38,13 @@ def draw(
         check_number("--within", within, 0)
         if points is not None:
             check_whole("--points", points, 2)
-        data = own_points(file, None, labels)
+        own = own_data(file, None, labels)
+        data = own.data
+        for line in own.notes:
+            say(line)
         if data.x.shape[1] > 2:
             raise ValueError(f"{file} has points of {data.x.shape[1]} coordinates; expected one or two, and the label")
+        own.check_sizes()
         check_writable(out)
 
         from flatproof import theory
@@ -51,7 +55,7 @@ def draw(
         for kind in ("function", "range"):
             check_free(out, f"{stem}.{kind}")
         try:
-            with busy("solving", quiet=False):
+            with busy("solving", quiet=False), own.solving():
                 solution = theory.flattest(data.x, data.y, architecture, kinks, limit)
                 sampled = pictures.sample(solution, within=within if ranges else None, points=points)
         except ArithmeticError as error:

@@ -22,9 +22,10 @@ from flatproof.verify.cli.own_model import (
     made_by,
     own_problem,
     own_states,
+    same_weights,
     say_files,
 )
-from flatproof.verify.cli.terminal import busy, refusing_bad_input
+from flatproof.verify.cli.terminal import busy, refusing_bad_input, say
 
 
 def landscape(
@@ -79,6 +80,8 @@ def landscape(
         given = {} if points is None else {"points": points}
         random = {"reach": reach, "scaling": scaling, "seed": seed, **given}
         states = own_states(model, checkpoints, dtype, entry, prefix) if checkpoints else None
+        for remark in same_weights(checkpoints or [], states or []):
+            say(remark)
         with busy("measuring", quiet=False):
             if dimensions == 1:
                 if states is None:

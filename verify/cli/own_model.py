@@ -55,6 +55,16 @@ def own_states(
     ]
 
 
+def same_weights(checkpoints: Sequence[Path], states: "Sequence[dict[str, Tensor]]") -> list[str]:
+    """A line for each checkpoint that holds what an earlier one holds."""
+    lines = []
+    for k, state in enumerate(states):
+        twin = next((i for i, old in enumerate(states[:k]) if all(state[name].equal(value) for name, value in old.items())), None)
+        if twin is not None:
+            lines.append(f"{checkpoints[k]} holds the same weights as {checkpoints[twin]}: the picture has one point for both")
+    return lines
+
+
 def check_name(name: str) -> None:
     """ValueError unless files can be called so."""
     if not name or Path(name).name != name or name.startswith("."):

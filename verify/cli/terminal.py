@@ -91,8 +91,10 @@ def print_tables(artifacts: "Sequence[Artifact]") -> None:
     for table in (artifact for artifact in artifacts if isinstance(artifact, Table)):
         brief = table.shown[list(table.brief)]
         grid = Grid(title=table.title, title_justify="left", show_lines=True)
-        for column in brief.columns:
-            grid.add_column(column)
+        for column in brief.columns:  # an id can be searched for and copied: it stands on one line, and nothing is cut off
+            whole = column == "id"
+            width = max([len(column), *map(len, map(str, brief[column]))]) if whole else None
+            grid.add_column(column, overflow="fold", no_wrap=whole, min_width=width)
         for row in brief.to_numpy().tolist():
             grid.add_row(*(Text(str(cell)) for cell in row))
         print_grid(grid, width=120)

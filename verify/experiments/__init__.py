@@ -20,12 +20,13 @@ from flatproof.verify.utils.errors import UserError
 from flatproof.verify.utils.ids import whole_id
 from flatproof.verify.utils.plugins import addresses, named_object, users_module, users_object
 
-__all__ = ["EXPERIMENTS", "SCALES", "Experiment", "Registry", "abouts", "build", "check_scale", "examine", "select"]
+__all__ = ["EXPERIMENTS", "SCALES", "Experiment", "Registry", "abouts", "are_papers", "build", "check_scale", "examine", "select"]
 
 HERE = (  # each has its EXPERIMENT
     "wen2023",
     "scaling",
     "minimizers",
+    "selection",
     "keskar2017",
     "kaur2023",
     "andriushchenko2023",
@@ -128,8 +129,11 @@ def select(ids: Sequence[str]) -> dict[str, list[str]]:
         known = EXPERIMENTS[paper].ARTIFACTS if paper in EXPERIMENTS else ()
         named = known if name == paper else tuple(id for id in known if id == name or _panel(id, name))
         if not named:
-            everything = [name for id, e in EXPERIMENTS.items() for name in (id, *e.ARTIFACTS)]
-            raise ValueError(f"unknown id {name!r}; expected one of: {', '.join(everything)}")
+            everything = (
+                [*EXPERIMENTS, *known] if known else [name for id, e in EXPERIMENTS.items() for name in (id, *e.ARTIFACTS)]
+            )
+            near = get_close_matches(name, everything, n=4, cutoff=0.4) or list(EXPERIMENTS)[:4]
+            raise ValueError(f"unknown id {name!r}; expected one such as {', '.join(near)}; 'flatproof ids' lists all")
         chosen.setdefault(paper, []).extend(id for id in named if id not in chosen.get(paper, []))
     return chosen
 
@@ -181,8 +185,9 @@ def examine(ids: Sequence[str], store: Store | None) -> Iterator[Claim]:
     """The ledger: statements of `theory.claims` and the papers' empirical claims, examined as they are asked for.
 
     Args:
-        ids: of the statements or their ends where no other id ends so, none for all. "module:object" names those that a function of the
-            user's own examines, or those of an experiment; "module:" all that importing a module registers.
+        ids: of the statements or their ends where no other id ends so, none for all. A paper's name stands for all of its statements,
+            "module:object" for those that a function of the user's own examines, or those of an experiment, "module:" for all that
+            importing a module registers.
         store: where the runs are that empirical claims are judged by; None: they stay open.
 
     Raises:
@@ -190,8 +195,8 @@ def examine(ids: Sequence[str], store: Store | None) -> Iterator[Claim]:
     """
     ids = [id for name in ids for id in _claims_of(name)]
     if ids:
-        every = [*statements(), *(id for experiment in EXPERIMENTS.values() for id in experiment.claim_ids())]
-        ids = [whole_id(id, every) for id in ids]
+        every = _all_claims()
+        ids = [id for name in ids for id in ([c for c in every if c.startswith(f"{name}/")] or [whole_id(name, every)])]
     known: dict[str, Callable[[], Claim]] = {id: statement.claim for id, statement in statements().items()}
     for experiment in EXPERIMENTS.values():
         known |= _of_paper(experiment, ids, store)
@@ -200,6 +205,16 @@ def examine(ids: Sequence[str], store: Store | None) -> Iterator[Claim]:
             near = get_close_matches(id, known, n=3, cutoff=0.3) or list(known)[:3]
             raise ValueError(f"unknown statement {id!r}; expected an id of the ledger, such as {', '.join(near)}")
     return (known[id]() for id in (ids or known))
+
+
+def are_papers(names: Sequence[str]) -> bool:
+    """Whether each name is that of a paper in the ledger, and so stands for all of its statements."""
+    return {*names} <= {id.split("/")[0] for id in _all_claims()}
+
+
+def _all_claims() -> list[str]:
+    """The ids of all statements and of the papers' empirical claims."""
+    return [*statements(), *(id for experiment in EXPERIMENTS.values() for id in experiment.claim_ids())]
 
 
 def _claims_of(name: str) -> list[str]:

@@ -1,11 +1,11 @@
-"""Owns the ledger as people read it: a table of every statement, its headline, and one statement in full."""
+"""Owns the ledger as people read it: a table of every statement, its headlines, and one statement in full."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from flatproof.theory.claims import OWN, SEVERITIES, Claim
+from flatproof.theory.claims import OWN, SEVERITIES, Claim, Target, statements
 from flatproof.theory.claims.graph import cited
 from flatproof.verify.jobs.provenance import provenance
 from flatproof.verify.report.artifacts import Table
@@ -24,26 +24,60 @@ NOTES = (
 OWN_NOTE = "Statements own/... are this project's, printed nowhere else: 'printed' holds them as they are meant."
 
 
-def headline(claims: Sequence[Claim]) -> str:
-    """What the ledger found of the printed statements, by how much it matters; then what it holds of the project's own."""
-    ours, claims = [c for c in claims if c.own], [c for c in claims if not c.own]
-    refuted, stand = [c for c in claims if c.status == "refuted"], [c for c in claims if c.status != "refuted" and c.target]
-    severities, targets = Counter(c.severity for c in refuted), Counter(c.target for c in stand)
-    wrong = ", ".join(f"{severities[s]} {SEVERITY_WORDS[s]}" for s in SEVERITIES)
-    rest = _counted([c for c in claims if c.status != "refuted"])
-    ledger = {c.id: c for c in (*claims, *ours)}
+def headlines(claims: Sequence[Claim]) -> list[str]:
+    """A line a paper: what the ledger found of its statements, by how much it matters, and of its claims that runs judge."""
+    papers: dict[str, list[Claim]] = {}
+    for c in claims:
+        papers.setdefault(c.id.split("/")[0], []).append(c)
+    examined, ledger = statements(), {c.id: c for c in claims}
+    lines = []
+    for paper, listed in papers.items():
+        stated, measured = [c for c in listed if c.id in examined], [c for c in listed if c.id not in examined]
+        parts = [_of_statements(stated, ledger)] if stated else []
+        wrong = ", ".join(c.id.split("/")[1] for c in measured if c.status == "refuted")
+        failing = _failing(measured) + f" ({wrong})" * bool(wrong)
+        parts += [f"measured: of {len(measured)} claims {failing}{_others(measured)}."] if measured else []
+        lines.append(f"{paper}: " + " ".join(part if k == 0 else part[0].upper() + part[1:] for k, part in enumerate(parts)))
+    return lines
+
+
+def _of_statements(claims: Sequence[Claim], ledger: Mapping[str, Claim]) -> str:
+    """Of the statements of one paper, which an argument or an example settles."""
+    if claims[0].own:
+        return f"of {len(claims)} statements of our own, printed nowhere else, {_counted(claims)}."
+    stand = [c for c in claims if c.status != "refuted"]
+    targets = Counter(c.target for c in stand)
     leaning = sum(bool(cited(ledger, c.id)) for c in claims if c.status == "proved")
+    told: dict[Target, str] = {
+        "construction": "with a construction that fails",
+        "proof step": "with a step of the proof that fails",
+    }
+    flawed = ", ".join(f"{targets[target]} {how}" for target, how in told.items() if targets[target])
     return (
-        f"Of {len(claims)} statements {len(refuted)} fail as printed: {wrong}. Of those that stand, {targets['construction']} are "
-        "printed with a "
-        f"construction that fails and {targets['proof step']} with a step of the proof that fails. The others: {rest}; {leaning} "
-        "of the proved rest on a cited theorem." + (f" Of {len(ours)} statements of our own {_counted(ours)}." if ours else "")
+        f"of {len(claims)} statements {_failing(claims)}{_others(claims)}."
+        + (f" Of those that stand are printed: {flawed}." if flawed else "")
+        + (f" {leaning} of the proved {'rest' if leaning > 1 else 'rests'} on a cited theorem." if leaning else "")
     )
+
+
+def _failing(claims: Sequence[Claim]) -> str:
+    """How many fail as printed, by how much that matters."""
+    severities = Counter(c.severity for c in claims if c.status == "refuted")
+    count = sum(severities.values())
+    words = ", ".join(f"{severities[s]} {SEVERITY_WORDS[s]}" for s in SEVERITIES if severities[s])
+    return f"{count or 'none'} {'fails' if count < 2 else 'fail'} as printed" + (f": {words}" if count else "")
+
+
+def _others(claims: Sequence[Claim]) -> str:
+    """How many of those that do not fail have which status."""
+    stand = [c for c in claims if c.status != "refuted"]
+    return f"; the others: {_counted(stand)}" if stand else ""
 
 
 def _counted(claims: Sequence[Claim]) -> str:
     """How many have which status, the most frequent first."""
-    return ", ".join(f"{count} {status}" for status, count in Counter(c.status for c in claims).most_common())
+    counts = Counter(c.status for c in claims).most_common()
+    return ", ".join(f"{count} {status}{'s' * (status == 'definition' and count > 1)}" for status, count in counts)
 
 
 def fails_in(c: Claim) -> str:
@@ -85,7 +119,7 @@ def table(id: str, claims: Sequence[Claim]) -> Table:
         title="Every printed statement: what holds",
         shown=pd.DataFrame(rows),
         raw=pd.DataFrame(rows),
-        notes=(headline(claims), *NOTES, *([OWN_NOTE] if any(c.own for c in claims) else [])),
+        notes=(*headlines(claims), *NOTES, *([OWN_NOTE] if any(c.own for c in claims) else [])),
         provenance=provenance(),
         brief=("id", "status", "fails in", "statement", "corrected"),
     )
@@ -93,15 +127,15 @@ def table(id: str, claims: Sequence[Claim]) -> Table:
 
 def in_full(c: Claim) -> str:
     """One statement with all of its evidence, as text."""
-    lines = [f"{c.id}: {c.title}", f"status     {c.status}"]
+    lines = [c.id, f"{'our own' if c.own else 'printed':<11}{c.printed}", f"status     {c.status}"]
     if c.target:
         lines.append(f"fails in   {fails_in(c)}")
     if c.reading:
         lines.append(f"reading    {c.reading}")
-    lines.append(f"{'our own' if c.own else 'printed':<11}{c.printed}")
     if c.corrected:
         lines.append(f"corrected  {c.corrected}")
     lines += [f"rests on   {edge.id}" + f", as {edge.form}" * (not edge.id.startswith(f"{OWN}/")) for edge in c.depends_on]
+    lines.append(f"about      {c.title}")  # in the words of whoever wrote the check
     for e in c.evidence:
         kind = ", ".join(filter(None, (e.supports, e.target, e.severity, e.reading and f"reading: {e.reading}", e.method)))
         lines.append(f"evidence   {kind}; scope: {e.scope}")

@@ -41,17 +41,19 @@ def cluster(engine: str) -> "Iterator[Cluster]":
     Raises:
         UserError: it cannot be used, in a line.
     """
+    file = Path(engine) if engine.endswith(BATCH_FILES) else None
+    scheme, _, place = engine.partition("://")
+    if file is None and (scheme not in SCHEMES or not place):
+        raise UserError(f"--engine must be local, dask://host:port or a YAML file of dask-jobqueue, got {engine!r}")
+    text = "" if file is None else _read(file)
     distributed = _required("distributed", "cluster")
     with ExitStack() as stack:
-        if engine.endswith(BATCH_FILES):
-            started, workers = _batch_cluster(Path(engine))
+        if file is not None:
+            started, workers = _batch_cluster(file, text)
             stack.enter_context(started)
             started.scale(workers)
             address = started.scheduler_address
         else:
-            scheme, _, place = engine.partition("://")
-            if scheme not in SCHEMES or not place:
-                raise UserError(f"--engine must be local, dask://host:port or a YAML file of dask-jobqueue, got {engine!r}")
             address = f"{'tcp' if scheme == 'dask' else scheme}://{place}"
         try:
             client = stack.enter_context(distributed.Client(address, timeout=CONNECTING, set_as_default=False))
@@ -69,14 +71,21 @@ def _required(name: str, extra: str) -> Any:
         raise UserError(f"--engine needs {name} ({error}); pip install 'flatproof[{extra}]' brings it") from None
 
 
-def _batch_cluster(file: Path) -> tuple[Any, int]:
-    """A cluster of dask-jobqueue, not yet scaled, and how many workers are asked for."""
-    yaml, jobqueue = _required("yaml", "cluster"), _required("dask_jobqueue", "cluster")
+def _read(file: Path) -> str:
     try:
-        settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+        return file.read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(f"--engine {file} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise UserError(f"--engine {file} is no YAML file: {error}") from None
+
+
+def _batch_cluster(file: Path, text: str) -> tuple[Any, int]:
+    """A cluster of dask-jobqueue as a file's text says, not yet scaled, and how many workers are asked for."""
+    yaml, jobqueue = _required("yaml", "cluster"), _required("dask_jobqueue", "cluster")
+    try:
+        settings = yaml.safe_load(text)
+    except yaml.YAMLError as error:
         raise UserError(f"--engine {file} is no YAML file: {' '.join(str(error).split())}") from None
     known = sorted(name for name in vars(jobqueue) if name.endswith("Cluster"))
     if not isinstance(settings, Mapping) or settings.get("cluster") not in known:

@@ -14,7 +14,7 @@ from flatproof.verify.realdata.imagenet import IMAGENET
 from flatproof.verify.realdata.imagenet_sample import IMAGENET_SAMPLE
 from flatproof.verify.realdata.mnist import FASHION_MNIST, MNIST
 from flatproof.verify.realdata.timit import TIMIT
-from flatproof.verify.utils.plugins import addresses, named_object
+from flatproof.verify.utils.plugins import addresses, named_object, users_object
 
 DATASETS: Mapping[str, Dataset] = {
     known.name: known
@@ -22,6 +22,11 @@ DATASETS: Mapping[str, Dataset] = {
 }
 NAMES = tuple(DATASETS)
 GROUP = "flatproof.datasets"
+
+
+def all_names() -> list[str]:
+    """The names of all data sets, those that installed packages add last."""
+    return [*NAMES, *(name for name in sorted(addresses(GROUP)) if name not in NAMES)]
 
 
 def address_of(name: str) -> str | None:
@@ -38,9 +43,9 @@ def dataset_of(name: str, datasets: Mapping[str, Dataset] = DATASETS) -> Dataset
         return datasets[name]
     address = address_of(name)
     if address is None or address in NAMES:
-        raise ValueError(f"data set must be one of {', '.join(NAMES)}, or be named module:object, got {name!r}")
+        raise ValueError(f"data set must be one of {', '.join(all_names())}, or be named module:object, got {name!r}")
     try:
-        known = named_object(address)
+        known = users_object(name, "data set") if ":" in name else named_object(address)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"data set {address!r} cannot be found: {error}") from None
     if not isinstance(known, Dataset):

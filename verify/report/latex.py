@@ -1,7 +1,8 @@
 """Owns tables in LaTeX: a `table` environment with booktabs, a caption and a label, as wide as a column of text, formulas in maths mode.
 
 Columns whose cells are short are set as they are; where a line would not hold all of them, columns are paragraphs that share the line's
-width, each at least as wide as its longest word. A table of more rows than a page takes is a `longtable`.
+width, each at least as wide as its longest word. A table that is longer than a page so is a `longtable` where a page has one column, and a
+`table*` across both where it has two, for which a longtable is an error; one that is longer than a page even so is a `longtable` alone.
 """
 
 import math
@@ -15,9 +16,12 @@ from flatproof.verify.report.mathematics import parts
 
 PACKAGES = r"% needs \usepackage{amsmath,array,booktabs,longtable}"
 LONGEST = 45  # lines of a table that stands on one page
+HIGHEST = {r"\small": 44, r"\footnotesize": 51, r"\scriptsize": 60}  # of one across a page, by the size of type
 # How many characters a column of 240 pt (two of them on a page) takes, by the size of type.
 SIZES = ((50, r"\small"), (54, r"\footnotesize"), (59, r"\scriptsize"), (70, r"\tiny"))
 HYPHENATED = 8  # a word that is wider can be broken
+WIDE = 1.95  # columns of text that fit across a page of two, a little less than there is room for
+SPACING = r"\setlength{\tabcolsep}{4pt}"
 GAP = 2  # characters that the space between two columns, of 8 pt, is worth
 
 _ESCAPED = {character: f"\\{character}" for character in "&%$#_{}"} | {
@@ -157,26 +161,42 @@ def table(frame: pd.DataFrame, caption: str, label: str, line: Callable[[object]
     rows = [[line(name) for name in frame.columns], *([line(cell) for cell in row] for row in frame.to_numpy().tolist())]
     size, columns, lines = _columns(rows)
     head, *body = ["  " + " & ".join(_breakable(escaped(cell)) for cell in row) + r" \\" for row in rows]
-    caption = f"\\caption{{{escaped(line(caption))}}}\\label{{{label}}}"
-    size += r"\setlength{\tabcolsep}{4pt}"
-    if lines > LONGEST:
-        opening = [f"\\begin{{longtable}}{{{columns}}}", caption + r"\\", r"\toprule", head, r"\midrule", r"\endfirsthead"]
-        again = [r"\toprule", head, r"\midrule", r"\endhead", r"\bottomrule", r"\endfoot"]
-        return "\n".join(["{" + size, *opening, *again, *body, r"\end{longtable}", "}"]) + "\n"
-    opening = [r"\begin{table}", r"\centering", caption, size, f"\\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule"]
-    return "\n".join([*opening, *body, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
+    named = f"\\caption{{{escaped(line(caption))}}}\\label{{{label}}}"
+    if lines <= LONGEST:
+        return "\n".join(_float("table", named, size, columns, head, body)) + "\n"
+    narrow = size, columns
+    for start in range(len(HIGHEST)):
+        size, columns, lines = _columns(rows, WIDE, start)
+        if lines <= HIGHEST.get(size, 0):
+            shared = [r"\def\tablerows{%", *body, "}"]
+            long = _longtable(named, *narrow, head, [r"\tablerows"])
+            wide = _float("table*", named, size, columns, head, [r"\tablerows"])
+            return "\n".join([*shared, r"\ifdim\columnwidth<\textwidth % two columns", *wide, r"\else", *long, r"\fi"]) + "\n"
+    return "\n".join(_longtable(named, *narrow, head, body)) + "\n"
 
 
-def _columns(rows: Sequence[Sequence[str]]) -> tuple[str, str, int]:
-    """The size of type, the columns' format, and about how many lines the table takes."""
+def _float(kind: str, caption: str, size: str, columns: str, head: str, body: Sequence[str]) -> list[str]:
+    opening = [f"\\begin{{{kind}}}", r"\centering", caption, size + SPACING, f"\\begin{{tabular}}{{{columns}}}"]
+    return [*opening, r"\toprule", head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}", f"\\end{{{kind}}}"]
+
+
+def _longtable(caption: str, size: str, columns: str, head: str, body: Sequence[str]) -> list[str]:
+    opening = [f"\\begin{{longtable}}{{{columns}}}", caption + r"\\", r"\toprule", head, r"\midrule", r"\endfirsthead"]
+    again = [r"\toprule", head, r"\midrule", r"\endhead", r"\bottomrule", r"\endfoot"]
+    return ["{" + size + SPACING, *opening, *again, *body, r"\end{longtable}", "}"]
+
+
+def _columns(rows: Sequence[Sequence[str]], room: float = 1.0, start: int = 0) -> tuple[str, str, int]:
+    """The size of type, of those from `start` on, the columns' format, and about how many lines it takes; room: in columns of text."""
     columns = list(zip(*rows, strict=True))
     natural = [max(map(_width, column)) for column in columns]
     gaps = GAP * (len(columns) - 1)
-    for characters, size in SIZES[:2]:
+    sizes = [(room * many, size) for many, size in SIZES[start:]]
+    for characters, size in sizes[:2]:
         if sum(natural) + gaps <= characters:
             return size, "@{}" + "l" * len(columns) + "@{}", len(rows)
     least = [max((width for cell in column for width in _unbroken(cell)), default=0) + 1 for column in columns]
-    characters, size = next(((many, size) for many, size in SIZES[1:] if sum(least) + gaps <= many), SIZES[-1])
+    characters, size = next(((many, size) for many, size in sizes[start == 0 :] if sum(least) + gaps <= many), sizes[-1])
     wants = [max(0.0, width**0.75 - shortest) for width, shortest in zip(natural, least, strict=True)]  # long texts want less
     spare = max(0.0, characters - gaps - sum(least)) / max(1e-9, sum(wants))
     widths = [shortest + want * spare for shortest, want in zip(least, wants, strict=True)]

@@ -21,9 +21,12 @@ from flatproof.verify.cli.endings import Signalled
     [
         (["certify", "absent.csv"], "cannot use absent.csv: No such file or directory"),
         (["certify", "nan.csv"], "nan.csv, line 4, column 1 must be a finite number"),
-        (["certify", "conflict.csv"], "rows 0 and 2 are the same point with labels 1 and 2"),
-        (["certify", "conflict.csv", "--architecture", "bias"], "rows 0 and 2 are the same point with labels 1 and 2"),
-        (["certify", "ray.csv"], "rows 0 and 1 lie on one ray with labels 1 and 1, which are not in proportion"),
+        (["certify", "conflict.csv"], "conflict.csv, lines 1 and 3 are the same point with labels 1 and 2"),
+        (
+            ["certify", "conflict.csv", "--architecture", "bias"],
+            "conflict.csv, lines 1 and 3 are the same point with labels 1 and 2",
+        ),
+        (["certify", "ray.csv"], "ray.csv, lines 1 and 2 lie on one ray with labels 1 and 1, which are not in proportion"),
         (["certify", "ray.csv", "--architecture", "sim-ln"], 'architecture must be no-bias, bias or sim-bn, got "sim-ln"'),
         (
             ["certify", "ray.csv", "--architecture", "bias", "--kinks", "soft"],
@@ -63,7 +66,7 @@ def test_test_labels_are_checked_before_the_solve(refusal: Callable[[list[str]],
 
     monkeypatch.setattr("flatproof.theory.flattest", solved)
     assert "test_y must hold nothing but -1 and 1" in refusal(["certify", "signs.csv", "--test", "codes.csv"])
-    assert "test_x must have 2 columns" in refusal(["certify", "signs.csv", "--test", "wide.csv"])
+    assert "wide.csv must have 3 columns as signs.csv has" in refusal(["certify", "signs.csv", "--test", "wide.csv"])
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,12 @@ def test_a_way_from_checkpoint_to_checkpoint_has_their_losses(tmp_path: Path, ow
         assert loss == pytest.approx(float(torch.nn.functional.cross_entropy(outputs, torch.as_tensor(data["y"]))), rel=1e-8)
 
 
+def test_checkpoints_that_hold_the_same_are_named(tmp_path: Path, own: list[str]) -> None:
+    (tmp_path / "twin.pt").write_bytes((tmp_path / "0.pt").read_bytes())
+    done = here("landscape", *own, *(f"--checkpoints={name}.pt" for name in ("0", "1", "twin")), "--points", "2", cwd=tmp_path)
+    assert done.stdout.splitlines()[0] == "twin.pt holds the same weights as 0.pt: the picture has one point for both"
+
+
 def test_points_are_drawn(tmp_path: Path) -> None:
     (tmp_path / "line.csv").write_text("-1,1.5\n0,0.2\n1,1\n")
     (tmp_path / "plane.csv").write_text("1,1,1\n1,-1,-1\n-1,1,-1\n-1,-1,1\n")
@@ -106,7 +112,7 @@ def test_bad_input_is_one_line(tmp_path: Path, own: list[str], options: list[str
     ("content", "options", "words"),
     [
         ("1,2,3,1\n2,3,4,-1\n", [], "has points of 3 coordinates; expected one or two"),
-        ("1,1\n1,2\n", [], "rows 0 and 1 are the same point with labels 1 and 2"),
+        ("1,1\n1,2\n", [], "points.csv, lines 1 and 2 are the same point with labels 1 and 2"),
         ("1,1\n2,2\n", ["--within", "-1"], "--within must be a finite number of at least 0"),
         ("1,1\n2,2\n", ["--points", "1"], "--points must be a whole number of at least 2"),
     ],

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flatproof.verify.cli.points import own_data, own_points, read_points
+from flatproof.verify.cli.points import own_data, read_points
+from tests.command import here
 
 X, Y = np.array([[1.5, -2.0], [3.0, 0.25], [0.5, 1e-3]]), np.array([1.0, -1.0, 1.0])
 COMMAS = "a,b,label\n1.5,-2,1\n3,0.25,-1\n.5,1e-3,1\n"
@@ -189,10 +190,67 @@ def test_arrays_that_are_refused(tmp_path: Path, arrays: dict[str, Any], words: 
     assert words in str(error.value)
 
 
-def test_commands_that_print_say_how_a_file_was_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = made(tmp_path, DECIMALS)
-    assert (own_points(path, None, "auto").x == X).all()
-    assert "points.csv: columns separated by semicolons, decimal commas, UTF-8" in capsys.readouterr().out
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("a,b,y\n1,2,1\n# again\n3,1,1\n1,2,-1\n", "p.csv, lines 2 and 5 are the same point with labels 1 and -1"),
+        ("a,b,y\n0,0,1\n", "p.csv, line 2 is the zero vector with label 1"),
+        ("1,2,1\n2,4,1\n", "p.csv, lines 1 and 2 lie on one ray with labels 1 and 1"),
+        ("1,2,1\n1e200,1,-1\n", "p.csv, line 2 holds 1e+200; expected numbers of a size from 1e-150 to 1e+150, or 0"),
+        ("a,b,y\n1,2,1\n2,1e-200,-1\n", "p.csv, line 3 holds 1e-200; expected numbers of a size from 1e-150 to 1e+150, or 0"),
+        ("1,2,1\n2,1,1e199\n", "p.csv, line 2 holds 1e+199; expected numbers of a size"),
+        (
+            "1e10,2,1\n2,-1,-1\n1,3e10,1\n",
+            "p.csv holds coordinates of sizes from 1 to 3e+10; expected them within a factor of 1e+06",
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["certify", "draw"])
+def test_points_that_cannot_be_solved_are_named_with_file_and_line(tmp_path: Path, content: str, words: str, name: str) -> None:
+    (tmp_path / "p.csv").write_text(content)
+    done = here(name, "p.csv", "--architecture", "no-bias", cwd=tmp_path)
+    assert done.returncode == 2, done.stdout
+    assert done.stderr.startswith("error: ")
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_arrays_have_rows_for_lines(tmp_path: Path) -> None:
+    np.save(tmp_path / "p.npy", [[1.0, 2, 1], [1, 2, -1]])
+    words = "p.npy, rows 0 and 1 (from 0) are the same point"
+    assert words in here("certify", "p.npy", cwd=tmp_path).stderr
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "words"),
+    [
+        (
+            "x1,x2,y\n1,2,1\n",
+            "x1,x2\n1,2\n",
+            "b.csv must have 3 columns as {a} has, the label last, got 2; the label, 'y', is missing",
+        ),
+        ("1,2,1\n", "1,2\n", "b.csv must have 3 columns as {a} has, the label last, got 2; the label is missing"),
+        ("x1,x2,y\n1,2,1\n", "x1,x2,x3,y\n1,2,3,1\n", "b.csv must have 3 columns as {a} has, the label last, got 4"),
+    ],
+)
+def test_a_test_file_of_another_width_is_named(tmp_path: Path, train: str, test: str, words: str) -> None:
+    (tmp_path / "a.csv").write_text(train)
+    (tmp_path / "b.csv").write_text(test)
+    with pytest.raises(ValueError) as error:
+        own_data(tmp_path / "a.csv", tmp_path / "b.csv", "auto")
+    assert str(error.value).endswith(words.format(a=tmp_path / "a.csv"))
+
+
+def test_columns_of_one_name_are_noted(tmp_path: Path) -> None:
+    points = read_points(made(tmp_path, "x,x,z,y\n1,2,3,1\n3,1,2,-1\n"))
+    assert points.x.shape == (2, 3)
+    assert points.notes == [f"{points.name}: columns 1, 2 are all called 'x'; each is used as a coordinate"]
+
+
+def test_commands_that_print_say_how_a_file_was_read(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("1;1\n1;2\n")
+    done = here("draw", "p.csv", "--labels", "real", cwd=tmp_path)
+    assert "p.csv: columns separated by semicolons, UTF-8" in done.stdout
 
 
 def test_columns_in_another_order_are_refused(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`flatproof reproduce` and `report`: what they refuse."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,7 @@ import pytest
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["reproduce", "--only", "wen2024"], "unknown id 'wen2024'; expected one of: wen2023"),
+        (["reproduce", "--only", "wen2024"], "unknown id 'wen2024'; expected one such as wen2023"),
         (["reproduce", "wen2023/figure-0"], "unknown id 'wen2023/figure-0'"),
         (["reproduce", "--scale", "huge"], "scale must be one of smoke, quick, paper, got 'huge'"),
         (["reproduce", "--seeds", "0"], "--seeds must be a whole number of at least 1, got 0"),
@@ -30,3 +31,15 @@ def test_bad_input_is_one_line(refusal: Callable[[list[str]], str], arguments: l
 
 def test_only_takes_several_ids(refusal: Callable[[list[str]], str]) -> None:
     assert "unknown id 'wen2024'" in refusal(["reproduce", "--only", "wen2023/figure-1a", "wen2024"])
+
+
+def test_all_ids_are_listed_and_an_unknown_one_names_the_closest(
+    command: Callable[..., Any], refusal: Callable[[list[str]], str]
+) -> None:
+    listed = command("ids").out.splitlines()
+    assert {"wen2023", "wen2023/table-1", "keskar2017/claims"} <= {*listed}
+    assert command("ids", "wen2023").out.splitlines() == [id for id in listed if id.split("/")[0] == "wen2023"]
+    line = refusal(["reproduce", "keskar2017/claim"])
+    assert "unknown id 'keskar2017/claim'; expected one such as keskar2017/claims" in line
+    assert line.endswith("; 'flatproof ids' lists all\n")
+    assert len(line) < 250

@@ -43,7 +43,7 @@ import pytest
             "epochs must be a whole number of at most",
         ),
         (["train", "--architecture", "bias", "--data", "absent.csv"], "absent.csv"),
-        (["train", "--architecture", "bias", "--data", "good.csv", "--test", "wide.csv"], "test_x must have 2 columns"),
+        (["train", "--architecture", "bias", "--data", "good.csv", "--test", "wide.csv"], "wide.csv must have 3 columns"),
         (["train", "--architecture", "bias", "--test", "good.csv"], "--test needs --data"),
         (["train", "--architecture", "bias", "--labels", "classes"], "--labels says what the labels of --data are"),
         (["train", "--architecture", "bias", "--data", "codes.csv"], "y holds 0 and 1, which look like codes of classes"),

@@ -60,6 +60,7 @@ def test_the_project_s_experiments_are_experiments_of_their_ids() -> None:
         "kaur2023",
         "andriushchenko2023",
         "imagenet",
+        "selection",
     }
     assert "template" not in EXPERIMENTS
 
@@ -181,3 +182,9 @@ def test_a_report_looks_up_each_stored_outcome_at_most_once(tmp_path: Path) -> N
         list(examine([id for e in EXPERIMENTS.values() for id in e.claim_ids()], store))
         read = [query for query in looked if "SELECT settings" in query]
         assert len(read) == len(set(read)) == len(store)
+
+
+def test_the_templates_progress_says_each_setting_once() -> None:
+    job = next(iter(jobs("smoke", 1)))
+    line = f"{job.row}, {job.summary({'status': 'diverged'})}"
+    assert line == "no-bias, lr 0.01, seed 1: diverged"

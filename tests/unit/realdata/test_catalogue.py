@@ -1,5 +1,6 @@
 """The known data sets, and those of other packages."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,7 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     metadata = tmp_path / "outside_data-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: outside-data\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text("[flatproof.datasets]\ndigits = outside_data:DIGITS\n")
+    (metadata / "entry_points.txt").write_text("[flatproof.datasets]\ndigits = outside_data:DIGITS\nlost = outside_data:LOST\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("FLATPROOF_DATA", str(tmp_path / "data"))
     (tmp_path / "data").mkdir()
@@ -90,11 +91,11 @@ def test_another_package_brings_a_data_set(outside: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("outside_data:NONE", "data set 'outside_data:NONE' cannot be found"),
-        ("nowhere:DIGITS", "data set 'nowhere:DIGITS' cannot be found"),
+        ("outside_data:NONE", "data set outside_data:NONE: module 'outside_data' has no 'NONE'"),
+        ("nowhere:DIGITS", "data set nowhere:DIGITS: there is no module 'nowhere' here"),
         ("outside_data:OTHER", "data set 'outside_data:OTHER' must be a Dataset, got int"),
         ("a:b:c", "data set must be one of mnist, .*, or be named module:object, got 'a:b:c'"),
-        ("svhn", "data set must be one of mnist, .*, or be named module:object, got 'svhn'"),
+        ("svhn", "data set must be one of mnist, .*, digits, lost, or be named module:object, got 'svhn'"),
     ],
 )
 def test_a_data_set_that_is_none_is_named(outside: Path, name: str, words: str) -> None:
@@ -104,3 +105,22 @@ def test_a_data_set_that_is_none_is_named(outside: Path, name: str, words: str) 
 
 def test_the_overview_has_a_row_for_every_data_set(tmp_path: Path) -> None:
     assert [row["name"] for row in overview(tmp_path)] == list(realdata.NAMES)
+
+
+def test_the_overview_lists_what_other_packages_bring(outside: Path) -> None:
+    np.save(outside / "digits.npy", np.zeros((4, 1, 5, 5), dtype=np.uint8))
+    rows = overview()
+    assert [row["name"] for row in rows][-3:] == ["digits", "digits", "lost"]
+    assert [(row["split"], row["samples"], row["how to get it"]) for row in rows[-3:-1]] == [
+        ("train", "4", "draw them"),
+        ("test", "4", "draw them"),
+    ]
+    assert rows[-1]["verified"].startswith("no: data set 'outside_data:LOST' cannot be found")
+
+
+def test_a_data_set_of_a_file_in_the_current_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_own_digits.py").write_text(OUTSIDE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    np.save(tmp_path / "digits.npy", np.zeros((4, 1, 5, 5), dtype=np.uint8))
+    assert [checked.samples for checked in realdata.check("my_own_digits:DIGITS", tmp_path)] == [4, 4]

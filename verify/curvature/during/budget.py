@@ -13,8 +13,9 @@ REMEMBERED = 3  # measurements whose longest is what the next one is expected to
 class Budget:
     """Seconds of measuring against seconds of training, which are all others since it was made.
 
-    The first measurement is always taken, what it costs is not known before. Each later one is taken only if the time spent with it,
-    at the cost of the longest of the last three, stays within the share.
+    What is done once, before the first measurement, is counted apart, and neither. The first measurement is always taken, what it costs is
+    not known before. Each later one is taken only if the time spent with it, at the cost of the longest of the last three, stays within the
+    share; the first one, which may hold what else is done once, is forgotten as soon as there is a second.
 
     Args:
         share: of the training's seconds, above 0; None: no limit.
@@ -23,19 +24,20 @@ class Budget:
     Attributes:
         share: infinite where there is no limit.
         spent: seconds of measuring.
+        prepared: seconds of what is done once.
         taken: measurements taken.
         skipped: measurements skipped.
     """
 
     def __init__(self, share: float | None, clock: Callable[[], float] = time.perf_counter) -> None:
         self.share = math.inf if share is None else check_positive("budget", share)
-        self.spent, self.taken, self.skipped = 0.0, 0, 0
+        self.spent, self.prepared, self.taken, self.skipped = 0.0, 0.0, 0, 0
         self._clock, self._start, self._costs = clock, clock(), list[float]()
 
     @property
     def training(self) -> float:
-        """Seconds since the start that were not spent on measuring."""
-        return self._clock() - self._start - self.spent
+        """Seconds since the start that were not spent on measuring, nor on what is done once before."""
+        return self._clock() - self._start - self.spent - self.prepared
 
     @property
     def used(self) -> float:
@@ -47,6 +49,15 @@ class Budget:
         return not self._costs or self.share == math.inf or self.spent + max(self._costs) <= self.share * self.training
 
     @contextmanager
+    def preparing(self) -> Iterator[None]:
+        """What is done inside is done once, for all measurements."""
+        begin = self._clock()
+        try:
+            yield
+        finally:
+            self.prepared += self._clock() - begin
+
+    @contextmanager
     def spending(self) -> Iterator[None]:
         """What is done inside is a measurement."""
         begin = self._clock()
@@ -55,4 +66,4 @@ class Budget:
         finally:
             cost = self._clock() - begin
             self.spent, self.taken = self.spent + cost, self.taken + 1
-            self._costs = [*self._costs, cost][-REMEMBERED:]
+            self._costs = [*self._costs[self.taken == 2 :], cost][-REMEMBERED:]

@@ -8,6 +8,7 @@ it does not say of the rest (products of 11 measurements of an MLP in training: 
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -44,10 +45,10 @@ class Recorder:
         model: that trains; what torch.compile or data parallelism put around it is taken off.
         loss: (outputs, targets) -> scalar.
         data: what is measured on: one (inputs, targets) pair or an iterable of pairs, gone through once and kept.
-        measures: names of `measures()`, or "module:object".
+        measures: names of `measures()`, or "module:object"; at least one.
         every: steps between measurements.
         budget: seconds of measuring over seconds of training, at most; what does not fit is skipped. The first measurement is always
-            taken. None: no limit.
+            taken, and what is done once before it is counted apart. None: no limit.
         file: CSV file that rows are appended to; None: rows are only kept in `rows`.
         tensorboard: folder of a run, or a writer with `add_scalar`; None: none.
         settings: of measures, by name: {"trace": {"products": 30}}.
@@ -128,6 +129,9 @@ class Recorder:
             step: as for `step`; None: the one reached.
         """
         self.at = self.at if step is None else check_whole("step", step, 0)
+        if not self.budget.taken:
+            with self.budget.preparing(), undisturbed(self._operator.device):
+                self._prepare()
         elapsed = self.budget.training
         with self.budget.spending(), undisturbed(self._operator.device):
             rows = [self._row(name, outcome, elapsed) for name, outcome in list(self._estimates())]
@@ -154,7 +158,8 @@ class Recorder:
         limit = "no limit" if b.share == math.inf else f"budget {b.share:.1%}"
         skipped = f"{b.skipped} skipped for the budget" if b.skipped else "none skipped"
         taken = f"{b.taken} measurement{'s' if b.taken != 1 else ''}"
-        return f"{taken}, {skipped}; {b.spent:.1f} s of measuring to {b.training:.1f} s of training, {b.used:.1%} ({limit})"
+        once = f"; {b.prepared:.1f} s of preparation, once" if b.prepared >= 0.05 else ""
+        return f"{taken}, {skipped}; {b.spent:.1f} s of measuring to {b.training:.1f} s of training, {b.used:.1%} ({limit}){once}"
 
     def __enter__(self) -> Self:
         return self
@@ -178,6 +183,14 @@ class Recorder:
             self._operator = self._made(list(problem.names))
         self._operator.refresh()
         return self._operator
+
+    def _prepare(self) -> None:
+        """One product, for what comes with the first: what torch imports, and the choice of a kernel, which is checked."""
+        if all(measure.needs == "loss" for measure in self.measures.values()):
+            return
+        with suppress(*FAILURES):  # the measurement says it
+            operator = self._fresh()
+            operator.matvec(torch.ones(operator.shape[1], dtype=operator.dtype, device=operator.device))
 
     def _estimates(self) -> Iterable[tuple[str, Estimate | str]]:
         """Each measure with its estimate or with why there is none, the loss first."""
@@ -233,7 +246,11 @@ def _chosen(names: Iterable[str], settings: Mapping[str, Mapping[str, Any]]) -> 
     """The measures by name; ValueError for one that is not known, or a setting that it does not take."""
     if isinstance(names, str):
         raise ValueError(f"measures must be a list of names, got the text {names!r}")
-    chosen = select(list(names)) if (names := list(names)) else {}
+    if not (names := list(names)):
+        raise ValueError(
+            "measures must name at least one, such as 'lambda-max' or 'trace', got none; the loss is recorded beside them"
+        )
+    chosen = select(names)
     for name, own in settings.items():
         if name not in chosen:
             raise ValueError(f"settings are of {name!r}, which is not measured; expected some of: {', '.join(chosen)}")

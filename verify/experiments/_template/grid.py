@@ -60,9 +60,9 @@ class Trained(Computation):
         return {"status": "finished"} | {name: result.final(name) for name in ("trace", "test_accuracy")}
 
     def summary(self, values: dict[str, Any]) -> str:
-        """For the progress display."""
+        """For the progress display, behind the row."""
         end = f"trace {values['trace']:.4g}" if values["status"] == "finished" else values["status"]
-        return f"lr {self.rate:g}, seed {self.seed}: {end}"
+        return f"seed {self.seed}: {end}"
 
     @property
     def row(self) -> str:

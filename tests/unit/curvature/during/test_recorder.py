@@ -19,6 +19,7 @@ from flatproof.verify.curvature import HessianOperator, lambda_max, trace
 from flatproof.verify.curvature.during import Recorder, read_rows
 from tests.unit.curvature.during.trainings import dataset, fixed_batches, network, state
 
+ONE = "tests.unit.curvature.during.trainings:ONE"
 MEASURES = ("lambda-max", "trace", "sam", "adaptive-worst-linf", "relative-flatness")
 
 
@@ -101,7 +102,7 @@ def test_what_exceeds_the_budget_is_skipped_counted_and_said(
 ) -> None:
     """A step takes a second, a measurement two: at most a quarter of the training is one in eight steps."""
     clock = Clock()
-    recorder = Recorder(network(), cross_entropy, fixed_batches(), [], every=1, budget=0.25, file=tmp_path / "s.csv")
+    recorder = Recorder(network(), cross_entropy, fixed_batches(), [ONE], every=1, budget=0.25, file=tmp_path / "s.csv")
     monkeypatch.setattr(recorder.budget, "_clock", clock)
     monkeypatch.setattr(recorder.budget, "_start", 0.0)
     fresh = recorder._fresh
@@ -116,8 +117,8 @@ def test_what_exceeds_the_budget_is_skipped_counted_and_said(
         recorder.step()
         if recorder.budget.taken > 1:
             assert recorder.budget.used <= 0.25
-    assert [row.step for row in recorder.rows] == [1, 16, 24, 32, 40]
-    assert [row.skipped for row in read_rows(tmp_path / "s.csv")] == [0, 14, 7, 7, 7]
+    assert [row.step for row in recorder.rows[::2]] == [1, 16, 24, 32, 40]
+    assert [row.skipped for row in read_rows(tmp_path / "s.csv")[::2]] == [0, 14, 7, 7, 7]
     assert recorder.budget.skipped == 35
     with caplog.at_level(logging.WARNING, logger="flatproof"):
         recorder.close()
@@ -125,6 +126,36 @@ def test_what_exceeds_the_budget_is_skipped_counted_and_said(
         "5 measurements, 35 skipped for the budget; 10.0 s of measuring to 40.0 s of training, 25.0% (budget 25.0%)"
         in caplog.text
     )
+
+
+def test_what_is_done_once_is_counted_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes with the first product takes 100 s, the first measurement 3 s beside it, later ones 1 s: neither holds others back."""
+    clock = Clock()
+    recorder = Recorder(
+        network(), cross_entropy, fixed_batches(), ["trace"], every=1, budget=0.5, settings={"trace": {"products": 4}}
+    )
+    monkeypatch.setattr(recorder.budget, "_clock", clock)
+    monkeypatch.setattr(recorder.budget, "_start", 0.0)
+    matvec, fresh = HessianOperator.matvec, recorder._fresh
+
+    def first(operator: HessianOperator, vector: torch.Tensor) -> torch.Tensor:
+        clock.now += 100 if not recorder.budget.prepared else 0
+        return matvec(operator, vector)
+
+    def slow() -> HessianOperator:
+        clock.now += 0 if not recorder.budget.prepared else 3 if not recorder.budget.taken else 1
+        return fresh()
+
+    monkeypatch.setattr(HessianOperator, "matvec", first)
+    monkeypatch.setattr(recorder, "_fresh", slow)
+    for _ in range(20):
+        clock.now += 1
+        recorder.step()
+        if recorder.budget.taken > 1:
+            assert recorder.budget.used <= 0.5
+    assert recorder.budget.training == 20
+    assert sorted({row.step for row in recorder.rows}) == [1, 12, 13, 14, 15, 16, 18, 20]
+    assert "; 100.0 s of preparation, once" in recorder.summary()
 
 
 def test_a_diverged_training_goes_on() -> None:
@@ -157,7 +188,7 @@ def test_the_first_failure_is_raised_and_later_ones_are_noted() -> None:
 
 def test_a_parameter_that_was_replaced_is_followed() -> None:
     model = network()
-    recorder = Recorder(model, cross_entropy, fixed_batches(), [], budget=None)
+    recorder = Recorder(model, cross_entropy, fixed_batches(), [ONE], budget=None)
     before = recorder.measure()[0].value
     model[4].weight = nn.Parameter(torch.zeros_like(model[4].weight))
     model[4].bias.data.zero_()
@@ -187,7 +218,7 @@ def test_tensorboard_reads_what_was_written(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard", reason="the extra tensorboard is not installed")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    with Recorder(network(), cross_entropy, fixed_batches(), [], every=1, budget=None, tensorboard=tmp_path) as recorder:
+    with Recorder(network(), cross_entropy, fixed_batches(), [ONE], every=1, budget=None, tensorboard=tmp_path) as recorder:
         value = recorder.step()[0].value
     events = EventAccumulator(str(tmp_path)).Reload()
     assert [(e.step, e.value) for e in events.Scalars("sharpness/loss")] == [(1, pytest.approx(value))]
@@ -197,6 +228,7 @@ def test_tensorboard_reads_what_was_written(tmp_path: Path) -> None:
     ("settings", "words"),
     [
         ({"measures": ["sharp"]}, "unknown measure 'sharp'; expected some of"),
+        ({"measures": []}, "measures must name at least one, such as 'lambda-max' or 'trace', got none"),
         ({"measures": "trace"}, "measures must be a list of names"),
         ({"every": 0}, "every must be a whole number of at least 1, got 0"),
         ({"budget": 0}, "budget must be a finite number above 0, got 0"),
@@ -215,20 +247,20 @@ def test_bad_settings_are_refused_when_it_is_made(settings: dict[str, Any], word
 
 
 def test_steps_that_are_counted_by_two_are_not_missed() -> None:
-    recorder = Recorder(network(), cross_entropy, fixed_batches(), [], every=5, budget=None, step=4)
+    recorder = Recorder(network(), cross_entropy, fixed_batches(), [ONE], every=5, budget=None, step=4)
     assert [step for step in range(6, 22, 2) if recorder.step(step)] == [6, 10, 16, 20]
 
 
 def test_a_restart_goes_on_in_the_file(tmp_path: Path) -> None:
     file, model = tmp_path / "s.csv", network()
     for steps in ((10, 20, 30), (20, 30, 40)):
-        recorder = Recorder(model, cross_entropy, fixed_batches(), [], every=10, budget=None, file=file)
+        recorder = Recorder(model, cross_entropy, fixed_batches(), [ONE], every=10, budget=None, file=file)
         for step in steps:
             recorder.step(step)
         with torch.no_grad():
             model[4].bias.add_(torch.tensor([1.0, 0, 0]))
     rows = list(csv.DictReader(file.open(encoding="utf-8")))
-    assert [(row["run"], row["step"]) for row in rows] == [
+    assert [(row["run"], row["step"]) for row in rows[::2]] == [
         ("1", "10"),
         ("1", "20"),
         ("1", "30"),
@@ -236,22 +268,22 @@ def test_a_restart_goes_on_in_the_file(tmp_path: Path) -> None:
         ("2", "30"),
         ("2", "40"),
     ]
-    assert [(row.run, row.step) for row in read_rows(file)] == [(1, 10), (2, 20), (2, 30), (2, 40)]
+    assert [(row.run, row.step) for row in read_rows(file)[::2]] == [(1, 10), (2, 20), (2, 30), (2, 40)]
 
 
 def test_wherever_a_kill_cuts_the_file_a_restart_goes_on(tmp_path: Path) -> None:
     file = tmp_path / "s.csv"
-    recorder = Recorder(network(), cross_entropy, fixed_batches(), [], every=1, budget=None, file=file)
+    recorder = Recorder(network(), cross_entropy, fixed_batches(), [ONE], every=1, budget=None, file=file)
     for step in (1, 2):
         recorder.step(step)
     whole = file.read_bytes()
     first = whole.find(b"\n") + 1
     for cut in itertools.chain(range(0, first, 7), range(first, len(whole), 11)):
         file.write_bytes(whole[:cut])
-        again = Recorder(network(), cross_entropy, fixed_batches(), [], every=1, budget=None, file=file)
+        again = Recorder(network(), cross_entropy, fixed_batches(), [ONE], every=1, budget=None, file=file)
         again.step(3)
         kept = whole[:cut].count(b"\n") - 1
-        assert [row.step for row in read_rows(file)] == [*range(1, max(kept, 0) + 1), 3]
+        assert [row.step for row in read_rows(file)] == [*(k // 2 + 1 for k in range(kept)), 3, 3]
 
 
 @pytest.mark.parametrize("content", ["step,value\n1,2\n", "step,value", "\x00\n", "\n"])
@@ -259,14 +291,14 @@ def test_a_file_with_other_columns_is_refused_and_left(tmp_path: Path, content: 
     file = tmp_path / "s.csv"
     file.write_text(content)
     with pytest.raises(ValueError, match=r"s\.csv begins with .*; expected the columns run,step,") as refusal:
-        Recorder(network(), cross_entropy, fixed_batches(), [], file=file)
+        Recorder(network(), cross_entropy, fixed_batches(), [ONE], file=file)
     assert "\n" not in str(refusal.value)
     assert file.read_text() == content
 
 
 def test_a_row_that_is_none_is_named(tmp_path: Path) -> None:
     file = tmp_path / "s.csv"
-    Recorder(network(), cross_entropy, fixed_batches(), [], every=1, budget=None, file=file).step()
+    Recorder(network(), cross_entropy, fixed_batches(), [ONE], every=1, budget=None, file=file).step()
     file.write_text(file.read_text() + "1,2,3\n")
-    with pytest.raises(ValueError, match=r"s\.csv, row 3 has 3 columns; expected 16"):
+    with pytest.raises(ValueError, match=r"s\.csv, row 4 has 3 columns; expected 16"):
         read_rows(file)

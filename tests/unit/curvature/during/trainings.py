@@ -8,6 +8,15 @@ import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 
+from flatproof.verify.curvature import Estimate, Measure
+
+
+def _one(_: object) -> Estimate:
+    return Estimate(1.0, 1.0, 1.0, None, 0, 0.0, None, None, None, "one", "nothing")
+
+
+ONE = Measure("one", "1", "nobody", _one, "loss", "everything")  # costs nothing
+
 
 def network() -> nn.Module:
     torch.manual_seed(0)

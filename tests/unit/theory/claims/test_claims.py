@@ -31,7 +31,7 @@ from flatproof.theory.claims.wen2023.appendix_generalization import off_kinks
 from flatproof.theory.constructions import generalizing_network
 from flatproof.theory.networks import Network, forward, loss, trace_of_hessian
 from flatproof.verify.experiments import examine
-from flatproof.verify.experiments.ledger import headline, in_full, table
+from flatproof.verify.experiments.ledger import headlines, in_full, table
 from flatproof.verify.experiments.ledger_graph import graph, places
 
 # Every id of the paper's page.
@@ -180,12 +180,13 @@ def test_what_was_judged_by_hand_stays_so(ledger: dict[str, Claim]) -> None:
 
 def test_our_own_statements_are_proved_and_told_apart(ledger: dict[str, Claim]) -> None:
     ours = [c for c in ledger.values() if c.own]
-    assert [c.id for c in ours] == [f"own/diagonal-{k}" for k in range(1, 17)]
+    assert [c.id for c in ours] == [*(f"own/diagonal-{k}" for k in range(1, 17)), *(f"own/flattest-{k}" for k in (1, 2, 3))]
     assert {(c.status, c.target) for c in ours} == {("proved", None)}
     assert "\nour own    " in in_full(ours[0])
     assert "\nprinted    " in in_full(ledger["andriushchenko2023/diag-3"])
-    assert f"Of {len(ours)} statements of our own {len(ours)} proved." in headline(list(ledger.values()))
-    assert "our own" not in headline([c for c in ledger.values() if not c.own])
+    line = f"own: of {len(ours)} statements of our own, printed nowhere else, {len(ours)} proved."
+    assert headlines(list(ledger.values())).count(line) == 1
+    assert "our own" not in " ".join(headlines([c for c in ledger.values() if not c.own]))
     assert table("all/claims", ours).notes[-1].startswith("Statements own/... are this project's")
 
 
@@ -241,25 +242,37 @@ def test_a_refutation_needs_a_target_and_a_severity() -> None:
         Evidence("proved", "m", "s", "f", None, "statement", "boundary")
 
 
-def test_the_headline_counts_by_severity(ledger: dict[str, Claim]) -> None:
-    paper = [c for c in ledger.values() if c.id.startswith("wen2023/") and "figure" not in c.id]
-    text = headline(paper)
-    refuted = [c for c in paper if c.status == "refuted"]
-    assert f"{len(refuted)} fail as printed: 3 in substance, 6 in a constant or a sign, 7 at a boundary" in text
-    assert "2 are printed with a construction that fails and 3 with a step" in text
-    assert "2 of the proved rest on a cited theorem" in text
+def test_a_headline_counts_a_papers_statements_by_severity_and_what_runs_judge_apart(ledger: dict[str, Claim]) -> None:
+    paper = [c for c in ledger.values() if c.id.startswith("wen2023/")]
+    line = next(line for line in headlines(list(ledger.values())) if line.startswith("wen2023: "))
+    assert headlines(paper) == [line]
+    stated, measured = ([c for c in paper if (c.id in statements()) == known] for known in (True, False))
+    assert line.startswith(
+        f"wen2023: of {len(stated)} statements {sum(c.status == 'refuted' for c in stated)} fail as printed: "
+        "2 in substance, 6 in a constant or a sign, 7 at a boundary; the others: "
+    )
+    assert " Of those that stand are printed: 2 with a construction that fails, 3 with a step of the proof that fails." in line
+    assert "2 of the proved rest on a cited theorem" in line
+    assert f"Measured: of {len(measured)} claims 1 fails as printed: 1 in substance (table-1); the others: " in line
 
 
 def test_the_pages_count_as_the_headline_does(ledger: dict[str, Claim]) -> None:
-    text = headline([ledger[id] for id in statements() if id.startswith("wen2023/")])
+    (text,) = headlines([c for c in ledger.values() if c.id.startswith("wen2023/")])
     root = Path(__file__).parents[4]
     readme, page = (" ".join((root / name).read_text().split()) for name in ("README.md", "docs/background/ledger.md"))
-    assert text.split(" The others")[0] in page
-    assert text.split(".")[0].replace("Of", "of").replace("statements", "statements of that paper") in readme
+    counts = text.removeprefix("wen2023: ").split(";")[0]
+    assert text.split(" Measured")[0] in page
+    assert counts.replace("statements", "statements of that paper") in readme
     printed = [c for id, c in ledger.items() if id.startswith("andriushchenko2023/diag-")]
     proved, refuted = (sum(c.status == status for c in printed) for status in ("proved", "refuted"))
-    assert f"of {len(printed)} statements {proved} hold and {refuted} fail at a boundary" in page
-    assert f"Another {sum(c.own for c in ledger.values())} of our own" in page
+    defined = sum(
+        c.status == "definition" for id, c in ledger.items() if id.startswith("andriushchenko2023/") and id in statements()
+    )
+    assert (
+        f"of {proved + refuted + defined} statements {proved} hold, {refuted} fail at a boundary and {defined} are definitions"
+        in page
+    )
+    assert f"Another {sum(id.startswith('own/diagonal') for id in ledger)} of our own" in page
 
 
 def test_the_graph_places_every_statement_apart(ledger: dict[str, Claim]) -> None:

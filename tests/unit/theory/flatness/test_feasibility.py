@@ -15,7 +15,7 @@ from flatproof import theory
         (
             [[1, 0], [-1, 0], [0, 1], [0, -1], [1, 1], [-1, -1]],
             [1, 0, 1, 0, 1, 0],
-            "opposite points in rows 0 and 1, 2 and 3, 4 and 5",
+            "rows 0, 1, 2, 3, 4 and 5 are pairs of opposite points",
         ),
         ([[1, 2], [np.nan, 4]], [1, 1], "x must be finite, row 1 is not"),
     ],
