@@ -58,7 +58,7 @@ class DualMethod:
         self.many = len(program.signs)
         self.prices = np.tile(program.prices, 2)
         self.known = np.full(2 * self.many, np.inf)  # upper bounds on lengths at `at`
-        self.at = np.zeros(len(self.y))
+        self.at: Array = np.zeros(len(self.y))
 
     def solve(self) -> Interior | None:
         """The solution; None where the method does not come near it."""

@@ -55,7 +55,8 @@ class Search:
     """
 
     def __init__(self, setting: Setting, seed: int, end: float):
-        self.setting, self.end, self.dual = setting, end, np.zeros(len(setting.y))
+        self.setting, self.end = setting, end
+        self.dual: Array = np.zeros(len(setting.y))
         self.y = setting.y / setting.top
         self.size = trace_lower_bound(
             setting.architecture, setting.x, self.y
