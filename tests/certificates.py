@@ -2,9 +2,11 @@
 
 import itertools
 import json
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import sympy
 from scipy.optimize import linprog
 
 from flatproof.theory.flatness import certificate as exact
@@ -68,3 +70,26 @@ def xor(d: int = 2, architecture: str = "bias", kinks: str = "differentiable") -
 
 def through_json(certificate: Json) -> Json:
     return json.loads(json.dumps(certificate))
+
+
+def with_v(certificate: Json) -> Json:
+    """The same proofs with v written out, for networks without bias."""
+    out = through_json(certificate)
+    x = [[Fraction(c) for c in row] for row in out["x"]]
+    p, everyone = len(x[0]), range(len(x))
+    for pattern in out["patterns"]:
+        on = [i for i in everyone if sum(c * Fraction(w) for c, w in zip(x[i], pattern["w"], strict=True)) > 0]
+        for s, side in ((1, "plus"), (-1, "minus")):
+            if pattern[side] is not None and "v" not in pattern[side]:
+                mu = {int(i): Fraction(m) for i, m in pattern[side]["mu"].items()}
+                weights = [
+                    (s * Fraction(out["dual"][i]) if i in on else 0) + (1 if i in on else -1) * mu.get(i, 0) for i in everyone
+                ]
+                gram = sympy.Matrix(
+                    [[sympy.Rational(str(sum(x[i][a] * x[i][b] for i in on))) for b in range(p)] for a in range(p)]
+                )
+                target = sympy.Matrix(
+                    [sympy.Rational(str(sum(w * row[k] for w, row in zip(weights, x, strict=True)))) for k in range(p)]
+                )
+                pattern[side]["v"] = [str(c) for c in gram.LUsolve(target)]
+    return out

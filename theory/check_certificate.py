@@ -30,6 +30,8 @@ Proofs of (*): either sum_{i in D} max(s dual_i, 0)^2 <= c_D^2 (then (*) is Cauc
     sum_{i in D} (x_i.u - s dual_i) x_i = sum_{i in D} mu_i x_i - sum_{i not in D} mu_i x_i    and    |Xu|_D <= c_D:
 
 multiply by any v as above: <Xu, Xv>_D - s <dual, Xv>_D = sum_i mu_i |x_i.v| >= 0, and <Xu, Xv>_D <= |Xu|_D |Xv|_D <= c_D |Xv|_D.
+A file gives u as `v`, or mu alone where G = sum_{i in D} x_i x_i' is invertible: then G u = t, t = s sum_{i in D} dual_i x_i + sum_{i in D}
+mu_i x_i - sum_{i not in D} mu_i x_i, has one solution, and |Xu|_D^2 = u'G u = t'G^-1 t.
 
 Every D that can occur. The hyperplanes x_i.w = 0 cut space into cells ("differentiable": no input x_i != 0 may lie on a kink) or,
 if that is allowed ("relu'(0)=0"), into faces of every dimension. Each listed w shows one sign vector (x_i.w)_i to occur; their number
@@ -59,6 +61,9 @@ do two barely active neurons that cancel there for "sim-bn". So for every within
 network that interpolates exactly at a cost of at most (1 + within) lower, within that of the flattest whatever the flattest is, and
 its prediction. A decision counts: "all" if every prediction is proved to have its label's sign, "not all" if a witness has it not or
 predictions are unbounded at some point.
+
+Speed. Vectors of whole numbers are packed into one number each, a field of bits an entry (`Packed`): a sum of vectors is a sum of numbers.
+Formats 1 and 2, which are still read, have `v` in every proof; format 1 has no digest and no predictions.
 """
 
 import csv
@@ -69,12 +74,15 @@ import sys
 from collections.abc import Iterable, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
+from functools import cache
 from html import escape
+from itertools import combinations_with_replacement, compress
 from math import gcd, inf, lcm
 from operator import mul
 from typing import Any, NamedTuple
 
-FORMAT, EARLIER = "flatproof-certificate-2", "flatproof-certificate-1"  # the earlier one has no digest and no predictions
+FORMAT = "flatproof-certificate-3"
+FORMATS = ("flatproof-certificate-1", "flatproof-certificate-2", FORMAT)
 ARCHITECTURES = {"no-bias": "network without bias", "bias": "network with bias", "sim-bn": "network with simplified BatchNorm"}
 KINKS = {"differentiable": "with no input on a kink", "relu'(0)=0": "with relu'(0) = 0"}
 FIELDS = ("format", "statement", "architecture", "kinks", "x", "y", "dual", "lower", "upper", "patterns", "neurons")
@@ -121,7 +129,8 @@ def rational(value: Any, name: str) -> Fraction:
     """A whole number, or the string "a/b"."""
     if type(value) is not int and not (type(value) is str and NUMBER.fullmatch(value)):
         raise Invalid(f'{name} is {json.dumps(value)[:60]}, not a whole number or "a/b"')
-    return Fraction(value)
+    top, _, bottom = str(value).partition("/")
+    return Fraction(int(top), int(bottom or 1))
 
 
 def items(value: Any, name: str, size: int | None = None) -> list[Any]:
@@ -164,6 +173,68 @@ def common(values: Sequence[Fraction]) -> tuple[list[int], int]:
     """Numbers in units of 1 / denominator, and that denominator."""
     denominator = lcm(*(value.denominator for value in values))
     return [value.numerator * (denominator // value.denominator) for value in values], denominator
+
+
+class Packed:
+    """Vectors of whole numbers, each as one number with a field of bits an entry: their combinations are sums of numbers.
+
+    A field holds an entry of absolute value at most 2^(width - 1) - 1; a negative one borrows from the field above, which `half`, added
+    before fields are read, gives back.
+
+    Args:
+        vectors: of one length.
+        reach: the largest sum of |weight|, of the combinations that are made.
+    """
+
+    def __init__(self, vectors: Sequence[Sequence[int]], reach: int) -> None:
+        self.size = len(vectors[0])
+        largest = max((abs(c) for vector in vectors for c in vector), default=0)
+        self.bytes = (largest * max(reach, 1)).bit_length() // 8 + 1
+        self.ones = sum(1 << 8 * self.bytes * k for k in range(self.size))
+        self.half = self.ones << 8 * self.bytes - 1
+        self.numbers = [self.pack(vector) for vector in vectors]
+
+    def pack(self, vector: Sequence[int]) -> int:
+        """The number of a vector."""
+        bias = 1 << 8 * self.bytes - 1
+        return int.from_bytes(b"".join((c + bias).to_bytes(self.bytes, "little") for c in vector), "little") - self.half
+
+    def unpack(self, number: int) -> list[int]:
+        """The vector of a number."""
+        text, bias = (number + self.half).to_bytes(self.bytes * self.size, "little"), 1 << 8 * self.bytes - 1
+        return [int.from_bytes(text[k : k + self.bytes], "little") - bias for k in range(0, len(text), self.bytes)]
+
+    def above(self, number: int, least: int) -> int:
+        """The highest bit of every field whose entry is at least 0 or 1."""
+        return (number + self.half - least * self.ones) & self.half
+
+    def where(self, above: int) -> bytes:
+        """A byte an entry, other than 0 where its field has its highest bit."""
+        return above.to_bytes(self.bytes * self.size, "little")[self.bytes - 1 :: self.bytes]
+
+    def kept(self, number: int, above: int) -> int:
+        """The vector with 0 in every field that has not its highest bit in `above`."""
+        whole_fields = 2 * above - (above >> 8 * self.bytes - 1)
+        return ((number + self.half) & whole_fields) - above
+
+
+def square(gram: Sequence[Sequence[int]], t: Sequence[int]) -> tuple[int, int]:
+    """t' G^-1 t as numerator and denominator, the determinant of G, for a positive semidefinite G; (0, 0) if G is singular.
+
+    Elimination in whole numbers (Bareiss 1968) of G bordered by t: the last entry is det [[G, t], [t', 0]] = -det(G) t' G^-1 t.
+    """
+    p, rows, last = len(gram), [[*row, b] for row, b in zip(gram, t, strict=True)] + [[*t, 0]], 1
+    for k in range(p):
+        top = rows[k]
+        pivot = top[k]
+        if not pivot:  # a leading minor of a positive definite matrix is positive
+            return 0, 0
+        for i in range(k + 1, p + 1):
+            row, factor = rows[i], top[i]
+            for j in range(i, p + 1):
+                row[j] = (pivot * row[j] - factor * top[j]) // last
+        last = pivot
+    return -rows[p][p], last
 
 
 def line(normal: Sequence[int]) -> Line:
@@ -230,25 +301,41 @@ class Data:
         self.p = len(self.x[0])
         self.scale = lcm(*(c.denominator for row in self.x for c in row))
         self.whole = [[int(c * self.scale) for c in row] for row in self.x]
-        self.squares, self.directions = [dot(row, row) for row in self.x], [whole(row) for row in self.x]
+        self.directions = [whole(row) for row in self.x]
+        self.pairs = list(combinations_with_replacement(range(self.p), 2))
+        self.products = [[row[a] * row[b] for a, b in self.pairs] for row in self.whole]
+        self.grams = Packed(self.products, self.n)
+        self.columns = cache(lambda bits: Packed(list(zip(*self.directions, strict=True)), 1 << bits))
 
     def point(self, value: Any, name: str) -> list[Fraction]:
         """An input, the constant 1 appended."""
         return vector(value, self.d, name) + [Fraction(1)] * (self.architecture != "no-bias")
 
-    def signs(self, v: Sequence[Fraction], name: str) -> tuple[int, ...]:
-        """The sign vector of a neuron, which must not have inputs on its kink unless that is allowed."""
-        w = whole(v)
-        sides = tuple((z > 0) - (z < 0) for z in (dot(row, w) for row in self.directions))
-        on_kink = [i for i in range(self.n) if sides[i] == 0 and any(self.x[i])]
-        need(not on_kink or self.kinks != "differentiable", f"{name} has x{on_kink[:1]} on its kink")
-        return sides
+    def signs(self, w: Sequence[int], name: str) -> tuple[bytes, bytes]:
+        """Where x_i.w > 0 and where it is >= 0, which must be the same for inputs x_i != 0 unless kinks are allowed."""
+        packed = self.columns(64 * (sum(map(abs, w)).bit_length() // 64 + 1))
+        z = sum(map(mul, w, packed.numbers))
+        above, least = packed.where(packed.above(z, 1)), packed.where(packed.above(z, 0))
+        if above != least and self.kinks == "differentiable":
+            on_kink = [i for i in range(self.n) if above[i] != least[i] and any(self.x[i])]
+            need(not on_kink, f"{name} has x{on_kink[:1]} on its kink")
+        return above, least
 
-    def price(self, on: Iterable[int]) -> Fraction:
-        """c_D^2."""
+    def gram(self, on: Iterable[int]) -> list[list[int]]:
+        """sum_{i in D} x_i x_i', times the square of the scale."""
+        entries = self.grams.unpack(sum(map(self.grams.numbers.__getitem__, on)))
+        return self.matrix(entries)
+
+    def matrix(self, entries: Sequence[int]) -> list[list[int]]:
+        """The symmetric matrix whose entries for the pairs of columns these are."""
+        known = dict(zip(self.pairs, entries, strict=True))
+        return [[known[min(a, b), max(a, b)] for b in range(self.p)] for a in range(self.p)]
+
+    def price(self, gram: Sequence[Sequence[int]]) -> tuple[int, int]:
+        """c_D^2 as numerator and denominator."""
         if self.architecture == "sim-bn":
-            return Fraction(16, self.n)
-        return 16 * sum((self.squares[i] for i in on), Fraction(0)) / self.n**2
+            return 16, self.n
+        return 16 * sum(gram[k][k] for k in range(self.p)), (self.n * self.scale) ** 2
 
     def index(self, text: str, name: str) -> int:
         """The number of an input, a key of an object."""
@@ -268,55 +355,91 @@ class Data:
 
     def network(self, value: Any, name: str, y: Sequence[Fraction]) -> tuple[Fraction, list[tuple[list[Fraction], int]]]:
         """The cost of neurons that interpolate, and these with their output signs."""
-        total, output, neurons = Fraction(0), [Fraction(0)] * self.n, []
+        total, neurons, groups = Fraction(0), [], dict[int, list[tuple[list[int], int, tuple[int, ...]]]]()
         for k, entry in enumerate(items(value, name)):
             at = f"{name}[{k}]"
             neuron = fields(entry, at, ("v", "sign", "cost"))
             v, q = vector(neuron["v"], self.p, f"{at}.v"), rational(neuron["cost"], f"{at}.cost")
             need(type(neuron["sign"]) is int and neuron["sign"] in (1, -1), f"{at}.sign is not 1 or -1")
-            activation = {i: dot(self.x[i], v) for i, sign in enumerate(self.signs(v, f"{at}.v")) if sign > 0}
-            need(bool(activation) or self.architecture != "sim-bn", f"{at} is silent: its statistics have length 0")
-            cost = self.price(activation) * dot(activation.values(), activation.values())
-            need(q >= 0 and q**2 >= cost, f"{at}.cost is too small")
+            w, unit = common(v)
+            on = tuple(compress(range(self.n), self.signs(w, f"{at}.v")[0]))
+            need(bool(on) or self.architecture != "sim-bn", f"{at} is silent: its statistics have length 0")
+            gram = self.gram(on)
+            above, below = self.price(gram)
+            length = dot((dot(row, w) for row in gram), w)
+            enough = q.numerator**2 * below * (unit * self.scale) ** 2 >= above * length * q.denominator**2
+            need(q >= 0 and enough, f"{at}.cost is too small")
             total += q
             neurons.append((v, neuron["sign"]))
-            for i, z in activation.items():
-                output[i] += neuron["sign"] * z
+            groups.setdefault(unit, []).append((w, neuron["sign"], on))
+        output = [Fraction(0)] * self.n
+        for unit, group in groups.items():  # x_i.v in units of 1 / (scale unit)
+            packed = Packed(list(zip(*self.whole, strict=True)), sum(sum(map(abs, w)) for w, _, _ in group))
+            sums = 0
+            for w, sign, _ in group:
+                z = sum(map(mul, w, packed.numbers))
+                sums += sign * packed.kept(z, packed.above(z, 0))
+            for i, z in enumerate(packed.unpack(sums)):
+                if z:
+                    output[i] += Fraction(z, unit * self.scale)
         for i in range(self.n):
             need(output[i] == y[i], f"the {name} do not interpolate y[{i}]")
         return total, neurons
 
 
-def check_proof(data: Data, proof: Any, on: Sequence[int], target: Sequence[Fraction], most: Fraction, name: str, q: Any) -> None:
-    """sum_{i in D} (x_i.u) x_i = target + sum_{i in D} mu_i x_i - sum_{i not in D} mu_i x_i + nu q, and |Xu|_D^2 <= most.
+class OnSet(NamedTuple):
+    """One on-set D: its members, sum_{i in D} x_i x_i' times the square of the scale, and a square of a price as a quotient."""
+
+    members: frozenset[int]
+    gram: list[list[int]]
+    price: tuple[int, int]
+
+
+def check_proof(data: Data, proof: Any, case: OnSet, target: tuple[list[int], int], name: str, q: Any) -> None:
+    """sum_{i in D} (x_i.u) x_i = target + sum_{i in D} mu_i x_i - sum_{i not in D} mu_i x_i + nu q, and |Xu|_D^2 <= price.
 
     Args:
         data: the certificate's data.
         proof: u and mu (and nu), as they stand in the file.
-        on: the on-set D.
-        target: (p,).
-        most: the square of the price.
+        case: the on-set D with its price.
+        target: (p,), in units of 1 / the number beside it.
         name: of the proof, for messages.
-        q: None, or a point (p,) that the half space where the inequality is wanted is on the positive side of.
+        q: None, or a point (p,) that the half space where the inequality is wanted is on the positive side of, with its unit.
 
     Raises:
         Invalid: if it proves nothing.
     """
-    parts = fields(proof, name, ("v", "mu") + (("nu",) if q is not None else ()))
-    u, unit = common(vector(parts["v"], data.p, f"{name}.v"))
-    left = {i: dot(data.whole[i], u) for i in on}  # x_i.u, in units of 1 / (data.scale unit)
-    unit *= data.scale
-    need(dot(left.values(), left.values()) <= most * unit**2, f"{name}: the activations of v are longer than the price")
-    weights = {i: Fraction(z, unit) for i, z in left.items()}
-    for i, m in data.weights(parts["mu"], f"{name}.mu").items():
-        weights[i] = weights.get(i, Fraction(0)) + (-m if i in left else m)
-    shares, unit = common(list(weights.values()))
-    total = [Fraction(dot(shares, (data.whole[i][k] for i in weights)), unit * data.scale) for k in range(data.p)]
+    given = ["v"] if isinstance(proof, dict) and "v" in proof else []
+    parts = fields(proof, name, (*given, "mu", *(("nu",) if q is not None else ())))
+    right, unit = target
+    mu = data.weights(parts["mu"], f"{name}.mu")
+    if mu:
+        shares, small = common([m if i in case.members else -m for i, m in mu.items()])
+        right, unit = added(right, unit, [dot(shares, (data.whole[i][k] for i in mu)) for k in range(data.p)], small * data.scale)
     if q is not None:
         nu = rational(parts["nu"], f"{name}.nu")
         need(nu >= 0, f"{name}.nu is negative")
-        target = [a + nu * b for a, b in zip(target, q, strict=True)]
-    need(total == list(target), f"{name}: v and mu do not satisfy the identity")
+        right, unit = added(right, unit, [nu.numerator * c for c in q[0]], nu.denominator * q[1])
+    above, below = case.price
+    if given:  # x_i.u is in units of 1 / (scale small), G u in units of 1 / (scale^2 small)
+        u, small = common(vector(parts["v"], data.p, f"{name}.v"))
+        left = [dot(row, u) for row in case.gram]
+        need(dot(left, u) * below <= above * (small * data.scale) ** 2, f"{name}: the activations of v are longer than the price")
+        same = all(a * unit == b * small * data.scale**2 for a, b in zip(left, right, strict=True))
+        need(same, f"{name}: v and mu do not satisfy the identity")
+    else:
+        length, determinant = square(case.gram, right)  # t' G^-1 t is length scale^2 / (determinant unit^2)
+        need(determinant > 0, f"{name}: there is no v, and the active inputs do not determine it")
+        need(
+            length * data.scale**2 * below <= above * determinant * unit**2,
+            f"{name}: the activations of v are longer than the price",
+        )
+
+
+def added(a: Sequence[int], unit: int, b: Sequence[int], other: int) -> tuple[list[int], int]:
+    """Two vectors in units of 1 / unit and 1 / other, added up: with the unit of the sum."""
+    both = lcm(unit, other)
+    return [both // unit * c + both // other * e for c, e in zip(a, b, strict=True)], both
 
 
 def check(certificate: Any) -> Verdict:
@@ -325,33 +448,38 @@ def check(certificate: Any) -> Verdict:
     network_file = "format" not in certificate and {"architecture", "w1", "w2"} <= certificate.keys()
     need(not network_file, "this is a network, not a certificate; its certificate is the file that was written beside it")
     version = certificate.get("format")
-    need(version in (FORMAT, EARLIER), f'the field "format" is not "{FORMAT}"')
-    added = [field for field in ADDED if version == FORMAT and (field in certificate or field == "data_sha256")]
+    need(isinstance(version, str) and version in FORMATS, f'the field "format" is not "{FORMAT}"')
+    added = [field for field in ADDED if version != FORMATS[0] and (field in certificate or field == "data_sha256")]
     data = fields(certificate, "the certificate", (*FIELDS, *added))
     inputs = Data(data)
-    if version == FORMAT:
+    if version != FORMATS[0]:
         need(data["data_sha256"] == digest(data["x"], data["y"]), "data_sha256 is not the digest of x and y")
     n, dual = inputs.n, vector(data["dual"], inputs.n, "dual")
 
-    seen, active, proved = dict[tuple[int, ...], int](), list[tuple[int, ...]](), set[tuple[tuple[int, ...], int]]()
+    seen, active, proved = dict[tuple[bytes, bytes], int](), list[tuple[int, ...]](), set[tuple[tuple[int, ...], int]]()
     if inputs.kinks != "differentiable":
-        seen[(0,) * n] = -1  # the origin is a face; it needs no witness
+        seen[inputs.signs([0] * inputs.p, "the origin")] = -1  # a face; it needs no witness
+    sums, missing = Weighted(inputs, dual), list[tuple[int, int, str]]()
     for k, entry in enumerate(items(data["patterns"], "patterns")):
         name = f"patterns[{k}]"
         pattern = fields(entry, name, ("w", "plus", "minus"))
-        shown = inputs.signs(vector(pattern["w"], inputs.p, f"{name}.w"), f"{name}.w")
+        shown = inputs.signs(whole(vector(pattern["w"], inputs.p, f"{name}.w")), f"{name}.w")
         need(shown not in seen, f"{name}.w lies in the same cell or face as patterns[{seen.get(shown)}].w")
         seen[shown] = k
-        active.append(tuple(i for i in range(n) if shown[i] > 0))
+        on = tuple(compress(range(n), shown[0]))
+        active.append(on)
+        gram, linear, squares = sums.over(on)
+        on_set = OnSet(frozenset(on), gram, inputs.price(gram))
         for s, side in ((1, "plus"), (-1, "minus")):
             if pattern[side] is not None:
-                target = [sum((s * dual[i] * inputs.x[i][k] for i in active[-1]), Fraction(0)) for k in range(inputs.p)]
-                check_proof(inputs, pattern[side], active[-1], target, inputs.price(active[-1]), f"{name}.{side}", None)
-                proved.add((active[-1], s))  # faces with the same active inputs share it
-    for k, on in enumerate(active):
-        for s, side in ((1, "plus"), (-1, "minus")):
-            short = (on, s) in proved or sum(max(s * dual[i], Fraction(0)) ** 2 for i in on) <= inputs.price(on)
-            need(short, f"patterns[{k}].{side} has no proof and needs one")
+                check_proof(
+                    inputs, pattern[side], on_set, ([s * c for c in linear], sums.unit * inputs.scale), f"{name}.{side}", None
+                )
+                proved.add((on, s))  # faces with the same active inputs share it
+            elif squares[s < 0] * on_set.price[1] > on_set.price[0] * sums.unit**2:
+                missing.append((k, s, side))
+    for k, s, side in missing:
+        need((active[k], s) in proved, f"patterns[{k}].{side} has no proof and needs one")
     lines = frozenset(map(line, inputs.directions)) - {()}
     count = count_cells(lines, len(seen)) if inputs.kinks == "differentiable" else count_faces(lines, len(seen))
     need(len(seen) == count, f"patterns has {len(active)} entries, but there are {count - len(seen) + len(active)}")
@@ -377,6 +505,26 @@ def check(certificate: Any) -> Verdict:
         need(entry["statement"] == case.statement, f'{case.name}.statement is not "{case.statement}"')
     decision = check_decision(data["decision"], cases, within) if "decision" in data else None
     return Verdict(claimed, lower, upper, tuple(case.statement for case in cases), decision)
+
+
+class Weighted:
+    """Sums over on-sets of x_i x_i', of dual_i x_i and of the squares of the positive parts of dual_i and -dual_i, in whole numbers."""
+
+    def __init__(self, data: Data, dual: Sequence[Fraction]) -> None:
+        self.data = data
+        shares, self.unit = common(dual)
+        self.packed = Packed(
+            [
+                [*products, *(share * c for c in row), max(share, 0) ** 2, max(-share, 0) ** 2]
+                for products, row, share in zip(data.products, data.whole, shares, strict=True)
+            ],
+            data.n,
+        )
+
+    def over(self, on: Iterable[int]) -> tuple[list[list[int]], list[int], list[int]]:
+        """The sums over D: in units of 1 / scale^2, of 1 / (scale unit), and of 1 / unit^2."""
+        sums = self.packed.unpack(sum(map(self.packed.numbers.__getitem__, on)))
+        return self.data.matrix(sums[: -2 - self.data.p]), sums[-2 - self.data.p : -2], sums[-2:]
 
 
 class Prediction:
@@ -435,23 +583,24 @@ class Prediction:
         need(tau >= 0, f"{name}.tau is negative")
         need(isinstance(parts["proofs"], dict), f"{name}.proofs is no object")
         proofs = {key: items(entry, f"{name}.proofs", 4) for key, entry in parts["proofs"].items()}
-        shares, unit = common(dual)
-        products = [[share * c for c in row] for share, row in zip(shares, data.whole, strict=True)]
+        sums = Weighted(data, dual)
+        unit = sums.unit * data.scale
+        q, q_unit = common(self.q)
         for on in self.active:
             key = ",".join(map(str, on))
-            sums = [Fraction(sum(products[i][k] for i in on), unit * data.scale) for k in range(data.p)]
             given = proofs.pop(key, (None,) * 4)
-            price = tau**2 * data.price(on)
+            gram, linear, _ = sums.over(on)
+            above, below = data.price(gram)
+            case = OnSet(frozenset(on), gram, (above * tau.numerator**2, below * tau.denominator**2))
             for proof, (s, side) in zip(given, HALVES, strict=True):
                 gain = e * s if side > 0 else 0  # of max(q.v, 0)
                 if proof is None:
                     terms = [(self.beta.get(i, Fraction(0)) if gain > 0 else 0) - s * dual[i] for i in on]
-                    short = sum((t * t for t in terms if t > 0), Fraction(0)) <= price
+                    short = sum((t * t for t in terms if t > 0), Fraction(0)) <= Fraction(*case.price)
                     need(short, f"{name} has no proof for the inputs {key or 'none'} and needs one")
                 else:
-                    target = [gain * a - s * b for a, b in zip(self.q, sums, strict=True)]
-                    half = self.q if side > 0 else [-a for a in self.q]
-                    check_proof(data, proof, on, target, price, f"{name}.proofs[{key}]", half)
+                    target = added([gain * c for c in q], q_unit, [-s * c for c in linear], unit)
+                    check_proof(data, proof, case, target, f"{name}.proofs[{key}]", ([side * c for c in q], q_unit))
         need(not proofs, f"{name}.proofs has sets of inputs that no pattern has: {[*proofs][:1]}")
         bound = dot(dual, data.y) + tau * most
         need(rational(parts["bound"], f"{name}.bound") == bound, f"{name}.bound is not dual . y + tau U = {bound}")

@@ -5,11 +5,14 @@ What each module owns, from the problem to the proof:
     setting             the problem, validated once: points, labels, architecture, notion at kinks, coordinates
     feasibility         which labels a network of the class can fit at all
     patterns            activation patterns: cells and faces of the arrangement of the points, listed exactly
+    counts              a lower bound of their number, by which too many are refused at once
+    walls               the few samples that bound each cell
     neurons             the coordinates in which programs are solved, and neurons as columns of them
     program             the convex program as one reads it, its prices, and a reference solution through cvxpy
     cone_solver         that program over a chosen list of patterns, assembled for Clarabel
     projection          what a pattern is worth at a dual point: the projection on the outputs that it can produce
     column_generation   the program over all patterns of a list, solved over the few that matter
+    interior_point      the same by an interior-point method on the dual, for many points
     linear_programs     the linear programs that the others solve
     realize             networks made of given neurons: exact interpolation, off the kinks
     flattest            `flattest`: the flattest network of a data set, with a dual point that proves it
@@ -28,6 +31,8 @@ What each module owns, from the problem to the proof:
     decide              `decide`: whether all nearly flattest networks classify a population correctly
 
     rational            exact arithmetic: linear systems and projections on cones in rational numbers
+    multipliers         proofs by multipliers alone, all patterns at once
+    bumps               exact interpolation of many points in short numbers
     certificate         dual points and neurons turned into a proof in rational numbers; theory/check_certificate.py checks it
 
 Functions are imported from their modules or, those that have a module's name among them, from `flatproof.theory`.

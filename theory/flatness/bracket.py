@@ -6,6 +6,9 @@ Upper.  The cone program of program.py over patterns found so far; its dual poin
     by closed forms; that the search missed nothing is not claimed.
 
 Lower.  `theory.flatness.lower_bounds.relaxed_bound`, proved without listing patterns.
+
+With a time given, patterns that can be listed within it are listed after all: few enough, and the flattest network itself is computed;
+more, and the search's dual point is scaled to hold for all of them, a lower bound that is mostly far above the relaxed one.
 """
 
 from collections.abc import Sequence
@@ -16,13 +19,21 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from flatproof.notebooks import html_rows
+from flatproof.theory.flatness.column_generation import Program
 from flatproof.theory.flatness.feasibility import check_feasible
+from flatproof.theory.flatness.flattest import LIMIT, flattest
 from flatproof.theory.flatness.lower_bounds import relaxed_dual
 from flatproof.theory.flatness.neurons import Array
+from flatproof.theory.flatness.patterns import TooManyPatterns, cells, cover_bound
 from flatproof.theory.flatness.realize import rescaled
 from flatproof.theory.flatness.search import Round, Search
 from flatproof.theory.flatness.setting import ROUNDING, Answer, Setting
+from flatproof.theory.flatness.walls import walls
 from flatproof.theory.networks import Network, trace_of_hessian
+
+SOLVED = 60_000  # patterns times points that are solved for in a second, at the least
+LISTED = 8_000  # patterns that are listed and compared with a dual point in a second, at the least
+RELAXED, SEARCHED = 0.25, 0.6  # shares of the time for the relaxed bound and, with it, for the search: ends take the rest
 
 
 @dataclass(frozen=True)
@@ -76,7 +87,7 @@ def bracket(
         kinks: "differentiable" or "relu'(0)=0", as in theory.flattest.
         seed: of the search's random starts.
         rounds: at most this many, more only while the labels are not fitted.
-        seconds: the search ends soon after that time; without it the result is a function of the other arguments.
+        seconds: ends about then, and lists patterns where that takes no longer; without it the result is a function of the other arguments.
         start: networks of the architecture on R^d whose neurons' patterns enter the first program: if one interpolates, `upper` is not
             above its trace.
 
@@ -96,11 +107,49 @@ def bracket(
     check_feasible(setting)
     if not setting.y.any():
         return Bracket(setting, 0.0, 0.0, setting.zero_network(), np.zeros(len(setting.y)), (), True)
-    end = np.inf if seconds is None else monotonic() + seconds
-    bound, dual = relaxed_dual(setting)
-    network, history, exhausted = Search(setting, seed, end).run(rounds, start, bound)
+    if seconds is None:
+        bound, dual = relaxed_dual(setting)
+        search = Search(setting, seed, np.inf)
+    else:
+        exact = _listed(setting, start, int(SOLVED * seconds / len(setting.y)))
+        if exact is not None:
+            return exact
+        began, cells_at_most = monotonic(), cover_bound(*setting.coordinates.u.shape)
+        listing = cells_at_most / LISTED if setting.differentiable and cells_at_most <= min(LIMIT, LISTED * seconds / 2) else 0.0
+        bound, dual = relaxed_dual(setting, RELAXED * seconds)
+        search = Search(setting, seed, max(monotonic(), began + SEARCHED * (seconds - listing)))
+    network, history, exhausted = search.run(rounds, start, bound)
+    if seconds is not None and listing:
+        bound, dual = max((bound, dual), _over_all(setting, search.dual), key=lambda pair: pair[0])
     best = min([network, *rescaled(setting, start)], key=lambda candidate: trace_of_hessian(candidate, setting.x))
-    upper = trace_of_hessian(best, setting.x)
+    return _bracket(setting, best, bound, dual, history, exhausted)
+
+
+def _bracket(
+    setting: Setting, network: Network, bound: float, dual: Array, history: tuple[Round, ...], exhausted: bool
+) -> Bracket:
+    """The bracket, its lower end below the upper by ROUNDING at least."""
+    upper = trace_of_hessian(network, setting.x)
     if bound > (1 - ROUNDING) * upper:
         dual, bound = dual * ((1 - ROUNDING) * upper / bound), (1 - ROUNDING) * upper
-    return Bracket(setting, upper, bound, best, dual, history, exhausted)
+    return Bracket(setting, upper, bound, network, dual, history, exhausted)
+
+
+def _listed(setting: Setting, start: Sequence[Network], limit: int) -> Bracket | None:
+    """The flattest network where there are at most `limit` patterns; None where there are more, or double precision does not do."""
+    try:
+        solution = flattest(setting.x, setting.y, setting.architecture, setting.kinks, min(limit, LIMIT))
+    except (TooManyPatterns, ArithmeticError):
+        return None
+    best = min([solution.network, *rescaled(setting, start)], key=lambda candidate: trace_of_hessian(candidate, setting.x))
+    history = (Round(solution.trace, 1.0, len(solution.patterns.signs)),)
+    return _bracket(setting, best, solution.lower_bound, solution.dual, history, True) if not solution.thin else None
+
+
+def _over_all(setting: Setting, dual: Array) -> tuple[float, Array]:
+    """The lower bound of a dual point scaled down to hold for every cell, and that point."""
+    listed = cells(setting.points)
+    active = (listed.signs > 0).any(axis=1)
+    program = Program(setting, np.where(listed.signs[active] > 0, 1, -1).astype(np.int8), walls(listed.signs)[active])
+    excess = max(1.0, float(program.price_ratios(dual / program.size, None).max()))
+    return float(dual @ setting.y) / excess, dual / excess

@@ -8,8 +8,9 @@ Proofs. A dual point lambda, shortened to BITS bits an entry, needs for every on
     G v - sum_i S_i mu_i x_i = s sum_{i in D} lambda_i x_i,   G = sum_{i in D} x_i x_i',   mu >= 0,   |D X v| <= c_D.
 
 The system asks for neither complementary slackness nor S_i x_i . v >= 0, so the multipliers of the floating-point projection are
-shortened and v is solved for. Where G is singular, as many multipliers as the system then determines are corrected: the largest,
-which stay positive. If one does not, or the length is larger than it should be, the projection is found in exact arithmetic.
+shortened, and v follows from them (multipliers.py). Where G is singular, as many multipliers as the system then determines are
+corrected: the largest, which stay positive. If one does not, or the length is larger than it should be, the projection is found in
+exact arithmetic.
 All of it scales: proofs for lambda, times theta, are proofs for theta lambda. The theta taken is the one that the worst proof needs.
 
 Interpolation. Neurons w_j fit y with coefficients alpha_j to rounding; those at the pivots of the matrix relu(x_i . w_j) are
@@ -18,7 +19,7 @@ corrected, so that they fit y exactly. A coefficient's sign is the neuron's outp
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, count
@@ -32,7 +33,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import qr
 
 from flatproof.theory.check_certificate import FORMAT, Verdict, check, digest, statement
-from flatproof.theory.flatness.patterns import Patterns, decimal
+from flatproof.theory.flatness.bumps import fitted
+from flatproof.theory.flatness.multipliers import OnSets, Quotients
+from flatproof.theory.flatness.patterns import Patterns, decimal, sides_of
 from flatproof.theory.flatness.rational import (
     ONE,
     ZERO,
@@ -52,14 +55,21 @@ from flatproof.theory.flatness.setting import Setting
 __all__ = ["Verdict", "certificate", "check", "save", "text"]
 
 Array = NDArray[np.floating]
-ROUNDING = Fraction(1, 2**40)  # a proof is improved where it exceeds its price by this, relative and squared
+Key = tuple[tuple[int, ...], int]  # an on-set and a sign
+ROUNDING = 2.0**-40  # a proof is improved where it exceeds its price by this, relative and squared
+NEXT = 1e-14  # quotients that are this near each other when rounded are compared exactly
 ON_KINK = 1e-9  # |x_i . w| / max |x_i|, relative to the largest, up to which a point is put on a kink where that is allowed
+MANY = (
+    32  # points from which exact interpolation is by bumps (bumps.py): the numbers that it takes otherwise grow with their number
+)
 WITNESS_BITS = (3, 6, 12, 24)  # sizes of whole numbers tried for witnesses
 
 
 @dataclass(frozen=True)
 class Proof:
-    """v (None: Cauchy-Schwarz alone) and multipliers for one on-set and sign, and the square of the length that c_D must cover."""
+    """v (None: what the multipliers determine) and multipliers (None: Cauchy-Schwarz alone) for one on-set and sign, and the square of
+    the length that c_D must cover.
+    """
 
     square: Fraction
     v: Rationals | None = None
@@ -107,8 +117,8 @@ def certificate(
     if not all(np.isfinite(a).all() for a in (weights, alpha, start)):
         raise ValueError("neurons, coefficients and dual must be finite")
     point = [short(value) for value in start.tolist()]
-    proofs = problem.proofs(point, signs > 0, mu)
-    theta = _shrinkage(problem.excess(on, proof) for (on, _), proof in proofs.items())
+    proofs, worst = problem.proofs(point, signs > 0, mu)
+    theta = _shrinkage(worst)
     point = [theta * value for value in point]
     entries, shown = list[dict[str, Any]](), problem.short_witnesses(signs, witnesses)
     for w, row in zip(shown, (signs > 0).tolist(), strict=True):
@@ -175,21 +185,21 @@ class Problem:
         self.scale = lcm(*(c.denominator for row in rows for c in row), *(c.denominator for c in also))
         self.points: Whole = [[int(c * self.scale) for c in row] for row in rows]
         self.n, self.p, self.one_price = len(rows), len(rows[0]), one_price
-        self.squares = [sum((c * c for c in row), ZERO) for row in rows]
+        self.squares = [sum(c * c for c in row) for row in self.points]
         self.units = np.array([[c / (max(map(abs, row)) or 1) for c in row] for row in self.points])
-        self.lengths = [float(square) ** 0.5 for square in self.squares]
+        self.lengths = [float(Fraction(square, self.scale**2)) ** 0.5 for square in self.squares]
 
     def price(self, on: Sequence[int]) -> Fraction:
         """c_D^2."""
-        return Fraction(16, self.n) if self.one_price else 16 * sum((self.squares[i] for i in on), ZERO) / self.n**2
+        if self.one_price:
+            return Fraction(16, self.n)
+        return Fraction(16 * sum(map(self.squares.__getitem__, on)), (self.n * self.scale) ** 2)
 
     def excess(self, on: Sequence[int], proof: Proof) -> Fraction:
         """By how much the square of lambda must shrink for the proof to hold: at most 1 if it holds as it is."""
         return proof.square / self.price(on) if on else ZERO
 
-    def proofs(
-        self, dual: Rationals, active: NDArray[np.bool_], multipliers: Array | None
-    ) -> dict[tuple[tuple[int, ...], int], Proof]:
+    def proofs(self, dual: Rationals, active: NDArray[np.bool_], multipliers: Array | None) -> tuple[dict[Key, Proof], Fraction]:
         """A proof for each on-set and sign; the worst ones are improved until the worst cannot be.
 
         Args:
@@ -198,33 +208,53 @@ class Problem:
             multipliers: mu of the projections of lambda and -lambda in floating point, (2, M, n), if known.
 
         Returns:
-            The proofs by on-set and sign.
+            The proofs by on-set and sign, and the largest `excess` among them.
         """
-        proofs = {}
-        products = [[value * c for c in row] for value, row in zip(dual, self.points, strict=True)]
-        targets = {}
-        for index, row in enumerate(active.tolist()):
-            on = tuple(i for i in range(self.n) if row[i])
-            for side, s in enumerate((1, -1)):
-                if (on, s) in proofs:
-                    continue
-                proof = Proof(sum((dual[i] ** 2 for i in on if s * dual[i] > 0), ZERO))
-                if self.excess(on, proof) > 1 + ROUNDING:
-                    targets[on, s] = target = [s * sum((products[i][k] for i in on), ZERO) for k in range(self.p)]
-                    if multipliers is not None and (better := self.rounded(on, target, multipliers[side, index])):
-                        proof = min(proof, better, key=lambda each: each.square)
-                proofs[on, s] = proof
-        excess = {key: self.excess(key[0], proof) for key, proof in proofs.items() if key in targets}
-        while excess:
-            worst = max(excess, key=excess.__getitem__)
-            if excess.pop(worst) <= 1 + ROUNDING:
+        first = np.sort(np.unique(active, axis=0, return_index=True)[1])
+        active, given = active[first], None if multipliers is None else multipliers[:, first]
+        sets = OnSets(self.points, dual, active)
+        price, keys = self.prices(sets), [tuple(np.flatnonzero(row).tolist()) for row in active]
+        proofs, ratios, improvable = dict[Key, Proof](), dict[Key, float](), dict[Key, int]()
+        for side, s in enumerate((1, -1)):
+            squares = Quotients(sets.by_signs.above[side], sets.by_signs.below[side])
+            ratio = np.where(sets.trace > 0, (squares / price).floats(), 0.0)
+            proofs |= {(on, s): Proof(squares.exact(m)) for m, on in enumerate(keys)}
+            chosen = np.flatnonzero(ratio > 1 + ROUNDING)
+            better, mu = sets.squares(chosen, side, None if given is None else given[side, chosen])
+            shorter = (better / price.take(chosen)).floats()
+            for k, m in enumerate(chosen.tolist()):
+                key, candidate = (keys[m], s), None
+                if shorter[k] < ratio[m]:
+                    candidate = Proof(better.exact(k), None, mu[k])
+                elif better.below[k] == 0 and given is not None:
+                    candidate = self.rounded(keys[m], self.target(sets, m, s), given[side, m])
+                if candidate is not None and candidate.square < proofs[key].square:
+                    proofs[key], ratio[m] = candidate, float(self.excess(keys[m], candidate))
+                improvable[key] = m
+            ratios |= {(on, s): value for on, value in zip(keys, ratio.tolist(), strict=True)}
+        order = sorted(improvable, key=lambda key: -ratios[key])
+        for k, key in enumerate(order):
+            if ratios[key] <= 1 + ROUNDING:
                 break
-            best = self.projected(worst[0], targets[worst])
-            if best is not None and best.square < proofs[worst].square:
-                proofs[worst] = best
-            if self.excess(worst[0], proofs[worst]) >= max(excess.values(), default=ONE):
+            best = self.projected(key[0], self.target(sets, improvable[key], key[1]))
+            if best is not None and best.square < proofs[key].square:
+                proofs[key], ratios[key] = best, float(self.excess(key[0], best))
+            if ratios[key] >= max((ratios[following] for following in order[k + 1 : k + 2]), default=1.0):
                 break
-        return proofs
+        largest = max(ratios.values(), default=0.0)
+        worst = (self.excess(key[0], proofs[key]) for key, ratio in ratios.items() if ratio >= largest * (1 - NEXT))
+        return proofs, max(worst, default=ZERO)
+
+    def prices(self, sets: OnSets) -> Quotients:
+        """c_D^2 of every on-set."""
+        many, n = len(sets.trace), self.n
+        if self.one_price:
+            return Quotients(np.full(many, 16, object), np.full(many, n, object))
+        return Quotients(16 * sets.trace, np.full(many, (n * self.scale) ** 2, object))
+
+    def target(self, sets: OnSets, m: int, s: int) -> Rationals:
+        """s times the scale times sum_{i in D} lambda_i x_i."""
+        return [Fraction(s * c, sets.unit) for c in sets.linear[m]]
 
     def rounded(self, on: Sequence[int], target: Rationals, mu: Array, extra: Sequence[list[int]] = ()) -> Proof | None:
         """The proof with multipliers near those given; None if there is none with those that are positive.
@@ -267,9 +297,11 @@ class Problem:
 
     def written(self, proof: Proof | None, theta: Fraction) -> dict[str, Any] | None:
         """The proof of theta lambda, for JSON."""
-        if proof is None or proof.v is None or proof.mu is None:
+        if proof is None or proof.mu is None:
             return None
         mu = {str(i): number(theta * value) for i, value in sorted(proof.mu.items()) if value}
+        if proof.v is None:
+            return {"mu": mu}
         return {"v": numbers([theta * self.scale * value for value in proof.v]), "mu": mu}
 
     def short_witnesses(self, signs: NDArray[Any], witnesses: NDArray[Any]) -> Whole:
@@ -277,13 +309,12 @@ class Problem:
         thin = [any(value != value for value in row) for row in witnesses.tolist()]
         rows = [self.inside(s) if t else as_whole(w) for s, w, t in zip(signs.tolist(), witnesses.tolist(), thin, strict=True)]
         exact = np.array(rows, dtype=object).reshape(-1, self.p)
-        points = np.array(self.points, dtype=object)
-        sides = np.sign(exact @ points.T)
+        sides = sides_of(np.array(self.points, dtype=object), exact)
         out, left = exact.copy(), np.arange(len(exact))
         for bits in WITNESS_BITS:
             largest = abs(exact[left]).max(axis=1, keepdims=True)
             short = (exact[left] * 2 ** (bits + 1) + largest) // (2 * largest + (largest == 0))
-            same = (np.sign(short @ points.T) == sides[left]).all(axis=1)
+            same = (sides_of(np.array(self.points, dtype=object), short) == sides[left]).all(axis=1)
             out[left[same]] = short[same]
             left = left[~same]
         return [list(map(int, row)) for row in out]
@@ -336,11 +367,14 @@ class Problem:
                 if start[j] and max(output) > 0 and (stuck := [i for i, z in enumerate(output) if not z and any(self.points[i])]):
                     raise ValueError(f"neuron {j} has point {stuck[0]} on its kink, where the loss has no Hessian")
         right = [value * self.scale for value in y]
+        aim_at = total(self.priced(given, self.active(given), dict(enumerate(start)))) * (1 + Fraction(ROUNDING) * 2**15)
+        if self.n > MANY and (short_fit := self.with_bumps(given, start, right)) is not None and total(short_fit) <= aim_at:
+            return short_fit
         candidates = list[list[tuple[Rationals, int, Fraction]]]()
         aim: Fraction | None = None
         for varied in (False, True):
             whole = given + (self.varied(spare) if varied else spare)
-            active = [[max(z, 0) for z in output] for output in self.outputs(whole)]
+            active = self.active(whole)
             start += [ZERO] * (len(whole) - len(start))
             order = [j for j in _well_conditioned(active, start) if any(active[j]) and (start[j] or j >= len(given))]
             for columns in ([j for k, j in enumerate(order) if k < self.n or start[j]], order):
@@ -348,7 +382,9 @@ class Problem:
                 solution = solve(matrix, right, [start[j] for j in columns])
                 if solution is None:
                     continue
-                aim = aim or total(self.priced(whole, active, dict(enumerate(start[: len(given)])))) * (1 + ROUNDING * 2**15)
+                aim = aim or total(self.priced(whole, active, dict(enumerate(start[: len(given)])))) * (
+                    1 + Fraction(ROUNDING) * 2**15
+                )
                 candidates.append(self.priced(whole, active, dict(zip(columns, solution, strict=True))))
                 if (
                     total(candidates[-1]) <= aim
@@ -357,6 +393,20 @@ class Problem:
         if not candidates:
             raise ValueError("no network fits the labels exactly")
         return min(candidates, key=total)
+
+    def active(self, weights: Whole) -> Whole:
+        """max(w . x_i, 0), a row for each w."""
+        return [[max(z, 0) for z in output] for output in self.outputs(weights)]
+
+    def with_bumps(self, given: Whole, start: Rationals, right: Rationals) -> list[tuple[Rationals, int, Fraction]] | None:
+        """The network that short coefficients near those given and bumps make; None where bumps do not do."""
+        used = [j for j, value in enumerate(start) if value]
+        active = np.array(self.active([given[j] for j in used]), object).reshape(-1, self.n).T
+        fit = fitted(active, self.points, [short(float(start[j])) for j in used], right)
+        if fit is None:
+            return None
+        whole = [*(given[j] for j in used), *(w for w, _ in fit[1])]
+        return self.priced(whole, self.active(whole), dict(enumerate([*fit[0], *(value for _, value in fit[1])])))
 
     def outputs(self, weights: Whole) -> Whole:
         """w . x_i, a row for each w."""
@@ -374,9 +424,9 @@ class Problem:
         """The neurons with their costs."""
         network = []
         for j, value in sorted(coefficients.items()):
-            if value:
-                square = value**2 * sum(h**2 for h in active[j]) / self.scale**2
+            if value and any(active[j]):
                 on = [i for i, h in enumerate(active[j]) if h]
+                square = value**2 * sum(h**2 for h in active[j]) / self.scale**2
                 network.append(([abs(value) * c for c in whole[j]], 1 if value > 0 else -1, root(square * self.price(on))))
         return network
 
@@ -402,8 +452,7 @@ def _well_conditioned(active: Whole, start: Rationals) -> list[int]:
     return [int(j) for j in qr(unit.T, mode="economic", pivoting=True)[2]]
 
 
-def _shrinkage(excesses: Iterator[Fraction]) -> Fraction:
-    """The largest short theta <= 1 with theta^2 excess <= 1 for all."""
-    worst = max(excesses, default=ZERO)
+def _shrinkage(worst: Fraction) -> Fraction:
+    """The largest short theta <= 1 with theta^2 worst <= 1."""
     near = chain([ONE], (Fraction(2**k - 1, 2**k) for k in range(60, 1, -1)), (Fraction(1, 2**k) for k in count(1)))
     return next(theta for theta in near if theta**2 * worst <= 1)

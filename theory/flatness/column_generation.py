@@ -7,19 +7,24 @@ all patterns: a lower bound that does not rest on the solver's accuracy.
 
 from collections.abc import Callable, Iterator
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import lstsq
 
 from flatproof.theory.flatness.cone_solver import Master, solve_master
+from flatproof.theory.flatness.interior_point import DualMethod
 from flatproof.theory.flatness.neurons import Array, Columns, NotRealized, Signs
 from flatproof.theory.flatness.program import prices
 from flatproof.theory.flatness.projection import factors, project
 from flatproof.theory.flatness.setting import Setting
 
-FIRST, BATCH = 60, 30  # patterns in the first program, violated patterns added to it at a time
+FIRST, BATCH = 60, 30  # patterns in the first program, violated patterns added to it at a time: or as many as there are points
 ROUNDS = 200
 NEWTON = 3
+MANY = 32  # points from which the program is solved by interior_point.py, if it can be
+LARGE = 200  # rows from which least squares are solved by QR, which is faster, instead of by singular values
 TIGHT = 1e-6  # a pattern is binding when the dual point uses its price up to this relative amount
 USED = 1e-6  # a neuron of the interior-point solution is in use if it is this long, relative to the longest
 SHORTEST = 1e-14  # shorter ones have no direction
@@ -27,11 +32,14 @@ BOX = 1e2  # first price of slack, in units where points and labels are at most 
 
 
 class Program:
-    """The convex program of one data set over given patterns (M, n) in {-1, 1}, each with some point on its positive side."""
+    """The convex program of one data set over given patterns (M, n) in {-1, 1}, each with some point on its positive side.
 
-    def __init__(self, setting: Setting, signs: Signs):
+    Their walls (walls.py) are the only constraints, if they are given.
+    """
+
+    def __init__(self, setting: Setting, signs: Signs, walls: NDArray[np.int64] | None = None):
         architecture, y = setting.architecture, setting.y
-        self.u, self.signs = setting.coordinates.u, signs
+        self.u, self.signs, self.walls = setting.coordinates.u, signs, walls
         self.top = setting.top or 1.0
         self.y = y / self.top
         largest = 1.0 if architecture == "sim-bn" else float(np.abs(setting.points).max()) or 1.0
@@ -56,11 +64,13 @@ class Program:
             Length of the projection of +-dual over the price, (2, M).
         """
         bound = None if enough is None else enough * self.prices
-        lengths = [
-            project(self.u, self.signs, np.broadcast_to(side * dual, self.signs.shape), enough=bound, factor=self.factors)[2]
-            for side in (1, -1)
-        ]
+        lengths = [self.project(slice(None), np.broadcast_to(side * dual, self.signs.shape), bound)[2] for side in (1, -1)]
         return np.array(lengths) / self.prices
+
+    def project(self, chosen: Any, targets: Array, enough: Array | None = None) -> tuple[Array, Array, Array]:
+        """`project` of targets (K, n) on chosen patterns."""
+        walls = None if self.walls is None else self.walls[chosen]
+        return project(self.u, self.signs[chosen], targets, enough=enough, factor=self.factors[chosen], walls=walls)
 
     def solve(self, note: Callable[[str], None] = lambda _: None) -> tuple[Array, float, Columns, Columns, Columns]:
         """The dual point (n,), the lower bound on the trace, neurons: binding, in use, of any length; in the data's units.
@@ -68,6 +78,18 @@ class Program:
         Args:
             note: is told of every round, in words.
         """
+        if self.walls is not None and len(self.y) > MANY and self.y.any():
+            note(f"solving over {2 * len(self.signs):,} neurons")
+            interior = DualMethod(self).solve()
+            if interior is not None:
+                dual = interior.solution.dual
+                dual = dual / max(1.0, float(self.price_ratios(dual, enough=1 - TIGHT).max()))
+                return self._solved(interior.active, interior.solution, (float(dual @ self.y), dual))
+        active, solution, best = self._by_rounds(note)
+        return self._solved(active, solution, best)
+
+    def _by_rounds(self, note: Callable[[str], None]) -> tuple[NDArray[np.bool_], Master, tuple[float, Array]]:
+        """Pattern generation: what is in the last program, its solution, and the best bound with its dual point."""
         dual, best, box = self.start, (-np.inf, self.start), BOX
         active = np.zeros((2, len(self.signs)), bool)
         solution: Master | None = None
@@ -79,7 +101,7 @@ class Program:
                 best = (bound, dual / excess)
             wanted = ~active & ((ratio > 1 + 1e-10) | (round == 0))
             new = np.argsort(np.where(wanted, -ratio, np.inf), axis=None)[
-                : min(FIRST if round == 0 else BATCH, int(wanted.sum()))
+                : min(max(FIRST if round == 0 else BATCH, len(self.y)), int(wanted.sum()))
             ]
             if solution is not None and (not len(new) or excess < 1 + 1e-9):
                 if solution.slack <= 1e-9:
@@ -92,6 +114,12 @@ class Program:
             dual = solution.dual
         if solution is None or solution.slack > 1e-6:
             raise NotRealized("the cone program was not solved: points are too nearly dependent")
+        return active, solution, best
+
+    def _solved(
+        self, active: NDArray[np.bool_], solution: Master, best: tuple[float, Array]
+    ) -> tuple[Array, float, Columns, Columns, Columns]:
+        """What `solve` returns, of a solution over some patterns and the best bound so far with its dual point."""
         for dual in chain([self.per_sample], self._polished(active, solution)):
             excess = max(1.0, float(self.price_ratios(dual, enough=1 - TIGHT).max()))
             if float(dual @ self.y) / excess > best[0]:
@@ -104,7 +132,8 @@ class Program:
 
     def _master(self, active: NDArray[np.bool_], box: float) -> Master:
         side, pattern = np.nonzero(active)
-        return solve_master(self.u, self.y, self.signs[pattern], 1.0 - 2 * side, self.prices[pattern], box)
+        walls = None if self.walls is None else self.walls[pattern]
+        return solve_master(self.u, self.y, self.signs[pattern], 1.0 - 2 * side, self.prices[pattern], box, walls)
 
     def _polished(self, active: NDArray[np.bool_], solution: Master) -> Iterator[Array]:
         """Dual points after Newton steps on the optimality conditions, the patterns in use and their tight constraints held fixed.
@@ -119,13 +148,14 @@ class Program:
             sides, chosen = 1.0 - 2 * side[used], pattern[used]
             signs, price, beta = self.signs[chosen], self.prices[chosen], solution.lengths[used] / self.prices[chosen]
             dual, n = solution.dual, len(self.y)
-            _, mu, _ = project(self.u, signs, sides[:, None] * dual, factor=self.factors[chosen])
-            maps = np.array([_projection(self.u, on, tight) for on, tight in zip(signs > 0, mu > 1e-7, strict=True)])
+            _, mu, _ = self.project(chosen, sides[:, None] * dual)
+            bases = np.array([_basis(self.u, on, tight) for on, tight in zip(signs > 0, mu > 1e-7, strict=True)])
             for _ in range(NEWTON):
-                images = maps @ dual
+                images = (bases @ (dual @ bases)[:, :, None])[:, :, 0]
                 residual = np.concatenate([beta @ images - self.y, (images @ dual - price**2) / 2])
-                jacobian = np.block([[np.tensordot(beta, maps, 1), images.T], [images, np.zeros((len(beta), len(beta)))]])
-                step = np.linalg.lstsq(jacobian, -residual, rcond=1e-7)[0]
+                weighted = np.tensordot(beta[:, None, None] * bases, bases, ((0, 2), (0, 2)))
+                jacobian = np.block([[weighted, images.T], [images, np.zeros((len(beta), len(beta)))]])
+                step = _least(jacobian, -residual)
                 dual, beta = dual + step[:n], beta + step[n:]
             yield dual
 
@@ -133,11 +163,12 @@ class Program:
         """The patterns whose price the dual point uses up, each with its one neuron direction: the projection of the dual point."""
         side, pattern = np.nonzero(self.price_ratios(dual, enough=1 - TIGHT) >= 1 - TIGHT)
         sides, signs = 1.0 - 2 * side, self.signs[pattern]
-        v, mu, _ = project(self.u, signs, sides[:, None] * dual, factor=self.factors[pattern])
+        v, mu, _ = self.project(pattern, sides[:, None] * dual)
         for k, (on, tight) in enumerate(
             zip(signs > 0, mu > 1e-7, strict=True)
         ):  # v is good to FLOOR only; its image is to rounding
-            image = sides[k] * (_projection(self.u, on, tight) @ dual)
+            basis = _basis(self.u, on, tight)
+            image = sides[k] * (basis @ (dual @ basis))
             active = on[:, None] * self.u
             v[k] += np.linalg.lstsq(active, image - active @ v[k], rcond=1e-9)[0]
             v[k] = _seen(self.u, signs[k], v[k] / np.linalg.norm(image))
@@ -175,12 +206,20 @@ def _seen(u: Array, signs: Signs, v: Array) -> Array:
     return rest + min(1.0, 2 * share) * (v - rest)
 
 
-def _projection(u: Array, on: NDArray[np.bool_], tight: NDArray[np.bool_]) -> Array:
-    """Orthogonal projection of R^n on {D U v : v . u_i = 0 for i tight}, (n, n)."""
+def _basis(u: Array, on: NDArray[np.bool_], tight: NDArray[np.bool_]) -> Array:
+    """An orthonormal basis of {D U v : v . u_i = 0 for i tight}, zero columns behind it, (n, r)."""
     free = np.eye(u.shape[1])
     if tight.any():
         _, s, vt = np.linalg.svd(u[tight])
         free = vt[int(np.sum(s > 1e-9 * s[0])) :].T
     basis, s, _ = np.linalg.svd((on[:, None] * u) @ free, full_matrices=False)
-    basis = basis[:, s > 1e-9]
-    return basis @ basis.T
+    out = np.zeros(u.shape)
+    out[:, : int(np.sum(s > 1e-9))] = basis[:, s > 1e-9]
+    return out
+
+
+def _least(matrix: Array, right: Array) -> Array:
+    """The least-squares solution of least norm."""
+    if len(matrix) < LARGE:
+        return np.linalg.lstsq(matrix, right, rcond=1e-7)[0]
+    return lstsq(matrix, right, cond=1e-7, lapack_driver="gelsy", check_finite=False)[0]

@@ -24,26 +24,36 @@ class Master:
     slack: float
 
 
-def frame(active: Array, off: Array) -> tuple[Array, int]:
-    """Coordinates in which a neuron's cone is round: v = W z.
+def frames(u: Array, signs: NDArray[np.int8]) -> tuple[Array, NDArray[np.intp]]:
+    """Coordinates in which each neuron's cone is round: v = W z.
 
     Args:
-        active: points on the pattern's positive side, (k, r).
-        off: the others, (m, r).
+        u: points, (n, r).
+        signs: patterns, (K, n).
 
     Returns:
-        W (r, r) and the rank q: ||active @ W z|| = ||z[:q]||, and the rest of z moves only the points in `off`, at most by 1 each.
+        W (K, r, r) and ranks q (K,): the length of the activations is ||z[:q]||, and the rest of z moves only inactive points, at most
+        by 1 each.
     """
-    _, s, vt = np.linalg.svd(active, full_matrices=True)
-    rank = int(np.sum(s > 1e-9 * s[0]))
-    scale = np.ones(len(vt))
-    scale[:rank] = s[:rank]
-    if rank < len(vt) and len(off):
-        scale[rank:] = np.maximum(np.abs(off @ vt[rank:].T).max(axis=0), 1e-9)
-    return vt.T / scale, rank
+    on = signs > 0
+    few = np.zeros((len(signs), max(0, u.shape[1] - len(u)), u.shape[1]))
+    _, s, vt = np.linalg.svd(np.concatenate([on[:, :, None] * u, few], axis=1), full_matrices=False)
+    seen = s > 1e-9 * s[:, :1]
+    scale = np.where(seen, s, 1.0)
+    for k in np.flatnonzero(~seen.all(axis=1) & ~on.all(axis=1)):
+        scale[k, ~seen[k]] = np.maximum(np.abs(u[~on[k]] @ vt[k, ~seen[k]].T).max(axis=0), 1e-9)
+    return vt.transpose(0, 2, 1) / scale[:, None, :], seen.sum(axis=1)
 
 
-def solve_master(u: Array, y: Array, signs: NDArray[np.int8], sides: Array, prices: Array, box: float) -> Master:
+def solve_master(
+    u: Array,
+    y: Array,
+    signs: NDArray[np.int8],
+    sides: Array,
+    prices: Array,
+    box: float,
+    walls: NDArray[np.int64] | None = None,
+) -> Master:
     """min sum_k c_k t_k + box |slack|_1  s.t.  sum_k side_k D_k U v_k + slack = y,  S_k U v_k >= 0,  ||D_k U v_k|| <= t_k.
 
     Each neuron has coordinates of its own, v_k = W_k z_k / c_k, in which its cone is round and its cost 1. Clarabel is an interior-point
@@ -56,6 +66,7 @@ def solve_master(u: Array, y: Array, signs: NDArray[np.int8], sides: Array, pric
         sides: the outputs' signs, +-1, (K,).
         prices: c, (K,).
         box: price of slack.
+        walls: the points that bound each cell, padded with -1, (K, most): the only constraints then.
 
     Returns:
         The solution.
@@ -64,14 +75,20 @@ def solve_master(u: Array, y: Array, signs: NDArray[np.int8], sides: Array, pric
 
     (k, n), r = signs.shape, u.shape[1]
     live = u.any(axis=1)
-    frames = [frame(u[sign > 0], u[(sign <= 0) & live]) for sign in signs]
-    maps = np.array([w / price for (w, _), price in zip(frames, prices, strict=True)])
-    ranks = [rank for _, rank in frames]
+    maps, ranks = frames(u, signs)
+    maps = maps / prices[:, None, None]
     z = np.einsum("ia,kab->kib", u, maps)  # pre-activations of the samples, (K, n, r)
     output = (sides[:, None, None] * (signs > 0)[:, :, None] * z).transpose(1, 0, 2).reshape(n, k * r)
-    inside = signs[:, live, None] * z[:, live]
-    size = np.abs(inside).max(axis=2, keepdims=True)
+    bounding = np.tile(np.flatnonzero(live), (k, 1)) if walls is None else walls
+    neuron, place = np.nonzero(bounding >= 0)
+    sample = bounding[neuron, place]
+    inside = signs[neuron, sample, None] * z[neuron, sample]
+    size = np.abs(inside).max(axis=1, keepdims=True)
     inside = inside / np.where(size > 0, size, 1)
+    columns = r * neuron[:, None] + np.arange(r)
+    constraints = sp.csc_matrix(
+        (inside.ravel(), (np.repeat(np.arange(len(neuron)), r), columns.ravel())), shape=(len(neuron), k * r)
+    )
     cones = np.zeros((k, r + 1, r))
     cones[:, 1:, :] = -np.eye(r) / prices[:, None, None]
     kept = np.concatenate([np.arange(r + 1) <= rank for rank in ranks])
@@ -79,7 +96,7 @@ def solve_master(u: Array, y: Array, signs: NDArray[np.int8], sides: Array, pric
     slack, identity = 2 * n, sp.identity(n)
     blocks: Any = [
         [sp.csc_matrix(output), None, sp.hstack([identity, -identity])],
-        [-block_diagonal(inside), None, None],
+        [-constraints, None, None],
         [None, sp.csc_matrix((slack, k)), -sp.identity(slack)],
         [sp.csr_matrix(block_diagonal(cones))[kept], sp.csr_matrix(lengths)[kept], None],
     ]
@@ -93,8 +110,8 @@ def solve_master(u: Array, y: Array, signs: NDArray[np.int8], sides: Array, pric
     settings.max_threads = 1
     kinds = [
         clarabel.ZeroConeT(n),
-        clarabel.NonnegativeConeT(inside.shape[0] * inside.shape[1] + slack),
-        *[clarabel.SecondOrderConeT(rank + 1) for rank in ranks],
+        clarabel.NonnegativeConeT(len(neuron) + slack),
+        *[clarabel.SecondOrderConeT(rank + 1) for rank in ranks.tolist()],
     ]
     quadratic = sp.csc_matrix((len(cost), len(cost)))
     solution = clarabel.DefaultSolver(quadratic, cost, rows, right, kinds, settings).solve()

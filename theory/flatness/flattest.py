@@ -33,6 +33,7 @@ from flatproof.theory.flatness.predictions import WITHIN, Predictions, Ranges
 from flatproof.theory.flatness.projection import project
 from flatproof.theory.flatness.realize import deep_enough, network_of
 from flatproof.theory.flatness.setting import ROUNDING, Answer, Setting
+from flatproof.theory.flatness.walls import walls
 from flatproof.theory.networks import Network, trace_of_hessian
 
 LIMIT = 200_000  # patterns listed at most, unless told otherwise
@@ -130,7 +131,8 @@ class Flattest(Answer):
         patterns = self.patterns if self.setting.differentiable else faces(self.setting.points)
         signs = np.where(patterns.signs > 0, 1, -1).astype(np.int8)
         targets = np.broadcast_to(self.dual, signs.shape)
-        multipliers = np.array([project(self.coordinates.u, signs, side * targets)[1] for side in (1, -1)])
+        bounding = walls(signs) if self.setting.differentiable else None
+        multipliers = np.array([project(self.coordinates.u, signs, side * targets, walls=bounding)[1] for side in (1, -1)])
         weights, coefficients = self.network.weights, self.network.w2
         exact = self.predictions.flattest
         return certificate(self.setting, self.dual, patterns, weights, coefficients, multipliers, exact)
@@ -179,7 +181,8 @@ def flattest(
     active = (patterns.signs > 0).any(axis=1) & wide
     signs = np.where(patterns.signs[active] > 0, 1, -1).astype(np.int8)
     thin = int(np.sum(~wide))
-    program = Program(setting, signs)
+    bounding = walls(patterns.signs) if setting.differentiable else None
+    program = Program(setting, signs, None if bounding is None else bounding[active])
     rays = program.rays(inner[active])
     if not setting.y.any():
         nothing = rays.take(np.zeros(0, int))

@@ -30,6 +30,8 @@ from flatproof.theory.flatness.neurons import Array
 from flatproof.theory.flatness.setting import Setting
 from flatproof.theory.networks import Architecture, with_ones
 
+WRITTEN = 400_000  # n^2 r of a program that is written down in a second, at the least
+
 
 def relaxed_bound(x: ArrayLike, y: ArrayLike, architecture: str = "no-bias") -> tuple[float, Array]:
     """A number that no interpolating network's trace goes below, never less than theory.trace_lower_bound but for rounding.
@@ -51,8 +53,10 @@ def relaxed_bound(x: ArrayLike, y: ArrayLike, architecture: str = "no-bias") -> 
     return relaxed_dual(Setting.of(x, y, architecture))
 
 
-def relaxed_dual(setting: Setting) -> tuple[float, Array]:
-    """`relaxed_bound` of a problem, the same for both notions at kinks."""
+def relaxed_dual(setting: Setting, seconds: float = np.inf) -> tuple[float, Array]:
+    """`relaxed_bound` of a problem, the same for both notions at kinks; what the solver has after some seconds, or the bound sample by
+    sample where its program would take too long to write down.
+    """
     kind, points, labels, top = setting.architecture, setting.x, setting.y, setting.top
     u = setting.coordinates.u
     live = np.linalg.norm(u, axis=1) > 0  # a point at the origin is never seen
@@ -60,10 +64,12 @@ def relaxed_dual(setting: Setting) -> tuple[float, Array]:
     simple = sample_dual(kind, points, labels)
     if top == 0:
         return 0.0, np.zeros(len(labels))
+    if len(rows) ** 2 * rows.shape[1] > WRITTEN * seconds:
+        return float(simple @ labels), simple
     length = np.linalg.norm(with_ones(kind, points[live]), axis=1)
     size = float(length.max())
     even = kind == "no-bias" and bool(np.isfinite(least_combination(rows, -rows.sum(axis=0))).all())  # they surround the origin
-    budgets, small, expansions = _relaxation(rows, labels[live] / top, None if kind == "sim-bn" else length / size, even)
+    budgets, small, expansions = _relaxation(rows, labels[live] / top, None if kind == "sim-bn" else length / size, even, seconds)
     proved = np.zeros(len(labels))
     factor = 4 / np.sqrt(len(labels)) if kind == "sim-bn" else 4 * size / len(labels)
     proved[live] = factor * _mended(rows, budgets, small, expansions, even)
@@ -118,7 +124,7 @@ def sample_dual(kind: Architecture, points: Array, y: Array) -> Array:
     return 4 / np.sqrt(len(y)) * (up - down)
 
 
-def _relaxation(u: Array, y: Array, lengths: Array | None, even: bool) -> tuple[Array, Array, Array]:
+def _relaxation(u: Array, y: Array, lengths: Array | None, even: bool, seconds: float = np.inf) -> tuple[Array, Array, Array]:
     """The program whose dual is sought: for the neurons w of one sign, h_j = sum of relu(w . u_j), W_i = sum of those with w . u_i > 0.
 
         min sum_{s,j} length_j a_sj   s.t.  a_s = h_s >= 0,  a_+ - a_- = y,  W_si . u_i = h_si,  W_si . u_j <= h_sj  for i, j = 1, .., n
@@ -162,6 +168,7 @@ def _relaxation(u: Array, y: Array, lengths: Array | None, even: bool) -> tuple[
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     settings.max_threads = 1
+    settings.time_limit = seconds
     settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-9
     quadratic = sp.csc_matrix((len(cost), len(cost)))
     z = np.array(clarabel.DefaultSolver(quadratic, cost, matrix.tocsc(), right, cones, settings).solve().z)

@@ -26,11 +26,14 @@ from numpy.typing import ArrayLike, NDArray
 from sympy import QQ
 from sympy.polys.matrices import DomainMatrix
 
+from flatproof.theory.flatness.counts import cells_at_least
+
 Signs = NDArray[np.int8]
 Index = NDArray[np.intp]
 Array = NDArray[np.floating]
 Whole = NDArray[Any]  # whole numbers: int64 where no step can overflow, Python's own otherwise
 CHUNK = 1 << 21  # numbers held at a time while flats are cut
+QUICK = 20_000  # patterns up to which they are counted exactly, to say how many
 WORK = 1 << 25  # numbers looked at, after which a count that exceeds the limit already is given up for its bound
 ATTEMPTS = 4 * (1, 4, 16, 40)  # spreads, in bits, of the weights with which a cell's rays are combined in search of a witness
 
@@ -107,7 +110,9 @@ def cells(points: ArrayLike, limit: int | None = None) -> Patterns:
     """
     arrangement = _arrangement(points)
     lines = arrangement.lines
-    levels, count = _flats(lines, limit, cover_bound(*lines.shape))
+    bound = cover_bound(*lines.shape)
+    _refuse(lines, limit, bound)
+    levels, count = _flats(lines, limit, bound)
     if limit is not None and count > limit:
         raise TooManyPatterns(count, limit)
     if not len(lines):
@@ -139,6 +144,7 @@ def faces(points: ArrayLike, limit: int | None = None) -> Patterns:
     if not n:
         return Patterns(np.zeros((0, arrangement.shape[0]), np.int8), np.zeros((0, arrangement.shape[1]), object))
     bound = sum(comb(n, r - m) * cover_bound(n - r + m, m) for m in range(1, r + 1))
+    _refuse(lines, limit, bound)
     levels, count = _flats(lines, limit, bound)
     dimensions: list[_Faces] = []
     for level in _faces(lines, levels, _one_size(levels[-1].basis[:, :, 0])):
@@ -230,6 +236,17 @@ def decimal(value: float) -> Fraction:
     return Fraction(repr(value)) if isinstance(value, float) else Fraction(int(value))
 
 
+def _refuse(lines: Whole, limit: int | None, bound: int) -> None:
+    """TooManyPatterns where so many are certain at once."""
+    n, r = lines.shape
+    if limit is None or bound <= max(limit, QUICK):
+        return
+    if r <= 2:
+        raise TooManyPatterns(bound, limit, exact=bound == cover_bound(n, r))
+    if cells_at_least(lines, limit) > limit:
+        raise TooManyPatterns(bound, limit, exact=False)
+
+
 def _primitive(row: list[Any]) -> list[int]:
     """The positive multiple of a row that consists of whole numbers without a common divisor."""
     ratios = [value.as_integer_ratio() for value in row]
@@ -314,6 +331,9 @@ def _flats(lines: Whole, limit: int | None, bound: int) -> tuple[list[_Level], i
     levels = [_Level(np.eye(r, dtype=np.int64)[None], none, none, np.zeros((0, n), np.int8))]
     mobius, first, count = np.ones(1, np.int64), np.array([n]), 1  # |mu| of each flat and the first line that vanishes on it
     for m in range(r, 0, -1):
+        if m == 1:  # only the origin is below a line, and the first point is the first off it unless it vanishes there
+            count += int(mobius[first > 0].sum())
+            break
         basis, cuts, work = levels[-1].basis, [], 0
         for pairs in _hyperplanes(lines, basis):
             cuts.append(pairs)
@@ -321,25 +341,24 @@ def _flats(lines: Whole, limit: int | None, bound: int) -> tuple[list[_Level], i
             work += len(pairs[0]) * n * m
             if limit is not None and count > limit and max(work, len(basis) * n * m) > WORK:
                 raise TooManyPatterns(bound, limit, exact=False)
-        if m > 1:
-            parent, wall, normal, zero, side = (np.concatenate(column) for column in zip(*cuts, strict=True))
-            order, starts, group = _groups(zero.astype(np.int8))
-            child = np.empty_like(parent)
-            child[order], chosen = group, order[starts]
-            share = mobius[parent] * (wall < first[parent])
-            mobius, first = np.zeros(len(chosen), np.int64), zero[chosen].argmax(axis=1)
-            np.add.at(mobius, child, share)
-            basis, normal = _whole(2 * _largest(normal) * _largest(basis), basis[parent[chosen]], normal[chosen])
-            kept = np.arange(m) != (normal != 0).argmax(axis=1)[:, None]
-            basis = _restrict(basis, normal).swapaxes(1, 2)[kept].reshape(-1, m - 1, r).swapaxes(1, 2)
-            basis = basis // np.gcd.reduce(basis, axis=1, keepdims=True)
-            levels.append(_Level(_whole(_largest(basis), basis)[0], parent, child, side))
+        parent, wall, normal, zero, side = (np.concatenate(column) for column in zip(*cuts, strict=True))
+        order, starts, group = _groups(zero.astype(np.int8))
+        child = np.empty_like(parent)
+        child[order], chosen = group, order[starts]
+        share = mobius[parent] * (wall < first[parent])
+        mobius, first = np.zeros(len(chosen), np.int64), zero[chosen].argmax(axis=1)
+        np.add.at(mobius, child, share)
+        basis, normal = _whole(2 * _largest(normal) * _largest(basis), basis[parent[chosen]], normal[chosen])
+        kept = np.arange(m) != (normal != 0).argmax(axis=1)[:, None]
+        basis = _restrict(basis, normal).swapaxes(1, 2)[kept].reshape(-1, m - 1, r).swapaxes(1, 2)
+        basis = basis // np.gcd.reduce(basis, axis=1, keepdims=True)
+        levels.append(_Level(_whole(_largest(basis), basis)[0], parent, child, side))
     return levels, count
 
 
 def _faces(lines: Whole, levels: list[_Level], rays: NDArray[Any]) -> Iterator[_Faces]:
     """The faces of dimension 1, 2, .., r, with witnesses that are sums of the rays given."""
-    layer = _upper(_sides(lines, levels[-1].basis[:, :, 0]), rays, np.arange(len(rays)))
+    layer = _upper(sides_of(lines, levels[-1].basis[:, :, 0]), rays, np.arange(len(rays)))
     yield layer
     for level in levels[:0:-1]:
         parts = [_join(level, pairs, layer) for pairs in _batches(level, np.bincount(layer.flat) * len(lines))]
@@ -402,10 +421,27 @@ def _whole(bound: int, *arrays: Whole) -> tuple[Whole, ...]:
     return tuple(array.astype(np.int64 if bound < 2**63 else object, copy=False) for array in arrays)
 
 
-def _sides(lines: Whole, vectors: Whole) -> Signs:
-    """sign(x . v) for each vector v of whole numbers (rows) and each line x (columns)."""
-    x, v = _whole(lines.shape[1] * _largest(lines) * _largest(vectors), lines, vectors)
-    return np.sign(v @ x.T).astype(np.int8)
+def sides_of(lines: Whole, vectors: Whole) -> Signs:
+    """sign(x . v) for each vector v of whole numbers (rows) and each line x (columns), exactly.
+
+    Where the numbers are large, products in floating point decide wherever they are beyond their error, whole numbers elsewhere.
+    """
+    x, v = _whole(lines.shape[1] * max(_largest(lines), 1) * max(_largest(vectors), 1), lines, vectors)
+    if x.dtype != object or not x.size or not v.size:
+        return np.sign(v @ x.T).astype(np.int8)
+    dots, error = _dots(_floats(x), _floats(v))
+    signs = np.sign(dots).astype(np.int8)
+    for start in range(0, len(v), CHUNK // len(x) + 1):
+        row, column = np.nonzero(np.abs(dots[start : start + CHUNK // len(x) + 1]) <= error[start : start + CHUNK // len(x) + 1])
+        signs[row + start, column] = np.sign((v[row + start] * x[column]).sum(axis=1))
+    return signs
+
+
+def _dots(x: NDArray[np.float64], v: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """v . x of rows whose entries are at most 1 in size and within two roundings of exact ones, and bounds of their errors."""
+    p = x.shape[1]
+    underflow = p * 2.0**-1060 * (1 + np.abs(v).max(axis=1, keepdims=True))
+    return v @ x.T, (p + 4) * 2.0**-52 * (np.abs(v) @ np.abs(x.T)) + underflow
 
 
 def _floats(rows: NDArray[Any], centred: bool = False) -> NDArray[np.float64]:
@@ -415,6 +451,9 @@ def _floats(rows: NDArray[Any], centred: bool = False) -> NDArray[np.float64]:
     """
     if rows.dtype != object:
         return rows / np.maximum(np.abs(rows).max(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    if rows.size and not centred and _largest(rows) < 2**900:
+        rounded = rows.astype(np.float64)  # no entry is so small against the largest of its row that it would underflow
+        return rounded / np.maximum(np.abs(rounded).max(axis=1, keepdims=True), 1.0)
     result = np.zeros(rows.shape)
     for i, row in enumerate(rows.tolist()):
         sizes = [abs(v).bit_length() for v in row if v] or [0]
@@ -426,13 +465,11 @@ def _floats(rows: NDArray[Any], centred: bool = False) -> NDArray[np.float64]:
 
 def _confirmed(lines: Whole, signs: Signs, witnesses: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Whether sign(x . w) is as given for all lines x: in floats where it is beyond their error, in whole numbers elsewhere."""
-    x, p, target = _floats(lines), lines.shape[1], np.broadcast_to(signs, (len(witnesses), len(lines)))
-    dots = witnesses @ x.T
-    underflow = p * 2.0**-1060 * (1 + np.abs(witnesses).max(axis=1, keepdims=True))
-    error = (p + 4) * 2.0**-52 * (np.abs(witnesses) @ np.abs(x.T)) + underflow
+    target = np.broadcast_to(signs, (len(witnesses), len(lines)))
+    dots, error = _dots(_floats(lines), witnesses)
     right = ((np.sign(dots) == signs) & (np.abs(dots) > error)).all(axis=1)
     for i in np.flatnonzero(~right):
-        right[i] = bool((_sides(lines, np.array([_primitive(witnesses[i].tolist())], dtype=object)) == target[i]).all())
+        right[i] = bool((sides_of(lines, np.array([_primitive(witnesses[i].tolist())], dtype=object)) == target[i]).all())
     return right
 
 
@@ -444,7 +481,7 @@ def _one_size(rows: Whole) -> Whole:
 
 def _float_witness(lines: Whole, rays: Whole, signs: Signs) -> NDArray[np.float64]:
     """A witness of one cell: combinations of its rays, which span it, rounded until one has the signs in exact arithmetic; or NaN."""
-    sides = _sides(lines, rays)
+    sides = sides_of(lines, rays)
     spanning = _one_size(np.concatenate([s * rays[((sides == 0) | (s * sides == signs)).all(axis=1)] for s in (1, -1)]))
     generator = np.random.default_rng(0)
     for spread in ATTEMPTS:

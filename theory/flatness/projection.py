@@ -183,10 +183,11 @@ def _workspace(n, p):  # type: ignore[no-untyped-def]
 
 
 @literal_kernel
-def _project(x, signs, factors, targets, enough, v, mu, length):  # type: ignore[no-untyped-def]
+def _project(x, signs, walls, factors, targets, enough, v, mu, length):  # type: ignore[no-untyped-def]
     patterns, n = signs.shape
-    p = x.shape[1]
-    g, work = np.zeros(p), _workspace(n, p)
+    p, most_walls = x.shape[1], walls.shape[1]
+    g, work, few = np.zeros(p), _workspace(n, p), _workspace(most_walls, p)
+    rows, sides, part = np.zeros((most_walls, p)), np.zeros(most_walls, np.int8), np.zeros(most_walls)
     for m in range(patterns):
         most = 0.0
         for i in range(n):
@@ -200,7 +201,20 @@ def _project(x, signs, factors, targets, enough, v, mu, length):  # type: ignore
             if signs[m, i] > 0:
                 for k in range(p):
                     g[k] += targets[m, i] * x[i, k]
-        length[m] = _shortest(x, signs[m], factors[m], g, mu[m], v[m], work)
+        if most_walls == 0:
+            length[m] = _shortest(x, signs[m], factors[m], g, mu[m], v[m], work)
+            continue
+        for k in range(most_walls):
+            i = walls[m, k]
+            sides[k] = 0
+            rows[k] = 0.0
+            if i >= 0:
+                rows[k] = x[i]
+                sides[k] = signs[m, i]
+        length[m] = _shortest(rows, sides, factors[m], g, part, v[m], few)
+        for k in range(most_walls):
+            if walls[m, k] >= 0:
+                mu[m, walls[m, k]] = part[k]
 
 
 @literal_kernel
@@ -231,7 +245,13 @@ def factors(x: Array, signs: NDArray[np.int8]) -> Array:
 
 
 def project(
-    x: Array, signs: NDArray[np.int8], targets: Array, *, enough: Array | None = None, factor: Array | None = None
+    x: Array,
+    signs: NDArray[np.int8],
+    targets: Array,
+    *,
+    enough: Array | None = None,
+    factor: Array | None = None,
+    walls: NDArray[np.int64] | None = None,
 ) -> tuple[Array, Array, Array]:
     """The projection of D q on K_D for each pattern.
 
@@ -242,6 +262,7 @@ def project(
         enough: (M,), optional: where a bound on the length, the positive part of q on D, is at most this, the bound is returned
             as the length, and v = mu = 0.
         factor: `factors(x, signs)` if already known.
+        walls: the points that bound each cell, padded with -1, (M, most): mu is 0 elsewhere. All points, if there are none.
 
     Returns:
         v (M, p), multipliers mu (M, n) and lengths (M,).
@@ -250,7 +271,9 @@ def project(
     v, mu, length = np.zeros((patterns, x.shape[1])), np.zeros((patterns, n)), np.zeros(patterns)
     factor = factors(x, signs) if factor is None else factor
     enough = np.full(patterns, -1.0) if enough is None else enough
-    _project(np.ascontiguousarray(x), np.ascontiguousarray(signs), factor, np.ascontiguousarray(targets), enough, v, mu, length)
+    bounding = np.zeros((patterns, 0), np.int64) if walls is None else np.ascontiguousarray(walls)
+    contiguous = (np.ascontiguousarray(x), np.ascontiguousarray(signs), bounding, factor, np.ascontiguousarray(targets))
+    _project(*contiguous, enough, v, mu, length)
     return v, mu, length
 
 

@@ -45,6 +45,9 @@ class Round:
 class Search:
     """The restricted program of one data set and the search for patterns that it lacks.
 
+    Attributes:
+        dual: of the program behind the network that `run` returns, in the data's units, (n,).
+
     Args:
         setting: the problem; its labels are not all 0.
         seed: of the random starts.
@@ -53,6 +56,7 @@ class Search:
 
     def __init__(self, setting: Setting, seed: int, end: float):
         self.setting, self.end = setting, end
+        self.dual: Array = np.zeros(len(setting.y))
         self.y = setting.y / setting.top
         self.size = trace_lower_bound(
             setting.architecture, setting.x, self.y
@@ -158,7 +162,7 @@ class Search:
     def _network(self, chosen: NDArray[np.integer]) -> Network:
         """The flattest network over some patterns, at full accuracy."""
         program = Program(self.setting, self.patterns.signs[chosen])
-        _, bound, binding, in_use, of_any_length = program.solve()
+        self.dual, bound, binding, in_use, of_any_length = program.solve()
         choices = (self._onto_kinks(binding), binding, in_use, in_use + binding, of_any_length)
         return network_of(self.setting, choices, self.patterns.rays(), self.patterns.flats, bound)
 

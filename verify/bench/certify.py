@@ -1,9 +1,11 @@
 """Owns the comparison behind `flatproof bench certify`: the flattest network by pattern generation and by the program as one writes it.
 
-Ours lists the patterns, solves, and builds and checks the network; with a range, both ends of the prediction at one point too. The
+Ours lists the patterns, solves, and builds and checks the network; with a range, both ends of the prediction at one point too; with a
+proof, the certificate in rational numbers is made, written, read and checked; refusals are of points with too many patterns. The
 reference is theory/flatness/program.py: every pattern with its own variables and cones, through cvxpy to the same solver, the value alone.
 """
 
+import json
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,8 +15,10 @@ import numpy as np
 from rich.table import Table as Grid
 
 from flatproof import theory
+from flatproof.theory.flatness.certificate import check, text
+from flatproof.theory.flatness.flattest import LIMIT
 from flatproof.theory.flatness.neurons import Coordinates
-from flatproof.theory.flatness.patterns import cells
+from flatproof.theory.flatness.patterns import TooManyPatterns, cells, cover_bound
 from flatproof.theory.flatness.program import reference
 from flatproof.theory.networks import Architecture
 from flatproof.verify.bench.timing import in_turn, one_core
@@ -33,6 +37,8 @@ class Workload:
     range: bool = False
     gaussian: bool = False
     compare: bool = True  # whether the reference is run too: at most a minute a run
+    proof: bool = False
+    refused: bool = False
 
     def data(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """x (n, d), y (n,) and a point (1, d) in the hull of x."""
@@ -46,6 +52,14 @@ class Workload:
         return x, y, x.mean(axis=0, keepdims=True)
 
 
+SCALE: tuple[tuple[Architecture, int, int], ...] = (
+    ("no-bias", 2, 500),
+    ("no-bias", 3, 60),
+    ("bias", 2, 80),
+    ("bias", 4, 20),
+    ("no-bias", 5, 20),
+)
+REFUSED: tuple[tuple[Architecture, int, int], ...] = (("no-bias", 3, 500), ("bias", 10, 100), ("no-bias", 30, 100))
 WORKLOADS = (
     Workload("cube d=4 n=16 no-bias", "no-bias", 4, 16),
     Workload("cube d=4 n=14 bias, range", "bias", 4, 14, range=True),
@@ -53,12 +67,20 @@ WORKLOADS = (
     Workload("normal d=4 n=14 bias, range", "bias", 4, 14, range=True, gaussian=True),
     Workload("cube d=5 n=32 no-bias", "no-bias", 5, 32, compare=False),
     Workload("cube d=5 n=24 bias", "bias", 5, 24, compare=False),
+    *(
+        Workload(f"normal d={d} n={n} {architecture}, proof", architecture, d, n, gaussian=True, compare=False, proof=True)
+        for architecture, d, n in SCALE
+    ),
+    *(
+        Workload(f"normal d={d} n={n} {architecture}, refused", architecture, d, n, gaussian=True, compare=False, refused=True)
+        for architecture, d, n in REFUSED
+    ),
 )
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds a data set: median, smallest and largest over the repeats of one run."""
+    """Seconds a data set: median, smallest and largest over the repeats of one run; the trace is 0 where points are refused."""
 
     workload: str
     implementation: str
@@ -75,7 +97,7 @@ def certify_timings(repeats: int = 5) -> list[Timing]:
     """All workloads on one core, implementations in turn.
 
     Args:
-        repeats: timed runs of each; kernels are compiled beforehand.
+        repeats: timed runs of each, one of those with a proof; kernels are compiled beforehand.
 
     Returns:
         A row for each workload and implementation.
@@ -87,12 +109,13 @@ def certify_timings(repeats: int = 5) -> list[Timing]:
         for workload in WORKLOADS:
             x, y, new = workload.data()
             points = Coordinates.of(workload.architecture, x).points
-            patterns = len(cells(points).signs)
+            patterns = cover_bound(*points.shape) if workload.refused else len(cells(points).signs)
             makers = {OURS: _ours(workload, x, y, new)} | ({CVXPY: _reference(workload, x, y)} if workload.compare else {})
-            for name, timed in in_turn(makers, repeats).items():
+            count = 1 if workload.proof else repeats
+            for name, timed in in_turn(makers, count).items():
                 assert timed.value is not None
                 spread = timed.median, timed.low, timed.high
-                out.append(Timing(workload.name, name, len(y), patterns, *spread, repeats, timed.value))
+                out.append(Timing(workload.name, name, len(y), patterns, *spread, count, timed.value))
     return out
 
 
@@ -115,9 +138,17 @@ def _spread(row: Timing) -> str:
 
 def _ours(workload: Workload, x: np.ndarray, y: np.ndarray, new: np.ndarray) -> Callable[[], float]:
     def run() -> float:
+        if workload.refused:
+            try:
+                cells(Coordinates.of(workload.architecture, x).points, LIMIT)
+            except TooManyPatterns:
+                return 0.0
+            raise AssertionError(f"{workload.name} was not refused")
         solution = theory.flattest(x, y, workload.architecture)
         if workload.range:
             solution.prediction_range(new)
+        if workload.proof:
+            return float(check(json.loads(text(solution.certificate()))).upper)
         return solution.trace
 
     return run

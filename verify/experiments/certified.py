@@ -39,7 +39,7 @@ class Certify(Computation):
     architecture: str
     kinks: str
 
-    JOB, VERSION = "certificate", 2  # the version is raised when a change in theory alters certificates
+    JOB, VERSION = "certificate", 3  # the version is raised when a change in theory alters certificates
 
     @property
     def cost(self) -> float:

@@ -16,7 +16,7 @@ from flatproof.theory.check_certificate import Invalid, check
 from flatproof.theory.flatness import certificate as exact
 from flatproof.theory.flatness.patterns import cover_bound
 from flatproof.theory.networks import with_ones
-from tests.certificates import CUBE, Json, through_json, xor
+from tests.certificates import CUBE, Json, solved, through_json, with_v, xor
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,11 @@ def test_every_number_matters(d, architecture, kinks):
             if verdict_or_none(forged):
                 survived.append(path)
     assert {path[0] for path in survived} <= {"patterns"}
-    assert {path[2] for path in survived} <= {"w"} | ({"plus", "minus"} if kinks != "differentiable" else set())
+    assert {path[2] for path in survived} <= {
+        "w",
+        "plus",
+        "minus",
+    }  # other multipliers prove as much where there is room to spare
 
 
 def test_any_value_of_another_kind_is_named(hard):
@@ -185,23 +189,50 @@ def test_cells_do_not_pass_for_faces_nor_faces_for_cells():
 
 def test_proofs_must_prove(hard):
     k, side = next((k, s) for k, p in enumerate(hard["patterns"]) for s in ("plus", "minus") if p[s] and p[s]["mu"])
-    place, proof = f"patterns[{k}].{side}", hard["patterns"][k][side]
+    place, proof, long = f"patterns[{k}].{side}", hard["patterns"][k][side], with_v(hard)
     index = next(iter(proof["mu"]))
+    v = long["patterns"][k][side]["v"]
 
     def fails(new: Any, reason: str) -> None:
-        with pytest.raises(Invalid) as caught:
-            check(changed(hard, ("patterns", k, side), new))
-        assert str(caught.value).startswith(place)
-        assert reason in str(caught.value)
+        for certificate in (hard, long):
+            with pytest.raises(Invalid) as caught:
+                check(changed(certificate, ("patterns", k, side), new))
+            assert str(caught.value).startswith(place)
+            assert reason in str(caught.value)
 
+    assert check(long) == check(hard)
     fails(None, "has no proof and needs one")
-    fails({"v": proof["v"], "mu": proof["mu"] | {index: "-" + proof["mu"][index]}}, "is negative")
-    fails({"v": proof["v"], "mu": {}}, "identity")
+    for given in ({}, {"v": v}):
+        fails(given | {"mu": proof["mu"] | {index: "-" + proof["mu"][index]}}, "is negative")
+        for name in ("8", "-1", "01", "1.0", "x", "²", "١", "9" * 50, "\n"):
+            fails(given | {"mu": proof["mu"] | {name: 0}}, "names no input")
+        fails(given | {"mu": proof["mu"], "note": 1}, "unknown field")
+    fails({"mu": {}}, "longer than the price")
+    fails({"mu": {name: str(Fraction(m) * 2) for name, m in proof["mu"].items()}}, "longer than the price")
+    fails({"v": v, "mu": {}}, "identity")
     fails({"v": ["100"] * 3, "mu": proof["mu"]}, "longer than the price")
-    for name in ("8", "-1", "01", "1.0", "x", "²", "١", "9" * 50, "\n"):
-        fails({"v": proof["v"], "mu": proof["mu"] | {name: 0}}, "names no input")
-    fails({"v": proof["v"][:-1], "mu": proof["mu"]}, "2 entries instead of 3")
-    fails({"v": proof["v"], "mu": proof["mu"], "note": 1}, "unknown field")
+    fails({"v": v[:-1], "mu": proof["mu"]}, "2 entries instead of 3")
+    other = {"v": [str(Fraction(c) * Fraction(999, 1000)) for c in v], "mu": proof["mu"]}
+    fails(other, "identity")
+
+
+def test_multipliers_alone_do_where_they_determine_the_rest():
+    """One point of two is active in the plane: v is not determined by the multipliers and has to be given."""
+    certificate = through_json(exact.certificate(**solved("no-bias", "differentiable", np.eye(2), np.array([1.0, -1.0]))))
+    assert check(certificate).relative_gap < 1e-6
+    k = next(k for k, p in enumerate(certificate["patterns"]) if sum(w > 0 for w in p["w"]) == 1)
+    with pytest.raises(Invalid, match=r"there is no v, and the active inputs do not determine it"):
+        check(changed(certificate, ("patterns", k, "plus"), {"mu": {}}))
+
+
+def test_earlier_formats_are_read(hard):
+    long = with_v(hard)
+    assert check(long | {"format": "flatproof-certificate-2"}) == check(hard)
+    first = {key: value for key, value in long.items() if key != "data_sha256"} | {"format": "flatproof-certificate-1"}
+    assert check(first) == check(hard)
+    for name in ("flatproof-certificate-0", "flatproof-certificate-4", 3, None, ["flatproof-certificate-3"]):
+        with pytest.raises(Invalid, match="format"):
+            check(hard | {"format": name})
 
 
 def test_the_network_must_interpolate_at_its_price(hard):
@@ -218,11 +249,15 @@ def test_the_network_must_interpolate_at_its_price(hard):
 def test_a_dual_point_that_promises_more_is_refused(hard):
     for factor in (Fraction(1000001, 1000000), Fraction(2)):
         forged = hard | {"dual": [str(factor * Fraction(v)) for v in hard["dual"]]}
-        scaled = copy.deepcopy(forged)
+        scaled = with_v(hard) | {"dual": forged["dual"]}
+        short = copy.deepcopy(forged)
         for pattern in scaled["patterns"]:
             for proof in filter(None, (pattern["plus"], pattern["minus"])):
                 proof["v"] = [str(factor * Fraction(v)) for v in proof["v"]]
                 proof["mu"] = {i: str(factor * Fraction(v)) for i, v in proof["mu"].items()}
-        for claim in (forged, scaled):
+        for pattern in short["patterns"]:
+            for proof in filter(None, (pattern["plus"], pattern["minus"])):
+                proof["mu"] = {i: str(factor * Fraction(v)) for i, v in proof["mu"].items()}
+        for claim in (forged, scaled, short):
             with pytest.raises(Invalid, match=r"identity|needs one|longer than the price"):
                 check(restated(claim))
