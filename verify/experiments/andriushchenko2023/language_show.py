@@ -116,8 +116,8 @@ def figure(pairs: Pairs, scale: str) -> Figure | None:
                     label_ticks(axes.xaxis)
                 axes.set_title(f"τ = {words(tau(seeds, cell, target)) if len(seeds) > 2 else DASH}", fontsize=8, color=COLORS[0])
                 axes.tick_params(labelsize=7)
-        for axes, cell in zip(grid[-1], SIZES[scale].cells, strict=True):
-            axes.set_xlabel(f"{cell.law.replace('-', ', ')}, ρ = {cell.rho:g}\n{cell.scaling}", fontsize=8)
+        for axes, below in zip(grid[-1], SIZES[scale].cells, strict=True):
+            axes.set_xlabel(f"{below.law.replace('-', ', ')}, ρ = {below.rho:g}\n{below.scaling}", fontsize=8)
     notes = ("A point a seed. τ: Kendall's, with its 95 % bootstrap interval over seeds.", setting(scale), *of_scale(scale))
     title = "BERT fine-tuned on pairs of sentences: sharpness against errors"
     return Figure(FIGURE, title, canvas, notes, provenance_of([stored for _, stored in pairs], scale))
