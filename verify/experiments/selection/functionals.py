@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flatproof.theory.networks import Network, forward, hidden, squared_gradient_norms, with_ones
-from flatproof.verify.curvature.two_layer.spectrum import gram
 
 Floats = NDArray[np.floating]
 RADIUS = 0.2  # of 1-SAM's worst case
@@ -37,9 +36,11 @@ def functionals_of(network: Network, x: Floats, lr: float, neurons: int) -> dict
         neurons: that carry something.
     """
     network = network.astype("float64")
-    eigenvalues = np.maximum(np.linalg.eigvalsh(gram(network, x)) * (2 / len(x)), 0)
-    trace, steps = float(eigenvalues.sum()), lr * eigenvalues / 2
     h, inputs = hidden(network, x), with_ones("bias", x)
+    on = h > 0
+    gram = inputs @ inputs.T * ((on * network.w2**2) @ on.T) + h @ h.T  # J J'
+    eigenvalues = np.maximum(np.linalg.eigvalsh(gram) * (2 / len(x)), 0)
+    trace, steps = float(eigenvalues.sum()), lr * eigenvalues / 2
     squares = np.linalg.svd(h, compute_uv=False) ** 2
     return {
         "top": float(eigenvalues[-1] * len(x) / trace),
