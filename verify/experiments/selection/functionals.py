@@ -36,10 +36,10 @@ def functionals_of(network: Network, x: Floats, lr: float, neurons: int) -> dict
         neurons: that carry something.
     """
     network = network.astype("float64")
+    from flatproof.verify.curvature.two_layer.spectrum import gram  # imports torch, which is slow
+
     h, inputs = hidden(network, x), with_ones("bias", x)
-    on = h > 0
-    gram = inputs @ inputs.T * ((on * network.w2**2) @ on.T) + h @ h.T  # J J'
-    eigenvalues = np.maximum(np.linalg.eigvalsh(gram) * (2 / len(x)), 0)
+    eigenvalues = np.maximum(np.linalg.eigvalsh(gram(network, x)) * (2 / len(x)), 0)
     trace, steps = float(eigenvalues.sum()), lr * eigenvalues / 2
     squares = np.linalg.svd(h, compute_uv=False) ** 2
     return {

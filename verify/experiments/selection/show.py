@@ -24,6 +24,7 @@ from flatproof.verify.experiments.selection.rules import (
     separations,
 )
 from flatproof.verify.experiments.vocabulary import DASH, bracketed, mean_and_diverged, numbers, of_scale, provenance_of, spread
+from flatproof.verify.experiments.vocabulary.cells import UNLIMITED, Limits, limited
 from flatproof.verify.report.artifacts import NOT_YET, Figure, Table
 from flatproof.verify.report.style import COLORS, GRAY, figure_style, label_ticks
 from flatproof.verify.utils.statistics import mean_interval
@@ -71,7 +72,8 @@ def verdicts(judged: Sequence[Judgement], pairs: Pairs, scale: str) -> Table:
         raw=pd.DataFrame(raw),
         notes=(
             f"Rates are of the memorized share's logarithm in {EPOCHS:,} epochs. Means over seeds [95 % interval]. Statements of the "
-            "project's own; the rules stand in verify/experiments/selection/rules.py and were written before the runs.",
+            "project's own; the rules stand in verify/experiments/selection/rules.py and were written after a pilot on "
+            "seeds 101 and 102, before the runs.",
             WHAT,
             setting(scale),
             *of_scale(scale),
@@ -96,8 +98,8 @@ def ends(pairs: Pairs, scale: str) -> Table:
             "seeds": f"{len(runs)}",
             "diverged": f"{len(runs) - len(ended)}",
             "ends flattest": f"{len(counted)}",
-            "memorized share at the end": _interval([end["memorized"] for end in counted]),
-            "test accuracy": _interval([end["accuracy"] for end in counted]),
+            "memorized share at the end": _interval([end["memorized"] for end in counted], limits=(0, 1)),
+            "test accuracy": _interval([end["accuracy"] for end in counted], limits=(0, 1)),
             f"rate in {EPOCHS:,} epochs": _interval([r for job, v in runs if np.isfinite(r := rate(job, v))], "+.3g"),
         }
         shown.append(row)
@@ -122,8 +124,8 @@ def ends(pairs: Pairs, scale: str) -> Table:
     )
 
 
-def _interval(values: Sequence[float], form: str = ".3f") -> str:
-    return bracketed(mean_interval(values), form) if values else DASH
+def _interval(values: Sequence[float], form: str = ".3f", limits: Limits = UNLIMITED) -> str:
+    return bracketed(limited(mean_interval(values), limits), form) if values else DASH
 
 
 def told_apart(pairs: Pairs, scale: str) -> Table:
@@ -156,7 +158,8 @@ def told_apart(pairs: Pairs, scale: str) -> Table:
         notes=(
             "Along the drift: 1-SAM from half memorizing, end against start, counted where the 95 % interval over seeds excludes 0. "
             f"Ends from random starts: {' and '.join(f'{m}, {s:g}, lr {lr:g}' for m, s, lr in METHODS)}; median [smallest, largest] over "
-            "runs that count, the share of pairs in which 1-SAM's is larger, p by Mann-Whitney and Holm. η: the method's step.",
+            "runs that count, the share of pairs in which 1-SAM's is larger, p by Mann-Whitney and Holm. η: the "
+            "method's step; the methods' steps differ, so that row compares no ends.",
             WHAT,
             setting(scale),
             *of_scale(scale),
@@ -200,13 +203,13 @@ def figure(pairs: Pairs, scale: str) -> Figure:
         label_ticks(speeds.yaxis)
         tops.invert_xaxis()
     notes = (
-        "Left and right: a line a seed. All networks here have the smallest trace that any interpolating network has, to a few percent; "
-        f"1-SAM moves among them to the network that generalizes, and to a larger λ_max. {WHAT}",
+        "Left and right: a line a seed; what is shown is judged in selection/table-1. Networks along the way carry the noise of single "
+        f"samples; that the trace is the smallest is checked at a run's end. {WHAT}",
         setting(scale),
         *of_scale(scale),
     )
     return Figure(
-        FIGURE, "1-SAM moves among flattest networks", canvas, notes, provenance_of([s for _, s in pairs], scale, seeds=True)
+        FIGURE, "How 1-SAM moves among flattest networks", canvas, notes, provenance_of([s for _, s in pairs], scale, seeds=True)
     )
 
 
