@@ -214,12 +214,16 @@ def test_a_file_of_a_batch_system_that_cannot_be_used_is_one_line(
 
 
 def test_a_batch_system_s_workers_carry_out_a_sweep(mine: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its scripts run here: sbatch is a program that runs the script at once, as a cluster's would on a node."""
+    """Its scripts run here: sbatch runs a copy of the script at once, as a cluster's would on a node.
+
+    A copy, since the script's file is removed as soon as sbatch has answered.
+    """
     pytest.importorskip("dask_jobqueue")
     programs = tmp_path / "programs"
     programs.mkdir()
     for name, text in {
-        "sbatch": '#!/bin/sh\nsetsid sh "$1" >/dev/null 2>&1 &\necho $! >> "$JOBS"\necho "Submitted batch job $!"\n',
+        "sbatch": '#!/bin/sh\ncp "$1" "$JOBS.$$"\nsetsid sh "$JOBS.$$" >"$JOBS.$$.log" 2>&1 &\n'
+        'echo $! >> "$JOBS"\necho "Submitted batch job $!"\n',
         "scancel": '#!/bin/sh\nkill -- "-$1"\n',
     }.items():
         (programs / name).write_text(text)
