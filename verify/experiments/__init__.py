@@ -26,6 +26,7 @@ HERE = (  # each has its EXPERIMENT
     "wen2023",
     "scaling",
     "minimizers",
+    "tuning",
     "selection",
     "keskar2017",
     "kaur2023",

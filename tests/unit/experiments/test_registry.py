@@ -14,7 +14,7 @@ from flatproof.verify.experiments import EXPERIMENTS, Experiment, Registry, _tem
 from flatproof.verify.experiments._template.grid import SIZES, Trained, jobs
 from flatproof.verify.experiments._template.rules import judge
 from flatproof.verify.experiments._template.show import words
-from flatproof.verify.experiments.minimizers import pin
+from flatproof.verify.experiments.minimizers.ends import pin
 from flatproof.verify.experiments.wen2023 import CLAIMS, CLAIMS_GRAPH, grid
 from flatproof.verify.jobs.job import Outcome, Stored
 from flatproof.verify.jobs.store import Store
@@ -61,6 +61,7 @@ def test_the_project_s_experiments_are_experiments_of_their_ids() -> None:
         "andriushchenko2023",
         "imagenet",
         "selection",
+        "tuning",
     }
     assert "template" not in EXPERIMENTS
 
