@@ -29,7 +29,7 @@ reproduce-real-data: install
 	$(BIN)/flatproof reproduce keskar2017 kaur2023 imagenet
 
 test: install lint
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadgroup --durations=40 --durations-min=2
 
 check: install lint
 	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow"
