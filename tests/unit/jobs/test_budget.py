@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pytest
+
 from flatproof.verify.jobs.budget import LEAST, START, Costed, Pace, carried_out_within
 from flatproof.verify.jobs.job import Computation
 from flatproof.verify.jobs.store import Store
@@ -35,6 +37,12 @@ class Doing(Computation):
 
     def summary(self, result: dict[str, Any]) -> str:
         return self.what
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processes that are started import this module by its name."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[3])
 
 
 def lot(*jobs: Doing, stated: float = 0.0) -> list[Costed]:
