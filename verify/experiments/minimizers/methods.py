@@ -113,7 +113,36 @@ METHODS = (
 )
 
 # What `flatproof reproduce tuning` found best at scale quick; a test compares it with the committed table.
-TUNED: dict[tuple[Architecture, str], Setting] = {}
+TUNED: dict[tuple[Architecture, str], Setting] = {
+    ("no-bias", "gradient descent"): Setting(16, 1, ""),
+    ("no-bias", "SGD"): Setting(2, 1, ""),
+    ("no-bias", "label-noise SGD"): Setting(1, 2, "halved"),
+    ("no-bias", "1-SAM"): Setting(1, 1, "halved"),
+    ("no-bias", "10-SAM"): Setting(4, 2, "halved"),
+    ("no-bias", "full-batch SAM"): Setting(4, 1, "two parts"),
+    ("no-bias", "trace penalty"): Setting(4, 1, "halved"),
+    ("bias", "gradient descent"): Setting(8, 1, ""),
+    ("bias", "SGD"): Setting(2, 1, ""),
+    ("bias", "label-noise SGD"): Setting(1, 2, "two parts"),
+    ("bias", "1-SAM"): Setting(1, 1, "two parts"),
+    ("bias", "10-SAM"): Setting(4, 2, "two parts"),
+    ("bias", "full-batch SAM"): Setting(4, 1, "two parts"),
+    ("bias", "trace penalty"): Setting(4, 2, "two parts"),
+    ("sim-bn", "gradient descent"): Setting(16, 1, ""),
+    ("sim-bn", "SGD"): Setting(4, 1, ""),
+    ("sim-bn", "label-noise SGD"): Setting(4, 2, "two parts"),
+    ("sim-bn", "1-SAM"): Setting(1, 1, "two parts"),
+    ("sim-bn", "10-SAM"): Setting(4, 2, "two parts"),
+    ("sim-bn", "full-batch SAM"): Setting(4, 1, "two parts"),
+    ("sim-bn", "trace penalty"): Setting(4, 1, "two parts"),
+    ("sim-ln", "gradient descent"): Setting(32, 1, ""),
+    ("sim-ln", "SGD"): Setting(8, 1, ""),
+    ("sim-ln", "label-noise SGD"): Setting(4, 2, "two parts"),
+    ("sim-ln", "1-SAM"): Setting(1, 2, "two parts"),
+    ("sim-ln", "10-SAM"): Setting(4, 2, "two parts"),
+    ("sim-ln", "full-batch SAM"): Setting(4, 2, "two parts"),
+    ("sim-ln", "trace penalty"): Setting(4, 2, "two parts"),
+}
 
 
 def tuned(architecture: Architecture, method: Method) -> Setting:
