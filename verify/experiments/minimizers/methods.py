@@ -6,7 +6,7 @@ the strength falls: in two parts, as the table was first made, or halved five ti
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal
 
@@ -84,7 +84,8 @@ def _falling(
         else:
             parts = [(max(1, epochs // PARTS), first / 2**k) for k in range(PARTS)]
         size = n if batch is None else batch
-        return tuple(Phase(setting.rate * lr, e, batch_size=size, **{name: setting.strength * strong}) for e, strong in parts)
+        plain = [Phase(setting.rate * lr, e, batch_size=size) for e, _ in parts]
+        return tuple(replace(phase, **{name: setting.strength * strong}) for phase, (_, strong) in zip(plain, parts, strict=True))
 
     return phases
 
