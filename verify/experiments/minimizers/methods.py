@@ -6,7 +6,7 @@ the strength falls: in two parts, as the table was first made, or halved five ti
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import Literal
 
@@ -16,6 +16,7 @@ from flatproof.verify.two_layer.settings import DataSpec, Phase
 from flatproof.verify.two_layer.training import Run
 
 Falls = Literal["two parts", "halved"]
+Strength = Literal["rho", "label_noise"]
 CANDIDATES, PARTS = 8, 6
 SEARCH_SEEDS = 100  # the search's seeds are those from 101 on
 
@@ -84,8 +85,10 @@ def _falling(
         else:
             parts = [(max(1, epochs // PARTS), first / 2**k) for k in range(PARTS)]
         size = n if batch is None else batch
-        plain = [Phase(setting.rate * lr, e, batch_size=size) for e, _ in parts]
-        return tuple(replace(phase, **{name: setting.strength * strong}) for phase, (_, strong) in zip(plain, parts, strict=True))
+        strengths = [(e, setting.strength * strong) for e, strong in parts]
+        if name == "rho":
+            return tuple(Phase(setting.rate * lr, e, rho=strength, batch_size=size) for e, strength in strengths)
+        return tuple(Phase(setting.rate * lr, e, label_noise=strength, batch_size=size) for e, strength in strengths)
 
     return phases
 
