@@ -17,7 +17,7 @@ def train(
     architecture: Annotated[str, typer.Option(help="no-bias, bias, sim-bn or sim-ln.")],
     lr: Annotated[float, typer.Option(help="Step size.")] = 0.01,
     rho: Annotated[float, typer.Option(help="Radius of SAM's perturbation; 0 is SGD.")] = 0.05,
-    perturbed: Annotated[str, typer.Option(help="What SAM moves: all, or first layer.")] = "all",
+    perturbed: Annotated[str, typer.Option(help="What SAM moves: all, first layer, or above it.")] = "all",
     epochs: Annotated[int, typer.Option(help="Passes over the training set.")] = 1000,
     batch_size: Annotated[int, typer.Option(help="Samples a step.")] = 1,
     weight_decay: Annotated[float, typer.Option(help="Adds this multiple of the parameters to the gradient.")] = 0.0,

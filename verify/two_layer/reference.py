@@ -56,7 +56,7 @@ def sam(
 
     With a batch of one sample this is 1-SAM (wen2023); where g is exactly zero there is no perturbation.
     """
-    names = [name for name in parameters if perturbed == "all" or name in FIRST_LAYER]
+    names = [name for name in parameters if perturbed == "all" or (name in FIRST_LAYER) == (perturbed == "first layer")]
     g = {name: part for name, part in gradient(loss, parameters).items() if name in names}
     length = float(norm(g))
     scale = rho / length if length > 0 else 0.0

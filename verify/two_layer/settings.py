@@ -28,8 +28,8 @@ REAL_LABELS = ("uniform_ball", "unit_circle")  # the generators whose labels are
 OWN = "arrays"  # the name of data of one's own
 DTYPES = ("float32", "float64")
 ENGINES = ("fused", "reference")
-Perturbed = Literal["all", "first layer"]
-PERTURBED: tuple[Perturbed, ...] = ("all", "first layer")
+Perturbed = Literal["all", "first layer", "above it"]
+PERTURBED: tuple[Perturbed, ...] = ("all", "first layer", "above it")
 
 
 class OwnPoints(NamedTuple):
@@ -122,7 +122,7 @@ class Phase:
     on each label. first_layer_norm: after each step w1 and b1 are scaled together so that sqrt(||w1||^2 + ||b1||^2) is this
     (figure 6b keeps it at 10); None leaves them. trace_penalty: adds this multiple of l'' (1/|B|) sum_i ||grad f(x_i)||^2 to the
     loss of a batch B, with l'' at a perfect fit: the trace of the Hessian of an interpolating network. perturbed: what SAM moves to its
-    point, by rho along the gradient in these parameters: "all", or "first layer", w1 and b1.
+    point, by rho along the gradient in these parameters: "all", "first layer" (w1 and b1), or "above it", all others.
     """
 
     lr: float
