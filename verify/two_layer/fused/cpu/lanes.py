@@ -226,3 +226,26 @@ def total(_context: Any, v: Any) -> Any:
         return builder.extract_element(part, _int32(0))
 
     return v.dtype(v), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def below(_context: Any, v: Any, bound: Any) -> Any:
+    """The neurons in which v < bound, as the bits of an integer."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> Any:
+        vector = values[0].type
+        limit = _splat(builder, vector, context.cast(builder, values[1], signature.args[1], v.dtype))
+        bits = builder.bitcast(builder.fcmp_ordered("<", values[0], limit), ir.IntType(vector.count))
+        return builder.zext(bits, ir.IntType(64))
+
+    return types.uint64(v, bound), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def first_bit(_context: Any, bits: Any) -> Any:
+    """The place of an integer's lowest bit."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> Any:
+        return builder.cttz(values[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.uint64), generate
