@@ -102,6 +102,8 @@ def _pointer(context: Any, builder: Any, signature: Any, values: Sequence[Any]) 
     strides = cgutils.unpack_tuple(builder, array.strides)
     many = isinstance(index_type, types.BaseTuple)
     indices = cgutils.unpack_tuple(builder, values[1]) if many else [values[1]]
+    if array_type.layout == "C" and len(indices) == array_type.ndim - 1:  # known when the kernel is compiled
+        strides = [*strides[: len(indices) - 1], ir.Constant(ir.IntType(64), BYTES)]
     offset = ir.Constant(ir.IntType(64), 0)
     for stride, index, kind in zip(strides, indices, index_type if many else [index_type], strict=False):
         offset = builder.add(offset, builder.mul(stride, context.cast(builder, index, kind, types.intp)))
