@@ -82,6 +82,8 @@ def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, keep, norm, logistic
                 _sums(count, i, abs(c), moving, neuron, w2, v2, trace, x, xt, z, rows, groups)
                 f = _scalars(active, mean, lengths[i], longest, blocks)[0]
             step = rate * real(residual(f, y, True) if logistic else residual(f, y, None))
+            shifts = _choose(active, abs(step), lost, rows, shifting)
+            _second_errors(shifts, i, shifting, slot, neuron, v, v2, x, rows, e, groups)
             if keep != 1:
                 w *= decay
                 v *= decay
@@ -91,8 +93,7 @@ def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, keep, norm, logistic
                 unit *= decay
                 per = one / unit
             wrong = _outer(active, step, neuron, rows, a, gamma)
-            shifts = _choose(active, abs(step), lost, rows, shifting)
-            wrong += _descend(shifts, i, step, per, shifting, slot, neuron, moment, columns, rows, x, e, w, v, v2, path, groups)
+            wrong += _descend(shifts, step, per, shifting, neuron, moment, columns, rows, e, w, v, path, groups)
             if wrong != zero:
                 return t
             flips = _met(near, at, sample, moving, neuron, path, bounds, at2, sample2)
@@ -234,20 +235,26 @@ def _outer(active, step, neuron, rows, a, gamma):  # type: ignore[no-untyped-def
 
 
 @part
-def _descend(shifts, i, step, per, shifting, slot, neuron, moment, columns, rows, x, e, w, v, v2, path, groups):  # type: ignore[no-untyped-def]
-    """The update of weights, moments and paths, the moments as if no sample flipped. Returns 0 if all is finite, else NaN."""
-    bad = nought(w)
+def _second_errors(shifts, i, shifting, slot, neuron, v, v2, x, rows, e, groups):  # type: ignore[no-untyped-def]
+    """As `_errors`, for the neurons that the update moves, where some have moved to SAM's point."""
     for s in range(shifts):
         r = shifting[s]
-        j, h, ee = neuron[r], slot[r], nought(w)
+        j, h, ee = neuron[r], slot[r], nought(e)
         for p in range(len(groups)):
             moments = load(v, (j, p)) if h < 0 else load(v2, (h, p))
             new = load(x, (i, p)) - rows[K, r] * moments
             store(e, (s, p), new)
             ee += new * new
-        path[j] += abs(step * rows[B, r]) * np.sqrt(total(ee)) * per
+        rows[FAR, r] = abs(rows[B, r]) * np.sqrt(total(ee))
+
+
+@part
+def _descend(shifts, step, per, shifting, neuron, moment, columns, rows, e, w, v, path, groups):  # type: ignore[no-untyped-def]
+    """The update of weights, moments and paths, the moments as if no sample flipped. Returns 0 if all is finite, else NaN."""
+    bad, far = nought(w), abs(step) * per
     for s in range(shifts):
         j, shift = neuron[shifting[s]], -step * rows[B, shifting[s]]
+        path[j] += far * rows[FAR, shifting[s]]
         for g in range(len(groups)):
             new = load(w, (j, g)) + shift * load(e, (s, g))
             store(w, (j, g), new)
