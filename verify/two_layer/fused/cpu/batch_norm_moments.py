@@ -28,7 +28,9 @@ from flatproof.verify.two_layer.fused.cpu.moments import begin, direct, dot, fli
 
 DIGITS = 1e-3  # share of ||w||^2 tr M that w . V must be, for w . V to be summed from moments
 LOST = 1 / 64  # of the rounding error of ||w_j||: a shorter move of w_j is lost
-A, G, DOT, SS, U, B, K, FAR, SIZE = range(9)  # of an active neuron: a, gamma, w . x_i, n s^2, u, b, k, a bound on ||b e||, on ||w||
+A, G, DOT, SS, U, B, K, FAR, SIZE = range(
+    9
+)  # of an active neuron: a, gamma, w . x_i, n s^2, u, b, k, a bound on ||b e||, on ||w||
 
 
 @kernel
@@ -47,7 +49,11 @@ def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, keep, norm, logistic
     rate = real((factor(True) if logistic else factor(None)) * lr)
     # of each neuron
     v, moment = scratch(w.shape, w), scratch((m, inputs, w.shape[1], w.shape[2]), w)
-    reach, z, apart = scratch((m, xt.shape[1], xt.shape[2]), w), scratch((1, xt.shape[1], xt.shape[2]), w), scratch(xt.shape[1:], w)
+    reach, z, apart = (
+        scratch((m, xt.shape[1], xt.shape[2]), w),
+        scratch((1, xt.shape[1], xt.shape[2]), w),
+        scratch(xt.shape[1:], w),
+    )
     path, size, trace, squares = np.zeros_like(a), np.empty_like(a), np.empty_like(a), np.empty_like(a)
     on, changed, bounds = np.zeros((n, m), np.uint8), np.full(m, 2, np.uint8), reach.reshape((m, reach.shape[1] * reach.shape[2]))
     # of the active neurons, r; those that move to SAM's point, h; those that the update moves
@@ -65,7 +71,27 @@ def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, keep, norm, logistic
             if position == 0 or not real(1e-6) < unit < real(1e6):
                 unit = one
                 for j in range(m):
-                    begin(j, w, x, xt, apart, lengths, tiny, exact, z, v, on, reach, path, size, trace, squares, changed, moment, groups)
+                    begin(
+                        j,
+                        w,
+                        x,
+                        xt,
+                        apart,
+                        lengths,
+                        tiny,
+                        exact,
+                        z,
+                        v,
+                        on,
+                        reach,
+                        path,
+                        size,
+                        trace,
+                        squares,
+                        changed,
+                        moment,
+                        groups,
+                    )
             per, near = one / unit, 0
             active = _active(i, on, neuron, slot)
             _forward(active, i, neuron, w, a, gamma, size, path, squares, unit, x, rows, groups)
@@ -78,7 +104,27 @@ def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, keep, norm, logistic
                 _perturb(active, c, blocks)
                 _ascend(count, moving, neuron, c, moment, columns, rows, e, w, v, w2, v2, groups)
                 near = _near(count, moving, neuron, abs(c) * per, rows, path, ahead, reach, at, sample)
-                look(near, at, sample, moving, neuron, c, rows[B], w, e, x, distances, on, per, tiny, path, size, bounds, v2, groups)
+                look(
+                    near,
+                    at,
+                    sample,
+                    moving,
+                    neuron,
+                    c,
+                    rows[B],
+                    w,
+                    e,
+                    x,
+                    distances,
+                    on,
+                    per,
+                    tiny,
+                    path,
+                    size,
+                    bounds,
+                    v2,
+                    groups,
+                )
                 _sums(count, i, abs(c), moving, neuron, w2, v2, trace, x, xt, z, rows, groups)
                 f = _scalars(active, mean, lengths[i], longest, blocks)[0]
             step = rate * real(residual(f, y, True) if logistic else residual(f, y, None))
@@ -98,7 +144,26 @@ def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, keep, norm, logistic
                 return t
             flips = _met(near, at, sample, moving, neuron, path, bounds, at2, sample2)
             flips = _beyond(shifts, flips, shifting, slot, neuron, path, ahead, reach, at2, sample2)
-            flip(flips, at2, sample2, w, x, lengths, distances, on, per, tiny, path, size, bounds, v, trace, changed, moment, groups)
+            flip(
+                flips,
+                at2,
+                sample2,
+                w,
+                x,
+                lengths,
+                distances,
+                on,
+                per,
+                tiny,
+                path,
+                size,
+                bounds,
+                v,
+                trace,
+                changed,
+                moment,
+                groups,
+            )
             _settle(shifts, shifting, neuron, unit, w, v, trace, size, path, squares, x, xt, z, groups)
             if norm > 0:
                 scale = real(norm) / np.sqrt(_square(w))
