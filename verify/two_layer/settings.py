@@ -207,9 +207,10 @@ class RunSettings(Addressed):
         return sum(phase.epochs for phase in self.phases)
 
 
-def supports(phase: Phase) -> bool:
+def supports(phase: Phase, architecture: str) -> bool:
     """Whether there are fused kernels for these settings, of networks of any size and loss; the rest is left to the reference."""
-    return (phase.perturbed == "all" or not phase.rho) and not phase.trace_penalty
+    ascends = phase.perturbed == "all" or not phase.rho or (architecture == "sim-bn" and phase.batch_size == 1)
+    return ascends and not phase.trace_penalty
 
 
 def _plain(settings: Any) -> Any:

@@ -34,7 +34,7 @@ A, G, DOT, SS, U, B, K, FAR, SIZE = range(
 
 
 @kernel
-def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, keep, norm, logistic, exact, groups):  # type: ignore[no-untyped-def]
+def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, inner, outer, keep, norm, logistic, exact, groups):  # type: ignore[no-untyped-def]
     """Epochs of steps on the samples `order` (epochs, n) with targets alike.
 
     w (m, groups, LANES), a neuron's inputs filled up with zeros, a and gamma (m,) are changed in place. x (n, groups, LANES) and
@@ -42,6 +42,7 @@ def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, keep, norm, logistic
     norm: what w is scaled to after each step, or 0. logistic: whether the loss is, else the mean squared error. exact: whether all
     moments are integers that the precision holds. groups: of any kind and as long as there are groups of inputs; a tuple's length
     is known when the kernel is compiled.
+    inner, outer: whether SAM moves w, and a and gamma.
     Returns the first step after which a parameter is not finite, or -1.
     """
     real, m, n, inputs = a.dtype.type, a.shape[0], x.shape[0], xt.shape[0]
@@ -97,11 +98,14 @@ def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, keep, norm, logistic
             _forward(active, i, neuron, w, a, gamma, size, path, squares, unit, x, rows, groups)
             f, square = _scalars(active, mean, lengths[i], longest, blocks)
             if rho > 0:
-                count = _choose(active, radius / np.sqrt(square), lost, rows, moving)
+                if not outer:
+                    square = zero
+                count = _choose(active, radius / np.sqrt(square), lost, rows, moving) if inner else 0
                 square += _errors(count, i, moving, slot, neuron, v, x, rows, e, groups)
                 slope = real(residual(f, y, True) if logistic else residual(f, y, None))
                 c = real(radius * np.sign(slope) / np.sqrt(square)) if square > zero else zero * square
-                _perturb(active, c, blocks)
+                if outer:
+                    _perturb(active, c, blocks)
                 _ascend(count, moving, neuron, c, moment, columns, rows, e, w, v, w2, v2, groups)
                 near = _near(count, moving, neuron, abs(c) * per, rows, path, ahead, reach, at, sample)
                 look(
