@@ -25,7 +25,8 @@ from flatproof.theory.flatness.setting import Setting
 from flatproof.theory.flatness.whole_program import Solved
 
 INWARD = 1e-9  # of a neuron's size: how far it is moved off its kinks
-ON_KINK = 1e-6  # |x_i . v| / |x_i| up to which a neuron of size 1 is taken to be on the kink
+INTO_FACE = 1e-8  # likewise, where samples may be on kinks: farther than what is taken to be on one
+ON_KINK = 1e-5  # |x_i . v| / |x_i| up to which a neuron of size 1 is taken to be on the kink
 ZERO_THERE = 1e-10  # activations of neurons of size 1 up to which they are 0, where samples may be on kinks
 SHORTEST = 1e-7  # neurons below this share of the longest are left out
 TIGHTER = 1e-8  # of the largest label: networks in floating point fit within a tolerance that is smaller by this
@@ -88,8 +89,11 @@ class Networks:
         used = np.flatnonzero(size > SHORTEST * size.max())
         units = np.array([self._settled(v) for v in solved.v[used] / size[used, None]])
         sides, weights = solved.sides[used], size[used]
-        if self.setting.differentiable:
-            units = units + INWARD * self.interior[solved.pattern[used]]
+        if (
+            self.setting.differentiable or self.objective.lambda_max
+        ):  # the largest eigenvalue may be smaller with more active samples
+            step = INWARD if self.setting.differentiable else INTO_FACE
+            units = units + step * self.interior[solved.pattern[used]]
         else:
             solved, units = self._merged(used, units, solved)
             sides, weights = solved.sides, np.abs(solved.v).max(axis=1)
@@ -170,9 +174,7 @@ class Networks:
         if solved is not None:
             lengths = np.linalg.norm(solved.v, axis=1)
             same = (solved.sides == sign) & (lengths > SHORTEST * lengths.max())
-            if self.setting.differentiable:
-                same &= (self.signs[solved.pattern] > 0).astype(float) @ np.isin(np.arange(len(points)), on) == len(on)
-                same &= (self.signs[solved.pattern] > 0).sum(axis=1) == len(on)
+            same &= ((self.signs[solved.pattern] > 0) == np.isin(np.arange(len(points)), on)).all(axis=1)
             like = np.where(same, solved.v @ w / np.maximum(lengths * size, np.finfo(float).tiny), -1.0)
             best = int(np.argmax(like))
             if like[best] > ALIKE and solved.a[best] > 0:
