@@ -7,14 +7,16 @@ to more than they should, the projection is found in exact arithmetic.
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import frexp
 from typing import Any
 
 from flatproof.theory.check_certificate import Data, OnSet, square
 from flatproof.theory.flatness.certificate import Proof
 from flatproof.theory.flatness.neurons import Array
-from flatproof.theory.flatness.rational import ZERO, Rationals, Whole, common, dot, nearest, number, numbers, short
+from flatproof.theory.flatness.rational import ZERO, Rationals, Whole, common, dot, nearest, number, numbers
 
 LEAST = 1e-8  # multipliers below this share of the largest are left out
+DIGITS = 26  # significant bits of multipliers: at the best ones a proof's length does not change to first order
 LOOSE = Fraction(1, 2**28)  # a proof is improved where it is longer than it should be by this, relative and squared
 
 
@@ -78,7 +80,7 @@ class Metrics:
     def _near(self, on: tuple[int, ...], g: Rationals, mu: Array, cone: Whole) -> Proof | None:
         """The proof that multipliers near those given determine; None where M_D is singular."""
         case, largest = self.of(on), float(mu.max(initial=0.0))
-        shares = {i: short(value) for i, value in enumerate(mu.tolist()) if value > LEAST * largest}
+        shares = {i: brief(value) for i, value in enumerate(mu.tolist()) if value > LEAST * largest}
         right = list(g)
         for i, share in shares.items():
             right = [c + share * Fraction(row, self.data.scale) for c, row in zip(right, cone[i], strict=True)]
@@ -101,3 +103,9 @@ class Metrics:
         out: dict[str, Any] = {} if proof.v is None else {"v": numbers([theta * c for c in proof.v])}
         out |= {"mu": mu}
         return out | {"nu": number(theta * (proof.mu or {}).get(n, ZERO))} if query else out
+
+
+def brief(value: float) -> Fraction:
+    """The first DIGITS significant bits."""
+    mantissa, exponent = frexp(value)
+    return Fraction(round(mantissa * 2**DIGITS)) * Fraction(2) ** (exponent - DIGITS)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flatproof.theory.flatness.certificate import Problem
+from flatproof.theory.flatness.column_generation import seen
 from flatproof.theory.flatness.exact_metrics import Metrics
 from flatproof.theory.flatness.exact_predictions import Neuron
 from flatproof.theory.flatness.linear_programs import vertex
@@ -85,6 +86,9 @@ class Networks:
             ValueError: where no network interpolates exactly.
             NotRealized: where none is found within the tolerance.
         """
+        if not self.objective.squares and not self.objective.lambda_max:  # directions that no active sample sees cost nothing
+            v = [seen(self.setting.points, self.signs[k], v) for k, v in zip(solved.pattern, solved.v, strict=True)]
+            solved = replace(solved, v=np.array(v))
         size = np.abs(solved.v).max(axis=1)
         used = np.flatnonzero(size > SHORTEST * size.max())
         units = np.array([self._settled(v) for v in solved.v[used] / size[used, None]])
@@ -181,15 +185,23 @@ class Networks:
                 return v, sign, short(float(solved.a[best] * np.sqrt(size / lengths[best])))
         return v, sign, short(float(np.sqrt(np.linalg.norm(active @ w) / np.linalg.norm(active))))
 
-    def eigenvalue(self, network: Sequence[Neuron]) -> Fraction:
-        """A bound on the largest eigenvalue of a network that interpolates, closely."""
+    def _kernel(self, network: Sequence[Neuron]) -> Array:
+        """K of a network with a, in floating point, (n, n)."""
         data, n, points = self.metrics.data, len(self.setting.y), self.setting.points
         kernel = np.zeros((n, n))
         for v, _, a in network:
             on = np.array([dot(row, v) > 0 for row in data.x])
             h = on * np.array([float(dot(row, v) / a) for row in data.x])
             kernel += 2 / n * (float(a) ** 2 * np.outer(on, on) * (points @ points.T) + np.outer(h, h))
-        return Fraction(float(np.linalg.eigvalsh(kernel)[-1])) * (1 + SPARE)
+        return kernel
+
+    def eigenvalue(self, network: Sequence[Neuron]) -> Fraction:
+        """A bound on the largest eigenvalue of a network with a that interpolates, closely."""
+        return Fraction(float(np.linalg.eigvalsh(self._kernel(network))[-1])) * (1 + SPARE)
+
+    def trace(self, network: Sequence[Neuron]) -> float:
+        """The trace of a network with a that interpolates."""
+        return float(np.trace(self._kernel(network)))
 
     def total(self, network: Sequence[Neuron], eigenvalue: Fraction) -> Fraction:
         """The value of a network, at most.

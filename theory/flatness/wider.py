@@ -30,7 +30,7 @@ from flatproof.theory.flatness.whole_program import Solved, Wanted, extreme, lea
 
 LIMIT = 2_000  # patterns in one program, unless told otherwise
 FLOOR = 1e-12  # of the largest eigenvalue of M_D, in the projection
-METRIC_BITS = 40  # binary digits of P
+METRIC_BITS = 30  # binary digits of P
 
 
 @dataclass(frozen=True)
