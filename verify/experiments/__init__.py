@@ -34,6 +34,7 @@ HERE = (  # each has its EXPERIMENT
     "imagenet",
     "certified",
     "atlas",
+    "beyond",
     "curvature",
 )
 GROUP = "flatproof.experiments"

@@ -1,4 +1,4 @@
-"""Owns beyond's jobs: least traces of fits within a tolerance, with a constant of any size, and least eigenvalues, each with its certificate."""
+"""Owns beyond's jobs: traces of fits within a tolerance or with a constant of any size, and eigenvalues, each least, with certificates."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -30,24 +30,23 @@ def training_set(data: str) -> tuple[Array, Array, Array, Array]:
     """
     if data == NORMAL:
         rng = np.random.default_rng(0)
-        x, y = np.round(rng.standard_normal((12, 3)), 2), np.round(rng.standard_normal(12), 2)
-        return x, y, x[:0], y[:0]
+        normal, labels = np.round(rng.standard_normal((12, 3)), 2), np.round(rng.standard_normal(12), 2)
+        return normal, labels, normal[:0], labels[:0]
+    x: Array = cube(CUBES.get(data, 3 if data == SEVEN else 4))
+    y: Array = x[:, 0] * x[:, 1]
     if data in CUBES:
-        x = cube(CUBES[data])
-        return x, x[:, 0] * x[:, 1], x[:0], x[:0, 0]
+        return x, y, x[:0], y[:0]
     if data == SEVEN:
-        x = cube(3)
-        y = x[:, 0] * x[:, 1]
         return x[1:], y[1:], x[:1], y[:1]
-    x = cube(4)
-    y = x[:, 0] * x[:, 1]
     if data == TEN:
         rows = np.sort(np.random.default_rng(0).permutation(16)[:10])
         return x[rows], y[rows], x[:0], y[:0]
     rows = np.sort(np.random.default_rng(1).permutation(16)[:12])
     x, y = x[rows], y[rows]
     opposite = (x[:, None, :] == -x[None, :, :]).all(axis=2).any(axis=1)
-    wrong = int(np.flatnonzero(~opposite)[0])  # the opposite of one of an opposite pair is no label to choose: the odd part is linear
+    wrong = int(
+        np.flatnonzero(~opposite)[0]
+    )  # the opposite of one of an opposite pair is no label to choose: the odd part is linear
     at, label = -x[wrong][None], y[wrong][None].copy()
     y[wrong] *= -1
     return x, y, at, label
