@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from flatproof.theory.check_certificate import Invalid
 from flatproof.theory.flatness.certificate import Problem
 from flatproof.theory.flatness.column_generation import seen
 from flatproof.theory.flatness.exact_metrics import Metrics
@@ -184,6 +185,16 @@ class Networks:
             if like[best] > ALIKE and solved.a[best] > 0:
                 return v, sign, short(float(solved.a[best] * np.sqrt(size / lengths[best])))
         return v, sign, short(float(np.sqrt(np.linalg.norm(active @ w) / np.linalg.norm(active))))
+
+    def fits(self, network: Sequence[Neuron]) -> bool:
+        """Whether a network fits as well as it has to, exactly."""
+        data = self.metrics.data
+        output = [sum((s * max(dot(row, v), ZERO) for v, s, _ in network), ZERO) for row in data.x]
+        try:
+            data.tolerance.compare(output, data.y, "neurons")
+        except Invalid:
+            return False
+        return True
 
     def _kernel(self, network: Sequence[Neuron]) -> Array:
         """K of a network with a, in floating point, (n, n)."""

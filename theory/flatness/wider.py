@@ -288,7 +288,7 @@ class Wider(Answer):
         for share in (0.999, 0.9, 0.5):
             solved = extreme(wanted, at, e, float(self.lower) * (1 + share * within))
             network = self.networks.exact(solved, polish=False)
-            if self._total(network) <= limit:
+            if self._total(network) <= limit and self.networks.fits(network):
                 return network
         return self.neurons
 
