@@ -56,10 +56,9 @@ class Networks:
         inside = self.patterns.witnesses.astype(float)
         return inside / np.maximum(np.abs(inside).max(axis=1, keepdims=True), np.finfo(float).tiny)
 
-    @cached_property
-    def tighter(self) -> Tolerance:
-        """The tolerance less what rounding and shortening may take."""
-        less, given = TIGHTER * self.setting.top, self.tolerance
+    def tightened(self, share: float) -> Tolerance:
+        """The tolerance less what rounding and shortening may take, a share of the largest label."""
+        less, given = share * self.setting.top, self.tolerance
         if given.mean_square:
             size = float(np.sqrt(given.mean_square))
             return Tolerance(mean_square=max(size - less, size / 2) ** 2)
@@ -77,7 +76,7 @@ class Networks:
         """A floating-point solution as a network in rational numbers.
 
         Args:
-            solved: the solution; with a tolerance and without polish one for `tighter`.
+            solved: the solution; with a tolerance and without polish one for a `tightened` one.
             polish: whether its neurons are weighted anew by a linear program at their present costs.
 
         Returns:
@@ -87,7 +86,7 @@ class Networks:
             ValueError: where no network interpolates exactly.
             NotRealized: where none is found within the tolerance.
         """
-        if not self.objective.squares and not self.objective.lambda_max:  # directions that no active sample sees cost nothing
+        if polish and not self.objective.squares:  # directions that no active sample sees cost nothing
             v = [seen(self.setting.points, self.signs[k], v) for k, v in zip(solved.pattern, solved.v, strict=True)]
             solved = replace(solved, v=np.array(v))
         size = np.abs(solved.v).max(axis=1)
@@ -142,7 +141,7 @@ class Networks:
     def _within(self, units: Array, alpha: Array, solved: Solved, polish: bool) -> list[Neuron]:
         """Neurons that fit within the tolerance as they are."""
         if polish:
-            less = self.tighter
+            less = self.tightened(TIGHTER)
             size = float(np.sqrt(less.mean_square / self.tolerance.mean_square)) if less.mean_square else 0.0
             target = self.setting.y - size * solved.missed
             found = self._reweighted(units, alpha, target, less.each or TIGHTER / 2 * self.setting.top)

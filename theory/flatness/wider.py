@@ -30,6 +30,7 @@ from flatproof.theory.flatness.whole_program import Solved, Wanted, extreme, lea
 
 LIMIT = 2_000  # patterns in one program, unless told otherwise
 FLOOR = 1e-12  # of the largest eigenvalue of M_D, in the projection
+WITNESS = 1e-6  # of the largest label: networks at an end of a range fit within a tolerance that is smaller by this
 METRIC_BITS = 30  # binary digits of P
 
 
@@ -284,8 +285,8 @@ class Wider(Answer):
         """A network within `within` of the lower bound whose prediction is small or large; the flattest if none is made."""
         at = np.array([float(c) for c in q])
         limit = (ONE + decimal(within)) * self.lower
-        wanted = replace(self._wanted(), tolerance=self.networks.tighter)
-        for share in (0.999, 0.9, 0.5):
+        wanted = replace(self._wanted(), tolerance=self.networks.tightened(WITNESS))
+        for share in (0.999, 0.99, 0.9, 0.5):
             solved = extreme(wanted, at, e, float(self.lower) * (1 + share * within))
             network = self.networks.exact(solved, polish=False)
             if self._total(network) <= limit and self.networks.fits(network):

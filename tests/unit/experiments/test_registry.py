@@ -62,6 +62,7 @@ def test_the_project_s_experiments_are_experiments_of_their_ids() -> None:
         "imagenet",
         "selection",
         "tuning",
+        "beyond",
     }
     assert "template" not in EXPERIMENTS
 

@@ -188,10 +188,10 @@ SHARES = {  # weights of the trace times n, beside a largest eigenvalue of weigh
     ("cube d=3", "no-bias", DIFFERENTIABLE): (0.0, 0.3, 1.0, 3.0, 10.0, 100.0),
     ("cube d=3", "no-bias", ZERO_AT_KINKS): (0.0, 0.3, 1.0, 3.0, 10.0, 100.0),
     ("cube d=3", "bias", DIFFERENTIABLE): (0.0, 1.0),
-    ("cube d=4", "no-bias", DIFFERENTIABLE): (0.0, 1.0, 100.0),
-    ("cube d=4", "no-bias", ZERO_AT_KINKS): (0.0, 100.0),
-    (TEN, "no-bias", DIFFERENTIABLE): (0.0, 1.0, 100.0),
-    (TEN, "no-bias", ZERO_AT_KINKS): (0.0, 100.0),
+    ("cube d=4", "no-bias", DIFFERENTIABLE): (0.0, 1.0, 5.0, 100.0),
+    ("cube d=4", "no-bias", ZERO_AT_KINKS): (0.0, 3.0, 100.0),
+    (TEN, "no-bias", DIFFERENTIABLE): (0.0, 1.0, 5.0, 100.0),
+    (TEN, "no-bias", ZERO_AT_KINKS): (0.0, 3.0, 100.0),
 }
 
 

@@ -114,8 +114,8 @@ def fits_drawn(pairs: Sequence[tuple[Fit, StoredValues]], scale: str) -> Figure:
                 style, kind = ("-", "each") if each else ("--", "rms")
                 traces.plot(at, values, style, color=color, marker="o", markersize=3, label=f"{data}, {kind}")
         traces.plot([0, 1], [1, 0], color=GRAY, linewidth=0.8, linestyle=":", label="1 - tolerance")
-        traces.set(xlabel="tolerance", ylabel="least trace over that at interpolation", ylim=(0, None))
-        traces.legend(frameon=False, fontsize=6.5)
+        traces.set(xlabel="tolerance", ylabel="least trace over that at interpolation", ylim=(0, None), xlim=(0, 1.02))
+        traces.legend(frameon=False, fontsize=6)
         for axes, data in ((seven, SEVEN), (wrong, WRONG)):
             for color, each in zip(COLORS, (True, False), strict=False):
                 line = [(t, v) for t, v in _line(pairs, data, each) if v.get("low") is not None]
@@ -214,7 +214,8 @@ def constants_drawn(pairs: Sequence[tuple[Constant, StoredValues]], scale: str) 
             _sizes(axes, sizes)
             axes.axhline(0, color=GRAY, linewidth=0.8)
             axes.axhline(1, color=GRAY, linewidth=0.8, linestyle=":")
-            axes.set(ylim=(-EDGE, EDGE), title="trace alone" if not price else f"trace + {price:g} |weights|²")
+            axes.set(ylim=(-EDGE, EDGE))
+            axes.set_title("trace alone" if not price else f"trace + {price:g} |weights|²", fontsize=9)
         panels[0].set_ylabel("f(1, 1, 1), all nearly flattest networks")
         free = sorted(((job.size, s.result) for job, s in pairs if not job.price), key=lambda pair: pair[0])
         panels[-1].plot(
@@ -227,7 +228,8 @@ def constants_drawn(pairs: Sequence[tuple[Constant, StoredValues]], scale: str) 
             label="memorizing, $4\\sqrt{d + s^2}$",
         )
         _sizes(panels[-1], sizes)
-        panels[-1].set(yscale="log", title="trace", ylabel="trace")
+        panels[-1].set(yscale="log", ylabel="trace")
+        panels[-1].set_title("trace alone: its least value", fontsize=9)
         label_ticks(panels[-1].yaxis)
         panels[-1].legend(frameon=False, fontsize=7)
     notes = (
@@ -293,6 +295,9 @@ def _of_flattest(pairs: Sequence[tuple[Eigenvalue, StoredValues]], job: Eigenval
     return trace, float(np.max(bounds, initial=-np.inf)) * (1 - 1e-12)
 
 
+EDGE_OF_TRACE = 1.14  # over the least: the trade-off is drawn up to here
+
+
 def problem_of(job: Eigenvalue) -> tuple[str, str, str]:
     """What is the same of all weights."""
     return job.data, job.architecture, job.kinks
@@ -313,12 +318,14 @@ def eigenvalues_drawn(pairs: Sequence[tuple[Eigenvalue, StoredValues]], scale: s
                 alike = [(job, s.result) for job, s in pairs if problem_of(job) == problem]
                 least = next((v["lower"] for job, v in alike if not job.lambda_max), np.nan)
                 ideal = next((v["lower"] for job, v in alike if not job.trace), np.nan)
-                at = np.linspace(1, 1.6, 400)
+                at = np.linspace(1, EDGE_OF_TRACE, 400)
                 bound = np.max([(v["lower"] - job.trace * at * least) / ideal for job, v in alike if job.lambda_max], axis=0)
                 axes.plot(at, bound, color=color, label=problem[0])
                 points = [(v["network_trace"] / least, v["network_eigenvalue"] / ideal) for job, v in alike if job.lambda_max]
                 axes.plot(*np.array(points).T, "o", color=color, markersize=4)
-            axes.set(title=kinks, xlabel="trace over the least trace", xlim=(0.98, 1.6), ylabel="λ_max over the least λ_max")
+            axes.set(
+                title=kinks, xlabel="trace over the least trace", xlim=(0.997, EDGE_OF_TRACE), ylabel="λ_max over the least λ_max"
+            )
             axes.legend(frameon=False)
     notes = (
         "Networks without bias on parity data. Lines: proved, no network lies below; points: networks in rational "
