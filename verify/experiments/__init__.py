@@ -24,6 +24,7 @@ __all__ = ["EXPERIMENTS", "SCALES", "Experiment", "Registry", "abouts", "are_pap
 
 HERE = (  # each has its EXPERIMENT
     "wen2023",
+    "readings",
     "scaling",
     "minimizers",
     "tuning",

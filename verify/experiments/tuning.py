@@ -113,12 +113,18 @@ def table(searches: Sequence[Sequence[Group]], scale: str, seeds: int) -> Table:
                 }
                 for end in made.ends
             ]
+    settled = [(tried[0].method, setting) for tried in searches if (setting := best(tried, seeds))]
+    ends = sum(
+        s.rate == max(t.rate for t in m.settings) or (bool(s.falls) and s.strength == max(t.strength for t in m.settings))
+        for m, s in settled
+    )
     size = SIZES[scale]
     notes = (
         f"{CANDIDATES} settings a method and architecture, {seeds} seeds each from {SEARCH_SEEDS + 1} on, which no other table uses. lr, "
         "strength: multiples of the learning rate and of the strength in minimizers/table-1. Halved: six equal parts, each half as strong "
         "as the one before. Best: the smallest trace / flattest known (geometric mean over seeds) among settings that fit on every seed "
-        f"(training loss at most {FITS:g}); where none does, the smallest training loss.",
+        f"(training loss at most {FITS:g}); where none does, the smallest training loss. {ends} of {len(settled)} are at the upper end of "
+        "the rates or strengths tried: larger ones may be better.",
         f"Parity data with d = {size.d}, n = {size.n}, width {size.width}; {size.epochs:,} epochs (Sim-BN a quarter), "
         f"{size.penalized:,} steps of the penalty (Sim-BN a quarter).",
         *of_scale(scale),

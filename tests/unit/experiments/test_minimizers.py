@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from flatproof import synth, theory
@@ -11,11 +12,12 @@ from flatproof.verify.experiments import tuning
 from flatproof.verify.experiments.minimizers import EXPERIMENT
 from flatproof.verify.experiments.minimizers.ends import End, Group, flattest, pin
 from flatproof.verify.experiments.minimizers.kinds import Kind, kind
-from flatproof.verify.experiments.minimizers.methods import CANDIDATES, METHODS, Setting, run, tuned
+from flatproof.verify.experiments.minimizers.methods import CANDIDATES, METHODS, TUNED, Setting, run, tuned
 from flatproof.verify.experiments.minimizers.show import FIGURE
 from flatproof.verify.jobs.job import Outcome
 from flatproof.verify.jobs.store import Store
 
+RESULTS = Path(__file__).parents[3] / "paper_results"
 DATA = synth.parity(10, 24, 0)
 SIGNS = np.array([(1, 1), (1, -1), (-1, 1), (-1, -1)], dtype=float)
 
@@ -130,6 +132,15 @@ def test_the_best_setting_fits_on_every_seed_and_is_flattest() -> None:
     assert tuning.best(tried, 2) == flat
     assert tuning.best([tried[2], searched(steep, (1.0, 0.5), (1.0, 0.1))], 2) == unfit
     assert tuning.best(tried[3:], 2) is None
+
+
+def test_the_settings_are_those_that_the_published_search_found_best() -> None:
+    table = pd.read_csv(RESULTS / "tuning/table_1.csv", comment="#", keep_default_na=False)
+    chosen = table[table["best"].astype(str) == "True"]
+    assert len(table) >= len(chosen) == 2 * len(TUNED)  # two seeds each
+    rows = zip(*(chosen[name] for name in ("architecture", "method", "rate", "strength", "falls")), strict=True)
+    assert {(a, m): Setting(rate, strength, falls) for a, m, rate, strength, falls in rows} == TUNED
+    assert all(setting in method.settings for method in METHODS for (_, name), setting in TUNED.items() if name == method.name)
 
 
 def test_artifacts_from_real_runs(tmp_path: Path) -> None:

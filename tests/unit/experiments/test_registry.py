@@ -60,6 +60,7 @@ def test_the_project_s_experiments_are_experiments_of_their_ids() -> None:
         "kaur2023",
         "andriushchenko2023",
         "imagenet",
+        "readings",
         "selection",
         "tuning",
         "beyond",
@@ -102,7 +103,7 @@ def test_what_is_no_experiment_is_named(id: str, complaint: str) -> None:
 def test_an_id_of_the_project_is_not_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, "wen2023 = flatproof.verify.experiments._template:EXPERIMENT")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(UserError, match=r"wen2023 = .*: the ID is taken; expected another than wen2023, scaling"):
+    with pytest.raises(UserError, match=r"wen2023 = .*: the ID is taken; expected another than wen2023, readings"):
         list(Registry())
 
 
