@@ -10,7 +10,8 @@
     cube_symmetries      subsets of the cube up to symmetry
     compiled             how kernels are compiled and where they are kept
 
-What is listed in `__all__` is the public face; `theory.flattest`, `theory.bracket` and `theory.decide` are the functions.
+What is listed in `__all__` is the public face; `theory.flattest`, `theory.flattest_for`, `theory.bracket` and `theory.decide` are
+the functions.
 """
 
 from flatproof.theory import (
@@ -31,10 +32,12 @@ from flatproof.theory.flatness.feasibility import Infeasible
 from flatproof.theory.flatness.flattest import Flattest, flattest
 from flatproof.theory.flatness.lower_bounds import relaxed_bound
 from flatproof.theory.flatness.neurons import NotRealized
+from flatproof.theory.flatness.objectives import Objective, Tolerance
 from flatproof.theory.flatness.parity import generalizing_infimum
 from flatproof.theory.flatness.patterns import TooManyPatterns
 from flatproof.theory.flatness.predictions import Ranges
 from flatproof.theory.flatness.setting import KINKS
+from flatproof.theory.flatness.wider import Wider, flattest_for
 from flatproof.theory.losses import MSE, Loss
 from flatproof.theory.networks import (
     ARCHITECTURES,
@@ -60,8 +63,11 @@ __all__ = [
     "Loss",
     "Network",
     "NotRealized",
+    "Objective",
     "Ranges",
+    "Tolerance",
     "TooManyPatterns",
+    "Wider",
     "bracket",
     "check_certificate",
     "claims",
@@ -72,6 +78,7 @@ __all__ = [
     "diagonal",
     "flatness",
     "flattest",
+    "flattest_for",
     "forward",
     "generalizing_infimum",
     "generalizing_network",

@@ -247,5 +247,12 @@ window.ENTRIES = [
 {"id": "curvature/coverage", "title": "How often the intervals hold the exact value", "at": "curvature/index.html#curvature-coverage"},
 {"id": "curvature/definitions", "title": "Curvature: every operator, estimate and sharpness measure", "at": "curvature/index.html#curvature-definitions"},
 {"id": "curvature/functions", "title": "Products through every differentiable function of torch", "at": "curvature/index.html#curvature-functions"},
-{"id": "curvature/well-fitted", "title": "Well-fitted networks: how often the intervals hold the exact value", "at": "curvature/index.html#curvature-well-fitted"}
+{"id": "curvature/well-fitted", "title": "Well-fitted networks: how often the intervals hold the exact value", "at": "curvature/index.html#curvature-well-fitted"},
+{"id": "beyond", "title": "Flatness beyond the trace", "at": "beyond/index.html"},
+{"id": "beyond/figure-1", "title": "How fast the flattest trace falls with the tolerance, and what near-interpolating flattest networks predict", "at": "beyond/index.html#beyond-figure-1"},
+{"id": "beyond/figure-2", "title": "From no bias to bias: generalization on parity against the size s of the constant", "at": "beyond/index.html#beyond-figure-2"},
+{"id": "beyond/figure-3", "title": "Flattest in trace and flattest in λ_max: the trade-off", "at": "beyond/index.html#beyond-figure-3"},
+{"id": "beyond/table-1", "title": "Fits within a tolerance: the least trace, and what is predicted", "at": "beyond/index.html#beyond-table-1"},
+{"id": "beyond/table-2", "title": "From no bias to bias: a constant of size s", "at": "beyond/index.html#beyond-table-2"},
+{"id": "beyond/table-3", "title": "The flattest in λ_max, and whether they are the flattest in trace", "at": "beyond/index.html#beyond-table-3"}
 ];

@@ -30,6 +30,12 @@ What each module owns, from the problem to the proof:
     predictions         the ranges of predictions, point by point, with their proofs
     decide              `decide`: whether all nearly flattest networks classify a population correctly
 
+    objectives          what may be minimized besides the trace, and how well networks may have to fit
+    whole_program       cone programs for these in which every pattern has its variables, semidefinite for the largest eigenvalue
+    exact_metrics       proofs for an on-set in rational numbers, lengths being those of an objective
+    exact_networks      networks in rational numbers made from their solutions
+    wider               `flattest_for`: the least value of an objective, ranges of predictions, certificates
+
     rational            exact arithmetic: linear systems and projections on cones in rational numbers
     multipliers         proofs by multipliers alone, all patterns at once
     bumps               exact interpolation of many points in short numbers

@@ -171,7 +171,7 @@ class Program:
             image = sides[k] * (basis @ (dual @ basis))
             active = on[:, None] * self.u
             v[k] += np.linalg.lstsq(active, image - active @ v[k], rcond=1e-9)[0]
-            v[k] = _seen(self.u, signs[k], v[k] / np.linalg.norm(image))
+            v[k] = seen(self.u, signs[k], v[k] / np.linalg.norm(image))
         return Columns(signs, sides, v, self.prices[pattern] * self.size)
 
     def _in_use(self, active: NDArray[np.bool_], solution: Master, least: float) -> Columns:
@@ -184,7 +184,7 @@ class Program:
         length = np.linalg.norm((self.signs[pattern] > 0) * (solution.v @ self.u.T), axis=1)
         used = length > least * length.max()
         pattern, signs, v = pattern[used], self.signs[pattern[used]], solution.v[used] / length[used, None]
-        v = np.array([_seen(self.u, on, neuron) for on, neuron in zip(signs, v, strict=True)])
+        v = np.array([seen(self.u, on, neuron) for on, neuron in zip(signs, v, strict=True)])
         return Columns(signs, 1.0 - 2 * side[used], v, self.prices[pattern] * self.size)
 
     def rays(self, v: Array) -> Columns:
@@ -195,7 +195,7 @@ class Program:
         return Columns(np.vstack([self.signs] * 2), both, np.vstack([unit] * 2), np.concatenate([price] * 2))
 
 
-def _seen(u: Array, signs: Signs, v: Array) -> Array:
+def seen(u: Array, signs: Signs, v: Array) -> Array:
     """v with no more of the directions that its active points do not see than keeps the others inactive: solvers leave any amount."""
     _, s, vt = np.linalg.svd((signs > 0)[:, None] * u)
     rest = vt[: int(np.sum(s > 1e-9))]

@@ -35,6 +35,7 @@ HERE = (  # each has its EXPERIMENT
     "imagenet",
     "certified",
     "atlas",
+    "beyond",
     "curvature",
 )
 GROUP = "flatproof.experiments"

@@ -63,6 +63,7 @@ def test_the_project_s_experiments_are_experiments_of_their_ids() -> None:
         "readings",
         "selection",
         "tuning",
+        "beyond",
     }
     assert "template" not in EXPERIMENTS
 
