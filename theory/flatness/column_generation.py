@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.linalg import lstsq
 
 from flatproof.theory.flatness.cone_solver import Master, solve_master
-from flatproof.theory.flatness.interior_point import DualMethod
+from flatproof.theory.flatness.interior_point import InteriorPoint
 from flatproof.theory.flatness.neurons import Array, Columns, NotRealized, Signs
 from flatproof.theory.flatness.program import prices
 from flatproof.theory.flatness.projection import factors, project
@@ -72,15 +72,18 @@ class Program:
         walls = None if self.walls is None else self.walls[chosen]
         return project(self.u, self.signs[chosen], targets, enough=enough, factor=self.factors[chosen], walls=walls)
 
-    def solve(self, note: Callable[[str], None] = lambda _: None) -> tuple[Array, float, Columns, Columns, Columns]:
+    def solve(
+        self, note: Callable[[str], None] = lambda _: None, inner: Array | None = None
+    ) -> tuple[Array, float, Columns, Columns, Columns]:
         """The dual point (n,), the lower bound on the trace, neurons: binding, in use, of any length; in the data's units.
 
         Args:
             note: is told of every round, in words.
+            inner: a neuron inside each cell, (M, r), where cells and their walls are known.
         """
-        if self.walls is not None and len(self.y) > MANY and self.y.any():
+        if inner is not None and self.walls is not None and len(self.y) > MANY:
             note(f"solving over {2 * len(self.signs):,} neurons")
-            interior = DualMethod(self).solve()
+            interior = InteriorPoint(self, inner).solve()
             if interior is not None:
                 dual = interior.solution.dual
                 dual = dual / max(1.0, float(self.price_ratios(dual, enough=1 - TIGHT).max()))

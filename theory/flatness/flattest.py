@@ -188,7 +188,7 @@ def flattest(
         nothing = rays.take(np.zeros(0, int))
         zero = np.zeros(len(setting.y))
         return Flattest(setting, 0.0, 0.0, setting.zero_network(), zero, patterns, thin, nothing, rays, flats)
-    dual, bound, binding, in_use, of_any_length = program.solve(note)
+    dual, bound, binding, in_use, of_any_length = program.solve(note, inner[active])
     note("making the network")
     network = network_of(setting, (in_use, binding, in_use + binding, of_any_length), rays, flats, bound)
     for more in (in_use, of_any_length):
