@@ -187,7 +187,10 @@ class Program:
         length = np.linalg.norm((self.signs[pattern] > 0) * (solution.v @ self.u.T), axis=1)
         used = length > least * length.max()
         pattern, signs, v = pattern[used], self.signs[pattern[used]], solution.v[used] / length[used, None]
-        v = np.array([_seen(self.u, on, neuron) for on, neuron in zip(signs, v, strict=True)])
+        on = (signs > 0).astype(float)
+        grams = np.einsum("ki,ia,ib->kab", on, self.u, self.u, optimize=True)
+        for k in np.flatnonzero(np.linalg.eigvalsh(grams)[:, 0] < 1e-12):  # all others have directions that active points see
+            v[k] = _seen(self.u, signs[k], v[k])
         return Columns(signs, 1.0 - 2 * side[used], v, self.prices[pattern] * self.size)
 
     def rays(self, v: Array) -> Columns:

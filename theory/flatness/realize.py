@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import product
 
 import numpy as np
+from scipy.linalg import qr, solve_triangular
 
 from flatproof.theory.flatness.linear_programs import deepest, vertex
 from flatproof.theory.flatness.neurons import Array, Columns, Coordinates, NotRealized, Signs
@@ -18,6 +19,7 @@ from flatproof.theory.flatness.setting import Setting
 from flatproof.theory.networks import Network, forward, trace_of_hessian
 
 GOOD = 1e-7  # a relative gap at which no better network is looked for
+DEAR = 1e-8  # of a network's price that corrections may cost before the cheapest are looked for
 STEPS = (1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5)
 SIM_BN_SCALE = 1e6  # s_j in a Sim-BN network, in sizes of the inputs: the trace exceeds its infimum by the inverse square
 
@@ -98,8 +100,8 @@ def realize(setting: Setting, neurons: Columns, alpha: Array, rays: Columns, fla
     ways = [(np.array(base), np.array(inward))]
     if not flats:
         ways.append(_cautious(u, neurons, rays))
-    for (start, direction), spare in product(ways, _spares(u, rays, spares, flats)):
-        for step in STEPS:
+    for spare in _spares(u, rays, spares, flats):
+        for (start, direction), step in product(ways, STEPS):
             moved = normalized(u, replace(neurons, v=start + step * direction))
             if not flats and not _inside(coordinates, moved):
                 continue
@@ -130,10 +132,11 @@ def _cautious(u: Array, neurons: Columns, rays: Columns) -> tuple[Array, Array]:
 
 
 def _spares(u: Array, rays: Columns, near: Sequence[Columns], flats: Mapping[bytes, Array]) -> Iterator[Columns]:
-    """What corrections are made of: neurons in the cells in use and a ray in each; if these do not do, neurons all over every cell.
+    """What corrections are made of: neurons in the cells in use; if these do not do, a ray in each cell too, and neurons all over it.
 
     One ray a cell need not span what networks can do: symmetric data make rays dependent.
     """
+    yield sum(near[1:], start=near[0])
     yield sum(near, start=rays)
     cells = rays.take(rays.sides > 0)
     for most in (100, 2000):
@@ -172,13 +175,33 @@ def corrected(u: Array, columns: Columns, alpha: Array, rays: Columns, y: Array)
         size = float(np.abs(missing).max())
         if size < 1e-14:
             break
-        extra = vertex(rays.outputs(u), rays.prices, missing / size, tolerance=1e-14 / size)  # what is missing is rounded, too
+        extra = _combined(u, rays, missing / size)
+        if extra is None or size * float(extra @ rays.prices) > DEAR * float(alpha @ columns.prices):
+            extra = vertex(rays.outputs(u), rays.prices, missing / size, tolerance=1e-14 / size)  # what is missing is rounded, too
         if extra is None:
             break
         used = extra > 0
         columns, alpha = columns + rays.take(used), np.concatenate([alpha, size * extra[used]])
         columns, alpha = reduced(u, columns, alpha)
     return columns, alpha
+
+
+def _combined(u: Array, rays: Columns, y: Array) -> Array | None:
+    """Weights >= 0 of columns, each of which is there with both signs, that add up to y: few, but not the cheapest. None if there are none."""
+    up = np.flatnonzero(rays.sides > 0)
+    outputs = rays.take(up).outputs(u)
+    orthogonal, triangle, order = qr(outputs, mode="economic", pivoting=True, check_finite=False)
+    size = np.abs(np.diag(triangle))
+    rank = int(np.sum(size > 1e-10 * size[0]))
+    weights = solve_triangular(triangle[:rank, :rank], orthogonal[:, :rank].T @ y, check_finite=False)
+    chosen = up[order[:rank]]
+    if np.abs(outputs[:, order[:rank]] @ weights - y).max() > 1e-7:
+        return None
+    down = {(signs.tobytes(), v.tobytes()): k for k, (signs, v, side) in enumerate(zip(rays.signs, rays.v, rays.sides, strict=True)) if side < 0}
+    out = np.zeros(len(rays.sides))
+    for k, weight in zip(chosen.tolist(), weights.tolist(), strict=True):
+        out[k if weight > 0 else down[rays.signs[k].tobytes(), rays.v[k].tobytes()]] += abs(weight)
+    return out
 
 
 def reduced(u: Array, columns: Columns, alpha: Array) -> tuple[Columns, Array]:
@@ -192,21 +215,33 @@ def reduced(u: Array, columns: Columns, alpha: Array) -> tuple[Columns, Array]:
     Returns:
         Those kept, and their weights.
     """
-    while True:
-        outputs = columns.outputs(u)
-        _, s, vt = np.linalg.svd(outputs)
-        rank = int(np.sum(s > 1e-13 * s[0]))  # nearly dependent columns may differ by the smallest of STEPS on purpose
-        if rank == len(alpha):
-            return columns, alpha
-        null = vt[-1]
-        null = -null if columns.prices @ null > 0 else null  # the price falls along it
-        if not (null < 0).any():
-            null = -null  # no price at all, by rounding
-        step = np.min(np.where(null < 0, -alpha / np.where(null < 0, null, -1), np.inf))
-        alpha = alpha + step * null
-        kept = alpha > 1e-18 * alpha.max()
-        kept[np.argmin(alpha)] = False
-        columns, alpha = columns.take(kept), alpha[kept]
+    _, s, vt = np.linalg.svd(columns.outputs(u))
+    null = vt[int(np.sum(s > 1e-13 * s[0])) :]  # nearly dependent columns may differ by the smallest of STEPS on purpose
+    kept = np.ones(len(alpha), bool)
+    while len(null):
+        along = -(null @ columns.prices) @ null  # the price falls along it
+        if not (along < -1e-12 * np.abs(null).max()).any():
+            along = null[0] if (null[0] < 0).any() else -null[0]  # no price at all, by rounding
+        with np.errstate(divide="ignore", invalid="ignore"):
+            reach = np.where(along < 0, -alpha / along, np.inf)
+        alpha = np.where(kept, np.maximum(alpha + reach.min() * along, 0), 0)
+        gone = kept & (alpha <= 1e-18 * alpha.max())
+        gone[np.argmin(reach)] = True
+        for k in np.flatnonzero(gone):
+            null = _without(null, int(k))
+        kept &= ~gone
+    return columns.take(kept), alpha[kept]
+
+
+def _without(rows: Array, k: int) -> Array:
+    """An orthonormal basis (m - 1, K) of those vectors in the span of orthonormal rows (m, K) whose entry k is 0."""
+    entry = rows[:, k].copy()
+    if not len(rows) or np.abs(entry).max() <= 1e-14:
+        return rows
+    entry[0] += np.copysign(np.linalg.norm(entry), entry[0])
+    rest = rows[1:] - 2 / (entry @ entry) * np.outer(entry[1:], entry @ rows)
+    rest[:, k] = 0
+    return rest
 
 
 def normalized(u: Array, columns: Columns) -> Columns:
