@@ -74,8 +74,9 @@ class Program:
 
     def solve(
         self, note: Callable[[str], None] = lambda _: None, inner: Array | None = None
-    ) -> tuple[Array, float, Columns, Columns, Columns]:
-        """The dual point (n,), the lower bound on the trace, neurons: binding, in use, of any length; in the data's units.
+    ) -> tuple[Array, float, Columns, Columns, Columns, Array]:
+        """The dual point (n,), the lower bound on the trace, neurons: binding, in use, of any length; in the data's units;
+        and how long those in use are where labels are at most 1.
 
         Args:
             note: is told of every round, in words.
@@ -121,7 +122,7 @@ class Program:
 
     def _solved(
         self, active: NDArray[np.bool_], solution: Master, best: tuple[float, Array]
-    ) -> tuple[Array, float, Columns, Columns, Columns]:
+    ) -> tuple[Array, float, Columns, Columns, Columns, Array]:
         """What `solve` returns, of a solution over some patterns and the best bound so far with its dual point."""
         for dual in chain([self.per_sample], self._polished(active, solution)):
             excess = max(1.0, float(self.price_ratios(dual, enough=1 - TIGHT).max()))
@@ -130,8 +131,8 @@ class Program:
                 if excess < 1 + 1e-11:
                     break
         bound, dual = best
-        in_use, of_any_length = (self._in_use(active, solution, least) for least in (USED, SHORTEST))
-        return dual * self.size, bound * self.size * self.top, self._binding(dual), in_use, of_any_length
+        (in_use, lengths), (of_any_length, _) = (self._in_use(active, solution, least) for least in (USED, SHORTEST))
+        return dual * self.size, bound * self.size * self.top, self._binding(dual), in_use, of_any_length, lengths
 
     def _master(self, active: NDArray[np.bool_], box: float) -> Master:
         side, pattern = np.nonzero(active)
@@ -177,7 +178,7 @@ class Program:
             v[k] = _seen(self.u, signs[k], v[k] / np.linalg.norm(image))
         return Columns(signs, sides, v, self.prices[pattern] * self.size)
 
-    def _in_use(self, active: NDArray[np.bool_], solution: Master, least: float) -> Columns:
+    def _in_use(self, active: NDArray[np.bool_], solution: Master, least: float) -> tuple[Columns, Array]:
         """The neurons of the program's own solution: nearly the same, needed where the dual point is not unique to rounding.
 
         Long neurons that nearly cancel are corrected by ones as short as what the solver leaves of unused ones: a small `least`
@@ -191,7 +192,7 @@ class Program:
         grams = np.einsum("ki,ia,ib->kab", on, self.u, self.u, optimize=True)
         for k in np.flatnonzero(np.linalg.eigvalsh(grams)[:, 0] < 1e-12):  # all others have directions that active points see
             v[k] = _seen(self.u, signs[k], v[k])
-        return Columns(signs, 1.0 - 2 * side[used], v, self.prices[pattern] * self.size)
+        return Columns(signs, 1.0 - 2 * side[used], v, self.prices[pattern] * self.size), length[used]
 
     def rays(self, v: Array) -> Columns:
         """Given neurons v (M, r), one a pattern, as columns of length 1 and either sign."""

@@ -56,6 +56,7 @@ class Bounded(Protocol):
 
     def price_ratios(self, dual: Array, enough: float | None) -> Array:
         """How much of each pattern's price a dual point uses up, (2, M)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,9 @@ class InteriorPoint:
         middle = tau * length[:, None] * unit
         z = np.concatenate([middle + needed, middle - needed])
         mu = np.where(self.held, np.tile(1 / (room * length[:, None]), (2, 1)), 0.0)
-        mu /= np.maximum(1, np.linalg.norm(self._held_back(mu), axis=1) / (CENTRAL * self.prices))[:, None]  # where it is not central
+        mu /= np.maximum(1, np.linalg.norm(self._held_back(mu), axis=1) / (CENTRAL * self.prices))[
+            :, None
+        ]  # where it is not central
         t = tau * np.tile(walls + 1.0, 2) / self.prices
         return Point(np.zeros(len(self.y)), t, z, self._held_back(mu), self._at_walls(z), mu)
 
@@ -358,7 +361,9 @@ class Newton:
         """W (head, tail), or its inverse for the power -1."""
         axis, size = power * self.tail, self.size**power
         dot = np.sum(axis * tail, axis=1)
-        return size * (self.head * head + dot), size[:, None] * (head[:, None] * axis + tail + axis * (dot / (1 + self.head))[:, None])
+        return size * (self.head * head + dot), size[:, None] * (
+            head[:, None] * axis + tail + axis * (dot / (1 + self.head))[:, None]
+        )
 
 
 def _to_cone(head: Array, tail: Array, dhead: Array, dtail: Array) -> float:

@@ -18,14 +18,20 @@ from flatproof.theory.flatness.projection import project_linear
 from flatproof.theory.flatness.setting import Setting
 from flatproof.theory.networks import Network, forward, trace_of_hessian
 
-GOOD = 1e-7  # a relative gap at which no better network is looked for
+GOOD, GOOD_OF_MANY = 1e-7, 1e-4  # relative gaps at which no better network is looked for
+MANY = 100  # samples from which a linear program over all neurons in use takes too long
 DEAR = 1e-8  # of a network's price that corrections may cost before the cheapest are looked for
 STEPS = (1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5)
 SIM_BN_SCALE = 1e6  # s_j in a Sim-BN network, in sizes of the inputs: the trace exceeds its infimum by the inverse square
 
 
 def network_of(
-    setting: Setting, choices: Sequence[Columns], rays: Columns, flats: Mapping[bytes, Array], bound: float
+    setting: Setting,
+    choices: Sequence[Columns],
+    rays: Columns,
+    flats: Mapping[bytes, Array],
+    bound: float,
+    weights: Array | None = None,
 ) -> Network:
     """An interpolating network at a vertex of the polyhedron of given neurons, the cheapest of the choices that can be realized.
 
@@ -35,6 +41,7 @@ def network_of(
         rays: columns strictly inside their cells, one for every pattern and sign.
         flats: for signs of faces that are no cells, a whole-number basis (p, k) of their flat: neurons stay on it, exactly.
         bound: no choice is tried after a network whose trace is at most this, up to GOOD.
+        weights: with which the first choice nearly interpolates labels of size 1; of many samples it is reduced by these.
 
     Returns:
         The network.
@@ -51,6 +58,9 @@ def network_of(
     failed = NotRealized("the cone program was not solved well enough to interpolate: points are too nearly dependent")
     for neurons in choices:
         for tolerance in (0.0, 1e-8, 1e-6):
+            if weights is not None and len(y) > MANY and neurons is choices[0]:
+                neurons, alpha = reduced(u, neurons, weights)
+                break
             alpha = vertex(neurons.outputs(u), neurons.prices, y / top, tolerance)
             if alpha is not None:
                 break
@@ -62,7 +72,7 @@ def network_of(
         except NotRealized as error:
             failed = error
         else:
-            if trace(realized[-1]) <= bound * (1 + GOOD):
+            if trace(realized[-1]) <= bound * (1 + (GOOD if len(y) <= MANY else GOOD_OF_MANY)):
                 break
     if not realized:
         raise failed
@@ -89,11 +99,12 @@ def realize(setting: Setting, neurons: Columns, alpha: Array, rays: Columns, fla
     """
     coordinates, y, top = setting.coordinates, setting.y, setting.top
     u = coordinates.u
+    inside = {signs.tobytes(): v for signs, v in zip(rays.signs, rays.v, strict=True)} if len(y) > MANY else {}
     base, inward, spares = [], [], []
     for k, (signs, v) in enumerate(zip(neurons.signs, neurons.v, strict=True)):
         flat = flats.get(signs.tobytes())
         frame = np.eye(u.shape[1]) if flat is None else np.linalg.qr(coordinates.neurons(flat.T).T)[0]
-        settled, inner = settle(u, signs, v, frame)
+        settled, inner = settle(u, signs, v, frame, inside.get(signs.tobytes()))
         base.append(settled)
         inward.append(inner)
         spares.append(_around(u, neurons.take(np.array([k])), inner if inner.any() else settled, frame))
@@ -176,8 +187,10 @@ def corrected(u: Array, columns: Columns, alpha: Array, rays: Columns, y: Array)
         if size < 1e-14:
             break
         extra = _combined(u, rays, missing / size)
-        if extra is None or size * float(extra @ rays.prices) > DEAR * float(alpha @ columns.prices):
-            extra = vertex(rays.outputs(u), rays.prices, missing / size, tolerance=1e-14 / size)  # what is missing is rounded, too
+        if extra is None or (len(y) <= MANY and size * float(extra @ rays.prices) > DEAR * float(alpha @ columns.prices)):
+            extra = vertex(
+                rays.outputs(u), rays.prices, missing / size, tolerance=1e-14 / size
+            )  # what is missing is rounded, too
         if extra is None:
             break
         used = extra > 0
@@ -197,7 +210,7 @@ def _combined(u: Array, rays: Columns, y: Array) -> Array | None:
     chosen = up[order[:rank]]
     if np.abs(outputs[:, order[:rank]] @ weights - y).max() > 1e-7:
         return None
-    down = {(signs.tobytes(), v.tobytes()): k for k, (signs, v, side) in enumerate(zip(rays.signs, rays.v, rays.sides, strict=True)) if side < 0}
+    down = {(rays.signs[k].tobytes(), rays.v[k].tobytes()): k for k in np.flatnonzero(rays.sides < 0).tolist()}
     out = np.zeros(len(rays.sides))
     for k, weight in zip(chosen.tolist(), weights.tolist(), strict=True):
         out[k if weight > 0 else down[rays.signs[k].tobytes(), rays.v[k].tobytes()]] += abs(weight)
@@ -250,7 +263,7 @@ def normalized(u: Array, columns: Columns) -> Columns:
     return replace(columns, v=columns.v / length[:, None])
 
 
-def settle(u: Array, signs: Signs, v: Array, frame: Array) -> tuple[Array, Array]:
+def settle(u: Array, signs: Signs, v: Array, frame: Array, inner: Array | None = None) -> tuple[Array, Array]:
     """A neuron with the same activations on D, as far inside its cell as they allow, and a direction into the cell's interior.
 
     Args:
@@ -259,6 +272,7 @@ def settle(u: Array, signs: Signs, v: Array, frame: Array) -> tuple[Array, Array
         v: the neuron, (r,), with S_i u_i . v >= 0 up to rounding.
         frame: an orthonormal basis of the flat that the face lies on, (r, k), the identity for a cell: points that vanish on it stay on
             the kink.
+        inner: a neuron well inside the cell, if that will do for the direction; otherwise the deepest is looked for.
 
     Returns:
         Two neurons (r,); the direction is 0 if the neuron is inside already.
@@ -275,7 +289,7 @@ def settle(u: Array, signs: Signs, v: Array, frame: Array) -> tuple[Array, Array
     off = unit[signs[live] <= 0]
     if free.shape[1] and len(off):
         z = z + free @ deepest(off @ free, off @ z)
-    return frame @ z, frame @ deepest(unit, np.zeros(len(unit)))
+    return frame @ z, inner / np.linalg.norm(inner) if inner is not None else frame @ deepest(unit, np.zeros(len(unit)))
 
 
 def deep_enough(u: Array, signs: Signs, v: Array) -> bool:
