@@ -200,7 +200,7 @@ def corrected(u: Array, columns: Columns, alpha: Array, rays: Columns, y: Array)
 
 
 def _combined(u: Array, rays: Columns, y: Array) -> Array | None:
-    """Weights >= 0 of columns, each of which is there with both signs, that add up to y: few, but not the cheapest. None if there are none."""
+    """Weights >= 0 of columns, each of which is there with both signs, that add up to y; few, not the cheapest; None if there are none."""
     up = np.flatnonzero(rays.sides > 0)
     outputs = rays.take(up).outputs(u)
     orthogonal, triangle, order = qr(outputs, mode="economic", pivoting=True, check_finite=False)
