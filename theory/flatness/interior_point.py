@@ -157,16 +157,14 @@ class InteriorPoint:
         if least > ENOUGH:
             return None
         v = np.einsum("mab,sma->smb", method.factors, best.z.reshape(2, method.many, self.r)).reshape(-1, self.r)
-        dual = self.equations.dual(best.dual)
-        return Interior(np.stack([kept, kept]), Master(dual, v, np.linalg.norm(best.z, axis=1), 0.0))
+        multipliers = self.equations.dual(best.dual)
+        return Interior(np.stack([kept, kept]), Master(multipliers, v, np.linalg.norm(best.z, axis=1), 0.0))
 
     def _take(self, kept: NDArray[np.bool_]) -> "InteriorPoint":
         """The iteration over some of the patterns, (M,)."""
         some = copy(self)
         some.many, both = int(kept.sum()), np.tile(kept, 2)
-        some.factors, some.outputs, some.bounds, some.inner = (
-            values[kept] for values in (self.factors, self.outputs, self.bounds, self.inner)
-        )
+        some.factors, some.outputs, some.bounds = self.factors[kept], self.outputs[kept], self.bounds[kept]
         some.prices, some.held = self.prices[both], self.held[both]
         some.count = len(some.prices) + int(some.held.sum())
         return some

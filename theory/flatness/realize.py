@@ -56,6 +56,7 @@ def network_of(
         return trace_of_hessian(network, setting.x)
 
     failed = NotRealized("the cone program was not solved well enough to interpolate: points are too nearly dependent")
+    alpha: Array | None
     for neurons in choices:
         for tolerance in (0.0, 1e-8, 1e-6):
             if weights is not None and len(y) > MANY and neurons is choices[0]:
@@ -235,13 +236,17 @@ def reduced(u: Array, columns: Columns, alpha: Array) -> tuple[Columns, Array]:
         along = -(null @ columns.prices) @ null  # the price falls along it
         if not (along < -1e-12 * np.abs(null).max()).any():
             along = null[0] if (null[0] < 0).any() else -null[0]  # no price at all, by rounding
+        if not (along < 0).any():
+            break
         with np.errstate(divide="ignore", invalid="ignore"):
             reach = np.where(along < 0, -alpha / along, np.inf)
         alpha = np.where(kept, np.maximum(alpha + reach.min() * along, 0), 0)
         gone = kept & (alpha <= 1e-18 * alpha.max())
         gone[np.argmin(reach)] = True
+        before = len(null)
         for k in np.flatnonzero(gone):
             null = _without(null, int(k))
+        null = null[int(len(null) == before) :]  # rounding alone leads there: one direction fewer
         kept &= ~gone
     return columns.take(kept), alpha[kept]
 
@@ -250,6 +255,7 @@ def _without(rows: Array, k: int) -> Array:
     """An orthonormal basis (m - 1, K) of those vectors in the span of orthonormal rows (m, K) whose entry k is 0."""
     entry = rows[:, k].copy()
     if not len(rows) or np.abs(entry).max() <= 1e-14:
+        rows[:, k] = 0
         return rows
     entry[0] += np.copysign(np.linalg.norm(entry), entry[0])
     rest = rows[1:] - 2 / (entry @ entry) * np.outer(entry[1:], entry @ rows)
