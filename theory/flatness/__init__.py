@@ -12,7 +12,8 @@ What each module owns, from the problem to the proof:
     cone_solver         that program over a chosen list of patterns, assembled for Clarabel
     projection          what a pattern is worth at a dual point: the projection on the outputs that it can produce
     column_generation   the program over all patterns of a list, solved over the few that matter
-    interior_point      the same by an interior-point method on the dual, for many points
+    interior_point      the same by a primal-dual interior-point method, for many points
+    differences         the equations of interpolation as it is given them: second differences in the plane
     linear_programs     the linear programs that the others solve
     realize             networks made of given neurons: exact interpolation, off the kinks
     flattest            `flattest`: the flattest network of a data set, with a dual point that proves it
