@@ -45,7 +45,7 @@ SCALE = 10**4  # of the weights of directions
 BITS = (6, 9, 12, 16, 20, 24, 28)  # of the weights of leaves, the fewest that refute
 NODES = (160, 640, 2560)  # of a tree, in turn
 FIRST = 3  # samples tried before the label's other quarter is taken for granted
-SIZES = (7, 31, 127, 1023, 2**15)  # largest entries of a Sim-BN neuron's tail
+SIZES = range(15, 400, 2)  # largest entry of a Sim-BN neuron's tail, in turn
 
 
 def decide_parity(x: ArrayLike, y: ArrayLike, architecture: str) -> Json | None:
