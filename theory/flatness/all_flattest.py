@@ -12,8 +12,11 @@ is solved in its dual form, whose solution are the weights that refute a node wh
 """
 
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -167,24 +170,30 @@ Part = tuple[tuple[int, int], int, bool, Any]  # head, sample, after, tree
 
 
 def _label(x: Signs, label: int, spread: Fraction, bound: Fraction) -> list[Part] | None:
-    """Trees for both quarters of a label; the second may take the first for granted."""
-    done = list[Part]()
+    """Trees for both quarters of a label; where the second has none from its first samples, it takes the first for granted."""
+    heads = [head for head in HEADS if head[0] * head[1] == label]
+    samples = {head: np.flatnonzero((x[:, :2] == head).all(axis=1)).tolist() for head in heads}
+    either = [(head, i) for pair in zip_longest(*samples.values()) for head, i in zip(heads, pair, strict=True) if i is not None]
     for nodes in NODES:
-        for round in range(2):
-            for head in [h for h in HEADS if h[0] * h[1] == label]:
-                if any(head == part[0] for part in done) or (round == 1 and not done):
-                    continue
-                samples = np.flatnonzero((x[:, :2] == head).all(axis=1)).tolist()
-                for sample in samples[:FIRST] if round == 0 else samples:
-                    search = _Search(x, head, sample, bool(round), spread, bound, nodes)
-                    try:
-                        done.append((head, sample, bool(round), search.tree(search.root())))
-                        break
-                    except _NotProved:
-                        continue
-        if len(done) == 2:
-            return done
+        first = next(_parts(x, either, False, spread, bound, nodes), None)
+        if first is None:
+            continue
+        others = [(head, i) for head, i in either if head != first[0]]
+        tries = (others[:FIRST], False), (others, True)
+        second = next((part for these, after in tries for part in _parts(x, these, after, spread, bound, nodes)), None)
+        if second is not None:
+            return [first, second]
     return None
+
+
+def _parts(
+    x: Signs, choices: Sequence[tuple[tuple[int, int], int]], after: bool, spread: Fraction, bound: Fraction, nodes: int
+) -> Iterator[Part]:
+    """Those quarters and samples that have a tree of few nodes."""
+    for head, sample in choices:
+        search = _Search(x, head, sample, after, spread, bound, nodes)
+        with suppress(_NotProved):
+            yield head, sample, after, search.tree(search.root())
 
 
 class _NotProved(Exception):
