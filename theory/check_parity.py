@@ -3,8 +3,8 @@
     python check_parity.py FILE...
 
 A file has points x_i of {-1, 1}^d, i < n, labelled y_i = x_i[1] x_i[2], and answers for one architecture whether all interpolating
-two-layer ReLU networks of the least trace (of the Hessian of the mean squared error) have the sign of x[1] x[2] on the cube. A
-prediction of 0 is no sign. A head is a pair (x[1], x[2]), a tail x[3:d], a quarter the samples of one head h; y_h = h[1] h[2].
+two-layer ReLU networks of the least trace (of the Hessian of the mean squared error) have the sign of x[1] x[2] on the cube. A prediction
+of 0 is no sign. A head is a pair (x[1], x[2]), a tail x[3:d], a quarter the samples of one head h; y_h = h[1] h[2].
 
 Without bias: "all". Let T be the trace of f = sum_j a_j max(w_j.x, 0), relu'(0) = 0, that interpolates. Write s_j for the sign of a_j,
 m_j = a_j^2 sqrt(d), u_j = w_j / (|a_j| sqrt(d)). Then f = sum_j s_j m_j max(u_j.x, 0), and |grad f(x_i)|^2 is the sum of sqrt(d) m_j (1 +
@@ -12,12 +12,12 @@ m_j = a_j^2 sqrt(d), u_j = w_j / (|a_j| sqrt(d)). Then f = sum_j s_j m_j max(u_j
 
     T - 4 sqrt(d) = (2 sqrt(d)/n) sum_j m_j e_j,     e_j = sum_{i: u_j.x_i > 0} (1 - s_j y_i u_j.x_i)^2.                          (1)
 
-4 sqrt(d) is attained by the neurons h.x/2 of the four heads. T <= (1 + within) 4 sqrt(d) means sum_j m_j e_j <= E = 2 n within. Let
-0 < r < 1 be `spread`. Sums "at x_i" are of m_j max(u_j.x_i, 0).
+4 sqrt(d) is attained by the neurons h.x/2 of the four heads. T <= (1 + within) 4 sqrt(d) means sum_j m_j e_j <= E = 2 n within. Let 0 < r
+< 1 be `spread`. Sums "at x_i" are of m_j max(u_j.x_i, 0).
  - Neurons with e_j > r^2 are bad. They add at most kappa = E (1/r^2 + 1/r) at each x_i, as max(u_j.x_i, 0) <= 1 + sqrt(e_j).
  - A good neuron is active on samples of its own label s_j alone (another costs more than 1), where |u_j.x_i - 1| <= r. So at x_i, neurons
-   of sign -y_i add at most kappa, those of sign y_i between 1 and 1 + kappa; the good ones active there have sum m_j <= (1 + kappa)/(1 - r),
-   and by Cauchy-Schwarz sum m_j |u_j.x_i - 1| <= theta, theta^2 = E (1 + kappa)/(1 - r).
+   of sign -y_i add at most kappa, those of sign y_i between 1 and 1 + kappa; the good ones active there have sum m_j <= (1 + kappa)/(1 -
+   r), and by Cauchy-Schwarz sum m_j |u_j.x_i - 1| <= theta, theta^2 = E (1 + kappa)/(1 - r).
  - `reach` writes each scale (+-e_k) as a combination of samples, weights >= 0, and a small rest. So |u_j|_inf <= B for good neurons; and
    neurons that add at most sigma at every x_i have sum m_j max(u_j.q, 0) <= C sigma at every q of the cube.
  - Of each quarter Q, one `sample` i0, and a `tree` that cuts the good neurons active at i0 by whether further samples of the label are on
@@ -27,24 +27,25 @@ m_j = a_j^2 sqrt(d), u_j = w_j / (|a_j| sqrt(d)). Then f = sum_j s_j m_j max(u_j
 
    or it is Q itself. So all good neurons active at i0 are active on Q alone. M_Q, their sum of m_j, is at least 1 - kappa - theta, and
    others of that sign add at most 2 kappa + 2 theta at samples of Q. Where `after` is true the tree leaves out neurons active on the
-   label's other quarter Q', for which this is shown before: at i0 these add at most omega = (1 + r)/(1 - r) |Q'| sigma_Q', and both bounds
-   give way by omega.
- - `turn` writes each scale (+-e_k) as a combination of samples of Q, weights of any sign, of samples of the other label, weights >= 0, and
-   a rest. With v = h.x/2, v.x_i = 1 on Q and 0 for the other label, where u_j.x_i <= 0. So sum m_j max((u_j - v).q, 0) <= K_Q theta, and with
-   -q for q, over the good neurons of Q.
- - At q with head h: y f(q) >= M_Q - K_Q theta - sum (K_Q' theta + C sigma_Q') over the two quarters Q' of the other label, the larger sigma
-   alone. It is above 0.
+   label's other quarter Q', for which this is shown before: at i0 these add at most omega = (1 + r)/(1 - r) |Q'| sigma_Q', and both
+   bounds give way by omega.
+ - `turn` writes each scale (+-e_k) as a combination of samples of Q, weights of any sign, of samples of the other label, weights >= 0,
+   and a rest. With v = h.x/2, v.x_i = 1 on Q and 0 for the other label, where u_j.x_i <= 0. So sum m_j max((u_j - v).q, 0) <= K_Q theta,
+   and with -q for q, over the good neurons of Q.
+ - At q with head h: y f(q) >= M_Q - K_Q theta - sum (K_Q' theta + C sigma_Q') over the two quarters Q' of the other label, the larger
+   sigma alone. It is above 0.
 
-With bias and Sim-LN: "not all". Neurons y_i max(x_i.x - d + 1, 0), one a distinct sample, are active at x_i alone on the whole cube. Split so
-that a_j^2 (d + 1) = (w.x)^2 there, |grad f(x_i)|^2 = 2 sqrt(d + 1), the least with a bias (wen2023, equation 3); in Sim-LN, scaled above the
-floor epsilon < sqrt(d + 1), the trace is 2, the least (lemma A.12). At all other points f = 0.
+With bias and Sim-LN: "not all". Neurons y_i max(x_i.x - d + 1, 0), one a distinct sample, are active at x_i alone on the whole cube.
+Split so that a_j^2 (d + 1) = (w.x)^2 there, |grad f(x_i)|^2 = 2 sqrt(d + 1), the least with a bias (wen2023, equation 3); in Sim-LN,
+scaled above the floor epsilon < sqrt(d + 1), the trace is 2, the least (lemma A.12). At all other points f = 0.
 
 Sim-BN: "not all", nearly flattest, as the infimum is not attained. For each head h a `tail` v of whole numbers and a `sample` x_0 of that
-head, v.x_0 greater than at all others: M (h.x[1:2] - 2) + v.(x - x_0)[3:d] + eta, M > |v|_1, 0 < eta < 1, is eta at x_0 and negative at all
-other samples; so is x_0.x - d + eta. Normalized, both are sqrt(n) at x_0 (copies count once), whatever eta: with gamma W2 = -y c and y c they
-cancel on the training set and their share of the trace is 4 c each, the derivatives in W1 being 0. Off it the first alone is active, where x
-has head h and v.x[3:d] > v.x_0[3:d], and tends to infinity over s_j as eta -> 0. Added to any interpolating network within kappa/2 of the
-infimum, all four pairs with 32 c <= kappa/2 and a small eta give one within kappa that is wrong at all these points.
+head, v.x_0 greater than at all others: M (h.x[1:2] - 2) + v.(x - x_0)[3:d] + eta, M > |v|_1, 0 < eta < 1, is eta at x_0 and negative at
+all other samples; so is x_0.x - d + eta. Normalized, both are sqrt(n) at x_0 (copies count once), whatever eta: with gamma W2 = -y c and
+y c they cancel on the training set and their share of the trace is 4 c each, the derivatives in W1 being 0. Off it the first alone is
+active, where x has head h and v.x[3:d] > v.x_0[3:d], and tends to infinity over s_j as eta -> 0. Added to any interpolating network
+within kappa/2 of the infimum, all four pairs with 32 c <= kappa/2 and a small eta give one within kappa that is wrong at all these
+points.
 """
 
 import json

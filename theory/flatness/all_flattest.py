@@ -47,7 +47,8 @@ WITHINS = tuple(Fraction(1, 10**k) for k in range(7, 16))  # the largest that is
 SCALE = 10**4  # of the weights of directions
 BITS = (6, 9, 12, 16, 20, 24, 28)  # of the weights of leaves, the fewest that refute
 NODES = (160, 640, 2560)  # of a tree, in turn
-FIRST = 3  # samples tried before the label's other quarter is taken for granted
+FIRST = 2  # samples tried before the label's other quarter is taken for granted
+PLAIN: Any = {"presolve": False}  # of HiGHS: these programs are small
 SIZES = range(15, 400, 2)  # largest entry of a Sim-BN neuron's tail, in turn
 
 
@@ -117,9 +118,7 @@ def _everywhere(x: Signs) -> Json | None:
         turn = turns[head]
         assert turn is not None
         quarters.append(Quarter(head, heads.count(head), after, Directions.of(rows, turn, SCALE).total))
-        entries.append(
-            {"head": list(head), "sample": sample, "after": after, "turn": [_flat(by) for by in turn], "tree": tree}
-        )
+        entries.append({"head": list(head), "sample": sample, "after": after, "turn": [_flat(by) for by in turn], "tree": tree})
     for within in WITHINS:
         if least_margin(len(x), within, spread, length.total, quarters) > 0:
             return {
@@ -158,7 +157,7 @@ def _directions(priced: Signs, free: Signs) -> list[Weights] | None:
         for sign in (1, -1):
             target = np.zeros(rows.shape[1])
             target[k] = sign
-            solution = linprog(cost, A_eq=rows.T, b_eq=target, method="highs-ds")
+            solution = linprog(cost, A_eq=rows.T, b_eq=target, method="highs-ds", options=PLAIN)
             if solution.status != 0:
                 return None
             c = np.rint(SCALE * solution.x).astype(int)
@@ -262,7 +261,7 @@ class _Search:
         cost = np.concatenate([np.ones(len(on)), -np.ones(len(on)), np.ones(len(undecided)), np.zeros(len(off))])
         budget = np.append(np.ones(paid), np.zeros(len(off)))[None]
         solution: Any = linprog(
-            cost, A_ub=budget, b_ub=[1.0], A_eq=columns, b_eq=np.zeros(len(columns)), method="highs-ds"
+            cost, A_ub=budget, b_ub=[1.0], A_eq=columns, b_eq=np.zeros(len(columns)), method="highs-ds", options=PLAIN
         )
         if solution.status != 0:
             raise _NotProved

@@ -1,4 +1,4 @@
-"""What all flattest networks do on parity data: against exact ranges where patterns can be listed, networks in floating point, and faults."""
+"""What all flattest networks do on parity data: against exact ranges where patterns can be listed, in floating point, and with faults."""
 
 import json
 import subprocess
