@@ -27,6 +27,7 @@ from flatproof.theory.check_parity import (
     FORMAT,
     HEADS,
     Directions,
+    Invalid,
     Quarter,
     Verdict,
     Weights,
@@ -75,7 +76,10 @@ def decide_parity(x: ArrayLike, y: ArrayLike, architecture: str) -> Json | None:
     if parts is None:
         return None
     draft: Json = {"format": FORMAT, "architecture": kind, "x": [_row(row) for row in signs]} | parts
-    verdict = proved(draft)
+    try:
+        verdict = proved(draft)
+    except Invalid:
+        return None
     return draft | {"answer": verdict.answer, "statement": verdict.statement}
 
 
@@ -157,7 +161,7 @@ def _directions(priced: Signs, free: Signs) -> list[Weights] | None:
         for sign in (1, -1):
             target = np.zeros(rows.shape[1])
             target[k] = sign
-            solution = linprog(cost, A_eq=rows.T, b_eq=target, method="highs-ds", options=PLAIN)
+            solution: Any = linprog(cost, A_eq=rows.T, b_eq=target, method="highs-ds", options=PLAIN)
             if solution.status != 0:
                 return None
             c = np.rint(SCALE * solution.x).astype(int)
@@ -246,12 +250,12 @@ class _Search:
             raise _NotProved
         between = np.minimum(value, 1 - value)[undecided]
         i = int(undecided[np.argmax(between)])
-        on, off = ((1, -1) if value[i] > 0.5 else (-1, 1)), {}
-        for side in on:
+        children = dict[int, Any]()
+        for side in (1, -1) if value[i] > 0.5 else (-1, 1):
             state[i] = side
-            off[side] = self.tree(state)
+            children[side] = self.tree(state)
         state[i] = 0
-        return [i, off[1], off[-1]]
+        return [i, children[1], children[-1]]
 
     def _solved(self, state: Signs) -> tuple[float, Array, Array]:
         """Least t, u.x_i of a neuron that attains it (n,), and the weights (n,)."""

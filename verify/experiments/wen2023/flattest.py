@@ -15,7 +15,7 @@ import pandas as pd
 from flatproof import theory
 from flatproof.theory.check_parity import check
 from flatproof.theory.claims import Evidence
-from flatproof.theory.flatness.all_flattest import decide_parity, text
+from flatproof.theory.flatness.all_flattest import text
 from flatproof.theory.networks import ARCHITECTURES, Architecture
 from flatproof.verify.experiments.vocabulary import DASH, bracketed, numbers, provenance_of
 from flatproof.verify.experiments.wen2023.published import ID, TABLE_1
@@ -56,7 +56,7 @@ class AllFlattest(Computation):
         """The answer, the shares of the cube that are proved right of all and wrong of one, and the proof; processor seconds."""
         start = process_time()
         data = DataSpec("parity", self.seed, {"d": self.d, "n": self.n}).build()
-        proof = decide_parity(data.x, data.y, self.architecture)
+        proof = theory.decide_parity(data.x, data.y, self.architecture)
         nothing = {
             "answer": "undecided",
             "right": 0.0,

@@ -412,7 +412,7 @@ def says(proved: Mapping[str, Any]) -> Answer:
     Args:
         proved: the shares of the cube that all get "right", and that one gets "wrong".
     """
-    return "yes" if proved["right"] >= GENERALIZES else "no" if proved["wrong"] > 1 - GENERALIZES else "undecided"
+    return "yes" if proved["right"] >= GENERALIZES else "no" if 1 - proved["wrong"] < GENERALIZES else "undecided"
 
 
 def decided(answers: Sequence[Answer]) -> Answer:
