@@ -44,7 +44,8 @@ __all__ = ["Verdict", "check", "decide_parity", "text"]
 Json = dict[str, Any]
 Signs = NDArray[np.int64]
 SPREADS = (Fraction(1, 50), Fraction(1, 500))
-WITHINS = tuple(Fraction(1, 10**k) for k in range(7, 16))  # the largest that is proved is taken
+WITHINS = tuple(Fraction(1, 10**k) for k in range(7, 16))  # the largest is taken at which y f is proved to be at least LEAST
+LEAST = Fraction(1, 4)
 SCALE = 10**4  # of the weights of directions
 BITS = (6, 9, 12, 16, 20, 24, 28)  # of the weights of leaves, the fewest that refute
 NODES = (160, 640, 2560)  # of a tree, in turn
@@ -124,7 +125,7 @@ def _everywhere(x: Signs) -> Json | None:
         quarters.append(Quarter(head, heads.count(head), after, Directions.of(rows, turn, SCALE).total))
         entries.append({"head": list(head), "sample": sample, "after": after, "turn": [_flat(by) for by in turn], "tree": tree})
     for within in WITHINS:
-        if least_margin(len(x), within, spread, length.total, quarters) > 0:
+        if least_margin(len(x), within, spread, length.total, quarters) >= LEAST:
             return {
                 "within": str(within),
                 "spread": str(spread),

@@ -20,7 +20,7 @@ from flatproof.theory.networks import ARCHITECTURES, Architecture
 from flatproof.verify.experiments.vocabulary import DASH, bracketed, numbers, provenance_of
 from flatproof.verify.experiments.wen2023.published import ID, TABLE_1
 from flatproof.verify.experiments.wen2023.rules import RULE_OF_FLATTEST, Answer, decided, says
-from flatproof.verify.jobs.job import Computation, Outcome, StoredValues
+from flatproof.verify.jobs.job import Computation, StoredValues
 from flatproof.verify.report.artifacts import NOT_YET, Table
 from flatproof.verify.two_layer.settings import DataSpec
 from flatproof.verify.utils.statistics import binomial_interval, share_interval
@@ -52,8 +52,8 @@ class AllFlattest(Computation):
         """Of the search."""
         return SECONDS.get(self.architecture, 0.1)
 
-    def carry_out(self) -> Outcome:
-        """The answer, the shares of the cube that are proved right of all and wrong of one, and the proof; processor seconds."""
+    def carry_out(self) -> dict[str, Any]:
+        """The answer, the shares of the cube that are proved right of all and wrong of one, the proof, and the processor's seconds."""
         start = process_time()
         data = DataSpec("parity", self.seed, {"d": self.d, "n": self.n}).build()
         proof = theory.decide_parity(data.x, data.y, self.architecture)
@@ -67,7 +67,7 @@ class AllFlattest(Computation):
             "proof": None,
         }
         if proof is None:
-            return Outcome(nothing, process_time() - start)
+            return nothing | {"seconds": process_time() - start}
         verdict = check(json.loads(text(proof)))
         values = {
             "answer": verdict.answer,
@@ -78,7 +78,7 @@ class AllFlattest(Computation):
             "pinned": theory.generalizing_infimum(data.x, data.y).pinned if self.architecture == "no-bias" else None,
             "proof": text(proof),
         }
-        return Outcome(nothing | values, process_time() - start)
+        return values | {"seconds": process_time() - start}
 
     def summary(self, values: dict[str, Any]) -> str:
         """The answer."""
@@ -145,14 +145,14 @@ def table(proofs: Proofs, scale: str) -> Table:
                 "points that one gets wrong": bracketed(wrong),
                 "within": f"{min(within):.0e}" if within else DASH if kind != "sim-bn" else "any",
                 "least y f": f"{min(v['least'] for v in values if v['least']):.2f}" if within else DASH,
-                "seconds": f"{np.median([s.seconds for s in stored]):.2g}",
+                "seconds": f"{np.median([v['seconds'] for v in values]):.2g}",
                 "by": BY[kind],
             }
             raw[-1] |= numbers("points that all get right", right) | numbers("points that one gets wrong", wrong)
             raw[-1] |= {
                 "smallest within": min(within, default=np.nan),
-                "seconds, median": float(np.median([s.seconds for s in stored])),
-                "seconds, sum": float(np.sum([s.seconds for s in stored])),
+                "seconds, median": float(np.median([v["seconds"] for v in values])),
+                "seconds, sum": float(np.sum([v["seconds"] for v in values])),
             }
         shown.append(line)
     pinned = [s.result["pinned"] for job, s in proofs if job.architecture == "no-bias" and s.result["pinned"] is not None]
