@@ -11,7 +11,7 @@ import numpy as np
 import sympy as sp
 
 from flatproof.theory.check_parity import Invalid, check
-from flatproof.theory.claims import Evidence, own_claim, require
+from flatproof.theory.claims import Evidence, corrected, own_claim, require
 from flatproof.theory.flatness.all_flattest import decide_parity
 
 
@@ -105,7 +105,7 @@ def flattest_5() -> Iterator[Evidence]:
     of one of its samples than at those of its others, then for every kappa > 0 and width from n + 9 on some interpolating network
     within kappa of the infimum of the trace is wrong at every point of the cube with this head and a larger v.x[3:d]; for all heads
     with such a v at once.""",
-    depends_on=("wen2023/lemma-4.1",),
+    depends_on=("wen2023/lemma-4.1", corrected("wen2023/lemma-A.3")),
 )
 def flattest_6() -> Iterator[Evidence]:
     """Sim-BN is wrong beyond every half-space that one sample bounds, on any training set.
