@@ -5,6 +5,7 @@
     constructions        the papers' explicit networks
     flatness             the flattest networks: solver, certificates, predictions
     check_certificate    the independent checker, which needs nothing but Python
+    check_parity         the same for what all flattest networks do on parity data
     claims               the ledger of every printed statement
     diagonal             diagonal linear networks: every definition of sharpness in closed form
     cube_symmetries      subsets of the cube up to symmetry
@@ -16,6 +17,7 @@ the functions.
 
 from flatproof.theory import (
     check_certificate,
+    check_parity,
     claims,
     compiled,
     constructions,
@@ -26,6 +28,7 @@ from flatproof.theory import (
     networks,
 )
 from flatproof.theory.constructions import generalizing_network, memorizing_network
+from flatproof.theory.flatness.all_flattest import decide_parity
 from flatproof.theory.flatness.bracket import Bracket, bracket
 from flatproof.theory.flatness.decide import Decision, decide
 from flatproof.theory.flatness.feasibility import Infeasible
@@ -70,11 +73,13 @@ __all__ = [
     "Wider",
     "bracket",
     "check_certificate",
+    "check_parity",
     "claims",
     "compiled",
     "constructions",
     "cube_symmetries",
     "decide",
+    "decide_parity",
     "diagonal",
     "flatness",
     "flattest",

@@ -23,6 +23,7 @@ What each module owns, from the problem to the proof:
     pricing             local search for patterns that are worth more than their price
     search              the program over patterns met so far, round by round
     bracket             `bracket`: lower and upper bound where patterns are too many to list
+    all_flattest        `decide_parity`: what all flattest networks do on parity data of any dimension; theory/check_parity.py checks it
     parity              how flat the generalizing networks without bias are on parity data of any dimension
 
     half_cells          cells cut in two by a query point
