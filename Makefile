@@ -1,5 +1,5 @@
-# make reproduce: install what is missing, run the experiments, write paper_results/, and say how it agrees with what was committed; a
-# number that differs does not make it fail ('flatproof compare' alone does). make test: install, lint, types, all tests.
+# make reproduce: install what running needs, run the experiments, write paper_results/ as they end, and say how it agrees with what was
+# committed; a number that differs does not make it fail ('flatproof compare' alone does). make test: install all, lint, types, all tests.
 # make check: lint, types and the tests that are not slow, for the loop at the desk. make map: draw the rooms from the imports.
 # make reproduce-real-data: fetch the data sets (cached in ~/.cache/flatproof), then the experiments on them, into paper_results/.
 # make docs: install what the site needs, execute the tutorials, write build/site and check every link; TUTORIALS=shown executes none.
@@ -10,23 +10,37 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+RUNTIME := .venv/.runtime
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+define VENV
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or later is needed, $(PYTHON) is older; use make PYTHON=..." >&2; exit 2; }
+$(PYTHON) -m venv .venv
+endef
 
 .PHONY: install reproduce reproduce-real-data test check lint map docs bench torture gpu-check gpu-queue lock docs-lock clean
 
 install: $(INSTALLED)
 
 $(INSTALLED): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or later is needed, $(PYTHON) is older; use make PYTHON=..." >&2; exit 2; }
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(VENV)
+	$(PIP) -r requirements.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $(RUNTIME) $@
+
+# What running needs, in the versions of the lock: a third of what tests need. Modules are compiled as they are first imported.
+$(RUNTIME): requirements.lock pyproject.toml
+	$(VENV)
+	$(PIP) --no-compile -c requirements.lock setuptools
+	$(PIP) --no-compile -c requirements.lock --no-build-isolation --editable .
 	@touch $@
 
-reproduce: install
+reproduce: export PYTHONDONTWRITEBYTECODE =
+reproduce: $(RUNTIME)
 	$(BIN)/flatproof reproduce
 	@$(BIN)/flatproof compare || true
 
-reproduce-real-data: install
+reproduce-real-data: export PYTHONDONTWRITEBYTECODE =
+reproduce-real-data: $(RUNTIME)
 	$(BIN)/flatproof data fetch mnist cifar10 fashion-mnist imagenet-sample
 	$(BIN)/flatproof reproduce keskar2017 kaur2023 imagenet
 

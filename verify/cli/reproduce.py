@@ -106,10 +106,11 @@ def _reproduce(
 ) -> None:
     """Run what is missing with that many workers (None: run nothing), then write the artifacts, and curves for TensorBoard."""
     use_cache(path.parent)
+    from flatproof.verify.cli.growing import PAGE, Growing
     from flatproof.verify.cli.progress import Display
     from flatproof.verify.experiments import abouts
     from flatproof.verify.jobs.store import Store
-    from flatproof.verify.jobs.sweep import sweep
+    from flatproof.verify.jobs.sweep import Progress, sweep
     from flatproof.verify.report.descriptors import descriptors
     from flatproof.verify.report.outcomes import Asked
     from flatproof.verify.report.write import poorer, write
@@ -124,6 +125,7 @@ def _reproduce(
         opened = Store(path)
     count = {e: seeds or e.DEFAULT_SEEDS[scale] for e in chosen}
     failed: SweepError | None = None
+    command, drawn = _command(ids, scale, seeds), set[str]()
     with opened as db, stored_count(db) as counted:
         jobs = [job for e, artifacts in chosen.items() for job in e.grid(artifacts, scale, count[e])]
         if workers is None and not db.keys():
@@ -133,11 +135,19 @@ def _reproduce(
             missing = db.missing(job for _, job in jobs)
             stored = len(names) - len(missing)
             counted.update(names)
-            say(f"{len(names)} runs at scale {scale}: {stored} stored in {path}, {len(missing)} to do")
+            say(f"{len(names)} runs at scale {scale}: {stored} stored in {path}, {len(missing)} to do; the page is {out / PAGE}")
             if missing:
                 try:
                     with Display(console, len(missing), names) as display:
-                        sweep(missing, db, workers, display, display.name, display.note, engine)
+                        growing = Growing(chosen, scale, count, db, out, command, columns, force, display.note)
+
+                        def ended(done: Progress) -> None:
+                            display(done)
+                            growing(done.job.key)
+
+                        soonest = growing.first()
+                        sweep(missing, db, workers, ended, display.name, display.note, engine, soonest, display.begins)
+                        drawn = growing.whole
                 except SweepError as error:  # what is stored is shown first
                     if not len(db):
                         raise
@@ -146,14 +156,13 @@ def _reproduce(
             say(
                 f"{unsealed} rows in {path} are unsealed: from before rows were sealed; 'flatproof store check' checks and seals them"
             )
-        command = _command(ids, scale, seeds)
         builds = [built(e, names, db, Asked(scale, count[e], command, columns)) for e, names in chosen.items()]
         artifacts = [artifact for made, _, _ in builds for artifact in made]
         damaged = [row for _, _, rows in builds for row in rows.values()]
         with refusing_bad_input():
             kept = {} if force else poorer(artifacts, out)
             written = [(build, [a for a in made if a.id not in kept]) for made, build, _ in builds]
-            files = write([a for _, made in written for a in made], out, command, abouts(chosen), columns)
+            files = write([a for _, made in written for a in made], out, command, abouts(chosen), columns, drawn)
             unpublished = publish(written, out, force)
             if board is not None:
                 from flatproof.verify.deep.tensorboard import export

@@ -83,3 +83,13 @@ def test_bad_input(case: str) -> None:
 
     with pytest.raises(kind, match=says):
         use()
+
+
+def test_random_numbers_are_those_that_torch_gives_for_the_seed() -> None:
+    from flatproof.verify.curvature.isolation import seeded
+
+    torch.manual_seed(7)
+    expected = torch.rand(5)
+    torch.rand(3)
+    seeded(7, torch.device("cpu"))
+    assert torch.equal(torch.rand(5), expected)
