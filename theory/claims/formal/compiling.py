@@ -10,12 +10,14 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import Any
 
-from flatproof.theory.claims.formal import CONFIRMED, FOLDER, Entry, fingerprint, index, sources
+from flatproof.theory.claims.formal import CONFIRMED, FOLDER, INDEX, Entry, fingerprint, index, sources
 
+Record = dict[str, Any]  # of confirmed.json: coq, sources, axioms
 AXIOMS = frozenset(  # of the real numbers in Coq's standard library and Coquelicot: classical logic and extensional functions
     {
         "ClassicalDedekindReals.sig_forall_dec",
@@ -113,7 +115,7 @@ def assumptions(printed: str, theorem: str) -> list[str]:
     return sorted(names)
 
 
-def compile_all(build: Path, folder: Path = FOLDER) -> dict[str, list[str]]:
+def compile_all(build: Path, folder: Path = FOLDER) -> Record:
     """Compile every proof from a clean state.
 
     Args:
@@ -121,22 +123,29 @@ def compile_all(build: Path, folder: Path = FOLDER) -> dict[str, list[str]]:
         folder: where the proofs and the index lie.
 
     Returns:
-        The axioms of each theorem of the index.
+        What confirmed.json says of them: Coq's version, the hash of what was compiled, the axioms of each theorem of the index.
 
     Raises:
         FormalError: one line.
     """
-    files, entries = sources(folder), index(folder)
+    coq = version()
     shutil.rmtree(build, ignore_errors=True)
     build.mkdir(parents=True)
+    for path in (
+        *sources(folder),
+        folder / INDEX,
+    ):  # what is hashed is what is compiled, whatever happens to the folder meanwhile
+        shutil.copy(path, build)
+    entries, hashed, files = index(build), fingerprint(build), sources(build)
     for path in in_order(files):
         check_words(path)
-        run(Path(shutil.copy(path, build)))
+        run(path)
     asked = build / "Index.v"
     asked.write_text(questions(entries), encoding="utf-8")
     _, *answers = re.split(r"^== (\S+)$", run(asked), flags=re.MULTILINE)
     answered = dict(zip(answers[::2], answers[1::2], strict=True))
-    return {theorem: assumptions(text, theorem) for theorem, text in answered.items()}
+    axioms = {theorem: assumptions(text, theorem) for theorem, text in sorted(answered.items())}
+    return {"coq": coq, "sources": hashed, "axioms": axioms}
 
 
 def questions(entries: Sequence[Entry]) -> str:
@@ -149,17 +158,11 @@ def questions(entries: Sequence[Entry]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def record(axioms: Mapping[str, list[str]], folder: Path = FOLDER) -> str:
-    """The text of confirmed.json."""
-    content = {"coq": version(), "sources": fingerprint(folder), "axioms": dict(sorted(axioms.items()))}
-    return json.dumps(content, indent=1) + "\n"
-
-
-def same(text: str, folder: Path = FOLDER) -> bool:
+def same(record: Record, folder: Path = FOLDER) -> bool:
     """Whether confirmed.json says that, whatever version of Coq it was."""
     path = folder / CONFIRMED
-    before, after = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}, json.loads(text)
-    return {**before, "coq": ""} == {**after, "coq": ""}
+    before: Record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return {**before, "coq": ""} == {**record, "coq": ""}
 
 
 def main(arguments: Sequence[str], build: Path = Path("build/formal"), folder: Path = FOLDER) -> int:
@@ -168,24 +171,24 @@ def main(arguments: Sequence[str], build: Path = Path("build/formal"), folder: P
         print(f"error: unknown option {arguments[0]}; expected none or --check", file=sys.stderr)
         return 2
     try:
-        axioms = compile_all(build, folder)
-        text = record(axioms, folder)
+        record = compile_all(build, folder)
     except FormalError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if coqc() is None else 1
-    for entry in index(folder):
+    entries = index(build)
+    for entry in entries:
         kind = entry.shows + ("" if entry.part is None else ", in part")
-        short = [name.rpartition(".")[2] for name in axioms[entry.theorem]]
+        short = [name.rpartition(".")[2] for name in record["axioms"][entry.theorem]]
         print(f"{entry.id:32} {entry.theorem} ({kind}): {', '.join(short) or 'no axioms'}")
-    entries = index(folder)
-    print(f"{len({e.id for e in entries})} statements, {len(axioms)} theorems checked by Coq {version()}; nothing is admitted.")
-    if same(text, folder):
+    counts = f"{len({e.id for e in entries})} statements, {len(record['axioms'])} theorems"
+    print(f"{counts} checked by Coq {record['coq']}; nothing is admitted.")
+    if same(record, folder):
         print(f"{CONFIRMED} says the same.")
     elif "--check" in arguments:
         print(f"error: {CONFIRMED} says something else; run 'make formal' and commit it", file=sys.stderr)
         return 1
     else:
-        (folder / CONFIRMED).write_text(text, encoding="utf-8")
+        (folder / CONFIRMED).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         print(f"{CONFIRMED} is written anew.")
     return 0
 
