@@ -15,7 +15,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from flatproof.theory.claims.formal import CONFIRMED, FOLDER, INDEX, Entry, fingerprint, index, sources
+from flatproof.theory.claims.formal import CONFIRMED, FOLDER, INDEX, Entry, fingerprint, index, second_check, sources
 
 Record = dict[str, Any]  # of confirmed.json: coq, sources, axioms
 AXIOMS = frozenset(  # of the real numbers in Coq's standard library and Coquelicot: classical logic and extensional functions
@@ -182,6 +182,11 @@ def main(arguments: Sequence[str], build: Path = Path("build/formal"), folder: P
         print(f"{entry.id:32} {entry.theorem} ({kind}): {', '.join(short) or 'no axioms'}")
     counts = f"{len({e.id for e in entries})} statements, {len(record['axioms'])} theorems"
     print(f"{counts} checked by Coq {record['coq']}; nothing is admitted.")
+    if folder == FOLDER:
+        printed, hold = second_check.lines()
+        print("\n".join(printed), file=sys.stdout if hold else sys.stderr)
+        if not hold:
+            return 1
     if same(record, folder):
         print(f"{CONFIRMED} says the same.")
     elif "--check" in arguments:
