@@ -97,7 +97,8 @@ def formal() -> str:
         return "Nothing is confirmed for the proofs as they lie here: `make formal` checks them."
     rows = [
         [_name(id), _text(ledger[id].printed), "<br>".join(_proved(f) for f in checked if f.entry.id == id)]
-        for id in dict.fromkeys(f.entry.id for f in checked)
+        for id in ledger
+        if any(f.entry.id == id for f in checked)
     ]
     theorems = len({f.entry.theorem for f in checked})
     lines = [["id", "printed", "in words, and the formal name"], ["---"] * 3, *rows]
