@@ -6,11 +6,13 @@
 # make torture: inject faults for at most 20 minutes (SEED=N: those of that seed; CASE=SCENARIO:NUMBER: that case alone).
 # make formal: let Coq check every formal proof anew and say what each rests on (theory/claims/formal); CHECK=1 writes nothing.
 # make gpu-check: compare and time the GPU kernels with .venv's Python, or $(PYTHON) where there is no .venv; installs nothing.
+# make gpu-queue BUDGET=600: what a CUDA machine carries out first, within so many seconds, into $(OUT) or gpu_queue; installs nothing.
+#   DEVICE=cpu SCALE=smoke rehearses it.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: install reproduce reproduce-real-data test check lint map docs bench formal torture gpu-check lock docs-lock clean
+.PHONY: install reproduce reproduce-real-data test check lint map docs bench formal torture gpu-check gpu-queue lock docs-lock clean
 
 install: $(INSTALLED)
 
@@ -30,7 +32,7 @@ reproduce-real-data: install
 	$(BIN)/flatproof reproduce keskar2017 kaur2023 imagenet
 
 test: install lint
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadgroup --durations=40 --durations-min=2
 
 check: install lint
 	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow"
@@ -61,6 +63,9 @@ torture: install
 
 gpu-check:
 	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m flatproof bench gpu
+
+gpu-queue:
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m flatproof gpu-queue $(if $(BUDGET),--budget $(BUDGET)) $(if $(DEVICE),--device $(DEVICE)) $(if $(SCALE),--scale $(SCALE))
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -27,6 +27,7 @@ SLOW = frozenset(Path(__file__).with_name("slow.txt").read_text().split())  # ea
 COMPILING = {  # where a test lies that compiles kernels of training, and of the Hessian in closed form
     "training": (
         "tests/integration/test_cli.py",
+        "tests/property/test_batch_norm.py",
         "tests/property/test_fused.py",
         "tests/torture/",
         "tests/unit/cli/test_train.py",

@@ -1,6 +1,5 @@
 """Owns `flatproof reproduce` and `flatproof report`: runs what is missing, and writes tables, figures and the page."""
 
-import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,6 +24,7 @@ from flatproof.verify.cli.options import (
     check_at_least_one,
     check_writable,
     cores,
+    look_for_data_in,
 )
 from flatproof.verify.cli.outcomes import built, check_alone, publish, rebuild
 from flatproof.verify.cli.store import mended, require_store
@@ -58,7 +58,7 @@ def reproduce(
     ] = False,
 ) -> None:
     """Train what is missing and write the tables, figures and page. Kill it at any moment: it goes on where it was."""
-    _look_for_data_in(data_root)
+    look_for_data_in(data_root)
     processes = cores() if workers is None else workers
     if rerun_damaged and store.exists():
         require_store(store)
@@ -83,24 +83,13 @@ def report(
     ] = None,
 ) -> None:
     """Rebuild tables, figures and page from the store alone; what was not run is marked so."""
-    _look_for_data_in(data_root)
+    look_for_data_in(data_root)
     chosen = [*(only or []), *(ids or [])]
     if source is None:
         _reproduce(chosen, "quick" if scale is None else scale, seeds, None, store, out, tensorboard, force, columns)
     else:
         check_alone(seeds, store, tensorboard)
         rebuild(chosen, scale, source, out, force, columns)
-
-
-def _look_for_data_in(root: Path | None) -> None:
-    """Make that folder the root of real data, in worker processes too. UserError if it is none."""
-    if root is None:
-        return
-    from flatproof.verify.realdata.files import ENVIRONMENT
-
-    if not root.is_dir():
-        raise UserError(f"--data-root must be a folder, {root} is none")
-    os.environ[ENVIRONMENT] = str(root.resolve())
 
 
 def _reproduce(

@@ -159,7 +159,7 @@ def _settings(scale: str) -> str:
     )
 
 
-def figure(row: Row, stored: Sequence[StoredRun], scale: str, seeds: int) -> Figure:
+def figure(row: Row, stored: Sequence[StoredRun], scale: str, seeds: int, id: str = "", title: str = "") -> Figure:
     """Training curves of one row: median, quartiles and range over seeds.
 
     Args:
@@ -167,11 +167,14 @@ def figure(row: Row, stored: Sequence[StoredRun], scale: str, seeds: int) -> Fig
         stored: its runs.
         scale: of the runs.
         seeds: how many were asked for.
+        id: of the figure, if not the row's.
+        title: in place of the row's name.
     """
     steps = phases(row, scale)
     settings = "; ".join(
         f"{p.epochs:,} epochs, lr {p.lr:g}, "
         + (f"rho {p.rho:g}" if p.rho else f"weight decay {p.weight_decay:g}")
+        + ("" if p.perturbed == "all" else f" of the {p.perturbed}")
         + f", batch {p.batch_size}"
         for p in steps
     )
@@ -181,8 +184,8 @@ def figure(row: Row, stored: Sequence[StoredRun], scale: str, seeds: int) -> Fig
     ball = row.data == "uniform_ball"
     excess = "" if row.loss == MSE else "excess "
     return draw_curves(
-        id=row.id,
-        title=f"Figure {row.figure}: {row.name}, {len(stored)} {'seeds' if len(stored) > 1 else 'seed'}",
+        id=id or row.id,
+        title=f"{title or f'Figure {row.figure}: {row.name}'}, {len(stored)} {'seeds' if len(stored) > 1 else 'seed'}",
         stored=stored,
         panels=(
             Panel("train_loss", excess + "training loss"),

@@ -65,6 +65,7 @@ def advance(
         done += order[block].size
 
 
+MOMENTS = 2**23  # bytes of Sim-BN's second moments that a core's caches hold about as fast as it multiplies
 HANDED_BACK = 4  # steps that the reference does where a kernel stops: at least the block of `single_sample`
 
 
@@ -134,11 +135,16 @@ def _batch_norm(
     network: Network, gamma: Array, x: Array, order: Order, targets: Array, at: _Settings
 ) -> tuple[Network, int | None]:
     """Single-sample steps of Sim-BN."""
-    from flatproof.verify.two_layer.fused.cpu import batch_norm, lanes
+    from flatproof.verify.two_layer.fused.cpu import batch_norm, batch_norm_moments, lanes
 
-    w, a, gamma = lanes.stretch(network.weights), network.w2.copy(), gamma.copy()
-    settings = at.lr, at.rho, at.keep, at.norm, at.logistic
-    stop = batch_norm.batch_norm(w, a, gamma, lanes.stretch(x), lanes.stretch(x.T), order, targets, *settings)
+    w, a, gamma, rows = lanes.stretch(network.weights), network.w2.copy(), gamma.copy(), lanes.stretch(x)
+    arguments = w, a, gamma, rows, lanes.stretch(x.T), order, targets, at.lr, at.rho, at.keep
+    if at.keep >= 0.5 and x.shape[1] <= len(x) and x.shape[1] * w.nbytes <= MOMENTS:
+        exact = bool((x == x.round()).all()) and len(x) * float(np.abs(x).max()) ** 2 < 2 / np.finfo(x.dtype).eps
+        groups = (0,) if rows.shape[1] == 1 else np.zeros(rows.shape[1])
+        stop = batch_norm_moments.batch_norm(*arguments, at.norm or 0.0, at.logistic is not None, exact, groups)
+    else:
+        stop = batch_norm.batch_norm(*arguments, at.norm, at.logistic)
     return _network(network, w.reshape(len(w), -1), a, gamma), None if stop < 0 else stop
 
 

@@ -102,6 +102,8 @@ def _pointer(context: Any, builder: Any, signature: Any, values: Sequence[Any]) 
     strides = cgutils.unpack_tuple(builder, array.strides)
     many = isinstance(index_type, types.BaseTuple)
     indices = cgutils.unpack_tuple(builder, values[1]) if many else [values[1]]
+    if array_type.layout == "C" and len(indices) == array_type.ndim - 1:  # known when the kernel is compiled
+        strides = [*strides[: len(indices) - 1], ir.Constant(ir.IntType(64), BYTES)]
     offset = ir.Constant(ir.IntType(64), 0)
     for stride, index, kind in zip(strides, indices, index_type if many else [index_type], strict=False):
         offset = builder.add(offset, builder.mul(stride, context.cast(builder, index, kind, types.intp)))
@@ -226,3 +228,26 @@ def total(_context: Any, v: Any) -> Any:
         return builder.extract_element(part, _int32(0))
 
     return v.dtype(v), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def below(_context: Any, v: Any, bound: Any) -> Any:
+    """The neurons in which v < bound, as the bits of an integer."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> Any:
+        vector = values[0].type
+        limit = _splat(builder, vector, context.cast(builder, values[1], signature.args[1], v.dtype))
+        bits = builder.bitcast(builder.fcmp_ordered("<", values[0], limit), ir.IntType(vector.count))
+        return builder.zext(bits, ir.IntType(64))
+
+    return types.uint64(v, bound), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def first_bit(_context: Any, bits: Any) -> Any:
+    """The place of an integer's lowest bit."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> Any:
+        return builder.cttz(values[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.uint64), generate
