@@ -4,6 +4,7 @@
 # make reproduce-real-data: fetch the data sets (cached in ~/.cache/flatproof), then the experiments on them, into paper_results/.
 # make docs: install what the site needs, execute the tutorials, write build/site and check every link; TUTORIALS=shown executes none.
 # make torture: inject faults for at most 20 minutes (SEED=N: those of that seed; CASE=SCENARIO:NUMBER: that case alone).
+# make formal: let Coq check every formal proof anew and say what each rests on (theory/claims/formal); CHECK=1 writes nothing.
 # make gpu-check: compare and time the GPU kernels with .venv's Python, or $(PYTHON) where there is no .venv; installs nothing.
 # make gpu-queue BUDGET=600: what a CUDA machine carries out first, within so many seconds, into $(OUT) or gpu_queue; installs nothing.
 #   DEVICE=cpu SCALE=smoke rehearses it.
@@ -17,7 +18,7 @@ define VENV
 $(PYTHON) -m venv .venv
 endef
 
-.PHONY: install reproduce reproduce-real-data test check lint map docs bench torture gpu-check gpu-queue lock docs-lock clean
+.PHONY: install reproduce reproduce-real-data test check lint map docs bench formal torture gpu-check gpu-queue lock docs-lock clean
 
 install: $(INSTALLED)
 
@@ -67,6 +68,9 @@ docs: install .venv/.docs
 
 bench: install
 	$(BIN)/pytest tests/benchmarks --benchmark-only -p no:xdist --benchmark-columns=median,min,max,rounds
+
+formal: install
+	nice $(BIN)/python -m flatproof.theory.claims.formal.compiling $(if $(CHECK),--check)
 
 torture: install
 	$(BIN)/python -m tests.torture $(if $(SEED),--seed $(SEED)) $(if $(CASE),--case $(CASE))

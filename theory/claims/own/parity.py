@@ -1,7 +1,7 @@
-"""Owns own/flattest-4 to flattest-6: what all flattest networks do on parity data, without bias and with simplified BatchNorm.
+"""Owns own/parity-1 to parity-3: what all flattest networks do on parity data, without bias and with simplified BatchNorm.
 
 Labels are 1 or -1, z_ij = w_j . x'_i, h = relu(z), a the second layer, s_j the sign of a_j; theory/check_parity.py has the proof behind
-flattest-5 in full, and checks its files.
+parity-2 in full, and checks its files.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from flatproof.theory.flatness.all_flattest import decide_parity
 
 
 @own_claim(
-    "flattest-4",
+    "parity-1",
     """A two-layer ReLU network, no-bias or bias, relu'(0) = 0, that fits labels 1 and -1 has trace minus the bound of (3) equal to (2/n)
     sum_i sum_{j active at i} (|a_j| ||x'_i|| - s_j y_i h_ij)². So one attains the bound exactly if each of its neurons with a_j ≠ 0
     is active on samples of the label s_j alone, with h_ij = |a_j| ||x'_i|| (others are active nowhere). Where all ||x'_i|| are one
@@ -48,19 +48,19 @@ def flattest_4() -> Iterator[Evidence]:
 
 
 @own_claim(
-    "flattest-5",
+    "parity-2",
     """Parity data without bias, relu'(0) = 0. Suppose that every quarter, the samples with one (x[1], x[2]), has a sample i0 such that
     each set D of samples of its label with i0 in D on which some w.x_i = 1, and w.x_i <= 0 at all others, is the quarter itself;
     that the samples positively span R^d; and that for each quarter the span of its samples and the cone of the other label's add up
     to R^d. Then every flattest network of width 4 or more is x[1] x[2] on the cube. Finitely many combinations of samples prove all
     three, and then every network within an explicit excess of the flattest trace 4 sqrt(d), moved off kinks or not, has the sign of
     x[1] x[2] on the cube.""",
-    depends_on=("own/flattest-4",),
+    depends_on=("own/parity-1",),
 )
 def flattest_5() -> Iterator[Evidence]:
     """When all flattest networks without bias generalize, decided on the training set.
 
-    By flattest-4 the weights of the sets that hold i0 sum to 1: all of it is the quarter's. So no other set meets a quarter. A neuron
+    By parity-1 the weights of the sets that hold i0 sum to 1: all of it is the quarter's. So no other set meets a quarter. A neuron
     that is 1 on a quarter and at most 0 on the other label is h.x/2: their difference v has v.x_i = 0 on the quarter and <= 0 on the
     other label, so v.e <= 0 for all e.
     """
@@ -100,7 +100,7 @@ def flattest_5() -> Iterator[Evidence]:
 
 
 @own_claim(
-    "flattest-6",
+    "parity-3",
     """Simplified BatchNorm, a training set of {-1, 1}^d, n points, labels x[1] x[2]. If for a head h a v in R^(d-2) is larger at the tail
     of one of its samples than at those of its others, then for every kappa > 0 and width from n + 9 on some interpolating network
     within kappa of the infimum of the trace is wrong at every point of the cube with this head and a larger v.x[3:d]; for all heads
