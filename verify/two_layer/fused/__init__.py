@@ -30,8 +30,11 @@ def advance(
     noise: Array | None,
     phase: Phase,
     loss: Loss = MSE,
+    kernel: str | None = None,
 ) -> tuple[Network, int | None]:
     """Train for the epochs that `order` lists; arguments and result as for `verify.two_layer.reference.advance`, same trajectory.
+
+    kernel: "moments" or "pre-activations" for single-sample steps of Sim-BN, chosen by the sizes if None.
 
     Steps that `carries_out` says yes to; a block of them in which something may overflow is handed to the reference. The result has the
     same bits wherever the arrays lie in memory and however epochs are cut into calls.
@@ -46,7 +49,7 @@ def advance(
     if phase.batch_size > 1:
         return _batch(network, inputs, order, targets, at)
     if network.gamma is not None:
-        return _batch_norm(network, network.gamma, inputs, order, targets, at)
+        return _batch_norm(network, network.gamma, inputs, order, targets, at, kernel)
     done = 0
     while True:
         if network.middle is None:
@@ -132,14 +135,15 @@ def _batch(network: Network, x: Array, order: Order, targets: Array, at: _Settin
 
 
 def _batch_norm(
-    network: Network, gamma: Array, x: Array, order: Order, targets: Array, at: _Settings
+    network: Network, gamma: Array, x: Array, order: Order, targets: Array, at: _Settings, kernel: str | None
 ) -> tuple[Network, int | None]:
     """Single-sample steps of Sim-BN."""
     from flatproof.verify.two_layer.fused.cpu import batch_norm, batch_norm_moments, lanes
 
     w, a, gamma, rows = lanes.stretch(network.weights), network.w2.copy(), gamma.copy(), lanes.stretch(x)
     arguments = w, a, gamma, rows, lanes.stretch(x.T), order, targets, at.lr, at.rho, at.keep
-    if at.keep >= 0.5 and x.shape[1] <= len(x) and x.shape[1] * w.nbytes <= MOMENTS:
+    small = at.keep >= 0.5 and x.shape[1] <= len(x) and x.shape[1] * w.nbytes <= MOMENTS
+    if kernel == "moments" or (kernel is None and small):
         exact = bool((x == x.round()).all()) and len(x) * float(np.abs(x).max()) ** 2 < 2 / np.finfo(x.dtype).eps
         groups = (0,) if rows.shape[1] == 1 else np.zeros(rows.shape[1])
         stop = batch_norm_moments.batch_norm(*arguments, at.norm or 0.0, at.logistic is not None, exact, groups)
