@@ -22,6 +22,7 @@ multiply-adds, 7 thousand cycles of two registers of 16; and 0.9 MB of M read tw
 import numpy as np
 
 from flatproof.theory.compiled import kernel, part
+from flatproof.verify.two_layer.fused.cpu.batch_norm import still
 from flatproof.verify.two_layer.fused.cpu.lanes import load, nought, relu, root, scratch, store, total, where_positive
 from flatproof.verify.two_layer.fused.cpu.losses import factor, residual
 from flatproof.verify.two_layer.fused.cpu.moments import begin, direct, dot, flip, kept_of, look, product, samples_of, within
@@ -34,14 +35,15 @@ A, G, DOT, SS, U, B, K, FAR, SIZE = range(
 
 
 @kernel
-def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, keep, norm, logistic, exact, groups):  # type: ignore[no-untyped-def]
+def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, keep, norm, logistic, exact, groups, leave):  # type: ignore[no-untyped-def]
     """Epochs of steps on the samples `order` (epochs, n) with targets alike.
 
     w (m, groups, LANES), a neuron's inputs filled up with zeros, a and gamma (m,) are changed in place. x (n, groups, LANES) and
     xt (inputs, groups, LANES): the training inputs, with vectors along inputs and along samples. keep: 1 - lr weight_decay, positive.
     norm: what w is scaled to after each step, or 0. logistic: whether the loss is, else the mean squared error. exact: whether all
     moments are integers that the precision holds. groups: as in `moments`.
-    Returns the first step after which a parameter is not finite, or -1.
+    leave: whether to end at an epoch at which `still` becomes false.
+    Returns the first step after which a parameter is not finite, or -1; and the epochs done.
     """
     real, m, n = a.dtype.type, a.shape[0], x.shape[0]
     zero, one, mean, radius, decay, eps = real(0), real(1), real(1 / n), real(rho), real(keep), real(np.finfo(a.dtype).eps)
@@ -66,6 +68,8 @@ def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, keep, norm, logistic
     )
     every = np.arange(m).astype(np.uintp)
     for epoch in range(order.shape[0]):
+        if leave and epoch > 0 and not still(a, gamma):
+            return -1, epoch
         for position in range(order.shape[1]):
             i, y = order[epoch, position], targets[epoch, position]
             if position == 0 or not real(1e-6) < unit < real(1e6):
@@ -98,7 +102,7 @@ def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, keep, norm, logistic
             wrong = _outer(active, step, neuron, rows, a, gamma)
             wrong += _descend(shifts, step, per, shifting, j2, kept, columns, rows, e, w, groups)
             if wrong != zero:
-                return t
+                return t, epoch
             flips = _met(near, at, sample, j1, kept, at2, sample2)
             beyond = _beyond(shifts, shifting, j2, slot, kept.path, ahead, j1, far)
             flips = within(j1, j1, far, beyond, kept.reach, bits, flips, at2, sample2)
@@ -107,10 +111,10 @@ def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, keep, norm, logistic
             if norm > 0:
                 scale = real(norm) / np.sqrt(_square(w))
                 if scale - scale != zero:
-                    return t
+                    return t, epoch
                 unit *= _scale(scale, w, kept)
             t += 1
-    return -1
+    return -1, order.shape[0]
 
 
 @part
