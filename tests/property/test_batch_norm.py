@@ -11,27 +11,17 @@ from hypothesis import strategies as st
 from flatproof import synth
 from flatproof.theory import MSE, Loss, Network
 from flatproof.verify.two_layer import fused, reference
-from flatproof.verify.two_layer.fused.cpu import batch_norm, batch_norm_moments
+from flatproof.verify.two_layer.fused.cpu import batch_norm
 from flatproof.verify.two_layer.initialization import initial_network
 from flatproof.verify.two_layer.settings import Phase
 from tests.networks import LOGISTIC, random_points, seeds
 from tests.property.test_fused import distance, labels, orders
 
 
-@pytest.fixture(autouse=True)
-def on_moments(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The other kernel would compare nothing."""
-
-    def refuse(*_: object) -> int:
-        raise AssertionError("steps went to the kernel that keeps pre-activations")
-
-    monkeypatch.setattr(batch_norm, "batch_norm", refuse)
-
-
 def agree(start: Network, x: np.ndarray, y: np.ndarray, order: np.ndarray, phase: Phase, loss: Loss = MSE) -> Network:
     """The network after the steps, checked against the reference."""
     noise = phase.label_noise * np.random.default_rng(9).standard_normal(order.shape) if phase.label_noise else None
-    ours, stop = fused.advance(start, x, y, order, noise, phase, loss)
+    ours, stop = fused.advance(start, x, y, order, noise, phase, loss, "moments")
     theirs, _ = reference.advance(start, x, y, order, noise, phase, loss)
     assert stop is None
     assert distance(ours, theirs) < 1e-9
@@ -125,10 +115,10 @@ def test_cutting_into_calls_changes_no_bit(integers: bool) -> None:
     x, y = random_points(9, 40, 3, integers)
     start, phase = initial_network("sim-bn", 9, 32, 3).astype("float32"), Phase(0.02, 1, 0.3)
     order = orders(40, 12, 3)
-    whole, _ = fused.advance(start, x, y, order, None, phase)
+    whole, _ = fused.advance(start, x, y, order, None, phase, kernel="moments")
     parts = start
     for epochs in (slice(0, 1), slice(1, 5), slice(5, 12)):
-        parts, _ = fused.advance(parts, x, y, order[epochs], None, phase)
+        parts, _ = fused.advance(parts, x, y, order[epochs], None, phase, kernel="moments")
     assert distance(whole, parts) == 0
 
 
@@ -137,11 +127,21 @@ def test_single_precision_follows_double() -> None:
     data = synth.parity(30, 100, 1)
     start, phase = initial_network("sim-bn", 30, 100, 1), Phase(0.005, 1, 0.1)
     order = orders(100, 1, 1)
-    double, _ = fused.advance(start, data.x, data.y, order, None, phase)
-    single, _ = fused.advance(start.astype("float32"), data.x, data.y, order, None, phase)
+    double, _ = fused.advance(start, data.x, data.y, order, None, phase, kernel="moments")
+    single, _ = fused.advance(start.astype("float32"), data.x, data.y, order, None, phase, kernel="moments")
     assert distance(single.astype("float64"), double) < 1e-4
 
 
-def test_module_is_the_one_that_runs() -> None:
-    """What `on_moments` relies on."""
-    assert batch_norm_moments.batch_norm is not batch_norm.batch_norm
+def test_the_kernel_changes_with_the_share_of_neurons_that_stand_still() -> None:
+    """From pre-activations to moments and, when gamma has made a grow, back, in whatever calls."""
+    x, y = random_points(6, 25, 1)
+    start = initial_network("sim-bn", 6, 24, 1)
+    start = replace(start, w2=np.where(np.arange(24) % 3 == 0, 1e-30, 1.0) * start.w2).astype("float32")
+    order, phase = orders(25, 6, 1), Phase(0.01, 1, 0.1)
+    assert batch_norm.still(start.w2, start.gamma)
+    whole, _ = fused.advance(start, x, y, order, None, phase)
+    assert not batch_norm.still(whole.w2, whole.gamma)
+    part, _ = fused.advance(start, x, y, order[:2], None, phase)
+    assert distance(whole, fused.advance(part, x, y, order[2:], None, phase)[0]) == 0
+    theirs, _ = reference.advance(start.astype("float64"), x, y, order, None, phase)
+    assert distance(whole.astype("float64"), theirs) < 1e-3

@@ -1,4 +1,8 @@
-"""Owns the comparison behind `flatproof bench train`: the 1-SAM step by the fused kernel, a plain torch loop and jax."""
+"""Owns the comparison behind `flatproof bench train`: the 1-SAM step by the fused kernel, a plain torch loop and jax.
+
+Sim-BN's step depends on the stage of training: it is timed in the first epochs of figure 10a and after LATE of them, by the kernel
+on second moments and by the one that keeps pre-activations.
+"""
 
 import os
 from collections.abc import Callable, Sequence
@@ -10,6 +14,7 @@ import torch
 from rich.table import Table as Grid
 
 from flatproof import synth
+from flatproof.theory.losses import Loss
 from flatproof.theory.networks import Network
 from flatproof.verify.bench.timing import in_turn, one_core
 from flatproof.verify.two_layer import fused
@@ -44,7 +49,8 @@ def grid(rows: Sequence[Timing]) -> Grid:
         out.add_column(column, justify="left" if column in ("architecture", "implementation") else "right")
     for row in rows:
         us, spread = f"{row.us_per_step:.2f}", f"{row.us_low:.2f}–{row.us_high:.2f}"
-        out.add_row(row.architecture, row.implementation, us, spread, f"{plain[row.architecture] / row.us_per_step:.1f}")
+        times = f"{plain[row.architecture] / row.us_per_step:.1f}" if row.architecture in plain else "–"
+        out.add_row(row.architecture, row.implementation, us, spread, times)
     return out
 
 
@@ -84,6 +90,34 @@ def sam_step_timings(repeats: int = 5) -> list[Timing]:
                 us = 1e6 / STEPS[name]
                 spread = timed.median * us, timed.low * us, timed.high * us
                 out.append(Timing(name, architecture, *spread, STEPS[name], repeats))
+    return out
+
+
+LATE = 300  # epochs of figure 10a after which most neurons stand still
+SIM_BN = Phase(lr=0.1, epochs=1, rho=0.2)  # figure 10a, smoothed logistic loss
+
+
+def sim_bn_timings(repeats: int = 5, epochs: int = 10) -> list[Timing]:
+    """Figure 10a's step, first epochs and late ones, by both kernels of Sim-BN; rows as for `sam_step_timings`."""
+    data, loss = synth.parity(D, N, seed=1), Loss("logistic", smoothing=0.2)
+    start = initial_network("sim-bn", D, WIDTH, seed=1).astype("float32")
+    orders = np.random.default_rng(0).permuted(np.tile(np.arange(N), (LATE, 1)), axis=1)
+
+    def steps(network: Network, kernel: str) -> Callable[[], object]:
+        return lambda: fused.advance(network, data.x, data.y, orders[:epochs], None, SIM_BN, loss, kernel)
+
+    out = []
+    with one_core():
+        late, _ = fused.advance(start, data.x, data.y, orders, None, SIM_BN, loss)
+        for stage, network in (("first epochs", start), (f"after {LATE} epochs", late)):
+            ready = {kernel: steps(network, kernel) for kernel in ("moments", "pre-activations")}
+            for run in ready.values():
+                run()
+            for name, timed in in_turn(ready, repeats).items():
+                us = 1e6 / (epochs * N)
+                out.append(
+                    Timing(name, f"sim-bn, {stage}", timed.median * us, timed.low * us, timed.high * us, epochs * N, repeats)
+                )
     return out
 
 

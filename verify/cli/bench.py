@@ -50,10 +50,10 @@ def _show(
 def bench_train(repeats: Repeats = 5, as_json: AsJson = False) -> None:
     """The 1-SAM step at d = 30, m = 500, n = 100 on one core: fused, a plain torch loop, jax.lax.scan where installed."""
     check_at_least_one("--repeats", repeats)
-    from flatproof.verify.bench.steps import bars, grid, sam_step_timings
+    from flatproof.verify.bench.steps import bars, grid, sam_step_timings, sim_bn_timings
 
-    rows = sam_step_timings(repeats)
-    _show(rows, [grid(rows)], as_json, "\n".join([*bars(rows), _spread(repeats)]))
+    rows, more = sam_step_timings(repeats), sim_bn_timings(repeats)
+    _show([*rows, *more], [grid(rows), grid(more)], as_json, "\n".join([*bars(rows), _spread(repeats)]))
 
 
 @app.command("certify")

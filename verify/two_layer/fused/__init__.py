@@ -30,8 +30,11 @@ def advance(
     noise: Array | None,
     phase: Phase,
     loss: Loss = MSE,
+    kernel: str | None = None,
 ) -> tuple[Network, int | None]:
     """Train for the epochs that `order` lists; arguments and result as for `verify.two_layer.reference.advance`, same trajectory.
+
+    kernel: "moments" or "pre-activations" for single-sample steps of Sim-BN, chosen at each epoch if None.
 
     Steps that `carries_out` says yes to; a block of them in which something may overflow is handed to the reference. The result has the
     same bits wherever the arrays lie in memory and however epochs are cut into calls.
@@ -46,7 +49,7 @@ def advance(
     if phase.batch_size > 1:
         return _batch(network, inputs, order, targets, at)
     if network.gamma is not None:
-        return _batch_norm(network, network.gamma, inputs, order, targets, at)
+        return _batch_norm(network, network.gamma, inputs, order, targets, at, kernel)
     done = 0
     while True:
         if network.middle is None:
@@ -137,19 +140,33 @@ def _batch(network: Network, x: Array, order: Order, targets: Array, at: _Settin
 
 
 def _batch_norm(
-    network: Network, gamma: Array, x: Array, order: Order, targets: Array, at: _Settings
+    network: Network, gamma: Array, x: Array, order: Order, targets: Array, at: _Settings, kernel: str | None
 ) -> tuple[Network, int | None]:
-    """Single-sample steps of Sim-BN."""
+    """Single-sample steps of Sim-BN: on second moments while many neurons stand still. What an epoch's steps do depends on the
+    parameters at its start alone."""
     from flatproof.verify.two_layer.fused.cpu import batch_norm, batch_norm_moments, lanes
 
-    w, a, gamma, rows = lanes.stretch(network.weights), network.w2.copy(), gamma.copy(), lanes.stretch(x)
-    arguments = w, a, gamma, rows, lanes.stretch(x.T), order, targets, at.lr, at.rho, at.inner, at.outer, at.keep
-    if at.keep >= 0.5 and x.shape[1] <= len(x) and x.shape[1] * w.nbytes <= MOMENTS:
-        exact = bool((x == x.round()).all()) and len(x) * float(np.abs(x).max()) ** 2 < 2 / np.finfo(x.dtype).eps
-        groups = (0,) if rows.shape[1] == 1 else np.zeros(rows.shape[1])
-        stop = batch_norm_moments.batch_norm(*arguments, at.norm or 0.0, at.logistic is not None, exact, groups)
-    else:
-        stop = batch_norm.batch_norm(*arguments, at.norm, at.logistic)
+    w, a, gamma, rows, columns = (
+        lanes.stretch(network.weights),
+        network.w2.copy(),
+        gamma.copy(),
+        lanes.stretch(x),
+        lanes.stretch(x.T),
+    )
+    small = at.keep >= 0.5 and x.shape[1] <= len(x) and x.shape[1] * w.nbytes <= MOMENTS
+    exact = bool((x == x.round()).all()) and len(x) * float(np.abs(x).max()) ** 2 < 2 / np.finfo(x.dtype).eps
+    groups = (0,) if rows.shape[1] == 1 else np.zeros(rows.shape[1])
+    done, stop = 0, -1
+    while stop < 0 and done < len(order):
+        steps = w, a, gamma, rows, columns, order[done:], targets[done:], at.lr, at.rho, at.inner, at.outer, at.keep
+        if kernel == "moments" or (kernel is None and small and batch_norm.still(a, gamma)):
+            kind = at.norm or 0.0, at.logistic is not None, exact, groups
+            stop, epochs = batch_norm_moments.batch_norm(*steps, *kind, kernel is None)
+        else:
+            stop, epochs = batch_norm.batch_norm(*steps, at.norm, at.logistic, kernel is None and small)
+        before, done = done, done + epochs
+    if stop >= 0:
+        stop += before * order.shape[1]
     return _network(network, w.reshape(len(w), -1), a, gamma), None if stop < 0 else stop
 
 

@@ -15,13 +15,14 @@ from flatproof.verify.two_layer.fused.cpu.products import multiply
 
 
 @kernel
-def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, inner, outer, keep, norm, logistic):  # type: ignore[no-untyped-def]
+def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, inner, outer, keep, norm, logistic, leave):  # type: ignore[no-untyped-def]
     """Epochs of steps on the samples `order` (epochs, n) with targets alike.
 
     w (m, groups, LANES), a neuron's inputs filled up with zeros, a and gamma (m,) are changed in place. x (n, groups, LANES) and
     xt (inputs, groups, LANES): the training inputs, with vectors along inputs and along samples. keep: 1 - lr weight_decay.
-    inner, outer: whether SAM moves w, and a and gamma. norm: what w is scaled to after each step, or None. logistic: as in `losses`.
-    Returns the first step after which a parameter is not finite, or -1.
+    norm: what w is scaled to after each step, or None. logistic: as in `losses`.
+    inner, outer: whether SAM moves w, and a and gamma. leave: whether to end at an epoch at which `still` becomes true.
+    Returns the first step after which a parameter is not finite, or -1; and the epochs done.
     """
     real, m = a.dtype.type, a.shape[0]
     zero, rate, radius, decay = real(0), real(factor(logistic) * lr), real(rho), real(keep)
@@ -31,6 +32,8 @@ def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, inner, outer, keep, 
     a2, g2 = np.empty_like(a), np.empty_like(a)
     entries, scaled, t = _entries(z), keep != 1 or norm is not None, 0
     for epoch in range(order.shape[0]):
+        if leave and epoch > 0 and still(a, gamma):
+            return -1, epoch
         for position in range(order.shape[1]):
             i, y = order[epoch, position], targets[epoch, position]
             if t == 0 or (scaled and position == 0):  # z is scaled below, which rounds otherwise than the product does
@@ -65,18 +68,29 @@ def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, inner, outer, keep, 
                 wrong += _add(w, j, -step * b[r], e, r, w, j) + (a[j] - a[j]) + (gamma[j] - gamma[j])
                 _add(w, j, zero, w, j, w2, r)
             if wrong != zero:
-                return t
+                return t, epoch
             _preactivations(w2, xt, active, z2)
             for r in range(active):
                 _add(z2, r, zero, z2, r, z, neuron[r])
             if norm is not None:
                 scale = norm / np.sqrt(_square(w))
                 if scale - scale != zero:
-                    return t
+                    return t, epoch
                 for part in (w, z):
                     part *= scale
             t += 1
-    return -1
+    return -1, order.shape[0]
+
+
+@kernel
+def still(a, gamma):  # type: ignore[no-untyped-def]
+    """Whether a quarter of the neurons have an a gamma, hence a gradient in w, beside which that of another is all but rounding."""
+    largest, count, eps = a.dtype.type(0), 0, np.finfo(a.dtype).eps
+    for j in range(a.shape[0]):
+        largest = max(largest, abs(a[j] * gamma[j]))
+    for j in range(a.shape[0]):
+        count += abs(a[j] * gamma[j]) <= eps * largest
+    return 4 * count >= a.shape[0]
 
 
 @kernel

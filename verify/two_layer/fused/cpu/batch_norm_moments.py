@@ -22,9 +22,10 @@ multiply-adds, 7 thousand cycles of two registers of 16; and 0.9 MB of M read tw
 import numpy as np
 
 from flatproof.theory.compiled import kernel, part
+from flatproof.verify.two_layer.fused.cpu.batch_norm import still
 from flatproof.verify.two_layer.fused.cpu.lanes import load, nought, relu, root, scratch, store, total, where_positive
 from flatproof.verify.two_layer.fused.cpu.losses import factor, residual
-from flatproof.verify.two_layer.fused.cpu.moments import begin, direct, dot, flip, look, norms, product, within
+from flatproof.verify.two_layer.fused.cpu.moments import begin, direct, dot, flip, kept_of, look, product, samples_of, within
 
 DIGITS = 1e-3  # share of ||w||^2 tr M that w . V must be, for w . V to be summed from moments
 LOST = 1 / 64  # of the rounding error of ||w_j||: a shorter move of w_j is lost
@@ -34,151 +35,89 @@ A, G, DOT, SS, U, B, K, FAR, SIZE = range(
 
 
 @kernel
-def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, inner, outer, keep, norm, logistic, exact, groups):  # type: ignore[no-untyped-def]
+def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, inner, outer, keep, norm, logistic, exact, groups, leave):  # type: ignore[no-untyped-def]
     """Epochs of steps on the samples `order` (epochs, n) with targets alike.
 
     w (m, groups, LANES), a neuron's inputs filled up with zeros, a and gamma (m,) are changed in place. x (n, groups, LANES) and
     xt (inputs, groups, LANES): the training inputs, with vectors along inputs and along samples. keep: 1 - lr weight_decay, positive.
     norm: what w is scaled to after each step, or 0. logistic: whether the loss is, else the mean squared error. exact: whether all
-    moments are integers that the precision holds. groups: of any kind and as long as there are groups of inputs; a tuple's length
-    is known when the kernel is compiled.
-    inner, outer: whether SAM moves w, and a and gamma.
-    Returns the first step after which a parameter is not finite, or -1.
+    moments are integers that the precision holds. groups: as in `moments`.
+    inner, outer: whether SAM moves w, and a and gamma. leave: whether to end at an epoch at which `still` becomes false.
+    Returns the first step after which a parameter is not finite, or -1; and the epochs done.
     """
-    real, m, n, inputs = a.dtype.type, a.shape[0], x.shape[0], xt.shape[0]
+    real, m, n = a.dtype.type, a.shape[0], x.shape[0]
     zero, one, mean, radius, decay, eps = real(0), real(1), real(1 / n), real(rho), real(keep), real(np.finfo(a.dtype).eps)
     rate = real((factor(True) if logistic else factor(None)) * lr)
-    # of each neuron
-    v, moment = scratch(w.shape, w), scratch((m, inputs, w.shape[1], w.shape[2]), w)
-    reach, z, apart = (
-        scratch((m, xt.shape[1], xt.shape[2]), w),
-        scratch((1, xt.shape[1], xt.shape[2]), w),
-        scratch(xt.shape[1:], w),
+    samples = samples_of(x, xt, groups)
+    kept, longest = kept_of(w, samples), samples.lengths.max()
+    tiny, lost, unit, t = real(xt.shape[0] + 8) * eps, real(LOST) * eps, one, 0
+    # rows of the active neurons; of those that move to SAM's point, e, w2 and v2; of those that the update moves, e
+    blocks, h = scratch((9, (m + w.shape[2] - 1) // w.shape[2], w.shape[2]), w), scratch(kept.reach.shape, w)
+    rows, e, w2, v2 = (
+        blocks.reshape((9, blocks.shape[1] * blocks.shape[2])),
+        scratch(w.shape, w),
+        scratch(w.shape, w),
+        scratch(w.shape, w),
     )
-    path, size, trace, squares = np.zeros_like(a), np.empty_like(a), np.empty_like(a), np.empty_like(a)
-    on, changed, bounds = np.zeros((n, m), np.uint8), np.full(m, 2, np.uint8), reach.reshape((m, reach.shape[1] * reach.shape[2]))
-    # of the active neurons, r; those that move to SAM's point, h; those that the update moves
-    blocks = scratch((9, (m + w.shape[2] - 1) // w.shape[2], w.shape[2]), w)
-    rows = blocks.reshape((9, blocks.shape[1] * blocks.shape[2]))
-    neuron, moving, shifting = np.empty(m + 1, np.uintp), np.empty(m + 1, np.uintp), np.empty(m + 1, np.uintp)
-    slot, ahead = np.empty(m, np.intp), np.empty_like(a)
-    e, w2, v2 = scratch(w.shape, w), scratch(w.shape, w), scratch(w.shape, w)
-    (at, sample), (at2, sample2) = np.empty((2, m * n), np.uintp), np.empty((2, 2 * m * n), np.uintp)
-    lengths, distances, columns = norms(x, apart, groups), apart.reshape(apart.size), e.reshape((m, w.shape[1] * w.shape[2]))
-    longest, tiny, lost, unit, t = lengths.max(), real(inputs + 8) * eps, real(LOST) * eps, one, 0
+    columns, (neuron, moving, shifting, j1, j2) = e.reshape((m, w.shape[1] * w.shape[2])), np.empty((5, m + 1), np.uintp)
+    slot, (b1, ahead, far) = np.empty(m, np.intp), np.empty((3, m), a.dtype)
+    bits, (at, sample), (at2, sample2) = (
+        np.empty((m, h.shape[1]), np.uint64),
+        np.empty((2, m * n), np.uintp),
+        np.empty((2, 2 * m * n), np.uintp),
+    )
+    every = np.arange(m).astype(np.uintp)
     for epoch in range(order.shape[0]):
+        if leave and epoch > 0 and not still(a, gamma):
+            return -1, epoch
         for position in range(order.shape[1]):
             i, y = order[epoch, position], targets[epoch, position]
             if position == 0 or not real(1e-6) < unit < real(1e6):
                 unit = one
-                for j in range(m):
-                    begin(
-                        j,
-                        w,
-                        x,
-                        xt,
-                        apart,
-                        lengths,
-                        tiny,
-                        exact,
-                        z,
-                        v,
-                        on,
-                        reach,
-                        path,
-                        size,
-                        trace,
-                        squares,
-                        changed,
-                        moment,
-                        groups,
-                    )
-            per, near = one / unit, 0
-            active = _active(i, on, neuron, slot)
-            _forward(active, i, neuron, w, a, gamma, size, path, squares, unit, x, rows, groups)
-            f, square = _scalars(active, mean, lengths[i], longest, blocks)
+                begin(w, samples, tiny, exact, h, kept, groups)
+            per, near, count = one / unit, 0, 0
+            active = _active(i, kept.on, neuron, slot)
+            _forward(active, i, neuron, w, a, gamma, unit, x, kept, rows, groups)
+            f, square = _scalars(active, mean, samples.lengths[i], longest, blocks)
             if rho > 0:
                 if not outer:
                     square = zero
-                count = _choose(active, radius / np.sqrt(square), lost, rows, moving) if inner else 0
-                square += _errors(count, i, moving, slot, neuron, v, x, rows, e, groups)
+                count = _choose(active, radius / np.sqrt(square), lost, rows, moving, neuron, j1) if inner else 0
+                square += _errors(count, i, moving, j1, slot, kept.v, x, rows, b1, e, groups)
                 slope = real(residual(f, y, True) if logistic else residual(f, y, None))
                 c = real(radius * np.sign(slope) / np.sqrt(square)) if square > zero else zero * square
                 if outer:
                     _perturb(active, c, blocks)
-                _ascend(count, moving, neuron, c, moment, columns, rows, e, w, v, w2, v2, groups)
-                near = _near(count, moving, neuron, abs(c) * per, rows, path, ahead, reach, at, sample)
-                look(
-                    near,
-                    at,
-                    sample,
-                    moving,
-                    neuron,
-                    c,
-                    rows[B],
-                    w,
-                    e,
-                    x,
-                    distances,
-                    on,
-                    per,
-                    tiny,
-                    path,
-                    size,
-                    bounds,
-                    v2,
-                    groups,
-                )
-                _sums(count, i, abs(c), moving, neuron, w2, v2, trace, x, xt, z, rows, groups)
-                f = _scalars(active, mean, lengths[i], longest, blocks)[0]
+                _ascend(count, j1, c, b1, kept, columns, e, w, w2, v2, groups)
+                _ahead(count, moving, j1, abs(c) * per, rows, kept.path, ahead)
+                near = within(every, j1, ahead, count, kept.reach, bits, 0, at, sample)
+                look(near, at, sample, j1, c, b1, w, e, samples, per, tiny, kept, v2, groups)
+                _sums(count, i, abs(c), moving, j1, w2, v2, samples, h, kept, rows, groups)
+                f = _scalars(active, mean, samples.lengths[i], longest, blocks)[0]
             step = rate * real(residual(f, y, True) if logistic else residual(f, y, None))
-            shifts = _choose(active, abs(step), lost, rows, shifting)
-            _second_errors(shifts, i, shifting, slot, neuron, v, v2, x, rows, e, groups)
+            shifts = _choose(active, abs(step), lost, rows, shifting, neuron, j2)
+            _second_errors(shifts, i, shifting, j2, slot, kept.v, v2, x, rows, e, groups)
             if keep != 1:
-                w *= decay
-                v *= decay
                 a *= decay
                 gamma *= decay
-                squares *= decay * decay
-                unit *= decay
-                per = one / unit
+                unit *= _scale(decay, w, kept)
+            per = one / unit
             wrong = _outer(active, step, neuron, rows, a, gamma)
-            wrong += _descend(shifts, step, per, shifting, neuron, moment, columns, rows, e, w, v, path, groups)
+            wrong += _descend(shifts, step, per, shifting, j2, kept, columns, rows, e, w, groups)
             if wrong != zero:
-                return t
-            flips = _met(near, at, sample, moving, neuron, path, bounds, at2, sample2)
-            flips = _beyond(shifts, flips, shifting, slot, neuron, path, ahead, reach, at2, sample2)
-            flip(
-                flips,
-                at2,
-                sample2,
-                w,
-                x,
-                lengths,
-                distances,
-                on,
-                per,
-                tiny,
-                path,
-                size,
-                bounds,
-                v,
-                trace,
-                changed,
-                moment,
-                groups,
-            )
-            _settle(shifts, shifting, neuron, unit, w, v, trace, size, path, squares, x, xt, z, groups)
+                return t, epoch
+            flips = _met(near, at, sample, j1, kept, at2, sample2)
+            beyond = _beyond(shifts, shifting, j2, slot, kept.path, ahead, j1, far)
+            flips = within(j1, j1, far, beyond, kept.reach, bits, flips, at2, sample2)
+            flip(flips, at2, sample2, w, samples, per, tiny, kept, groups)
+            _settle(shifts, j2, unit, w, samples, h, kept, groups)
             if norm > 0:
                 scale = real(norm) / np.sqrt(_square(w))
                 if scale - scale != zero:
-                    return t
-                w *= scale
-                v *= scale
-                squares *= scale * scale
-                unit *= scale
+                    return t, epoch
+                unit *= _scale(scale, w, kept)
             t += 1
-    return -1
+    return -1, order.shape[0]
 
 
 @part
@@ -193,11 +132,22 @@ def _active(i, on, neuron, slot):  # type: ignore[no-untyped-def]
 
 
 @part
-def _forward(active, i, neuron, w, a, gamma, size, path, squares, unit, x, rows, groups):  # type: ignore[no-untyped-def]
+def _scale(scale, w, kept):  # type: ignore[no-untyped-def]
+    """Weights and what is proportional to them, times `scale`. Returns it."""
+    for j in range(w.shape[0]):
+        kept.squares[j] *= scale * scale
+        for p in range(w.shape[1]):
+            store(w, (j, p), scale * load(w, (j, p)))
+            store(kept.v, (j, p), scale * load(kept.v, (j, p)))
+    return scale
+
+
+@part
+def _forward(active, i, neuron, w, a, gamma, unit, x, kept, rows, groups):  # type: ignore[no-untyped-def]
     """A, G, DOT, SS and SIZE of the active neurons; 0 in the rest of their last vector."""
     for r in range(active):
         j = neuron[r]
-        rows[A, r], rows[G, r], rows[SS, r], rows[SIZE, r] = a[j], gamma[j], squares[j], unit * (size[j] + path[j])
+        rows[A, r], rows[G, r], rows[SS, r], rows[SIZE, r] = a[j], gamma[j], kept.squares[j], unit * (kept.size[j] + kept.path[j])
         rows[DOT, r] = dot(w, j, x, i, groups)
     for r in range(active, min(rows.shape[1], active + w.shape[2])):
         rows[A, r], rows[G, r], rows[SS, r], rows[DOT, r] = 0, 0, 0, 0
@@ -222,27 +172,27 @@ def _scalars(active, mean, length, longest, blocks):  # type: ignore[no-untyped-
 
 
 @part
-def _choose(active, far, lost, rows, chosen):  # type: ignore[no-untyped-def]
-    """List the active neurons for which far ||b e|| may be more than rounding; how many."""
+def _choose(active, far, lost, rows, chosen, neuron, j1):  # type: ignore[no-untyped-def]
+    """List the active neurons for which far ||b e|| may be more than rounding, by row and by neuron; how many."""
     count = 0
     for r in range(active):
-        chosen[count] = r
+        chosen[count], j1[count] = r, neuron[r]
         count += rows[FAR, r] * far >= lost * rows[SIZE, r]
     return count
 
 
 @part
-def _errors(count, i, moving, slot, neuron, v, x, rows, e, groups):  # type: ignore[no-untyped-def]
-    """e of the moving neurons, and FAR, now exactly. Returns the sum of the ||b e||^2."""
-    square = rows[FAR, 0] * 0
+def _errors(count, i, moving, j1, slot, v, x, rows, b1, e, groups):  # type: ignore[no-untyped-def]
+    """b and e of the moving neurons, and FAR, now exactly. Returns the sum of the ||b e||^2."""
+    square = e.dtype.type(0)
     for h in range(count):
         r, ee = moving[h], nought(e)
-        slot[r] = h
+        slot[r], b1[h] = h, rows[B, r]
         for p in range(len(groups)):
-            s = load(x, (i, p)) - rows[K, r] * load(v, (neuron[r], p))
+            s = load(x, (i, p)) - rows[K, r] * load(v, (j1[h], p))
             store(e, (h, p), s)
             ee += s * s
-        move = rows[B, r] * rows[B, r] * total(ee)
+        move = b1[h] * b1[h] * total(ee)
         rows[FAR, r] = np.sqrt(move)
         square += move
     return square
@@ -258,37 +208,47 @@ def _perturb(active, c, blocks):  # type: ignore[no-untyped-def]
 
 
 @part
-def _ascend(count, moving, neuron, c, moment, columns, rows, e, w, v, w2, v2, groups):  # type: ignore[no-untyped-def]
+def _ascend(count, j1, c, b1, kept, columns, e, w, w2, v2, groups):  # type: ignore[no-untyped-def]
     """Weights and moments of the moving neurons at SAM's point, the latter as if no sample flipped."""
     for h in range(count):
-        j, shift = neuron[moving[h]], c * rows[B, moving[h]]
+        j, shift = j1[h], c * b1[h]
         for g in range(len(groups)):
             store(w2, (h, g), load(w, (j, g)) + shift * load(e, (h, g)))
-            store(v2, (h, g), load(v, (j, g)) + shift * product(moment, j, g, columns, h, v2))
+            store(v2, (h, g), load(kept.v, (j, g)) + shift * product(kept.moment, j, g, columns, h, v2))
 
 
 @part
-def _near(count, moving, neuron, far, rows, path, ahead, reach, at, sample):  # type: ignore[no-untyped-def]
-    """List the samples that the moving neurons can meet on the way to SAM's point; how many."""
-    near = 0
+def _ahead(count, moving, j1, far, rows, path, ahead):  # type: ignore[no-untyped-def]
+    """The paths at SAM's point."""
     for h in range(count):
-        j = neuron[moving[h]]
-        ahead[h] = path[j] + far * rows[FAR, moving[h]]
-        near = within(h, j, ahead[h], near, reach, at, sample)
-    return near
+        ahead[h] = path[j1[h]] + far * rows[FAR, moving[h]]
 
 
 @part
-def _sums(count, i, far, moving, neuron, w2, v2, trace, x, xt, z, rows, groups):  # type: ignore[no-untyped-def]
+def _sums(count, i, far, moving, j1, w2, v2, samples, scratch_, kept, rows, groups):  # type: ignore[no-untyped-def]
     """DOT and SS of the moving neurons at SAM's point."""
     for h in range(count):
         r = moving[h]
-        rows[DOT, r], rows[SS, r] = dot(w2, h, x, i, groups), dot(w2, h, v2, h, groups)
+        rows[DOT, r], rows[SS, r] = dot(w2, h, samples.x, i, groups), dot(w2, h, v2, h, groups)
     for h in range(count):
         r = moving[h]
         length = rows[SIZE, r] + far * rows[FAR, r]
-        if rows[SS, r] < w2.dtype.type(DIGITS) * trace[neuron[r]] * length * length:
-            rows[SS, r] = direct(w2, h, x, xt, z, v2, h)
+        if rows[SS, r] < w2.dtype.type(DIGITS) * kept.trace[j1[h]] * length * length:
+            rows[SS, r] = direct(w2, h, samples, scratch_, v2, h)
+
+
+@part
+def _second_errors(shifts, i, shifting, j2, slot, v, v2, x, rows, e, groups):  # type: ignore[no-untyped-def]
+    """As `_errors`, for the neurons that the update moves, where some have moved to SAM's point."""
+    for s in range(shifts):
+        r, ee = shifting[s], nought(e)
+        h = slot[r]
+        for p in range(len(groups)):
+            moments = load(v, (j2[s], p)) if h < 0 else load(v2, (h, p))
+            new = load(x, (i, p)) - rows[K, r] * moments
+            store(e, (s, p), new)
+            ee += new * new
+        rows[FAR, r] = abs(rows[B, r]) * np.sqrt(total(ee))
 
 
 @part
@@ -304,65 +264,51 @@ def _outer(active, step, neuron, rows, a, gamma):  # type: ignore[no-untyped-def
 
 
 @part
-def _second_errors(shifts, i, shifting, slot, neuron, v, v2, x, rows, e, groups):  # type: ignore[no-untyped-def]
-    """As `_errors`, for the neurons that the update moves, where some have moved to SAM's point."""
-    for s in range(shifts):
-        r = shifting[s]
-        j, h, ee = neuron[r], slot[r], nought(e)
-        for p in range(len(groups)):
-            moments = load(v, (j, p)) if h < 0 else load(v2, (h, p))
-            new = load(x, (i, p)) - rows[K, r] * moments
-            store(e, (s, p), new)
-            ee += new * new
-        rows[FAR, r] = abs(rows[B, r]) * np.sqrt(total(ee))
-
-
-@part
-def _descend(shifts, step, per, shifting, neuron, moment, columns, rows, e, w, v, path, groups):  # type: ignore[no-untyped-def]
+def _descend(shifts, step, per, shifting, j2, kept, columns, rows, e, w, groups):  # type: ignore[no-untyped-def]
     """The update of weights, moments and paths, the moments as if no sample flipped. Returns 0 if all is finite, else NaN."""
-    bad, far = nought(w), abs(step) * per
+    bad, far, v = nought(w), abs(step) * per, kept.v
     for s in range(shifts):
-        j, shift = neuron[shifting[s]], -step * rows[B, shifting[s]]
-        path[j] += far * rows[FAR, shifting[s]]
+        j, shift = j2[s], -step * rows[B, shifting[s]]
+        kept.path[j] += far * rows[FAR, shifting[s]]
         for g in range(len(groups)):
             new = load(w, (j, g)) + shift * load(e, (s, g))
             store(w, (j, g), new)
-            store(v, (j, g), load(v, (j, g)) + shift * product(moment, j, g, columns, s, v))
+            store(v, (j, g), load(v, (j, g)) + shift * product(kept.moment, j, g, columns, s, v))
             bad += new - new
     return total(bad)
 
 
 @part
-def _met(near, at, sample, moving, neuron, path, bounds, at2, sample2):  # type: ignore[no-untyped-def]
+def _met(near, at, sample, j1, kept, at2, sample2):  # type: ignore[no-untyped-def]
     """List, by neuron, those of the samples near SAM's point that the path may have met; how many."""
     count = 0
     for o in range(near):
-        j = neuron[moving[at[o]]]
+        j = j1[at[o]]
         at2[count], sample2[count] = j, sample[o]
-        count += bounds[j, sample[o]] < path[j]
+        count += kept.bounds[j, sample[o]] < kept.path[j]
     return count
 
 
 @part
-def _beyond(shifts, count, shifting, slot, neuron, path, ahead, reach, at2, sample2):  # type: ignore[no-untyped-def]
-    """List further those that a path may have met where none were listed on the way to SAM's point, or not so far."""
+def _beyond(shifts, shifting, j2, slot, path, ahead, chosen, far):  # type: ignore[no-untyped-def]
+    """List, by neuron, paths that went where nobody looked ahead; how many."""
+    count = 0
     for s in range(shifts):
-        r = shifting[s]
-        j = neuron[r]
-        if slot[r] < 0 or path[j] > ahead[slot[r]]:
-            count = within(j, j, path[j], count, reach, at2, sample2)
+        j, h = j2[s], slot[shifting[s]]
+        chosen[count], far[count] = j, path[j]
+        count += h < 0 or path[j] > ahead[h]
     return count
 
 
 @part
-def _settle(shifts, shifting, neuron, unit, w, v, trace, size, path, squares, x, xt, z, groups):  # type: ignore[no-untyped-def]
+def _settle(shifts, j2, unit, w, samples, scratch_, kept, groups):  # type: ignore[no-untyped-def]
     """n s^2 where w has changed; v is summed over the samples where moments leave too few digits."""
     for s in range(shifts):
-        j = neuron[shifting[s]]
-        squares[j] = dot(w, j, v, j, groups)
-        length = unit * (size[j] + path[j])
-        if squares[j] < w.dtype.type(DIGITS) * trace[j] * length * length:
-            squares[j] = direct(w, j, x, xt, z, v, j)
+        j = j2[s]
+        kept.squares[j] = dot(w, j, kept.v, j, groups)
+        length = unit * (kept.size[j] + kept.path[j])
+        if kept.squares[j] < w.dtype.type(DIGITS) * kept.trace[j] * length * length:
+            kept.squares[j] = direct(w, j, samples, scratch_, kept.v, j)
 
 
 @part
