@@ -1,35 +1,52 @@
-# make reproduce: install what is missing, run the experiments, write paper_results/, and say how it agrees with what was committed; a
-# number that differs does not make it fail ('flatproof compare' alone does). make test: install, lint, types, all tests.
+# make reproduce: install what running needs, run the experiments, write paper_results/ as they end, and say how it agrees with what was
+# committed; a number that differs does not make it fail ('flatproof compare' alone does). make test: install all, lint, types, all tests.
 # make check: lint, types and the tests that are not slow, for the loop at the desk. make map: draw the rooms from the imports.
 # make reproduce-real-data: fetch the data sets (cached in ~/.cache/flatproof), then the experiments on them, into paper_results/.
 # make docs: install what the site needs, execute the tutorials, write build/site and check every link; TUTORIALS=shown executes none.
 # make torture: inject faults for at most 20 minutes (SEED=N: those of that seed; CASE=SCENARIO:NUMBER: that case alone).
+# make formal: let Coq check every formal proof anew and say what each rests on (theory/claims/formal); CHECK=1 writes nothing.
 # make gpu-check: compare and time the GPU kernels with .venv's Python, or $(PYTHON) where there is no .venv; installs nothing.
+# make gpu-queue BUDGET=600: what a CUDA machine carries out first, within so many seconds, into $(OUT) or gpu_queue; installs nothing.
+#   DEVICE=cpu SCALE=smoke rehearses it.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+RUNTIME := .venv/.runtime
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+define VENV
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or later is needed, $(PYTHON) is older; use make PYTHON=..." >&2; exit 2; }
+$(PYTHON) -m venv .venv
+endef
 
-.PHONY: install reproduce reproduce-real-data test check lint map docs bench torture gpu-check lock docs-lock clean
+.PHONY: install reproduce reproduce-real-data test check lint map docs bench formal torture gpu-check gpu-queue lock docs-lock clean
 
 install: $(INSTALLED)
 
 $(INSTALLED): requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or later is needed, $(PYTHON) is older; use make PYTHON=..." >&2; exit 2; }
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(VENV)
+	$(PIP) -r requirements.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $(RUNTIME) $@
+
+# What running needs, in the versions of the lock: a third of what tests need. Modules are compiled as they are first imported.
+$(RUNTIME): requirements.lock pyproject.toml
+	$(VENV)
+	$(PIP) --no-compile -c requirements.lock setuptools
+	$(PIP) --no-compile -c requirements.lock --no-build-isolation --editable .
 	@touch $@
 
-reproduce: install
+reproduce: export PYTHONDONTWRITEBYTECODE =
+reproduce: $(RUNTIME)
 	$(BIN)/flatproof reproduce
 	@$(BIN)/flatproof compare || true
 
-reproduce-real-data: install
+reproduce-real-data: export PYTHONDONTWRITEBYTECODE =
+reproduce-real-data: $(RUNTIME)
 	$(BIN)/flatproof data fetch mnist cifar10 fashion-mnist imagenet-sample
 	$(BIN)/flatproof reproduce keskar2017 kaur2023 imagenet
 
 test: install lint
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadgroup --durations=40 --durations-min=2
 
 check: install lint
 	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow"
@@ -52,11 +69,17 @@ docs: install .venv/.docs
 bench: install
 	$(BIN)/pytest tests/benchmarks --benchmark-only -p no:xdist --benchmark-columns=median,min,max,rounds
 
+formal: install
+	nice $(BIN)/python -m flatproof.theory.claims.formal.compiling $(if $(CHECK),--check)
+
 torture: install
 	$(BIN)/python -m tests.torture $(if $(SEED),--seed $(SEED)) $(if $(CASE),--case $(CASE))
 
 gpu-check:
 	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m flatproof bench gpu
+
+gpu-queue:
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m flatproof gpu-queue $(if $(BUDGET),--budget $(BUDGET)) $(if $(DEVICE),--device $(DEVICE)) $(if $(SCALE),--scale $(SCALE))
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -5,16 +5,19 @@
     constructions        the papers' explicit networks
     flatness             the flattest networks: solver, certificates, predictions
     check_certificate    the independent checker, which needs nothing but Python
+    check_parity         the same for what all flattest networks do on parity data
     claims               the ledger of every printed statement
     diagonal             diagonal linear networks: every definition of sharpness in closed form
     cube_symmetries      subsets of the cube up to symmetry
     compiled             how kernels are compiled and where they are kept
 
-What is listed in `__all__` is the public face; `theory.flattest`, `theory.bracket` and `theory.decide` are the functions.
+What is listed in `__all__` is the public face; `theory.flattest`, `theory.flattest_for`, `theory.bracket` and `theory.decide` are
+the functions.
 """
 
 from flatproof.theory import (
     check_certificate,
+    check_parity,
     claims,
     compiled,
     constructions,
@@ -25,16 +28,19 @@ from flatproof.theory import (
     networks,
 )
 from flatproof.theory.constructions import generalizing_network, memorizing_network
+from flatproof.theory.flatness.all_flattest import decide_parity
 from flatproof.theory.flatness.bracket import Bracket, bracket
 from flatproof.theory.flatness.decide import Decision, decide
 from flatproof.theory.flatness.feasibility import Infeasible
 from flatproof.theory.flatness.flattest import Flattest, flattest
 from flatproof.theory.flatness.lower_bounds import relaxed_bound
 from flatproof.theory.flatness.neurons import NotRealized
+from flatproof.theory.flatness.objectives import Objective, Tolerance
 from flatproof.theory.flatness.parity import generalizing_infimum
 from flatproof.theory.flatness.patterns import TooManyPatterns
 from flatproof.theory.flatness.predictions import Ranges
 from flatproof.theory.flatness.setting import KINKS
+from flatproof.theory.flatness.wider import Wider, flattest_for
 from flatproof.theory.losses import MSE, Loss
 from flatproof.theory.networks import (
     ARCHITECTURES,
@@ -60,18 +66,24 @@ __all__ = [
     "Loss",
     "Network",
     "NotRealized",
+    "Objective",
     "Ranges",
+    "Tolerance",
     "TooManyPatterns",
+    "Wider",
     "bracket",
     "check_certificate",
+    "check_parity",
     "claims",
     "compiled",
     "constructions",
     "cube_symmetries",
     "decide",
+    "decide_parity",
     "diagonal",
     "flatness",
     "flattest",
+    "flattest_for",
     "forward",
     "generalizing_infimum",
     "generalizing_network",

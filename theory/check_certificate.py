@@ -62,6 +62,22 @@ network that interpolates exactly at a cost of at most (1 + within) lower, withi
 its prediction. A decision counts: "all" if every prediction is proved to have its label's sign, "not all" if a witness has it not or
 predictions are unbounded at some point.
 
+Other objectives (format 4, "no-bias" and "bias" only). `objective` bounds t trace + l lambda_max + r (sum of the squares of all parameters)
+in place of the trace, lambda_max being the Hessian's largest eigenvalue. At interpolation the nonzero eigenvalues of the Hessian are those
+of K = (2/n) sum of the g_i.g_k, so l lambda_max >= sum_ik P_ik K_ik for every P >= 0 (semidefinite, `metric`) of trace l. A neuron adds
+(2/n) a^2 x_i.x_k + (2/n) (w.x_i)(w.x_k) to K_ik for i, k in D. So its share of the whole is at least (2/n) (a^2 h_D + w'M_D w), where
+
+    M_D = t G_D + sum_{i,k in D} P_ik x_i x_k' + (n/2) r I,   h_D = t sum_{i in D} |x_i|^2 + sum_{i,k in D} P_ik x_i.x_k + (n/2) r,
+
+by the means at least (4/n) sqrt(h_D) sqrt(v'M_D v): everything above holds with M_D for G_D, sqrt(v'M_D v) for |Xv|_D, and c_D^2 =
+16 h_D / n^2; Cauchy-Schwarz alone, as M_D >= t G_D, where sum_{i in D} max(s dual_i, 0)^2 <= t c_D^2. The network of an objective with
+lambda_max has a > 0 for each neuron in place of its cost, w = v / a; `eigenvalue` is a number that K is at most.
+If r > 0, no direction is free.
+
+Fits within a tolerance (format 4). Off the kinks f is linear in a and in w, so that f'' has the diagonal 0, and the trace is (2/n) sum_i
+|g_i|^2 for every network. sum_i dual_i f(x_i) is at least dual.y - e sum_i |dual_i| if |f(x_i) - y_i| <= e at all inputs, and at least
+dual.y - sqrt(n m) |dual| if the mean of (f(x_i) - y_i)^2 is at most m: that is `lower`, and what bounds on predictions lose.
+
 Speed. Vectors of whole numbers are packed into one number each, a field of bits an entry (`Packed`): a sum of vectors is a sum of numbers.
 Formats 1 and 2, which are still read, have `v` in every proof; format 1 has no digest and no predictions.
 """
@@ -82,13 +98,16 @@ from operator import mul
 from typing import Any, NamedTuple
 
 FORMAT = "flatproof-certificate-3"
-FORMATS = ("flatproof-certificate-1", "flatproof-certificate-2", FORMAT)
+WIDER = "flatproof-certificate-4"  # of other objectives and of fits within a tolerance
+FORMATS = ("flatproof-certificate-1", "flatproof-certificate-2", FORMAT, WIDER)
 ARCHITECTURES = {"no-bias": "network without bias", "bias": "network with bias", "sim-bn": "network with simplified BatchNorm"}
 KINKS = {"differentiable": "with no input on a kink", "relu'(0)=0": "with relu'(0) = 0"}
 FIELDS = ("format", "statement", "architecture", "kinks", "x", "y", "dual", "lower", "upper", "patterns", "neurons")
 ADDED = ("data_sha256", "within", "predictions", "decision")
+CHANGES = ("objective", "tolerance")  # of format WIDER
 HALVES = ((1, 1), (1, -1), (-1, 1), (-1, -1))  # output sign, side of q: the order of proofs
 NUMBER = re.compile("-?[0-9]+(/0*[1-9][0-9]*)?")
+FINE = 2**128  # bits kept of a network's K
 Line = tuple[int, ...]
 MORE = "patterns has too few entries: there are more cells or faces"
 
@@ -237,6 +256,23 @@ def square(gram: Sequence[Sequence[int]], t: Sequence[int]) -> tuple[int, int]:
     return -rows[p][p], last
 
 
+def semidefinite(matrix: Sequence[Sequence[int]]) -> bool:
+    """Whether a symmetric matrix of whole numbers has no negative eigenvalue, by the same elimination."""
+    rows, last = [list(row) for row in matrix], 1
+    for k, top in enumerate(rows):
+        pivot = top[k]
+        if pivot < 0 or (pivot == 0 and any(top[k:])):
+            return False
+        if pivot == 0:  # what is left of this row and column is 0
+            continue
+        for i in range(k + 1, len(rows)):
+            row, factor = rows[i], top[i]
+            for j in range(i, len(rows)):
+                row[j] = (pivot * row[j] - factor * top[j]) // last
+        last = pivot
+    return True
+
+
 def line(normal: Sequence[int]) -> Line:
     """The same for all multiples of a vector: no common divisor, first entry other than 0 positive; () for the zero vector."""
     divisor = gcd(*normal) if next(filter(None, normal), 1) > 0 else -gcd(*normal)
@@ -306,6 +342,8 @@ class Data:
         self.products = [[row[a] * row[b] for a, b in self.pairs] for row in self.whole]
         self.grams = Packed(self.products, self.n)
         self.columns = cache(lambda bits: Packed(list(zip(*self.directions, strict=True)), 1 << bits))
+        self.objective = Objective(self, data.get("objective"))
+        self.tolerance = Tolerance(self, data.get("tolerance"))
 
     def point(self, value: Any, name: str) -> list[Fraction]:
         """An input, the constant 1 appended."""
@@ -331,12 +369,6 @@ class Data:
         known = dict(zip(self.pairs, entries, strict=True))
         return [[known[min(a, b), max(a, b)] for b in range(self.p)] for a in range(self.p)]
 
-    def price(self, gram: Sequence[Sequence[int]]) -> tuple[int, int]:
-        """c_D^2 as numerator and denominator."""
-        if self.architecture == "sim-bn":
-            return 16, self.n
-        return 16 * sum(gram[k][k] for k in range(self.p)), (self.n * self.scale) ** 2
-
     def index(self, text: str, name: str) -> int:
         """The number of an input, a key of an object."""
         fine = text.isdecimal() and text == str(int(text)) and int(text) < self.n
@@ -354,22 +386,28 @@ class Data:
         return out
 
     def network(self, value: Any, name: str, y: Sequence[Fraction]) -> tuple[Fraction, list[tuple[list[Fraction], int]]]:
-        """The cost of neurons that interpolate, and these with their output signs."""
+        """The cost of neurons that interpolate, or fit as well as they have to, and these with their output signs."""
         total, neurons, groups = Fraction(0), [], dict[int, list[tuple[list[int], int, tuple[int, ...]]]]()
+        price = "a" if self.objective.largest else "cost"
+        balanced = list[tuple[list[Fraction], Fraction, tuple[int, ...]]]()
         for k, entry in enumerate(items(value, name)):
             at = f"{name}[{k}]"
-            neuron = fields(entry, at, ("v", "sign", "cost"))
-            v, q = vector(neuron["v"], self.p, f"{at}.v"), rational(neuron["cost"], f"{at}.cost")
+            neuron = fields(entry, at, ("v", "sign", price))
+            v, q = vector(neuron["v"], self.p, f"{at}.v"), rational(neuron[price], f"{at}.{price}")
             need(type(neuron["sign"]) is int and neuron["sign"] in (1, -1), f"{at}.sign is not 1 or -1")
             w, unit = common(v)
             on = tuple(compress(range(self.n), self.signs(w, f"{at}.v")[0]))
             need(bool(on) or self.architecture != "sim-bn", f"{at} is silent: its statistics have length 0")
-            gram = self.gram(on)
-            above, below = self.price(gram)
-            length = dot((dot(row, w) for row in gram), w)
-            enough = q.numerator**2 * below * (unit * self.scale) ** 2 >= above * length * q.denominator**2
-            need(q >= 0 and enough, f"{at}.cost is too small")
-            total += q
+            if self.objective.largest:
+                need(q > 0, f"{at}.a is not positive")
+                balanced.append((v, q, on))
+            else:
+                case = self.objective.over(on, self.gram(on))
+                above, below = case.price
+                length = dot((dot(row, w) for row in case.gram), w)
+                enough = q.numerator**2 * below * case.unit * unit**2 >= above * length * q.denominator**2
+                need(q >= 0 and enough, f"{at}.cost is too small")
+                total += q
             neurons.append((v, neuron["sign"]))
             groups.setdefault(unit, []).append((w, neuron["sign"], on))
         output = [Fraction(0)] * self.n
@@ -382,17 +420,133 @@ class Data:
             for i, z in enumerate(packed.unpack(sums)):
                 if z:
                     output[i] += Fraction(z, unit * self.scale)
-        for i in range(self.n):
-            need(output[i] == y[i], f"the {name} do not interpolate y[{i}]")
-        return total, neurons
+        self.tolerance.compare(output, y, name)
+        return total + self.objective.of(balanced), neurons
 
 
 class OnSet(NamedTuple):
-    """One on-set D: its members, sum_{i in D} x_i x_i' times the square of the scale, and a square of a price as a quotient."""
+    """One on-set D: its members, M_D (sum_{i in D} x_i x_i' where the trace is bounded) times the unit, and as quotients the square of a
+    price and what sum_{i in D} max(s dual_i, 0)^2 may be.
+    """
 
     members: frozenset[int]
     gram: list[list[int]]
+    unit: int
     price: tuple[int, int]
+    simple: tuple[int, int]
+
+
+class Objective:
+    """What is bounded: trace * (the trace) + largest * (the largest eigenvalue) + squares * (the sum of the squares of all parameters)."""
+
+    def __init__(self, data: Data, value: Any) -> None:
+        self.data, self.trace, self.squares, self.largest = data, Fraction(1), Fraction(0), Fraction(0)
+        if value is not None:
+            need(data.architecture != "sim-bn", "the objective of sim-bn is its trace")
+            wider = ("lambda_max", "metric", "eigenvalue") if isinstance(value, dict) and "lambda_max" in value else ()
+            parts = fields(value, "objective", ("trace", "squares", *wider))
+            self.trace, self.squares = (rational(parts[name], f"objective.{name}") for name in ("trace", "squares"))
+            if wider:
+                self.largest = rational(parts["lambda_max"], "objective.lambda_max")
+                need(self.largest > 0, "objective.lambda_max is not positive")
+                self.eigenvalue = rational(parts["eigenvalue"], "objective.eigenvalue")
+            need(self.trace >= 0 and self.squares >= 0, "a weight of the objective is negative")
+            need(self.trace + self.squares + self.largest > 0, "the objective is 0")
+        metric = [[Fraction(0)] * data.n] * data.n
+        if self.largest:
+            metric = [
+                vector(row, data.n, f"objective.metric[{i}]") for i, row in enumerate(items(parts["metric"], "metric", data.n))
+            ]
+            need(all(metric[i][k] == metric[k][i] for i in range(data.n) for k in range(i)), "objective.metric is not symmetric")
+            need(sum(metric[i][i] for i in range(data.n)) == self.largest, "the trace of objective.metric is not lambda_max")
+        (self.weight, self.ridge, *entries), self.unit = common(
+            [self.trace, self.squares * data.n / 2, *(entry for row in metric for entry in row)]
+        )
+        self.metric = [entries[data.n * i : data.n * (i + 1)] for i in range(data.n)]
+        need(semidefinite(self.metric), "objective.metric has a negative eigenvalue")
+
+    def over(self, on: Sequence[int], gram: list[list[int]], tau: Fraction = Fraction(1)) -> OnSet:
+        """One on-set with tau c_D for a price: gram is sum_{i in D} x_i x_i' times the square of the scale."""
+        data = self.data
+        p, scale, members = data.p, data.scale**2, frozenset(on)
+        if data.architecture == "sim-bn":
+            price = 16 * tau.numerator**2, data.n * tau.denominator**2
+            return OnSet(members, gram, scale, price, price)
+        whole = [[self.weight * entry for entry in row] for row in gram]
+        if self.largest:
+            rows = [data.whole[i] for i in on]
+            moved = [[dot((self.metric[i][k] for k in on), column) for column in zip(*rows, strict=True)] for i in on]
+            for a in range(p if rows else 0):
+                for b in range(p):
+                    whole[a][b] += dot((row[a] for row in rows), (row[b] for row in moved))
+        head = sum(whole[k][k] for k in range(p)) + self.ridge * scale
+        for k in range(p):
+            whole[k][k] += self.ridge * scale
+        above, below = 16 * head * tau.numerator**2, data.n**2 * self.unit * scale * tau.denominator**2
+        return OnSet(members, whole, self.unit * scale, (above, below), (above * self.weight, below * self.unit))
+
+    def of(self, neurons: Sequence[tuple[list[Fraction], Fraction, tuple[int, ...]]]) -> Fraction:
+        """An upper bound for neurons v = a w, a and on-sets; 0 where these have costs instead.
+
+        Every neuron's share of K is rounded down to multiples of 1 / FINE, which changes the eigenvalues of the sum and their sum by at
+        most `error` in all.
+        """
+        if not self.largest:
+            return Fraction(0)
+        data, n = self.data, self.data.n
+        kernel, squares, error = [[0] * n for _ in range(n)], 0, Fraction(n * len(neurons), FINE)
+        for v, a, on in neurons:
+            w, unit = common(v)
+            above, below = a.numerator**2, a.denominator**2  # of a^2
+            h, bottom = [dot(row, w) for row in data.whole], n * above * below * (data.scale * unit) ** 2
+            for i in on:
+                for k in on:
+                    share = (above * unit) ** 2 * dot(data.whole[i], data.whole[k]) + below**2 * h[i] * h[k]
+                    kernel[i][k] += 2 * FINE * share // bottom
+            squares += FINE * ((above * unit) ** 2 + below**2 * dot(w, w)) // (above * below * unit**2)
+        most = (self.eigenvalue - error) * FINE
+        rest = [[(most.numerator if i == k else 0) - most.denominator * kernel[i][k] for k in range(n)] for i in range(n)]
+        need(semidefinite(rest), "objective.eigenvalue is less than the largest of the network")
+        trace = Fraction(sum(kernel[i][i] for i in range(n)), FINE) + error
+        return self.trace * trace + self.squares * (Fraction(squares, FINE) + error) + self.largest * self.eigenvalue
+
+    def __str__(self) -> str:
+        parts = [(self.trace, "trace"), (self.largest, "lambda_max"), (self.squares, "(squares of the parameters)")]
+        return " + ".join(name if weight == 1 else f"{weight} {name}" for weight, name in parts if weight)
+
+
+class Tolerance:
+    """How well networks fit: |f(x_i) - y_i| <= each, or the mean of (f(x_i) - y_i)^2 at most `mean`; exactly if neither is given."""
+
+    def __init__(self, data: Data, value: Any) -> None:
+        self.n, self.each, self.mean = data.n, Fraction(0), Fraction(0)
+        if value is not None:
+            need(data.architecture != "sim-bn", "networks of sim-bn have to interpolate")
+            need(not data.objective.largest, "a bound on lambda_max has no tolerance: it holds at interpolation")
+            name = "mean_square" if isinstance(value, dict) and "mean_square" in value else "each"
+            most = rational(fields(value, "tolerance", (name,))[name], f"tolerance.{name}")
+            need(most >= 0, f"tolerance.{name} is negative")
+            self.each, self.mean = (most, self.mean) if name == "each" else (self.each, most)
+
+    def compare(self, output: Sequence[Fraction], y: Sequence[Fraction], name: str) -> None:
+        """Raise Invalid unless outputs fit."""
+        misses = [abs(a - b) for a, b in zip(output, y, strict=True)]
+        if self.mean:
+            need(sum(miss**2 for miss in misses) <= self.n * self.mean, f"the {name} miss y by more than the tolerance")
+            return
+        for i, miss in enumerate(misses):
+            need(miss <= self.each, f"the {name} do not interpolate y[{i}]" + (" within the tolerance" if self.each else ""))
+
+    def covers(self, loss: Fraction, dual: Sequence[Fraction]) -> bool:
+        """Whether the loss is what sum_i dual_i f(x_i) can differ from dual.y by, or for a mean square at least that."""
+        if self.mean:
+            return loss >= 0 and loss**2 >= self.n * self.mean * dot(dual, dual)
+        return loss == self.each * sum(map(abs, dual))
+
+    def __str__(self) -> str:
+        if self.mean:
+            return f"network of mean squared error at most {self.mean}"
+        return f"network with |f - y| <= {self.each} at all inputs" if self.each else "interpolating network"
 
 
 def check_proof(data: Data, proof: Any, case: OnSet, target: tuple[list[int], int], name: str, q: Any) -> None:
@@ -421,17 +575,17 @@ def check_proof(data: Data, proof: Any, case: OnSet, target: tuple[list[int], in
         need(nu >= 0, f"{name}.nu is negative")
         right, unit = added(right, unit, [nu.numerator * c for c in q[0]], nu.denominator * q[1])
     above, below = case.price
-    if given:  # x_i.u is in units of 1 / (scale small), G u in units of 1 / (scale^2 small)
+    if given:  # M u is in units of 1 / (case.unit small)
         u, small = common(vector(parts["v"], data.p, f"{name}.v"))
         left = [dot(row, u) for row in case.gram]
-        need(dot(left, u) * below <= above * (small * data.scale) ** 2, f"{name}: the activations of v are longer than the price")
-        same = all(a * unit == b * small * data.scale**2 for a, b in zip(left, right, strict=True))
+        need(dot(left, u) * below <= above * small**2 * case.unit, f"{name}: the activations of v are longer than the price")
+        same = all(a * unit == b * small * case.unit for a, b in zip(left, right, strict=True))
         need(same, f"{name}: v and mu do not satisfy the identity")
     else:
-        length, determinant = square(case.gram, right)  # t' G^-1 t is length scale^2 / (determinant unit^2)
+        length, determinant = square(case.gram, right)  # t' M^-1 t is length case.unit / (determinant unit^2)
         need(determinant > 0, f"{name}: there is no v, and the active inputs do not determine it")
         need(
-            length * data.scale**2 * below <= above * determinant * unit**2,
+            length * case.unit * below <= above * determinant * unit**2,
             f"{name}: the activations of v are longer than the price",
         )
 
@@ -450,6 +604,7 @@ def check(certificate: Any) -> Verdict:
     version = certificate.get("format")
     need(isinstance(version, str) and version in FORMATS, f'the field "format" is not "{FORMAT}"')
     added = [field for field in ADDED if version != FORMATS[0] and (field in certificate or field == "data_sha256")]
+    added += [field for field in CHANGES if version == WIDER and field in certificate]
     data = fields(certificate, "the certificate", (*FIELDS, *added))
     inputs = Data(data)
     if version != FORMATS[0]:
@@ -469,14 +624,14 @@ def check(certificate: Any) -> Verdict:
         on = tuple(compress(range(n), shown[0]))
         active.append(on)
         gram, linear, squares = sums.over(on)
-        on_set = OnSet(frozenset(on), gram, inputs.price(gram))
+        on_set = inputs.objective.over(on, gram)
         for s, side in ((1, "plus"), (-1, "minus")):
             if pattern[side] is not None:
                 check_proof(
                     inputs, pattern[side], on_set, ([s * c for c in linear], sums.unit * inputs.scale), f"{name}.{side}", None
                 )
                 proved.add((on, s))  # faces with the same active inputs share it
-            elif squares[s < 0] * on_set.price[1] > on_set.price[0] * sums.unit**2:
+            elif squares[s < 0] * on_set.simple[1] > on_set.simple[0] * sums.unit**2:
                 missing.append((k, s, side))
     for k, s, side in missing:
         need((active[k], s) in proved, f"patterns[{k}].{side} has no proof and needs one")
@@ -484,16 +639,21 @@ def check(certificate: Any) -> Verdict:
     count = count_cells(lines, len(seen)) if inputs.kinks == "differentiable" else count_faces(lines, len(seen))
     need(len(seen) == count, f"patterns has {len(active)} entries, but there are {count - len(seen) + len(active)}")
 
-    lower = dot(dual, inputs.y)
+    lower, most = rational(data["lower"], "lower"), dot(dual, inputs.y)
     upper, _ = inputs.network(data["neurons"], "neurons", inputs.y)
-    need(rational(data["lower"], "lower") == lower, f"lower is not dual . y = {lower}")
-    need(rational(data["upper"], "upper") == upper, f"upper is not the sum of the neurons' costs, {upper}")
+    less = " less what the tolerance takes" if "tolerance" in data else ""
+    need(inputs.tolerance.covers(most - lower, dual), f"lower is not dual . y = {most}{less}")
+    least, upper = upper, rational(data["upper"], "upper")
+    need(upper >= least if inputs.objective.largest else upper == least, f"upper is not the sum of the neurons' costs, {least}")
     need(lower <= upper, "lower exceeds upper")
-    claimed = statement(inputs.architecture, inputs.kinks, n, inputs.d, lower, upper)
+    claimed = statement(
+        inputs.architecture, inputs.kinks, n, inputs.d, lower, upper, str(inputs.objective), str(inputs.tolerance)
+    )
     need(data["statement"] == claimed, f'statement is not "{claimed}"')
     if "predictions" not in data:
         need("within" not in data and "decision" not in data, "within and decision belong to predictions, and there are none")
         return Verdict(claimed, lower, upper)
+    need(not inputs.objective.largest, "predictions do not go with lambda_max")
     need("within" in data, 'the certificate lacks the field "within"')
     within = rational(data["within"], "within")
     need(within >= 0, "within is negative")
@@ -553,13 +713,16 @@ class Prediction:
             ray = fields(parts["ray"], f"{name}.ray", ("of", "times"))
             i, c = data.index(str(ray["of"]), f"{name}.ray.of"), rational(ray["times"], f"{name}.ray.times")
             need(c >= 0 and self.q == [c * value for value in data.x[i]], f"{name}.x is not that multiple of x[{i}]")
-            self.low = self.high = c * data.y[i]
+            need(not data.tolerance.mean, f"{name}.ray does not go with a mean square")
+            self.low, self.high = c * (data.y[i] - data.tolerance.each), c * (data.y[i] + data.tolerance.each)
         if self.unbounded:
             w = vector(parts["direction"], data.p, f"{name}.direction")
             need(within > 0 and lower > 0, f"{name}.direction needs within > 0 and lower > 0")
+            need(not data.objective.squares, f"{name}.direction is not free: it has a weight")
             need(dot(w, self.q) > 0, f"{name}.direction is not positive at x")
             need(all(dot(w, row) <= 0 for row in data.x), f"{name}.direction is positive at an input")
-        if "low" in parts or "high" in parts:
+        self.beta: dict[int, Fraction] | None = None
+        if "cone" in parts or (("low" in parts or "high" in parts) and not data.objective.squares):
             need("cone" in parts, f'{name} lacks the field "cone"')
             self.beta = data.weights(parts["cone"], f"{name}.cone")
             sums = [sum((b * data.x[i][k] for i, b in self.beta.items()), Fraction(0)) for k in range(data.p)]
@@ -590,20 +753,26 @@ class Prediction:
             key = ",".join(map(str, on))
             given = proofs.pop(key, (None,) * 4)
             gram, linear, _ = sums.over(on)
-            above, below = data.price(gram)
-            case = OnSet(frozenset(on), gram, (above * tau.numerator**2, below * tau.denominator**2))
+            case = data.objective.over(on, gram, tau)
             for proof, (s, side) in zip(given, HALVES, strict=True):
                 gain = e * s if side > 0 else 0  # of max(q.v, 0)
                 if proof is None:
-                    terms = [(self.beta.get(i, Fraction(0)) if gain > 0 else 0) - s * dual[i] for i in on]
-                    short = sum((t * t for t in terms if t > 0), Fraction(0)) <= Fraction(*case.price)
-                    need(short, f"{name} has no proof for the inputs {key or 'none'} and needs one")
+                    shares = (self.beta or {}) if gain > 0 else {}
+                    terms = [shares.get(i, 0) - s * dual[i] for i in on]
+                    short = sum((t * t for t in terms if t > 0), Fraction(0)) <= Fraction(*case.simple)
+                    need(
+                        short and (gain <= 0 or self.beta is not None),
+                        f"{name} has no proof for the inputs {key or 'none'} and needs one",
+                    )
                 else:
                     target = added([gain * c for c in q], q_unit, [-s * c for c in linear], unit)
                     check_proof(data, proof, case, target, f"{name}.proofs[{key}]", ([side * c for c in q], q_unit))
         need(not proofs, f"{name}.proofs has sets of inputs that no pattern has: {[*proofs][:1]}")
-        bound = dot(dual, data.y) + tau * most
-        need(rational(parts["bound"], f"{name}.bound") == bound, f"{name}.bound is not dual . y + tau U = {bound}")
+        bound, least = rational(parts["bound"], f"{name}.bound"), dot(dual, data.y) + tau * most
+        need(
+            data.tolerance.covers(bound - least, dual),
+            f"{name}.bound is not dual . y + tau U = {least}, with what the tolerance adds",
+        )
         return bound
 
     def told(self, within: Fraction) -> str:
@@ -651,12 +820,21 @@ def decimal(value: Fraction, rounding: str, digits: int = 15) -> Decimal:
     return Context(digits, rounding).divide(Decimal(value.numerator), Decimal(value.denominator)).normalize()
 
 
-def statement(architecture: str, kinks: str, n: int, d: int, lower: Fraction, upper: Fraction) -> str:
+def statement(
+    architecture: str,
+    kinks: str,
+    n: int,
+    d: int,
+    lower: Fraction,
+    upper: Fraction,
+    objective: str = "trace",
+    networks: str = "interpolating network",
+) -> str:
     """What is proved, in a sentence; decimals are rounded away from each other."""
     reaches = "reaches {}" if architecture != "sim-bn" else "has as infimum, over growing first-layer weights, at most {}"
     gap = decimal(Verdict("", lower, upper).relative_gap, ROUND_CEILING, 2)
     return (
-        f"every interpolating network has trace >= {lower} (={decimal(lower, ROUND_FLOOR)}); the network in the file "
+        f"every {networks} has {objective} >= {lower} (={decimal(lower, ROUND_FLOOR)}); the network in the file "
         f"{reaches.format(decimal(upper, ROUND_CEILING))}; relative gap {gap}: {ARCHITECTURES[architecture]} {KINKS[kinks]}, "
         f"{n} inputs in dimension {d}"
     )

@@ -1,7 +1,7 @@
 """Owns what the site takes from elsewhere: committed results, verdicts and figures in the papers' pages, KaTeX, the changelog.
 
 In a page, `<!-- verdicts: PAPER -->` stands for every committed table of the paper that holds verdicts, `<!-- figure: PAPER/NAME -->` for a
-committed figure. No number of theirs is typed by hand.
+committed figure, `<!-- formal -->` for the table of what Coq checked. No number of theirs is typed by hand.
 """
 
 import json
@@ -17,6 +17,8 @@ from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+from flatproof.theory.claims import statements
+from flatproof.theory.claims.formal import Formal, confirmed
 from flatproof.verify.report.cells import slug
 from flatproof.verify.report.mathematics import parts
 from flatproof.verify.report.verdicts import NEUTRAL, side, verdict_column, words
@@ -83,7 +85,29 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         kind, name = found.groups()
         return "\n\n".join(verdicts(name) if kind == "verdicts" else figure(name))
 
+    if "<!-- formal -->" in markdown:
+        markdown = markdown.replace("<!-- formal -->", formal())
     return re.sub(r"<!-- (verdicts|figure): ([\w/-]+) -->", replaced, markdown)
+
+
+def formal() -> str:
+    """The theorems that Coq checked, beside what is printed: how many, and a table of them."""
+    checked, ledger = list(confirmed()), statements()
+    if not checked:
+        return "Nothing is confirmed for the proofs as they lie here: `make formal` checks them."
+    rows = [
+        [_name(id), _text(ledger[id].printed), "<br>".join(_proved(f) for f in checked if f.entry.id == id)]
+        for id in ledger
+        if any(f.entry.id == id for f in checked)
+    ]
+    theorems = len({f.entry.theorem for f in checked})
+    lines = [["id", "printed", "in words, and the formal name"], ["---"] * 3, *rows]
+    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return f"**{len(rows)} statements, {theorems} theorems**, checked by Coq {checked[0].coq} (`make formal`).\n\n{table}"
+
+
+def _proved(theorem: Formal) -> str:
+    return f"**{_text(theorem.about())}** (`{theorem.entry.theorem}`): {_text(theorem.entry.words)}"
 
 
 def verdicts(paper: str) -> Iterator[str]:

@@ -28,6 +28,11 @@ window.ENTRIES = [
 {"id": "2b", "title": "Sim-BN, 1-SAM: the four largest neurons lie in the first two coordinates, one in each quadrant; the first two columns of", "at": "wen2023/index.html#wen2023-table-2-2b"},
 {"id": "10a", "title": "Sim-BN, logistic, 1-SAM: as its MSE counterpart.", "at": "wen2023/index.html#wen2023-table-2-10a"},
 {"id": "10b", "title": "Sim-LN, logistic, 1-SAM: as its MSE counterpart.", "at": "wen2023/index.html#wen2023-table-2-10b"},
+{"id": "wen2023/flattest", "title": "Do all flattest networks generalize? wen2023, Table 1, first column, decided on its training sets", "at": "wen2023/index.html#wen2023-flattest"},
+{"id": "no-bias", "title": "", "at": "wen2023/index.html#wen2023-flattest-no-bias"},
+{"id": "bias", "title": "", "at": "wen2023/index.html#wen2023-flattest-bias"},
+{"id": "sim-ln", "title": "", "at": "wen2023/index.html#wen2023-flattest-sim-ln"},
+{"id": "sim-bn", "title": "", "at": "wen2023/index.html#wen2023-flattest-sim-bn"},
 {"id": "wen2023/figure-1a", "title": "Figure 1a: no-bias, weight decay", "at": "wen2023/index.html#wen2023-figure-1a"},
 {"id": "wen2023/figure-1a", "title": "", "at": "wen2023/index.html#wen2023-paper-scale-figure-1a"},
 {"id": "wen2023/figure-1b", "title": "Figure 1b: no-bias, 1-SAM", "at": "wen2023/index.html#wen2023-figure-1b"},
@@ -247,5 +252,12 @@ window.ENTRIES = [
 {"id": "curvature/coverage", "title": "How often the intervals hold the exact value", "at": "curvature/index.html#curvature-coverage"},
 {"id": "curvature/definitions", "title": "Curvature: every operator, estimate and sharpness measure", "at": "curvature/index.html#curvature-definitions"},
 {"id": "curvature/functions", "title": "Products through every differentiable function of torch", "at": "curvature/index.html#curvature-functions"},
-{"id": "curvature/well-fitted", "title": "Well-fitted networks: how often the intervals hold the exact value", "at": "curvature/index.html#curvature-well-fitted"}
+{"id": "curvature/well-fitted", "title": "Well-fitted networks: how often the intervals hold the exact value", "at": "curvature/index.html#curvature-well-fitted"},
+{"id": "beyond", "title": "Flatness beyond the trace", "at": "beyond/index.html"},
+{"id": "beyond/figure-1", "title": "How fast the flattest trace falls with the tolerance, and what near-interpolating flattest networks predict", "at": "beyond/index.html#beyond-figure-1"},
+{"id": "beyond/figure-2", "title": "From no bias to bias: generalization on parity against the size s of the constant", "at": "beyond/index.html#beyond-figure-2"},
+{"id": "beyond/figure-3", "title": "Flattest in trace and flattest in λ_max: the trade-off", "at": "beyond/index.html#beyond-figure-3"},
+{"id": "beyond/table-1", "title": "Fits within a tolerance: the least trace, and what is predicted", "at": "beyond/index.html#beyond-table-1"},
+{"id": "beyond/table-2", "title": "From no bias to bias: a constant of size s", "at": "beyond/index.html#beyond-table-2"},
+{"id": "beyond/table-3", "title": "The flattest in λ_max, and whether they are the flattest in trace", "at": "beyond/index.html#beyond-table-3"}
 ];

@@ -12,7 +12,7 @@ from flatproof.theory import ARCHITECTURES, MSE, Loss, Network
 from flatproof.verify.two_layer import fused, reference
 from flatproof.verify.two_layer.engine import choose
 from flatproof.verify.two_layer.initialization import initial_network
-from flatproof.verify.two_layer.settings import Phase
+from flatproof.verify.two_layer.settings import Perturbed, Phase
 from tests.networks import LOGISTIC, VARIANTS, random_points, seeds
 
 KINDS = (*((architecture, "relu", 2) for architecture in ARCHITECTURES), *VARIANTS)
@@ -118,6 +118,21 @@ def test_a_thousand_sam_steps_agree(kind: Kind, loss: Loss, gaussian: bool) -> N
     theirs, _ = reference.advance(start, x, y, order, None, phase, loss)
     assert distance(ours, theirs) < 1e-9
     assert distance(ours, start) > 1e-2  # it did train
+
+
+@EACH_LOSS
+@pytest.mark.parametrize("perturbed", ["first layer", "above it"])
+@pytest.mark.parametrize("d", [8, 30], ids=["on moments", "more inputs than samples"])
+def test_sam_of_some_parameters_agrees(d: int, perturbed: Perturbed, loss: Loss) -> None:
+    x, y = random_points(d, 25, 3)
+    y, phase = labels(y, loss), Phase(lr=0.01, epochs=1, rho=0.1, perturbed=perturbed)
+    start, order = network_of(("sim-bn", "relu", 2), d, 48, seed=1), orders(25, 20, 5)
+    assert fused.carries_out(start, phase)
+    assert not fused.carries_out(network_of(("bias", "relu", 2), d, 48, seed=1), phase)
+    ours, _ = fused.advance(start, x, y, order, None, phase, loss)
+    theirs, _ = reference.advance(start, x, y, order, None, phase, loss)
+    assert distance(ours, theirs) < 1e-9
+    assert distance(ours, fused.advance(start, x, y, order, None, replace(phase, perturbed="all"), loss)[0]) > 1e-4
 
 
 @EACH_KIND

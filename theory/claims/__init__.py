@@ -24,6 +24,7 @@ construction that is printed with it, or a step of its printed proof; only the f
 Where a statement depends on a reading, `reading` names the one that its status is for; evidence for another one says so.
 `depends_on` lists what the proof in the ledger rests on, each as printed or as corrected (theory.claims.graph).
 A check that fails raises `EvidenceFailed`: the ledger then shows the statement as open, with the failure.
+Beside the evidence stands what Coq's kernel checked of the statement (`formal`, theory.claims.formal); it changes no status.
 Another package adds statements by the entry-point group `flatproof.claims`, whose values are modules that register them; those of a file of
 one's own are registered when it is imported.
 Statements of the project's own, printed nowhere else, lie in the folder `own` under ids "own/...", registered by `@own_claim`; they
@@ -39,6 +40,7 @@ from pkgutil import iter_modules
 from typing import Literal, get_args
 
 from flatproof.notebooks import html_rows
+from flatproof.theory.claims.formal import Formal, theorems
 
 Status = Literal["refuted", "proved", "cited", "certified", "tested", "open", "definition"]
 Target = Literal["statement", "construction", "proof step"]
@@ -117,7 +119,8 @@ class Claim:
     """A printed statement with what the ledger found.
 
     `corrected` is None where nothing needed correcting. target, severity: of the gravest refutation, None where nothing is refuted;
-    a target other than "statement" leaves the statement standing. reading: the one that the status is for, None for all.
+    a target other than "statement" leaves the statement standing. reading: the one that the status is for, None for all. formal: the
+    theorems that Coq checked for it, in the form that lies here.
     """
 
     id: str
@@ -130,6 +133,7 @@ class Claim:
     target: Target | None = None
     severity: Severity | None = None
     reading: Reading | None = None
+    formal: tuple[Formal, ...] = ()
 
     @property
     def own(self) -> bool:
@@ -141,7 +145,8 @@ class Claim:
         about = {"printed": self.printed, "status": self.status, "fails in": fails, "reading": self.reading or ""}
         about |= {"corrected": self.corrected or "", "rests on": ", ".join(f"{e.id} ({e.form})" for e in self.depends_on)}
         found = {f"evidence {k}": f"{e.supports}, {e.method}; {e.scope}: {e.finding}" for k, e in enumerate(self.evidence, 1)}
-        return html_rows(self.id, about | {"about": self.title} | found)
+        checked = {f"formal {k}": f"{f.entry.theorem}, {f.about()}: {f.entry.words}" for k, f in enumerate(self.formal, 1)}
+        return html_rows(self.id, about | {"about": self.title} | found | checked)
 
 
 @dataclass(frozen=True)
@@ -167,7 +172,8 @@ class Statement:
         except EvidenceFailed as failure:
             evidence = [replace(e, supports="open", target=None, severity=None, corrected=None) for e in evidence]
             evidence.append(Evidence("open", "failed check", "-", str(failure)))
-        return judged(self.id, self.title, self.printed, evidence, self.depends_on, self.reading)
+        claim = judged(self.id, self.title, self.printed, evidence, self.depends_on, self.reading)
+        return replace(claim, formal=theorems(self.id))
 
 
 def judged(

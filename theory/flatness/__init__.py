@@ -12,7 +12,8 @@ What each module owns, from the problem to the proof:
     cone_solver         that program over a chosen list of patterns, assembled for Clarabel
     projection          what a pattern is worth at a dual point: the projection on the outputs that it can produce
     column_generation   the program over all patterns of a list, solved over the few that matter
-    interior_point      the same by an interior-point method on the dual, for many points
+    interior_point      the same by a primal-dual interior-point method, for many points
+    differences         the equations of interpolation as it is given them: second differences in the plane
     linear_programs     the linear programs that the others solve
     realize             networks made of given neurons: exact interpolation, off the kinks
     flattest            `flattest`: the flattest network of a data set, with a dual point that proves it
@@ -22,6 +23,7 @@ What each module owns, from the problem to the proof:
     pricing             local search for patterns that are worth more than their price
     search              the program over patterns met so far, round by round
     bracket             `bracket`: lower and upper bound where patterns are too many to list
+    all_flattest        `decide_parity`: what all flattest networks do on parity data of any dimension; theory/check_parity.py checks it
     parity              how flat the generalizing networks without bias are on parity data of any dimension
 
     half_cells          cells cut in two by a query point
@@ -29,6 +31,12 @@ What each module owns, from the problem to the proof:
     exact_predictions   its proof in rational numbers
     predictions         the ranges of predictions, point by point, with their proofs
     decide              `decide`: whether all nearly flattest networks classify a population correctly
+
+    objectives          what may be minimized besides the trace, and how well networks may have to fit
+    whole_program       cone programs for these in which every pattern has its variables, semidefinite for the largest eigenvalue
+    exact_metrics       proofs for an on-set in rational numbers, lengths being those of an objective
+    exact_networks      networks in rational numbers made from their solutions
+    wider               `flattest_for`: the least value of an objective, ranges of predictions, certificates
 
     rational            exact arithmetic: linear systems and projections on cones in rational numbers
     multipliers         proofs by multipliers alone, all patterns at once

@@ -118,7 +118,7 @@ def certificate(
         raise ValueError("neurons, coefficients and dual must be finite")
     point = [short(value) for value in start.tolist()]
     proofs, worst = problem.proofs(point, signs > 0, mu)
-    theta = _shrinkage(worst)
+    theta = shrinkage(worst)
     point = [theta * value for value in point]
     entries, shown = list[dict[str, Any]](), problem.short_witnesses(signs, witnesses)
     for w, row in zip(shown, (signs > 0).tolist(), strict=True):
@@ -452,7 +452,7 @@ def _well_conditioned(active: Whole, start: Rationals) -> list[int]:
     return [int(j) for j in qr(unit.T, mode="economic", pivoting=True)[2]]
 
 
-def _shrinkage(worst: Fraction) -> Fraction:
+def shrinkage(worst: Fraction) -> Fraction:
     """The largest short theta <= 1 with theta^2 worst <= 1."""
     near = chain([ONE], (Fraction(2**k - 1, 2**k) for k in range(60, 1, -1)), (Fraction(1, 2**k) for k in count(1)))
     return next(theta for theta in near if theta**2 * worst <= 1)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.linalg import lstsq
 
 from flatproof.theory.flatness.cone_solver import Master, solve_master
-from flatproof.theory.flatness.interior_point import DualMethod
+from flatproof.theory.flatness.interior_point import InteriorPoint
 from flatproof.theory.flatness.neurons import Array, Columns, NotRealized, Signs
 from flatproof.theory.flatness.program import prices
 from flatproof.theory.flatness.projection import factors, project
@@ -72,15 +72,19 @@ class Program:
         walls = None if self.walls is None else self.walls[chosen]
         return project(self.u, self.signs[chosen], targets, enough=enough, factor=self.factors[chosen], walls=walls)
 
-    def solve(self, note: Callable[[str], None] = lambda _: None) -> tuple[Array, float, Columns, Columns, Columns]:
-        """The dual point (n,), the lower bound on the trace, neurons: binding, in use, of any length; in the data's units.
+    def solve(
+        self, note: Callable[[str], None] = lambda _: None, inner: Array | None = None
+    ) -> tuple[Array, float, Columns, Columns, Columns, Array]:
+        """The dual point (n,), the lower bound on the trace, neurons: binding, in use, of any length; in the data's units;
+        and how long those in use are where labels are at most 1.
 
         Args:
             note: is told of every round, in words.
+            inner: a neuron inside each cell, (M, r), where cells and their walls are known.
         """
-        if self.walls is not None and len(self.y) > MANY and self.y.any():
+        if inner is not None and self.walls is not None and len(self.y) > MANY:
             note(f"solving over {2 * len(self.signs):,} neurons")
-            interior = DualMethod(self).solve()
+            interior = InteriorPoint(self, inner).solve()
             if interior is not None:
                 dual = interior.solution.dual
                 dual = dual / max(1.0, float(self.price_ratios(dual, enough=1 - TIGHT).max()))
@@ -118,7 +122,7 @@ class Program:
 
     def _solved(
         self, active: NDArray[np.bool_], solution: Master, best: tuple[float, Array]
-    ) -> tuple[Array, float, Columns, Columns, Columns]:
+    ) -> tuple[Array, float, Columns, Columns, Columns, Array]:
         """What `solve` returns, of a solution over some patterns and the best bound so far with its dual point."""
         for dual in chain([self.per_sample], self._polished(active, solution)):
             excess = max(1.0, float(self.price_ratios(dual, enough=1 - TIGHT).max()))
@@ -127,8 +131,8 @@ class Program:
                 if excess < 1 + 1e-11:
                     break
         bound, dual = best
-        in_use, of_any_length = (self._in_use(active, solution, least) for least in (USED, SHORTEST))
-        return dual * self.size, bound * self.size * self.top, self._binding(dual), in_use, of_any_length
+        (in_use, lengths), (of_any_length, _) = (self._in_use(active, solution, least) for least in (USED, SHORTEST))
+        return dual * self.size, bound * self.size * self.top, self._binding(dual), in_use, of_any_length, lengths
 
     def _master(self, active: NDArray[np.bool_], box: float) -> Master:
         side, pattern = np.nonzero(active)
@@ -171,10 +175,10 @@ class Program:
             image = sides[k] * (basis @ (dual @ basis))
             active = on[:, None] * self.u
             v[k] += np.linalg.lstsq(active, image - active @ v[k], rcond=1e-9)[0]
-            v[k] = _seen(self.u, signs[k], v[k] / np.linalg.norm(image))
+            v[k] = seen(self.u, signs[k], v[k] / np.linalg.norm(image))
         return Columns(signs, sides, v, self.prices[pattern] * self.size)
 
-    def _in_use(self, active: NDArray[np.bool_], solution: Master, least: float) -> Columns:
+    def _in_use(self, active: NDArray[np.bool_], solution: Master, least: float) -> tuple[Columns, Array]:
         """The neurons of the program's own solution: nearly the same, needed where the dual point is not unique to rounding.
 
         Long neurons that nearly cancel are corrected by ones as short as what the solver leaves of unused ones: a small `least`
@@ -184,8 +188,11 @@ class Program:
         length = np.linalg.norm((self.signs[pattern] > 0) * (solution.v @ self.u.T), axis=1)
         used = length > least * length.max()
         pattern, signs, v = pattern[used], self.signs[pattern[used]], solution.v[used] / length[used, None]
-        v = np.array([_seen(self.u, on, neuron) for on, neuron in zip(signs, v, strict=True)])
-        return Columns(signs, 1.0 - 2 * side[used], v, self.prices[pattern] * self.size)
+        on = (signs > 0).astype(float)
+        grams = np.einsum("ki,ia,ib->kab", on, self.u, self.u, optimize=True)
+        for k in np.flatnonzero(np.linalg.eigvalsh(grams)[:, 0] < 1e-12):  # all others have directions that active points see
+            v[k] = seen(self.u, signs[k], v[k])
+        return Columns(signs, 1.0 - 2 * side[used], v, self.prices[pattern] * self.size), length[used]
 
     def rays(self, v: Array) -> Columns:
         """Given neurons v (M, r), one a pattern, as columns of length 1 and either sign."""
@@ -195,7 +202,7 @@ class Program:
         return Columns(np.vstack([self.signs] * 2), both, np.vstack([unit] * 2), np.concatenate([price] * 2))
 
 
-def _seen(u: Array, signs: Signs, v: Array) -> Array:
+def seen(u: Array, signs: Signs, v: Array) -> Array:
     """v with no more of the directions that its active points do not see than keeps the others inactive: solvers leave any amount."""
     _, s, vt = np.linalg.svd((signs > 0)[:, None] * u)
     rest = vt[: int(np.sum(s > 1e-9))]

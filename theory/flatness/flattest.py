@@ -31,7 +31,7 @@ from flatproof.theory.flatness.neurons import Array, Columns, Coordinates
 from flatproof.theory.flatness.patterns import Patterns, cells, faces, positive_sets
 from flatproof.theory.flatness.predictions import WITHIN, Predictions, Ranges
 from flatproof.theory.flatness.projection import project
-from flatproof.theory.flatness.realize import deep_enough, network_of
+from flatproof.theory.flatness.realize import MANY, deep_enough, network_of
 from flatproof.theory.flatness.setting import ROUNDING, Answer, Setting
 from flatproof.theory.flatness.walls import walls
 from flatproof.theory.networks import Network, trace_of_hessian
@@ -188,10 +188,13 @@ def flattest(
         nothing = rays.take(np.zeros(0, int))
         zero = np.zeros(len(setting.y))
         return Flattest(setting, 0.0, 0.0, setting.zero_network(), zero, patterns, thin, nothing, rays, flats)
-    dual, bound, binding, in_use, of_any_length = program.solve(note)
+    dual, bound, binding, in_use, of_any_length, lengths = program.solve(note, inner[active])
     note("making the network")
-    network = network_of(setting, (in_use, binding, in_use + binding, of_any_length), rays, flats, bound)
+    network = network_of(setting, (in_use, binding, in_use + binding, of_any_length), rays, flats, bound, lengths)
     for more in (in_use, of_any_length):
+        if len(setting.y) > MANY:  # the linear program takes too long to ask whether they are needed
+            binding = binding + in_use
+            break
         if vertex(binding.outputs(setting.coordinates.u), binding.prices, setting.y / setting.top) is None:
             binding = binding + more
     trace = trace_of_hessian(network, setting.x)

@@ -1,30 +1,47 @@
-"""Owns the convex program over all patterns of a list by an interior-point method on its dual, for many samples.
+"""Owns the convex program over all patterns of a list by a primal-dual interior-point method, for many samples.
 
-    maximize y . lambda   subject to   g_k = (|Pi_k lambda|^2 - c_k^2) / 2 <= 0   for every pattern and sign k,
+    minimize    sum_k c_k t_k   over neurons z_k, one for every pattern and sign
+    subject to  sum_k side_k A_k z_k = y,   B_k z_k >= 0,   |z_k| <= t_k
 
-Pi_k the projection on the activations that k can produce (projection.py). |Pi_k lambda|^2 / 2 is convex with gradient u_k = Pi_k lambda
-and, where the walls that hold Pi_k lambda back do not change, with the Hessian P_k, the projector on the activations along these walls.
-Newton's method on y = sum_k beta_k u_k and -beta_k g_k = mu, mu -> 0, keeps lambda strictly feasible. Only the few k near their price
-enter the linear system; of the others it is enough to know that no step takes one beyond its price, and |Pi_k lambda| changes by no
-more than lambda does. The beta_k u_k are a network's activations.
+A_k maps a neuron to its activations, B_k to what it is at the walls of its cell, z_k in coordinates in which the first is an isometry.
+The dual point lambda and multipliers mu >= 0 have w_k = side_k A_k' lambda + B_k' mu_k with |w_k| <= c_k. Steps are Newton's on
+(t, z) o (c, -w) = tau e and (B z) mu = tau in the scaling of Nesterov and Todd, predicted and corrected (Mehrotra 1992). Given lambda's
+change a neuron's is a least-squares problem of its own, solved by orthogonal factors: walls that are met and walls that are not
+differ by any number of digits there. What is left is a system in as many unknowns as there are samples.
+
+The first point is central, and interpolates: a neuron at the analytic centre of each cell, with both signs, long enough that what
+the labels need is small against it. In the plane sums over many samples would cancel; differences.py has sparse equations instead.
 """
 
+from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
+from flatproof.theory.compiled import literal_kernel
 from flatproof.theory.flatness.cone_solver import Master
+from flatproof.theory.flatness.differences import Equations
 from flatproof.theory.flatness.neurons import Array, Signs
 
-Index = NDArray[np.intp]
-ITERATIONS = 150
-NEAR, FAR = 0.9, 0.7  # of a price: from where on a pattern enters the linear system, and below which it leaves it
-RIDGE, REFINED = 1e-14, 3  # added to a matrix with ones on its diagonal; steps of refinement that make up for it
-CLOSED = 1e-12  # relative gap at which the method ends
-ENOUGH = 1e-7  # and from which its answer is of use
+ITERATIONS = 100
+CENTRED = 60  # Newton steps towards the analytic centres of cells, at most
+LONG = 3.0  # first neurons, in multiples of what the labels need at least
+CENTRAL = 0.99  # of its price that the first dual point uses of a pattern at most
+INSIDE = 0.99  # of the way to the boundary that a step goes
+CLOSED = 1e-9  # relative gap at which the method ends
+ENOUGH = 1e-4  # and from which its answer is of use
+SHORT = 1e-3  # steps below which it is stuck
+UNEVEN = 1e-3  # the least of the products that are tau at a central point, relative to their mean
+PATIENCE = 5  # points without one that is nearer by half, after which it is too
+NEARLY, FAR = 0.03, 0.6  # relative gap from which on patterns that use less of their price than FAR are left out
+WRONG = 1e-6  # how much more than its price one of these may use in the end, relative
+LARGE = 500_000  # numbers in all A_k from which that is worth while
+REFINED = 6  # steps of conjugate gradients that make up for rounding in the factors
+RIDGES = (1e-15, 1e-13, 1e-11)  # added to a matrix with ones on its diagonal until it has factors
 
 
 class Bounded(Protocol):
@@ -36,10 +53,10 @@ class Bounded(Protocol):
     walls: NDArray[np.int64] | None
     factors: Array
     prices: Array
-    start: Array
 
-    def project(self, chosen: Any, targets: Array, enough: Array | None = None) -> tuple[Array, Array, Array]:
-        """Neurons, multipliers and lengths of the projections of targets (K, n) on chosen patterns."""
+    def price_ratios(self, dual: Array, enough: float | None) -> Array:
+        """How much of each pattern's price a dual point uses up, (2, M)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -50,146 +67,364 @@ class Interior:
     solution: Master
 
 
-class DualMethod:
-    """The iteration. Entry k = side * M + m stands for pattern m with the sign of `side`."""
+@dataclass
+class Point:
+    """Where the iteration is, for K = 2 M neurons, those with sign + in front: lambda (q,), t (K,), z and w (K, r), B z and mu (K, m)."""
 
-    def __init__(self, program: Bounded) -> None:
-        self.program, self.y = program, program.y
-        self.many = len(program.signs)
-        self.prices = np.tile(program.prices, 2)
-        self.known = np.full(2 * self.many, np.inf)  # upper bounds on lengths at `at`
-        self.at: Array = np.zeros(len(self.y))
+    dual: Array
+    t: Array
+    z: Array
+    w: Array
+    room: Array
+    mu: Array
+
+    def moved(self, change: "Point", primal: float, dual: float) -> "Point":
+        """The point some way along a change, neurons and dual point each as far as told."""
+        sizes = (dual, primal, primal, dual, primal, dual)
+        return Point(*(a + size * b for a, b, size in zip(self, change, sizes, strict=True)))
+
+    def take(self, kept: NDArray[np.bool_]) -> "Point":
+        """Some of the neurons, (K,)."""
+        return Point(self.dual, *(values[kept] for values in list(self)[1:]))
+
+    def __iter__(self) -> Iterator[Array]:
+        return iter((self.dual, self.t, self.z, self.w, self.room, self.mu))
+
+
+class InteriorPoint:
+    """The iteration over the patterns of one program.
+
+    Args:
+        program: with walls.
+        inner: a neuron inside each cell, (M, r).
+    """
+
+    def __init__(self, program: Bounded, inner: Array) -> None:
+        assert program.walls is not None
+        self.program = program
+        u, signs, walls = program.u, program.signs, program.walls
+        self.many, self.r = len(signs), u.shape[1]
+        self.factors, self.prices = program.factors, np.tile(program.prices, 2)
+        self.equations = Equations.of(u, signs)
+        self.y = self.equations.right(program.y)
+        self.outputs = np.ascontiguousarray(self.factors @ self.equations.activations(u, signs))  # A', (M, r, q)
+        self.held = np.tile(walls >= 0, (2, 1))
+        place = np.maximum(walls, 0)
+        rows = np.where(walls >= 0, np.take_along_axis(signs, place, axis=1), 0)[:, :, None] * u[place]
+        rows = rows @ self.factors.transpose(0, 2, 1)
+        length = np.linalg.norm(rows, axis=2, keepdims=True)
+        self.bounds = np.ascontiguousarray(rows / np.where(length > 0, length, 1))  # B, (M, m, r)
+        self.inner = np.linalg.solve(self.factors.transpose(0, 2, 1), inner[:, :, None])[:, :, 0]
+        self.count = len(self.prices) + int(self.held.sum())
 
     def solve(self) -> Interior | None:
         """The solution; None where the method does not come near it."""
-        dual = self.program.start
-        self._price(dual)
-        dual = dual * 0.5 / max(float((self.known / self.prices).max()), 1e-300)
-        self._price(dual, everything=True)
-        ratio = self.known / self.prices
-        chosen = np.sort(np.argsort(-ratio, kind="stable")[: max(int((ratio > 0.35).sum()), 4 * len(self.y))])
-        place = self._place(chosen, dual)
-        mu = float(self.y @ dual) / len(chosen)
-        beta, stuck = mu / place.slack, 0
+        if self.r > 2 and self.outputs.size > LARGE:  # few cells of the plane bind: none is left out
+            interior = self._solve(leave=True)
+            if interior is not None and self.program.price_ratios(interior.solution.dual, 1.0).max() <= 1 + WRONG:
+                return interior
+        return self._solve(leave=False)
+
+    def _solve(self, leave: bool) -> Interior | None:
+        """The solution; once it is near, without patterns that are far from their price if these may be left out."""
+        method, point, kept = self, self._start(), np.ones(self.many, bool)
+        best, least, mark, waited = point, np.inf, np.inf, 0
         for _ in range(ITERATIONS):
-            gap, value = float(beta @ place.slack), float(self.y @ dual)
-            missing = float(np.abs(self.y - beta @ place.u).max())
-            if gap <= CLOSED * value and missing <= 1e-10:
+            gap, missing = method._gap(point), float(np.abs(self.y - method._output(point.z)).max())
+            error = max(gap / max(float(self.y @ point.dual), 1e-300), missing)
+            mark, waited = (error, 0) if error < mark / 2 else (mark, waited + 1)
+            if error < least:
+                best, least = point, error
+            if not np.isfinite(error) or error <= CLOSED or waited > PATIENCE:
                 break
-            step = self._step(place, beta, mu)
-            if step is None:
+            if leave and method is self and error <= NEARLY:
+                kept = self.program.price_ratios(self.equations.dual(point.dual), FAR).max(axis=0) > FAR
+                method, point = self._take(kept), point.take(np.tile(kept, 2))
+                gap, waited, mark, least = method._gap(point), 0, np.inf, np.inf
+            newton = Newton.at(method, point)
+            if newton is None:
                 break
-            change, more = step
-            size = min(1.0, 0.995 / max(float((-more / beta).max()), 1e-300))
-            size = self._within(dual, change, size, chosen, (0.1 if gap > 0.01 * value else 1e-3) * place.slack)
-            stuck = stuck + 1 if gap <= 1e-6 * value and (size < 0.1 or gap < 1e-10 * value) else 0
-            if size == 0 or stuck == 3:
+            change = newton.step(0.0, None)
+            primal, dual = (min(1.0, size) for size in method._reach(point, change))
+            aim = gap / method.count * min(1.0, max(method._gap(point.moved(change, primal, dual)) / gap, 1e-6)) ** 3
+            change = newton.step(aim, change)
+            primal, dual = (min(1.0, INSIDE * size) for size in method._reach(point, change))
+            while not method._central(moved := point.moved(change, primal, dual)) and max(primal, dual) > SHORT:
+                primal, dual = 0.7 * primal, 0.7 * dual
+            if max(primal, dual) <= SHORT:
                 break
-            self._price(dual + size * change)
-            near = self.known >= NEAR * self.prices
-            near[chosen] = False
-            new = np.flatnonzero(near)
-            if (self.known[new] < self.prices[new] * (1 - 1e-14)).all():
-                dual, beta = dual + size * change, beta + size * more
-                place = self._place(chosen, dual)
-            else:  # a pattern that was not looked at is in the way: the step is looked for anew
-                size = 1.0
-            if len(new):
-                chosen, place = np.concatenate([chosen, new]), place.joined(self._place(new, dual))
-                beta = np.concatenate([beta, mu / place.slack[-len(new) :]])
-            kept = (place.length > FAR * self.prices[chosen]) | (beta > 1e-3 * beta.max())
-            if not kept.all() and kept.sum() > len(self.y):
-                chosen, beta, place = chosen[kept], beta[kept], place.take(kept)
-            mu = float(beta @ place.slack) / len(chosen) * (0.1 if size > 0.9 else 0.3 if size > 0.5 else 0.6)
-        if gap > ENOUGH * value or missing > ENOUGH * max(1.0, value):
+            point = moved
+        if least > ENOUGH:
             return None
-        active = np.zeros(2 * self.many, bool)
-        active[chosen] = True
-        order = np.argsort(chosen)
-        lengths = beta * place.length
-        return Interior(active.reshape(2, -1), Master(dual, (beta[:, None] * place.v)[order], lengths[order], 0.0))
+        v = np.einsum("mab,sma->smb", method.factors, best.z.reshape(2, method.many, self.r)).reshape(-1, self.r)
+        multipliers = self.equations.dual(best.dual)
+        return Interior(np.stack([kept, kept]), Master(multipliers, v, np.linalg.norm(best.z, axis=1), 0.0))
 
-    def _step(self, place: "Place", beta: Array, mu: float) -> tuple[Array, Array] | None:
-        """Newton's step in lambda and beta."""
-        weighted = np.sqrt(beta)[:, None, None] * place.bases
-        tangent = weighted.transpose(1, 0, 2).reshape(len(self.y), -1)
-        normal = place.u * np.sqrt(beta / place.slack)[:, None]
-        matrix = tangent @ tangent.T + normal.T @ normal
-        scale = 1 / np.sqrt(np.maximum(np.diag(matrix), 1e-20 * np.max(np.diag(matrix))))
-        matrix = scale[:, None] * matrix * scale
-        right = scale * (self.y - (mu / place.slack) @ place.u)
-        try:
-            factor = cho_factor(matrix + RIDGE * np.eye(len(matrix)), check_finite=False)
-        except LinAlgError:
-            return None
-        change = cho_solve(factor, right, check_finite=False)
+    def _take(self, kept: NDArray[np.bool_]) -> "InteriorPoint":
+        """The iteration over some of the patterns, (M,)."""
+        some = copy(self)
+        some.many, both = int(kept.sum()), np.tile(kept, 2)
+        some.factors, some.outputs, some.bounds = self.factors[kept], self.outputs[kept], self.bounds[kept]
+        some.prices, some.held = self.prices[both], self.held[both]
+        some.count = len(some.prices) + int(some.held.sum())
+        return some
+
+    def _start(self) -> Point:
+        """The first point: a network that interpolates, well inside every cell, and the dual point 0."""
+        unit, room = self._centres()
+        held, price = self.held[: self.many], self.prices[: self.many]
+        walls = held.sum(axis=1)
+        depth = np.where(held, room, np.inf).min(axis=1)
+        weight = (depth / price) ** 2
+        matrix = 2 * np.tensordot(weight[:, None, None] * self.outputs, self.outputs, ((0, 1), (0, 1)))
+        needed = np.zeros_like(unit)
+        for _ in range(3):
+            missing = self.y - 2 * np.tensordot(needed, self.outputs, ((0, 1), (0, 1)))
+            needed = needed + weight[:, None] * (self.outputs @ np.linalg.lstsq(matrix, missing, rcond=1e-13)[0])
+        length = np.sqrt(walls * (walls + 1.0)) / price
+        tau = LONG * float((np.linalg.norm(needed, axis=1) / (depth * length)).max())
+        middle = tau * length[:, None] * unit
+        z = np.concatenate([middle + needed, middle - needed])
+        mu = np.where(self.held, np.tile(1 / (room * length[:, None]), (2, 1)), 0.0)
+        mu /= np.maximum(1, np.linalg.norm(self._held_back(mu), axis=1) / (CENTRAL * self.prices))[
+            :, None
+        ]  # where it is not central
+        t = tau * np.tile(walls + 1.0, 2) / self.prices
+        return Point(np.zeros(len(self.y)), t, z, self._held_back(mu), self._at_walls(z), mu)
+
+    def _centres(self) -> tuple[Array, Array]:
+        """The unit z in each cell with the largest product of distances from its walls, (M, r), and these distances, (M, m)."""
+        held, rows = self.held[: self.many], self.bounds
+        z = self.inner / np.linalg.norm(self.inner, axis=1, keepdims=True)
+        left = np.arange(self.many)
+        for _ in range(CENTRED):
+            near, on = rows[left], held[left]
+            room = np.where(on, (near @ z[left, :, None])[:, :, 0], 1.0)
+            count = on.sum(axis=1)
+            gradient = count[:, None] * z[left] - np.einsum("kmr,km->kr", near, on / room)
+            scaled = near * (on / room)[:, :, None]
+            hessian = scaled.transpose(0, 2, 1) @ scaled + count[:, None, None] * np.eye(self.r)
+            step = -np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0]
+            size = np.sqrt(np.maximum(-np.sum(step * gradient, axis=1), 0))
+            z[left] += step / (1 + size)[:, None]
+            left = left[size > 0.1]
+            if not len(left):
+                break
+        z /= np.linalg.norm(z, axis=1, keepdims=True)
+        return z, np.where(held, (rows @ z[:, :, None])[:, :, 0], 1.0)
+
+    def _output(self, z: Array) -> Array:
+        """sum_k side_k A_k z_k."""
+        return np.tensordot(z[: self.many] - z[self.many :], self.outputs, ((0, 1), (0, 1)))
+
+    def _at_walls(self, z: Array) -> Array:
+        """B_k z_k, 1 where there is no wall."""
+        both = z.reshape(2, self.many, self.r).transpose(1, 2, 0)
+        return np.where(self.held, (self.bounds @ both).transpose(2, 0, 1).reshape(2 * self.many, -1), 1.0)
+
+    def _seen(self, dual: Array) -> Array:
+        """side_k A_k' lambda."""
+        seen = self.outputs @ dual
+        return np.concatenate([seen, -seen])
+
+    def _held_back(self, mu: Array) -> Array:
+        """B_k' mu_k."""
+        both = mu.reshape(2, self.many, -1).transpose(1, 2, 0)
+        return (self.bounds.transpose(0, 2, 1) @ both).transpose(2, 0, 1).reshape(2 * self.many, self.r)
+
+    def _gap(self, point: Point) -> float:
+        """The sum of all products that are tau at a central point."""
+        return float(point.t @ self.prices - np.sum(point.z * point.w) + np.sum(np.where(self.held, point.room * point.mu, 0.0)))
+
+    def _central(self, point: Point) -> bool:
+        """Whether no product is much smaller than the mean."""
+        least = UNEVEN * self._gap(point) / self.count
+        length, used = np.linalg.norm(point.z, axis=1), np.linalg.norm(point.w, axis=1)
+        primal, dual = (point.t - length) * (point.t + length), (self.prices - used) * (self.prices + used)
+        products = np.where(self.held, point.room * point.mu, np.inf)
+        return bool(np.min(primal * dual) > least**2 and np.min(products, initial=np.inf) > least)
+
+    def _reach(self, point: Point, change: Point) -> tuple[float, float]:
+        """How far neurons and dual point can go along a change."""
+        still = np.zeros(len(self.prices))
+        with np.errstate(divide="ignore"):
+            room = 1 / max(float((-change.room / point.room).max()), 0.0) if point.room.size else np.inf
+            mu = 1 / max(float((-change.mu / np.where(self.held, point.mu, 1.0)).max()), 0.0) if point.mu.size else np.inf
+        return min(_to_cone(point.t, point.z, change.t, change.z), room), min(_to_cone(self.prices, point.w, still, change.w), mu)
+
+
+class Newton:
+    """Newton's equations at one point, their factors known, for any right-hand sides."""
+
+    def __init__(self, method: InteriorPoint, point: Point) -> None:
+        self.method, self.point = method, point
+        t, z, w, c = point.t, point.z, point.w, method.prices
+        length, used = np.linalg.norm(z, axis=1), np.linalg.norm(w, axis=1)
+        primal, dual = np.sqrt((t - length) * (t + length)), np.sqrt((c - used) * (c + used))
+        middle = np.sqrt((1 + (t * c - np.sum(z * w, axis=1)) / (primal * dual)) / 2)
+        self.head = (t / primal + c / dual) / (2 * middle)  # the scaling point of (t, z) and (c, -w)
+        self.tail = (z / primal[:, None] + w / dual[:, None]) / (2 * middle)[:, None]
+        self.size, self.product = np.sqrt(primal / dual), primal * dual
+        self.along = np.sqrt(1 + 2 * np.sum(self.tail**2, axis=1))
+        self.firm = np.sqrt(np.where(method.held, point.mu / point.room, 0.0))
+        bent = self.tail / np.linalg.norm(self.tail, axis=1, keepdims=True) * np.sqrt(1 - 1 / self.along)[:, None]
+        self.bent = np.nan_to_num(bent)
+        self.basis, self.inverse = _orthogonal(method.bounds, self.firm, self.bent, self.size)
+
+    @classmethod
+    def at(cls, method: InteriorPoint, point: Point) -> "Newton | None":
+        """The equations; None where rounding leaves them no factors."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            newton = cls(method, point)
+            return newton if np.isfinite(newton.inverse).all() and newton._factorize() else None
+
+    def _factorize(self) -> bool:
+        method, many = self.method, self.method.many
+        both = np.concatenate([self.inverse[:many], self.inverse[many:]], axis=2).transpose(0, 2, 1)
+        self.rows = (both @ method.outputs).reshape(-1, len(method.y))  # (M 2 r, q): R^-T A', signs + and - in turn
+        matrix = self.rows.T @ self.rows
+        self.scale = 1 / np.sqrt(np.maximum(np.diag(matrix), 1e-300))
+        matrix = self.scale[:, None] * matrix * self.scale
+        for ridge in RIDGES:
+            try:
+                self.factor = cho_factor(matrix + ridge * np.eye(len(matrix)), check_finite=False)
+            except LinAlgError:
+                continue
+            return True
+        return False
+
+    def step(self, aim: float, before: Point | None) -> Point:
+        """The change towards the central point with tau = aim, corrected for the product of the change predicted before."""
+        method, point, held = self.method, self.point, self.method.held
+        head, tail, product = -point.t, -point.z, 0.0 * point.mu
+        if before is not None:
+            one = self._scaled(before.t, before.z, -1)
+            two = self._scaled(np.zeros_like(before.t), -before.w, 1)
+            middle = self._scaled(method.prices, -point.w, 1)
+            first = aim - one[0] * two[0] - np.sum(one[1] * two[1], axis=1)
+            rest = -one[0][:, None] * two[1] - two[0][:, None] * one[1]
+            quotient = (middle[0] * first - np.sum(middle[1] * rest, axis=1)) / self.product
+            more = self._scaled(quotient, (rest - quotient[:, None] * middle[1]) / middle[0][:, None], 1)
+            head, tail, product = head + more[0], tail + more[1], before.room * before.mu
+        push = np.where(held, (aim - product) / point.room - point.mu, 0.0)
+        return self._solved(head, tail, push)
+
+    def _solved(self, head: Array, tail: Array, push: Array) -> Point:
+        """The change with Delta (t, z) = W^2 Delta (0, w) + (head, tail) and Delta mu = push - mu / room Delta room."""
+        method, point, walls = self.method, self.point, self.firm.shape[1]
+        lost = np.where(method.held, method._at_walls(point.z) - point.room, 0.0)
+        drift = method._seen(point.dual) + method._held_back(point.mu) - point.w
+        firm = np.where(self.firm > 0, self.firm, 1.0)
+        given = np.concatenate([push / firm - self.firm * lost, self._root(tail)], axis=1)
+        known = np.einsum("kji,kj->ki", self.basis, given) + np.einsum("kab,ka->kb", self.inverse, drift)
+        dual = self._dual(method.y - method._output(point.z) - self._sum(known))
+        known += self._share(dual)
+        rest = given - np.einsum("kji,ki->kj", self.basis, known)
+        z = np.einsum("kab,kb->ka", self.inverse, known)
+        t = head - 2 * self.size * self.head / self.along * np.sum(self.tail * rest[:, walls:], axis=1)
+        room = np.where(method.held, method._at_walls(z) + lost, 0.0)
+        return Point(dual, t, z, -self._root(rest[:, walls:]), room, self.firm * rest[:, :walls])
+
+    def _dual(self, right: Array) -> Array:
+        """The change of lambda: conjugate gradients that start from the factors' answer."""
+        right = self.scale * right
+        out, rest = np.zeros_like(right), right
+        direction, before = np.zeros_like(right), np.inf
         for _ in range(REFINED):
-            change = change + cho_solve(factor, right - matrix @ change, check_finite=False)
-        change = scale * change
-        if not np.isfinite(change).all():
-            return None
-        return change, (mu + beta * (place.u @ change)) / place.slack - beta
+            if np.abs(rest).max() <= 1e-15 * np.abs(right).max():
+                break
+            towards = cho_solve(self.factor, rest, check_finite=False)
+            now = float(rest @ towards)
+            direction = towards + now / before * direction
+            image = self.scale * ((self.rows @ (self.scale * direction)) @ self.rows)
+            step, before = now / float(direction @ image), now
+            out, rest = out + step * direction, rest - step * image
+        return self.scale * out
 
-    def _within(self, dual: Array, change: Array, size: float, chosen: Index, least: Array) -> float:
-        """How far the step may go, at most `size`, with the slacks of the patterns in the system above the least; 0 for nowhere."""
-        for _ in range(60):
-            slack = (self.prices[chosen] ** 2 - self._projected(chosen, dual + size * change)[2] ** 2) / 2
-            if (slack > least).all():
-                return size
-            size *= 0.7
-        return 0.0
+    def _share(self, dual: Array) -> Array:
+        """side_k R_k^-T A_k' lambda."""
+        seen = (self.rows @ dual).reshape(self.method.many, 2, -1)
+        return np.concatenate([seen[:, 0], -seen[:, 1]])
 
-    def _projected(self, chosen: Index, dual: Array) -> tuple[Array, Array, Array]:
-        """Neurons, multipliers and lengths of projections."""
-        side, pattern = np.divmod(chosen, self.many)
-        return self.program.project(pattern, (1.0 - 2 * side)[:, None] * dual)
+    def _sum(self, shares: Array) -> Array:
+        """sum_k side_k A_k R_k^-1 share_k."""
+        many = self.method.many
+        return np.concatenate([shares[:many], -shares[many:]], axis=1).ravel() @ self.rows
 
-    def _price(self, dual: Array, everything: bool = False) -> None:
-        """Bring the bounds on lengths to another dual point: exact where they may reach NEAR times the price."""
-        self.known = self.known + np.linalg.norm(dual - self.at)
-        self.at = dual
-        doubtful = np.flatnonzero((self.known >= NEAR * self.prices) | everything)
-        self.known[doubtful] = self._projected(doubtful, dual)[2]
+    def _root(self, tail: Array) -> Array:
+        """The square root of the inverse of W^2's block of z, times a vector of each neuron."""
+        return (tail - self.bent * np.sum(self.bent * tail, axis=1, keepdims=True)) / self.size[:, None]
 
-    def _place(self, chosen: Index, dual: Array) -> "Place":
-        """What is known of the patterns in the system at a dual point."""
-        program, u = self.program, self.program.u
-        side, pattern = np.divmod(chosen, self.many)
-        signed = (1.0 - 2 * side)[:, None]
-        v, mu, length = self._projected(chosen, dual)
-        on = program.signs[pattern] > 0
-        factor = program.factors[pattern]
-        whitened = on[:, :, None] * (u @ factor.transpose(0, 2, 1))
-        assert program.walls is not None
-        walls = program.walls[pattern]
-        held = (np.take_along_axis(mu, np.maximum(walls, 0), axis=1) > 0) & (walls >= 0)
-        order = np.argsort(~held, axis=1, kind="stable")[:, : u.shape[1]]
-        rows = np.where(
-            np.take_along_axis(held, order, axis=1)[:, :, None], u[np.maximum(np.take_along_axis(walls, order, axis=1), 0)], 0.0
+    def _scaled(self, head: Array, tail: Array, power: int) -> tuple[Array, Array]:
+        """W (head, tail), or its inverse for the power -1."""
+        axis, size = power * self.tail, self.size**power
+        dot = np.sum(axis * tail, axis=1)
+        return size * (self.head * head + dot), size[:, None] * (
+            head[:, None] * axis + tail + axis * (dot / (1 + self.head))[:, None]
         )
-        rows = rows @ factor.transpose(0, 2, 1)
-        rows /= np.maximum(np.linalg.norm(rows, axis=2, keepdims=True), 1e-300)
-        _, s, vt = np.linalg.svd(rows, full_matrices=False)
-        kept = vt * (s > 1e-9)[:, :, None]
-        bases = whitened - (whitened @ kept.transpose(0, 2, 1)) @ kept
-        return Place(signed * on * (v @ u.T), length, (self.prices[chosen] ** 2 - length**2) / 2, bases, v)
 
 
-@dataclass(frozen=True)
-class Place:
-    """Of K patterns with signs at a dual point: activations u (K, n), their lengths and slacks -g (K,), bases of P (K, n, r), neurons."""
+def _to_cone(head: Array, tail: Array, dhead: Array, dtail: Array) -> float:
+    """The largest a with |tail + a dtail| <= head + a dhead for all."""
+    length = np.linalg.norm(tail, axis=1)
+    square, slope = dhead**2 - np.sum(dtail**2, axis=1), head * dhead - np.sum(tail * dtail, axis=1)
+    slack = (head - length) * (head + length)
+    root = np.sqrt(np.maximum(slope**2 - square * slack, 0)) - slope
+    return float(np.min(slack / np.where(root > 0, root, np.inf), initial=np.inf, where=root > 0))
 
-    u: Array
-    length: Array
-    slack: Array
-    bases: Array
-    v: Array
 
-    def joined(self, other: "Place") -> "Place":
-        """Both, the other behind."""
-        pairs = ((getattr(self, name), getattr(other, name)) for name in ("u", "length", "slack", "bases", "v"))
-        return Place(*(np.concatenate(pair) for pair in pairs))
+@literal_kernel
+def _factored(bounds, firm, bent, size, basis, inverse):  # type: ignore[no-untyped-def]
+    patterns, walls, r = bounds.shape
+    rows = walls + r
+    triangle = np.zeros((r, r))
+    for k in range(len(firm)):
+        q = basis[k]
+        for i in range(walls):
+            for a in range(r):
+                q[i, a] = firm[k, i] * bounds[k % patterns, i, a]
+        for a in range(r):
+            for b in range(r):
+                q[walls + a, b] = ((1.0 if a == b else 0.0) - bent[k, a] * bent[k, b]) / size[k]
+        for a in range(r):
+            for b in range(a):
+                triangle[b, a] = 0.0
+            for _ in range(2):
+                for b in range(a):
+                    s = 0.0
+                    for i in range(rows):
+                        s += q[i, b] * q[i, a]
+                    triangle[b, a] += s
+                    for i in range(rows):
+                        q[i, a] -= s * q[i, b]
+            s = 0.0
+            for i in range(rows):
+                s += q[i, a] ** 2
+            s = np.sqrt(s)
+            triangle[a, a] = s
+            for i in range(rows):
+                q[i, a] /= s
+        for b in range(r):
+            for a in range(r - 1, -1, -1):
+                s = 1.0 if a == b else 0.0
+                for c in range(a + 1, r):
+                    s -= triangle[a, c] * inverse[k, c, b]
+                inverse[k, a, b] = s / triangle[a, a] if a <= b else 0.0
 
-    def take(self, kept: NDArray[np.bool_]) -> "Place":
-        """Some of them."""
-        return Place(self.u[kept], self.length[kept], self.slack[kept], self.bases[kept], self.v[kept])
+
+def _orthogonal(bounds: Array, firm: Array, bent: Array, size: Array) -> tuple[Array, Array]:
+    """Orthonormal columns Q and R^-1 of [firm_k B_k; (1 - bent_k bent_k') / size_k] = Q R, by Gram-Schmidt done twice.
+
+    Args:
+        bounds: B, (M, m, r).
+        firm: (K, m), K = 2 M.
+        bent: (K, r).
+        size: (K,).
+
+    Returns:
+        Q, (K, m + r, r), and R^-1, (K, r, r).
+    """
+    count, walls, r = len(firm), bounds.shape[1], bounds.shape[2]
+    basis, inverse = np.zeros((count, walls + r, r)), np.zeros((count, r, r))
+    _factored(bounds, firm, bent, size, basis, inverse)
+    return basis, inverse

@@ -32,6 +32,7 @@ from flatproof.theory.flatness.setting import Setting
 from flatproof.theory.networks import Network, check_points, normalizer, with_ones
 
 WITHIN = 1e-6  # networks whose trace is this near the flattest, relative, unless told otherwise
+POINTS = 32  # in exact numbers that are kept at once
 TIGHT = 1e-7  # dual points of larger limits are tried where a bound is further from what networks attain, relative
 WIDER = (10.0, 100.0, 1000.0)  # such limits, in units of the one asked for
 SHARES = (0.5, 0.9, 0.99)  # of the limit on the trace, for which networks at the end are looked for: the rest is for moving them
@@ -235,8 +236,18 @@ class Predictions:
         return case
 
     def _point(self, x: Array) -> ExactPoint:
-        q = decimal_rows(self.setting.architecture, x[None])[0]
-        return ExactPoint(self.setting.architecture == "sim-bn", self.rows, self.y, q)
+        """The point in exact numbers; the last POINTS are kept, for each is asked for several times."""
+        key = x.tobytes()
+        if key not in self._points:
+            q = decimal_rows(self.setting.architecture, x[None])[0]
+            if len(self._points) == POINTS:
+                del self._points[next(iter(self._points))]
+            self._points[key] = ExactPoint(self.setting.architecture == "sim-bn", self.rows, self.y, q)
+        return self._points[key]
+
+    @cached_property
+    def _points(self) -> dict[bytes, ExactPoint]:
+        return {}
 
     def attain(self, case: Case, end: int, within: float) -> float:
         """What networks attain in one direction at a point in the cone of the samples, in floating point.

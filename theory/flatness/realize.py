@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import product
 
 import numpy as np
+from scipy.linalg import qr, solve_triangular
 
 from flatproof.theory.flatness.linear_programs import deepest, vertex
 from flatproof.theory.flatness.neurons import Array, Columns, Coordinates, NotRealized, Signs
@@ -17,13 +18,20 @@ from flatproof.theory.flatness.projection import project_linear
 from flatproof.theory.flatness.setting import Setting
 from flatproof.theory.networks import Network, forward, trace_of_hessian
 
-GOOD = 1e-7  # a relative gap at which no better network is looked for
+GOOD, GOOD_OF_MANY = 1e-7, 1e-4  # relative gaps at which no better network is looked for
+MANY = 100  # samples from which a linear program over all neurons in use takes too long
+DEAR = 1e-8  # of a network's price that corrections may cost before the cheapest are looked for
 STEPS = (1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5)
 SIM_BN_SCALE = 1e6  # s_j in a Sim-BN network, in sizes of the inputs: the trace exceeds its infimum by the inverse square
 
 
 def network_of(
-    setting: Setting, choices: Sequence[Columns], rays: Columns, flats: Mapping[bytes, Array], bound: float
+    setting: Setting,
+    choices: Sequence[Columns],
+    rays: Columns,
+    flats: Mapping[bytes, Array],
+    bound: float,
+    weights: Array | None = None,
 ) -> Network:
     """An interpolating network at a vertex of the polyhedron of given neurons, the cheapest of the choices that can be realized.
 
@@ -33,6 +41,7 @@ def network_of(
         rays: columns strictly inside their cells, one for every pattern and sign.
         flats: for signs of faces that are no cells, a whole-number basis (p, k) of their flat: neurons stay on it, exactly.
         bound: no choice is tried after a network whose trace is at most this, up to GOOD.
+        weights: with which the first choice nearly interpolates labels of size 1; of many samples it is reduced by these.
 
     Returns:
         The network.
@@ -47,8 +56,12 @@ def network_of(
         return trace_of_hessian(network, setting.x)
 
     failed = NotRealized("the cone program was not solved well enough to interpolate: points are too nearly dependent")
+    alpha: Array | None
     for neurons in choices:
         for tolerance in (0.0, 1e-8, 1e-6):
+            if weights is not None and len(y) > MANY and neurons is choices[0]:
+                neurons, alpha = reduced(u, neurons, weights)
+                break
             alpha = vertex(neurons.outputs(u), neurons.prices, y / top, tolerance)
             if alpha is not None:
                 break
@@ -60,7 +73,7 @@ def network_of(
         except NotRealized as error:
             failed = error
         else:
-            if trace(realized[-1]) <= bound * (1 + GOOD):
+            if trace(realized[-1]) <= bound * (1 + (GOOD if len(y) <= MANY else GOOD_OF_MANY)):
                 break
     if not realized:
         raise failed
@@ -87,19 +100,20 @@ def realize(setting: Setting, neurons: Columns, alpha: Array, rays: Columns, fla
     """
     coordinates, y, top = setting.coordinates, setting.y, setting.top
     u = coordinates.u
+    inside = {signs.tobytes(): v for signs, v in zip(rays.signs, rays.v, strict=True)} if len(y) > MANY else {}
     base, inward, spares = [], [], []
     for k, (signs, v) in enumerate(zip(neurons.signs, neurons.v, strict=True)):
         flat = flats.get(signs.tobytes())
         frame = np.eye(u.shape[1]) if flat is None else np.linalg.qr(coordinates.neurons(flat.T).T)[0]
-        settled, inner = settle(u, signs, v, frame)
+        settled, inner = settle(u, signs, v, frame, inside.get(signs.tobytes()))
         base.append(settled)
         inward.append(inner)
         spares.append(_around(u, neurons.take(np.array([k])), inner if inner.any() else settled, frame))
     ways = [(np.array(base), np.array(inward))]
     if not flats:
         ways.append(_cautious(u, neurons, rays))
-    for (start, direction), spare in product(ways, _spares(u, rays, spares, flats)):
-        for step in STEPS:
+    for spare in _spares(u, rays, spares, flats):
+        for (start, direction), step in product(ways, STEPS):
             moved = normalized(u, replace(neurons, v=start + step * direction))
             if not flats and not _inside(coordinates, moved):
                 continue
@@ -130,10 +144,11 @@ def _cautious(u: Array, neurons: Columns, rays: Columns) -> tuple[Array, Array]:
 
 
 def _spares(u: Array, rays: Columns, near: Sequence[Columns], flats: Mapping[bytes, Array]) -> Iterator[Columns]:
-    """What corrections are made of: neurons in the cells in use and a ray in each; if these do not do, neurons all over every cell.
+    """What corrections are made of: neurons in the cells in use; if these do not do, a ray in each cell too, and neurons all over it.
 
     One ray a cell need not span what networks can do: symmetric data make rays dependent.
     """
+    yield sum(near[1:], start=near[0])
     yield sum(near, start=rays)
     cells = rays.take(rays.sides > 0)
     for most in (100, 2000):
@@ -172,13 +187,35 @@ def corrected(u: Array, columns: Columns, alpha: Array, rays: Columns, y: Array)
         size = float(np.abs(missing).max())
         if size < 1e-14:
             break
-        extra = vertex(rays.outputs(u), rays.prices, missing / size, tolerance=1e-14 / size)  # what is missing is rounded, too
+        extra = _combined(u, rays, missing / size)
+        if extra is None or (len(y) <= MANY and size * float(extra @ rays.prices) > DEAR * float(alpha @ columns.prices)):
+            extra = vertex(
+                rays.outputs(u), rays.prices, missing / size, tolerance=1e-14 / size
+            )  # what is missing is rounded, too
         if extra is None:
             break
         used = extra > 0
         columns, alpha = columns + rays.take(used), np.concatenate([alpha, size * extra[used]])
         columns, alpha = reduced(u, columns, alpha)
     return columns, alpha
+
+
+def _combined(u: Array, rays: Columns, y: Array) -> Array | None:
+    """Weights >= 0 of columns, each of which is there with both signs, that add up to y; few, not the cheapest; None if there are none."""
+    up = np.flatnonzero(rays.sides > 0)
+    outputs = rays.take(up).outputs(u)
+    orthogonal, triangle, order = qr(outputs, mode="economic", pivoting=True, check_finite=False)
+    size = np.abs(np.diag(triangle))
+    rank = int(np.sum(size > 1e-10 * size[0]))
+    weights = solve_triangular(triangle[:rank, :rank], orthogonal[:, :rank].T @ y, check_finite=False)
+    chosen = up[order[:rank]]
+    if np.abs(outputs[:, order[:rank]] @ weights - y).max() > 1e-7:
+        return None
+    down = {(rays.signs[k].tobytes(), rays.v[k].tobytes()): k for k in np.flatnonzero(rays.sides < 0).tolist()}
+    out = np.zeros(len(rays.sides))
+    for k, weight in zip(chosen.tolist(), weights.tolist(), strict=True):
+        out[k if weight > 0 else down[rays.signs[k].tobytes(), rays.v[k].tobytes()]] += abs(weight)
+    return out
 
 
 def reduced(u: Array, columns: Columns, alpha: Array) -> tuple[Columns, Array]:
@@ -192,21 +229,38 @@ def reduced(u: Array, columns: Columns, alpha: Array) -> tuple[Columns, Array]:
     Returns:
         Those kept, and their weights.
     """
-    while True:
-        outputs = columns.outputs(u)
-        _, s, vt = np.linalg.svd(outputs)
-        rank = int(np.sum(s > 1e-13 * s[0]))  # nearly dependent columns may differ by the smallest of STEPS on purpose
-        if rank == len(alpha):
-            return columns, alpha
-        null = vt[-1]
-        null = -null if columns.prices @ null > 0 else null  # the price falls along it
-        if not (null < 0).any():
-            null = -null  # no price at all, by rounding
-        step = np.min(np.where(null < 0, -alpha / np.where(null < 0, null, -1), np.inf))
-        alpha = alpha + step * null
-        kept = alpha > 1e-18 * alpha.max()
-        kept[np.argmin(alpha)] = False
-        columns, alpha = columns.take(kept), alpha[kept]
+    _, s, vt = np.linalg.svd(columns.outputs(u))
+    null = vt[int(np.sum(s > 1e-13 * s[0])) :]  # nearly dependent columns may differ by the smallest of STEPS on purpose
+    kept = np.ones(len(alpha), bool)
+    while len(null):
+        along = -(null @ columns.prices) @ null  # the price falls along it
+        if not (along < -1e-12 * np.abs(null).max()).any():
+            along = null[0] if (null[0] < 0).any() else -null[0]  # no price at all, by rounding
+        if not (along < 0).any():
+            break
+        with np.errstate(divide="ignore", invalid="ignore"):
+            reach = np.where(along < 0, -alpha / along, np.inf)
+        alpha = np.where(kept, np.maximum(alpha + reach.min() * along, 0), 0)
+        gone = kept & (alpha <= 1e-18 * alpha.max())
+        gone[np.argmin(reach)] = True
+        before = len(null)
+        for k in np.flatnonzero(gone):
+            null = _without(null, int(k))
+        null = null[int(len(null) == before) :]  # rounding alone leads there: one direction fewer
+        kept &= ~gone
+    return columns.take(kept), alpha[kept]
+
+
+def _without(rows: Array, k: int) -> Array:
+    """An orthonormal basis (m - 1, K) of those vectors in the span of orthonormal rows (m, K) whose entry k is 0."""
+    entry = rows[:, k].copy()
+    if not len(rows) or np.abs(entry).max() <= 1e-14:
+        rows[:, k] = 0
+        return rows
+    entry[0] += np.copysign(np.linalg.norm(entry), entry[0])
+    rest = rows[1:] - 2 / (entry @ entry) * np.outer(entry[1:], entry @ rows)
+    rest[:, k] = 0
+    return rest
 
 
 def normalized(u: Array, columns: Columns) -> Columns:
@@ -215,7 +269,7 @@ def normalized(u: Array, columns: Columns) -> Columns:
     return replace(columns, v=columns.v / length[:, None])
 
 
-def settle(u: Array, signs: Signs, v: Array, frame: Array) -> tuple[Array, Array]:
+def settle(u: Array, signs: Signs, v: Array, frame: Array, inner: Array | None = None) -> tuple[Array, Array]:
     """A neuron with the same activations on D, as far inside its cell as they allow, and a direction into the cell's interior.
 
     Args:
@@ -224,6 +278,7 @@ def settle(u: Array, signs: Signs, v: Array, frame: Array) -> tuple[Array, Array
         v: the neuron, (r,), with S_i u_i . v >= 0 up to rounding.
         frame: an orthonormal basis of the flat that the face lies on, (r, k), the identity for a cell: points that vanish on it stay on
             the kink.
+        inner: a neuron well inside the cell, if that will do for the direction; otherwise the deepest is looked for.
 
     Returns:
         Two neurons (r,); the direction is 0 if the neuron is inside already.
@@ -240,7 +295,7 @@ def settle(u: Array, signs: Signs, v: Array, frame: Array) -> tuple[Array, Array
     off = unit[signs[live] <= 0]
     if free.shape[1] and len(off):
         z = z + free @ deepest(off @ free, off @ z)
-    return frame @ z, frame @ deepest(unit, np.zeros(len(unit)))
+    return frame @ z, inner / np.linalg.norm(inner) if inner is not None else frame @ deepest(unit, np.zeros(len(unit)))
 
 
 def deep_enough(u: Array, signs: Signs, v: Array) -> bool:

@@ -162,7 +162,7 @@ class Search:
     def _network(self, chosen: NDArray[np.integer]) -> Network:
         """The flattest network over some patterns, at full accuracy."""
         program = Program(self.setting, self.patterns.signs[chosen])
-        self.dual, bound, binding, in_use, of_any_length = program.solve()
+        self.dual, bound, binding, in_use, of_any_length, _ = program.solve()
         choices = (self._onto_kinks(binding), binding, in_use, in_use + binding, of_any_length)
         return network_of(self.setting, choices, self.patterns.rays(), self.patterns.flats, bound)
 

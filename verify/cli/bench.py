@@ -17,6 +17,7 @@ from flatproof.verify.cli.options import AsJson, check_at_least_one, check_writa
 from flatproof.verify.cli.terminal import print_grid, refusing_bad_input, say
 from flatproof.verify.utils.errors import UserError
 
+REHEARSAL = "cuda-rehearsal"
 app = typer.Typer(no_args_is_help=True, help="Measured comparisons: the same work by several implementations, in one run.")
 
 Repeats = Annotated[int, typer.Option(help="Timed runs of each implementation.")]
@@ -120,10 +121,17 @@ def bench_hvp(
     rounds: Annotated[int | None, typer.Option(help="Timed rounds; default by workload.", show_default=False)] = None,
     memory: Annotated[bool, typer.Option(help="Measure peak memory, each row in a fresh process.")] = True,
     out: Annotated[Path | None, typer.Option("--out", help="Write tables and figure there, as in paper_results.")] = None,
+    device: Annotated[
+        str,
+        typer.Option(help="cuda: our kernels on a GPU, in a table of its own; cuda-rehearsal: the same code on the CPU, once."),
+    ] = "cpu",
     as_json: AsJson = False,
 ) -> None:
     """One Hessian-vector product by every kernel and every installed peer, as a multiple of one gradient, and what lambda_max takes."""
     check_at_least_one("--rounds", rounds)
+    if device != "cpu":
+        _products_on(device, workload, as_json)
+        return
     with refusing_bad_input():
         if out is not None:
             check_writable(out)
@@ -148,6 +156,24 @@ def bench_hvp(
         with refusing_bad_input():
             write(artifacts(rows, provenance() | about, out), out, "flatproof bench hvp --out DIR")
     _show(rows, [], as_json, about=about)
+
+
+def _products_on(device: str, workload: str | None, as_json: bool) -> None:
+    """The rows of a GPU."""
+    if device not in ("cuda", REHEARSAL):
+        raise UserError(f"--device must be one of cpu, cuda, {REHEARSAL}, got {device!r}")
+    from flatproof.verify.bench.gpu.products import grid, product_rows
+    from flatproof.verify.bench.hvp.workloads import make_workload
+    from flatproof.verify.cli.gpu_queue import require_cuda
+    from flatproof.verify.jobs.provenance import accelerator
+
+    with refusing_bad_input():
+        if workload is not None:
+            make_workload(workload)
+    if device == "cuda":
+        require_cuda()
+    rows = list(product_rows("cuda" if device == "cuda" else "cpu", [workload] if workload else None))
+    _show(rows, [grid(rows)], as_json, about=accelerator())
 
 
 @app.command("gpu")

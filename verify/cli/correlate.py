@@ -159,7 +159,7 @@ def _measure(plan: "Plan", db: "Store", workers: int, skip_broken: bool, quiet: 
                     sweep(missing, db, workers, on_done, display.name)
                 else:
                     with display:
-                        sweep(missing, db, workers, on_done, display.name, display.note)
+                        sweep(missing, db, workers, on_done, display.name, display.note, begun=display.begins)
             except SweepError as error:
                 if not skip_broken:
                     raise

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from flatproof.verify.jobs.store import Store
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-RESUMED = ("reproduce", "correlate")  # commands that go on where they were
+RESUMED = ("reproduce", "correlate", "gpu-queue")  # commands that go on where they were
 GRACE = 2.0  # seconds: a terminal and a wrapper may both send one; whoever sends another later does not want to wait
 AGAIN = 0.5  # seconds after which a signal is raised anew that something has swallowed
 

@@ -20,6 +20,7 @@ from flatproof.verify.cli.data import app as data
 from flatproof.verify.cli.density import density
 from flatproof.verify.cli.draw import draw
 from flatproof.verify.cli.endings import Signalled, end_children, raising_signals
+from flatproof.verify.cli.gpu_queue import gpu_queue
 from flatproof.verify.cli.ids import ids
 from flatproof.verify.cli.landscape import landscape
 from flatproof.verify.cli.reproduce import report, reproduce
@@ -43,7 +44,21 @@ class _Commands(TyperGroup):
 
 
 app = typer.Typer(cls=_Commands, no_args_is_help=True, pretty_exceptions_enable=False)
-for command in (reproduce, report, compare, ids, claims, certify, train, sharpness, correlate, landscape, density, draw):
+for command in (
+    reproduce,
+    report,
+    compare,
+    ids,
+    claims,
+    certify,
+    train,
+    sharpness,
+    correlate,
+    landscape,
+    density,
+    draw,
+    gpu_queue,
+):
     app.command()(command)
 app.add_typer(bench, name="bench")
 app.add_typer(data, name="data")

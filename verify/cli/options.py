@@ -71,3 +71,14 @@ def check_writable(folder: Path) -> None:
 def cores() -> int:
     """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def look_for_data_in(root: Path | None) -> None:
+    """Make that folder the root of real data, in worker processes too. UserError if it is none."""
+    if root is None:
+        return
+    from flatproof.verify.realdata.files import ENVIRONMENT
+
+    if not root.is_dir():
+        raise UserError(f"--data-root must be a folder, {root} is none")
+    os.environ[ENVIRONMENT] = str(root.resolve())

@@ -1,6 +1,5 @@
 """Owns `flatproof reproduce` and `flatproof report`: runs what is missing, and writes tables, figures and the page."""
 
-import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,6 +24,7 @@ from flatproof.verify.cli.options import (
     check_at_least_one,
     check_writable,
     cores,
+    look_for_data_in,
 )
 from flatproof.verify.cli.outcomes import built, check_alone, publish, rebuild
 from flatproof.verify.cli.store import mended, require_store
@@ -58,7 +58,7 @@ def reproduce(
     ] = False,
 ) -> None:
     """Train what is missing and write the tables, figures and page. Kill it at any moment: it goes on where it was."""
-    _look_for_data_in(data_root)
+    look_for_data_in(data_root)
     processes = cores() if workers is None else workers
     if rerun_damaged and store.exists():
         require_store(store)
@@ -83,24 +83,13 @@ def report(
     ] = None,
 ) -> None:
     """Rebuild tables, figures and page from the store alone; what was not run is marked so."""
-    _look_for_data_in(data_root)
+    look_for_data_in(data_root)
     chosen = [*(only or []), *(ids or [])]
     if source is None:
         _reproduce(chosen, "quick" if scale is None else scale, seeds, None, store, out, tensorboard, force, columns)
     else:
         check_alone(seeds, store, tensorboard)
         rebuild(chosen, scale, source, out, force, columns)
-
-
-def _look_for_data_in(root: Path | None) -> None:
-    """Make that folder the root of real data, in worker processes too. UserError if it is none."""
-    if root is None:
-        return
-    from flatproof.verify.realdata.files import ENVIRONMENT
-
-    if not root.is_dir():
-        raise UserError(f"--data-root must be a folder, {root} is none")
-    os.environ[ENVIRONMENT] = str(root.resolve())
 
 
 def _reproduce(
@@ -117,10 +106,11 @@ def _reproduce(
 ) -> None:
     """Run what is missing with that many workers (None: run nothing), then write the artifacts, and curves for TensorBoard."""
     use_cache(path.parent)
+    from flatproof.verify.cli.growing import PAGE, Growing
     from flatproof.verify.cli.progress import Display
     from flatproof.verify.experiments import abouts
     from flatproof.verify.jobs.store import Store
-    from flatproof.verify.jobs.sweep import sweep
+    from flatproof.verify.jobs.sweep import Progress, sweep
     from flatproof.verify.report.descriptors import descriptors
     from flatproof.verify.report.outcomes import Asked
     from flatproof.verify.report.write import poorer, write
@@ -135,6 +125,7 @@ def _reproduce(
         opened = Store(path)
     count = {e: seeds or e.DEFAULT_SEEDS[scale] for e in chosen}
     failed: SweepError | None = None
+    command, drawn = _command(ids, scale, seeds), set[str]()
     with opened as db, stored_count(db) as counted:
         jobs = [job for e, artifacts in chosen.items() for job in e.grid(artifacts, scale, count[e])]
         if workers is None and not db.keys():
@@ -144,11 +135,19 @@ def _reproduce(
             missing = db.missing(job for _, job in jobs)
             stored = len(names) - len(missing)
             counted.update(names)
-            say(f"{len(names)} runs at scale {scale}: {stored} stored in {path}, {len(missing)} to do")
+            say(f"{len(names)} runs at scale {scale}: {stored} stored in {path}, {len(missing)} to do; the page is {out / PAGE}")
             if missing:
                 try:
                     with Display(console, len(missing), names) as display:
-                        sweep(missing, db, workers, display, display.name, display.note, engine)
+                        growing = Growing(chosen, scale, count, db, out, command, columns, force, display.note)
+
+                        def ended(done: Progress) -> None:
+                            display(done)
+                            growing(done.job.key)
+
+                        soonest = growing.first()
+                        sweep(missing, db, workers, ended, display.name, display.note, engine, soonest, display.begins)
+                        drawn = growing.whole
                 except SweepError as error:  # what is stored is shown first
                     if not len(db):
                         raise
@@ -157,14 +156,13 @@ def _reproduce(
             say(
                 f"{unsealed} rows in {path} are unsealed: from before rows were sealed; 'flatproof store check' checks and seals them"
             )
-        command = _command(ids, scale, seeds)
         builds = [built(e, names, db, Asked(scale, count[e], command, columns)) for e, names in chosen.items()]
         artifacts = [artifact for made, _, _ in builds for artifact in made]
         damaged = [row for _, _, rows in builds for row in rows.values()]
         with refusing_bad_input():
             kept = {} if force else poorer(artifacts, out)
             written = [(build, [a for a in made if a.id not in kept]) for made, build, _ in builds]
-            files = write([a for _, made in written for a in made], out, command, abouts(chosen), columns)
+            files = write([a for _, made in written for a in made], out, command, abouts(chosen), columns, drawn)
             unpublished = publish(written, out, force)
             if board is not None:
                 from flatproof.verify.deep.tensorboard import export

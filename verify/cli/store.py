@@ -1,9 +1,10 @@
-"""Owns `flatproof store`: checking every stored outcome, and setting a damaged file aside."""
+"""Owns `flatproof store`: checking every stored outcome, setting a damaged file aside, and taking in outcomes of another machine."""
 
 import json
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -51,6 +52,34 @@ def mend(store: StorePath = STORE) -> None:
     """Set a damaged store aside under another name, and keep its sound rows in a new one."""
     require_store(store)
     mended(store)
+
+
+@app.command("import")
+def take_in(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="outcomes.jsonl.xz, as `make gpu-queue` and a report write it.")],
+    store: StorePath = STORE,
+    as_json: AsJson = False,
+) -> None:
+    """Merge the outcomes of another machine. What is stored stays; versions and devices are checked. Status 1 if any is refused."""
+    from flatproof.verify.experiments.incoming import take
+    from flatproof.verify.jobs.store import Store
+    from flatproof.verify.report.outcomes import load
+
+    with refusing_bad_input():
+        rows = [kept for build in load(file) for kept in build.rows]
+    with refusing_bad_input(), Store(store) as opened:
+        taken = take(rows, opened)
+    if as_json:
+        print(json.dumps(asdict(taken) | {"file": str(file), "store": str(store)}))
+    else:
+        say(f"{file}: {len(taken.new)} new in {store}, {taken.known} known, {len(taken.refused)} refused")
+        for device, count in taken.devices.items():
+            say(f"computed on {device}: {count}")
+        for why, count in Counter(taken.refused.values()).items():
+            first = next(key for key, reason in taken.refused.items() if reason == why)
+            say(f"refused: {count}, of which row {first[:12]}: {why}")
+    if taken.refused:
+        raise typer.Exit(1)
 
 
 def mended(store: Path) -> None:

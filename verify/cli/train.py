@@ -17,6 +17,7 @@ def train(
     architecture: Annotated[str, typer.Option(help="no-bias, bias, sim-bn or sim-ln.")],
     lr: Annotated[float, typer.Option(help="Step size.")] = 0.01,
     rho: Annotated[float, typer.Option(help="Radius of SAM's perturbation; 0 is SGD.")] = 0.05,
+    perturbed: Annotated[str, typer.Option(help="What SAM moves: all, first layer, or above it.")] = "all",
     epochs: Annotated[int, typer.Option(help="Passes over the training set.")] = 1000,
     batch_size: Annotated[int, typer.Option(help="Samples a step.")] = 1,
     weight_decay: Annotated[float, typer.Option(help="Adds this multiple of the parameters to the gradient.")] = 0.0,
@@ -52,7 +53,7 @@ def train(
     from flatproof.verify.two_layer.training import train as train_run
 
     with refusing_bad_input():
-        phase = Phase(lr, epochs, rho, batch_size, weight_decay, label_noise, first_layer_norm, trace_penalty)
+        phase = Phase(lr, epochs, rho, batch_size, weight_decay, label_noise, first_layer_norm, trace_penalty, perturbed)  # type: ignore[arg-type]  # checked there
         spec = DataSpec("parity", seed, {"d": d, "n": n})
         loss = MSE if smoothing is None else Loss("logistic", smoothing)
         run = Run(

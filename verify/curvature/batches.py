@@ -2,6 +2,9 @@
 
 w_b = n_b / n for a loss that is a mean, 1 for a sum, n_b the samples of a batch or what `weight_of` counts in their place, n its sum
 over the batches of all ranks.
+
+A batch is a pair (inputs, targets), or one mapping, as libraries yield them: the mapping is the inputs, and the first of its entries
+"labels", "label", "targets", "target" is what the loss compares outputs with; the mapping itself where there is none.
 """
 
 import math
@@ -12,10 +15,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset, IterableDataset
 
 from flatproof.verify.curvature.processes import distributed
+from flatproof.verify.curvature.tree import cast, mapped, tensors_of
 
-WeightOf = Callable[[Any, Any], float]
+WeightOf = Callable[[Any, Any], Any]
+LABELS = "labels", "label", "targets", "target"
 
 
 @dataclass(frozen=True)
@@ -41,17 +47,20 @@ class Batches:
     """The (inputs, targets) pairs of a problem, re-iterable: each pass yields the same `Batch`es.
 
     Args:
-        data: one pair, or any re-iterable of pairs.
+        data: one batch, or any re-iterable of batches.
         mean: whether the loss is a mean over its batch; a sum otherwise.
         weight_of: (inputs, targets) -> what a batch's mean is over, if not its samples.
         fixed: whether the batches themselves must be the same at each pass, not only the samples in them.
         dtype: of the parameters; floating point inputs must have it.
+        cast: whether floating point tensors are converted to `dtype` instead.
         device: of the parameters; inputs must be there.
 
     Attributes:
         samples: n, over all ranks.
         count: batches of this rank.
         uneven: whether targets have other shapes from batch to batch, the samples' axis left out.
+        differ: whether batches have other numbers of samples.
+        one_each: whether targets have one entry a sample, as far as one sees.
 
     Raises:
         TypeError: data of another form, or one that is used up after one pass.
@@ -59,10 +68,18 @@ class Batches:
     """
 
     def __init__(
-        self, data: Any, *, mean: bool, weight_of: WeightOf | None, fixed: bool, dtype: torch.dtype, device: torch.device
+        self,
+        data: Any,
+        *,
+        mean: bool,
+        weight_of: WeightOf | None,
+        fixed: bool,
+        dtype: torch.dtype,
+        device: torch.device,
+        cast: bool = False,
     ) -> None:
         self._data, self.mean, self.weight_of, self._fixed = data, mean, weight_of, fixed
-        self.dtype, self.device = dtype, device
+        self.dtype, self.device, self._cast = dtype, device, cast
         self._single = is_pair(data)
         self._count()
 
@@ -76,7 +93,7 @@ class Batches:
         for index, (inputs, targets) in enumerate(self._pairs()):
             if index == 0 and self._fixed and not _same((inputs, targets), self._first):
                 raise ValueError("data must give the same batches at each pass in mode 'train', where they matter: shuffle=False")
-            count = _samples(inputs, targets, index)
+            count = _samples(inputs, index)
             seen += count
             if self._sums is not None:
                 sums.add(inputs)
@@ -102,14 +119,13 @@ class Batches:
         return weight
 
     def _pairs(self) -> Iterator[tuple[Any, Any]]:
-        for index, pair in enumerate([self._data] if self._single else self._data):
-            if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-                raise TypeError(f"data must give (inputs, targets) pairs, batch {index} is {brief(pair)}")
-            self._check(pair[0], index)
-            yield pair[0], pair[1]
+        for index, given in enumerate([self._data] if self._single else self._data):
+            inputs, targets = parted(mapped(_recordable, cast(given, self.dtype) if self._cast else given), index)
+            self._check(inputs, index)
+            yield inputs, targets
 
     def _check(self, inputs: Any, index: int) -> None:
-        for tensor in _tensors_of(inputs):
+        for tensor in tensors_of(inputs):
             if tensor.device != self.device:
                 raise ValueError(
                     f"data and parameters must be on one device: batch {index} on {tensor.device}, model on {self.device}"
@@ -122,12 +138,18 @@ class Batches:
     def _count(self) -> None:
         """The first pass: sets what the class lists, and what later passes are compared with."""
         if not self._single:
+            if isinstance(self._data, Dataset) and not isinstance(self._data, IterableDataset):
+                raise TypeError(
+                    f"data must give batches, {type(self._data).__name__} gives single samples: give DataLoader(dataset, batch_size=...)"
+                )
             if not isinstance(self._data, Iterable):
-                raise TypeError(f"data must be an (inputs, targets) pair or an iterable of them, got {brief(self._data)}")
+                raise TypeError(
+                    f"data must be an (inputs, targets) pair, a mapping or an iterable of such, got {brief(self._data)}"
+                )
             if iter(self._data) is self._data:
                 raise TypeError("data must be re-iterable, like a list or a DataLoader: a generator is used up after one product")
         self._local = self.count = 0
-        self.uneven = False
+        self.uneven, self.differ, self.one_each = False, False, True
         weight = 0.0
         self._first: tuple[Any, Any] = (None, None)
         self._sums = None if isinstance(self._data, (list, tuple)) else _Fingerprint()
@@ -135,7 +157,9 @@ class Batches:
         for index, pair in enumerate(self._pairs()):
             if index == 0 and self._fixed:
                 self._first = pair
-            samples = _samples(*pair, index)
+            samples = _samples(pair[0], index)
+            self.differ |= index > 0 and samples * index != self._local
+            self.one_each &= all(t.ndim > 0 and len(t) == samples for t in tensors_of(pair[1]))
             self._local, self.count = self._local + samples, index + 1
             weight += self.counted(*pair, samples)
             if self._sums is not None:
@@ -156,26 +180,36 @@ class Batches:
 
 
 def is_pair(data: Any) -> bool:
-    """Whether data are one (inputs, targets) pair, not an iterable of pairs."""
+    """Whether data are one batch, not an iterable of batches."""
+    if isinstance(data, Mapping):
+        return True
     if not isinstance(data, (tuple, list)) or len(data) != 2:
         return False
-    return isinstance(data[0], (Tensor, Mapping)) or isinstance(data[1], Tensor)
+    if isinstance(data[1], Tensor) or isinstance(data[0], Tensor):
+        return True
+    return isinstance(data[0], Mapping) and (isinstance(data, tuple) or not isinstance(data[1], Mapping))
 
 
-def _tensors_of(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for piece in value.values():
-            yield from _tensors_of(piece)
-    elif isinstance(value, (tuple, list)):
-        for piece in value:
-            yield from _tensors_of(piece)
+def parted(batch: Any, index: int) -> tuple[Any, Any]:
+    """Inputs and targets of a batch as the head of this module says; TypeError for one of another form."""
+    if isinstance(batch, Mapping):
+        return batch, next((batch[name] for name in LABELS if batch.get(name) is not None), batch)
+    if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+        raise TypeError(f"data must give (inputs, targets) pairs or mappings, batch {index} is {brief(batch)}")
+    return batch[0], batch[1]
+
+
+def _recordable(tensor: Tensor) -> Tensor:
+    """The tensor, copied where it was made in inference mode, whose tensors autograd refuses."""
+    if not tensor.is_inference():
+        return tensor
+    with torch.inference_mode(False):
+        return tensor.clone()
 
 
 def _same(first: Any, second: Any) -> bool:
     """Whether two batches hold equal tensors."""
-    mine, theirs = list(_tensors_of(first)), list(_tensors_of(second))
+    mine, theirs = list(tensors_of(first)), list(tensors_of(second))
     return len(mine) == len(theirs) and all(a is b or torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
 
 
@@ -192,7 +226,7 @@ class _Fingerprint:
 
     def add(self, inputs: Any) -> None:
         """Count a batch in."""
-        for t in _tensors_of(inputs):
+        for t in tensors_of(inputs):
             if t.ndim and t.numel() and not t.is_complex():
                 rows = t.detach().reshape(len(t), -1).double()
                 each = rows @ torch.arange(1.0, rows.shape[1] + 1, dtype=rows.dtype, device=rows.device).cos()
@@ -204,14 +238,10 @@ class _Fingerprint:
         return bool((np.abs(self.sums - other.sums) <= 1e-9 * max(self.size, other.size)).all())
 
 
-def _samples(inputs: Any, targets: Any, index: int) -> int:
-    first = next(_tensors_of(inputs), None)
+def _samples(inputs: Any, index: int) -> int:
+    first = next(tensors_of(inputs), None)
     if first is None or first.ndim == 0:
         raise TypeError(f"inputs must hold a tensor with the samples along its first axis, batch {index} has {brief(inputs)}")
-    if isinstance(targets, Tensor) and (targets.ndim == 0 or len(targets) != len(first)):
-        raise ValueError(
-            f"targets must have one entry a sample, batch {index} has {tuple(targets.shape)} for {len(first)} samples"
-        )
     return len(first)
 
 

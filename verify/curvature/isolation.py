@@ -6,7 +6,7 @@ Parameters and buffers are replaced, not written, and stay replaced until the bl
 
 import random
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -70,12 +70,33 @@ def _put_back(now: dict[str, Any], then: dict[str, Any]) -> None:
     now.update(then)
 
 
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The module within what torch.compile and data parallelism put around it: it is run as it is written, in this process."""
+    while True:
+        inner = getattr(model, "_orig_mod", None)
+        if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            inner = model.module
+        if not isinstance(inner, nn.Module):
+            return model
+        model = inner
+
+
+@contextmanager
+def plain(device: torch.device) -> Iterator[None]:
+    """Within the block neither inference mode nor autocast of the caller holds: operations are recorded, in the tensors' precision."""
+    recording = torch.inference_mode(False) if torch.is_inference_mode_enabled() else nullcontext()
+    precise = torch.autocast(device.type, enabled=False) if torch.is_autocast_enabled(device.type) else nullcontext()
+    with recording, precise:
+        yield
+
+
 @contextmanager
 def isolated(model: nn.Module, *, training: bool, seed: int, device: torch.device) -> Iterator[Room]:
     """Within the block the model is in training mode or not, and random numbers are those of `seed`: torch's, numpy's and Python's.
 
     In training mode normalizations do not track running statistics: they use each batch's own. In evaluation mode attention takes
-    torch's general path with gradients or without: its fast path zeroes padded outputs.
+    torch's general path with gradients or without: its fast path zeroes padded outputs. Inference mode and autocast are the model's
+    own to enter.
 
     Args:
         model: what is run.
@@ -92,8 +113,8 @@ def isolated(model: nn.Module, *, training: bool, seed: int, device: torch.devic
             module.training = training
             if training and getattr(module, "track_running_stats", False) is True:
                 module.track_running_stats = False  # type: ignore[assignment]
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(seed)
+        with plain(device), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            seeded(seed, device)
             random.seed(seed)
             np.random.seed(seed % 2**32)  # noqa: NPY002
             yield room
@@ -102,3 +123,14 @@ def isolated(model: nn.Module, *, training: bool, seed: int, device: torch.devic
         torch.backends.mha.set_fastpath_enabled(fast)
         random.setstate(python)
         np.random.set_state(numbers)  # noqa: NPY002
+
+
+def seeded(seed: int, device: torch.device) -> None:
+    """As `torch.manual_seed`, of the generators that a model on the device draws from alone: the others cost a millisecond a call."""
+    if device.type not in ("cpu", "cuda"):
+        torch.manual_seed(seed)
+        return
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)

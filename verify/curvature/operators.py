@@ -21,12 +21,14 @@ from scipy.sparse.linalg import LinearOperator
 from torch import Tensor, nn
 
 from flatproof.verify.curvature.batches import Batch, WeightOf, same_data
-from flatproof.verify.curvature.kernels import AUTO, PREPARE, KernelName, Product, Unsupported, closed_form
+from flatproof.verify.curvature.examination import examine, shortly
+from flatproof.verify.curvature.isolation import plain
+from flatproof.verify.curvature.kernels import AUTO, PREPARE, KernelName, Product, Unsupported, closed_form, finite_difference
 from flatproof.verify.curvature.kernels.outer import Outer, fisher, gauss_newton
 from flatproof.verify.curvature.problem import Loss, Mode, Problem, Reduction
 from flatproof.verify.curvature.processes import distributed, reduced
 from flatproof.verify.curvature.selection import Parameters
-from flatproof.verify.curvature.verification import differenced, examine, verified, verified_tangents
+from flatproof.verify.curvature.verification import differenced, verified, verified_tangents
 from flatproof.verify.utils.checks import check_one_of
 
 MEMORY = 4 << 30  # bytes of kept activations beyond which further batches are prepared anew for each product
@@ -37,14 +39,16 @@ class Operator(ABC):
 
     Args:
         model: as for `Problem`, like all but the last three.
-        loss: (outputs, targets) -> scalar.
-        data: one (inputs, targets) pair, or any re-iterable of such pairs.
+        loss: (outputs, targets) -> scalar; None: the model's own.
+        data: one (inputs, targets) pair or mapping, or any re-iterable of such.
         parameters: names, prefixes of names, modules or parameters; all that require grad if None.
         mode: "eval" or "train".
         reduction: whether the loss is the mean over its batch or the sum.
         seed: of the random numbers that the model draws.
         weight_of: (inputs, targets) -> what a batch's mean is over, if not its samples.
-        kernel: what multiplies, one of `KERNELS`; "auto" takes the fastest that applies, once, at the first product.
+        arithmetic: the precision of the products, if not the parameters' own.
+        kernel: what multiplies, one of `KERNELS`; "auto" takes the first of `kernels.AUTO` that applies and is verified, once, at the first
+            product, and `rests_on` says which and why not those before it.
         memory: bytes of kept state beyond which batches are prepared anew for every product.
         verify: whether what multiplies is verified; if not, it stands as it is, and `rests_on` says so.
 
@@ -66,7 +70,7 @@ class Operator(ABC):
     def __init__(
         self,
         model: nn.Module,
-        loss: Loss,
+        loss: Loss | None,
         data: Any,
         *,
         parameters: Parameters = None,
@@ -74,11 +78,14 @@ class Operator(ABC):
         reduction: Reduction = "mean",
         seed: int = 0,
         weight_of: WeightOf | None = None,
+        arithmetic: torch.dtype | None = None,
         kernel: KernelName = "auto",
         memory: int = MEMORY,
         verify: bool = True,
     ) -> None:
-        problem = Problem(model, loss, data, parameters, mode=mode, reduction=reduction, seed=seed, weight_of=weight_of)
+        problem = Problem(
+            model, loss, data, parameters, mode=mode, reduction=reduction, seed=seed, weight_of=weight_of, arithmetic=arithmetic
+        )
         self._begin(problem, kernel, memory, verify)
 
     @classmethod
@@ -178,8 +185,13 @@ class Operator(ABC):
         return self.matvec(other) if other.ndim == 1 else self.matmat(other)
 
     def _product(self, block: Tensor) -> Tensor:
+        with plain(self.device):
+            return self._sum(block)
+
+    def _sum(self, block: Tensor) -> Tensor:
         total: Tensor | None = None
         moving = self.problem.moving
+        block = block.clone() if block.is_inference() else block
         block = block if moving is None else block * moving[:, None]
         for batch, product in self._batches():
             part = product(block)
@@ -260,8 +272,10 @@ class HessianOperator(Operator):
 
     KERNELS = get_args(KernelName)
     what = "Hessian"
+    stretch = 1.0  # of the steps of finite differences
 
     def _settle(self) -> None:
+        self._auto = self.kernel == "auto"
         self._left: tuple[str, ...] = AUTO if self.kernel == "auto" else (self.kernel,)
         if self._left[0] == "closed-form" and (len(self._left) == 1 or closed_form.covers(self.problem)):
             self.kernel, self.rests_on = "closed-form", "kernel closed-form"
@@ -276,7 +290,7 @@ class HessianOperator(Operator):
             self.rests_on = f"kernel {self.kernel}, not verified"
             return
         self.gradients += examine(self.problem)
-        if self._left[0] == "finite-difference":
+        if self._left == ("finite-difference",) and not self._auto:
             says, spent = differenced(self.problem)
             self.rests_on, self._left, self.gradients = f"kernel finite-difference, {says}", (), self.gradients + spent
             return
@@ -288,6 +302,8 @@ class HessianOperator(Operator):
     def _prepare(self, batch: Batch) -> Product:
         while True:
             try:
+                if self.kernel == "finite-difference":
+                    return finite_difference.prepare(self.problem, batch, self.stretch)
                 return PREPARE[self.kernel](self.problem, batch)
             except Unsupported as error:
                 if not self._left:
@@ -298,16 +314,13 @@ class HessianOperator(Operator):
         while True:
             try:
                 return super()._product(block)
-            except (Unsupported, RuntimeError) as error:  # some operations fail at the first tangent only
-                if (
-                    self.products
-                    or self.kernel == "closed-form"
-                    or not self.rests_on
-                    or isinstance(error, torch.OutOfMemoryError)
-                ):
+            except (ValueError, torch.OutOfMemoryError):  # said already
+                raise
+            except Exception as error:  # of torch within a kernel: some operations fail at the first tangent only
+                if self.products or self.kernel == "closed-form" or not self.rests_on:
                     raise
                 if not self._left:
-                    raise ValueError(f"kernel {self.kernel!r} cannot do this model: {' '.join(str(error).split())}") from error
+                    raise ValueError(f"kernel {self.kernel!r} cannot do this model: {shortly(error)}") from error
             self.refresh()
             self._choose()
 

@@ -5,21 +5,28 @@
 so that batches of unequal size give the mean over all n samples; where the loss is a mean over something else (tokens that are not
 ignored, samples weighed by class) `weight_of` counts it in place of n_b, and n is its sum. In a process group every rank holds its own
 batches, n counts the samples of all ranks, and sums over the batches run over all ranks.
+
+How a model takes its inputs: a tensor alone, a tuple in order, a mapping by name, or as one argument where forward has no argument of any
+of its names. The targets among a mapping are left out where forward does not take them.
 """
 
+import copy
+import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from flatproof.verify.curvature.batches import Batch, Batches, WeightOf, brief
+from flatproof.verify.curvature.batches import LABELS, Batch, Batches, WeightOf, brief
 from flatproof.verify.curvature.heads import IN_LOSSES, IN_MODELS, accurate
-from flatproof.verify.curvature.isolation import Room, isolated
+from flatproof.verify.curvature.isolation import Room, isolated, unwrapped
 from flatproof.verify.curvature.processes import distributed, reduced
-from flatproof.verify.curvature.selection import Parameters, choose, common_form, moving_rows
+from flatproof.verify.curvature.selection import Parameters, choose, common_form, embeddings, moving_rows
+from flatproof.verify.curvature.tree import cast
 from flatproof.verify.utils.checks import check_one_of, check_whole
 
 Mode = Literal["eval", "train"]
@@ -27,19 +34,56 @@ Reduction = Literal["mean", "sum"]
 Loss = Callable[[Any, Any], Tensor]
 
 
+def own_loss(outputs: Any, _: Any) -> Tensor:
+    """The loss that a model computes itself: its only output, or that of the name "loss"; ValueError where there is none."""
+    if isinstance(outputs, tuple) and outputs and isinstance(outputs[0], Tensor):
+        outputs = outputs[0]
+    named = outputs.get("loss") if isinstance(outputs, Mapping) else getattr(outputs, "loss", None)
+    value = outputs if isinstance(outputs, Tensor) else named
+    if not isinstance(value, Tensor) or value.numel() != 1:
+        raise ValueError(
+            "the model's outputs hold no loss; expected batches with labels among them, or a loss of outputs and targets"
+        )
+    return value
+
+
+def first_derivative(compute: Callable[[], Tensor], leaves: Sequence[Tensor]) -> tuple[Tensor, Sequence[Tensor | None]]:
+    """A value and its derivatives in the leaves; by `backward` where reentrant checkpointing insists on it.
+
+    Args:
+        compute: gives the value, of a fresh graph at each call.
+        leaves: tensors that require grad.
+    """
+    state = torch.get_rng_state()
+    value = compute()
+    try:
+        return value, torch.autograd.grad(value, leaves, allow_unused=True)
+    except RuntimeError as error:
+        if "use_reentrant" not in str(error) and "Checkpointing is not compatible" not in str(error):
+            raise
+    torch.set_rng_state(state)
+    value = compute()
+    value.backward()  # type: ignore[no-untyped-call]
+    return value, [leaf.grad for leaf in leaves]
+
+
 class Problem:
     """A loss as a function of some of a model's parameters.
 
     Args:
-        model: any module. Its parameters are read where they stand; nothing of it is written, whatever its forward does.
-        loss: (outputs, targets) -> scalar; the mean over the batch (reduction "mean") or the sum over it ("sum").
-        data: one (inputs, targets) pair, or any re-iterable of such pairs. Inputs are a tensor, or a tuple or mapping of arguments.
+        model: any module. Its parameters are read where they stand; nothing of it is written, whatever its forward does. What data
+            parallelism and torch.compile put around it is taken off.
+        loss: (outputs, targets) -> scalar; the mean over the batch (reduction "mean") or the sum over it ("sum"); None: `own_loss`.
+        data: one batch, or any re-iterable of batches. A batch is an (inputs, targets) pair, its inputs a tensor, or a tuple or mapping of
+            arguments; or one mapping, inputs and targets together (`batches`).
         parameters: names, prefixes of names ("layer1"), modules or parameters; all that require grad if None.
         mode: "eval", or "train": batch norm uses each batch's own statistics. Random numbers that the model draws, in either mode, are
             drawn once from `seed` and the batch's place, the same for every product.
         reduction: whether the loss is the mean over its batch or the sum.
         seed: of the random numbers that the model draws.
         weight_of: (inputs, targets) -> what a batch's mean is over, if not its samples: `lambda x, y: (y != -100).sum()`.
+        arithmetic: the precision that parameters, buffers and data are converted to wherever they are read, such as torch.float32 for
+            weights in bfloat16; None: the parameters' own.
 
     Attributes:
         names: of the chosen parameters, in the model's order; flat vectors follow it.
@@ -58,7 +102,7 @@ class Problem:
     def __init__(
         self,
         model: nn.Module,
-        loss: Loss,
+        loss: Loss | None,
         data: Any,
         parameters: Parameters = None,
         *,
@@ -66,18 +110,29 @@ class Problem:
         reduction: Reduction = "mean",
         seed: int = 0,
         weight_of: WeightOf | None = None,
+        arithmetic: torch.dtype | None = None,
     ) -> None:
         if not isinstance(model, nn.Module):
             raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+        model, loss = unwrapped(model), own_loss if loss is None else loss
+        if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+            raise TypeError(
+                "model must be written in Python, torch.jit's parameters cannot be replaced; expected what was scripted"
+            )
+        if arithmetic is not None and (not isinstance(arithmetic, torch.dtype) or not arithmetic.is_floating_point):
+            raise TypeError(f"arithmetic must be a floating point torch.dtype, got {arithmetic!r}")
         if not callable(loss):
             raise TypeError(f"loss must be callable as loss(outputs, targets), got {type(loss).__name__}")
         check_one_of("mode", mode, get_args(Mode))
         check_one_of("reduction", reduction, get_args(Reduction))
         self.seed = check_whole("seed", seed, 0, 2**64 - 1)
-        self.model, self.loss_function, self.mode, self.reduction = model, loss, mode, reduction
+        self.model, self.mode, self.reduction, self.arithmetic = model, mode, reduction, arithmetic
+        self.loss_function: Loss = loss
+        if arithmetic is not None and isinstance(loss, nn.Module):
+            self.loss_function = copy.deepcopy(loss).to(arithmetic)
         chosen = choose(model, parameters)
         self.names, self.tensors = tuple(chosen), tuple(chosen.values())
-        self.dtype, self.device = common_form(chosen)
+        self.dtype, self.device = common_form(chosen, arithmetic)
         self.shapes = tuple(p.shape for p in self.tensors)
         self.sizes = tuple(p.numel() for p in self.tensors)
         self.size = sum(self.sizes)
@@ -85,11 +140,19 @@ class Problem:
         self._rooms: list[Room] = []
         self._written: set[str] | None = None  # what a forward pass writes in place; not known before the first
         self.checked = False
-        self.moving = moving_rows(model, chosen)
+        self._embeddings = embeddings(model)
+        self.moving = moving_rows(self._embeddings, chosen)
         self._watched = (*model.parameters(), *model.buffers())
+        self._takes = _names_of(model)
         self.mean = reduction == "mean"
         self.data = Batches(
-            data, mean=self.mean, weight_of=weight_of, fixed=mode == "train", dtype=self.dtype, device=self.device
+            data,
+            mean=self.mean,
+            weight_of=weight_of,
+            fixed=mode == "train",
+            dtype=self.dtype,
+            device=self.device,
+            cast=arithmetic is not None,
         )
         self.samples = self.data.samples
 
@@ -109,6 +172,9 @@ class Problem:
         seed = (self.seed * 1_000_003 + batch.index * 65_537 + rank) % 2**63
         with isolated(self.model, training=self.mode == "train", seed=seed, device=self.device) as room:
             self._rooms.append(room)
+            for module, held in self._embeddings:  # changed for the block, and restored with everything else
+                module.sparse = False
+                module.padding_idx = module.padding_idx if held else None
             try:
                 yield {k: self._fit(b).clone() for k, b in room.buffers.items()}
                 room.look()
@@ -117,7 +183,8 @@ class Problem:
                 self._rooms.pop()
 
     def _fit(self, tensor: Tensor) -> Tensor:
-        return tensor.detach()
+        value: Tensor = tensor.detach() if self.arithmetic is None else cast(tensor.detach(), self.arithmetic)
+        return value.clone() if value.is_inference() else value
 
     def outputs(self, tensors: Sequence[Tensor], buffers: Mapping[str, Tensor], batch: Batch) -> Any:
         """The model's outputs; call it within `prepared`.
@@ -127,13 +194,29 @@ class Problem:
             buffers: what stands in place of buffers, by name.
             batch: whose inputs the model takes.
         """
-        inputs = batch.inputs
-        args, kwargs = ((inputs,), {}) if not isinstance(inputs, (tuple, list, Mapping)) else (inputs, {})
-        if isinstance(inputs, Mapping):
-            args, kwargs = (), dict(inputs)
+        args, kwargs = self._arguments(batch)
         self.place(tensors, buffers)
+        try:
+            with accurate(IN_MODELS):
+                return self.model(*args, **kwargs)
+        except RuntimeError as error:
+            # a model that differentiates what it computes of its parameters needs them to be differentiable
+            if "does not require grad" not in str(error) or any(t.requires_grad for t in tensors):
+                raise
+        self.place([t.detach().requires_grad_() for t in tensors], buffers)
         with accurate(IN_MODELS):
             return self.model(*args, **kwargs)
+
+    def _arguments(self, batch: Batch) -> tuple[Sequence[Any], dict[str, Any]]:
+        """What the model is called with; see the head of this module."""
+        inputs = batch.inputs
+        if not isinstance(inputs, Mapping):
+            return (inputs if isinstance(inputs, (tuple, list)) else (inputs,)), {}
+        if self._takes is None:
+            return (), dict(inputs)
+        if self._takes.isdisjoint(inputs):
+            return (inputs,), {}
+        return (), {name: value for name, value in inputs.items() if name in self._takes or name not in LABELS}
 
     def place(self, tensors: Sequence[Tensor], buffers: Mapping[str, Tensor]) -> None:
         """Put `tensors` in the place of the chosen parameters until the end of the block `prepared`, for a later backward pass."""
@@ -148,7 +231,7 @@ class Problem:
 
     def points(self) -> list[Tensor]:
         """The chosen parameters at their present values, constants that a forward pass may write to."""
-        return [self.safe(n, p.detach()) for n, p in zip(self.names, self.tensors, strict=True)]
+        return [self.safe(n, self._fit(p)) for n, p in zip(self.names, self.tensors, strict=True)]
 
     def compare(self, outputs: Any, batch: Batch) -> Tensor:
         """The batch's loss, a checked scalar."""
@@ -163,9 +246,20 @@ class Problem:
         """The batch's loss as a function of the chosen parameters; call it within `prepared`."""
         return self.compare(self.outputs(tensors, buffers, batch), batch)
 
+    def batch_value(self, batch: Batch) -> float:
+        """The batch's loss at the present parameters."""
+        # nothing requires grad but what the model itself differentiates
+        with torch.enable_grad(), self.prepared(batch) as buffers:
+            return float(self.batch_loss(self.points(), buffers, batch).detach())
+
     def leaves(self) -> list[Tensor]:
         """The chosen parameters at their present values, as leaves of a fresh graph."""
         return [p.requires_grad_() for p in self.points()]
+
+    @property
+    def weights(self) -> Tensor:
+        """The chosen parameters at their present values, in a row, (P,)."""
+        return self.flatten([self._fit(p) for p in self.tensors])
 
     def check_loss(self, value: Tensor, batch: Batch) -> Tensor:
         """The loss itself; ValueError unless it is finite and depends on the parameters."""
@@ -179,9 +273,7 @@ class Problem:
         """L at the present parameters."""
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         for batch in self.batches():
-            # nothing requires grad but what the model itself differentiates
-            with torch.enable_grad(), self.prepared(batch) as buffers:
-                total += batch.weight * self.batch_loss(self.points(), buffers, batch).detach().double()
+            total += batch.weight * self.batch_value(batch)
         return float(reduced(total))
 
     def gradient(self) -> Tensor:
@@ -190,8 +282,8 @@ class Problem:
         for batch in self.batches():
             with torch.enable_grad(), self.prepared(batch) as buffers:
                 leaves = self.leaves()
-                value = self.check_loss(self.batch_loss(leaves, buffers, batch), batch)
-                grads = torch.autograd.grad(value, leaves, allow_unused=True)
+                compute = partial(self.batch_loss, leaves, buffers, batch)
+                grads = first_derivative(lambda: self.check_loss(compute(), batch), leaves)[1]  # noqa: B023
             total.add_(self.flatten(grads), alpha=batch.weight)
         return reduced(total)
 
@@ -253,7 +345,7 @@ class Problem:
     def flatten(self, pieces: Sequence[Tensor | None]) -> Tensor:
         """One tensor a parameter -> (P,); None counts as zero."""
         return torch.cat([
-            torch.zeros(n, dtype=self.dtype, device=self.device) if p is None else p.reshape(-1)
+            torch.zeros(n, dtype=self.dtype, device=self.device) if p is None else (p.to_dense() if p.is_sparse else p).reshape(-1)
             for p, n in zip(pieces, self.sizes, strict=True)
         ])  # fmt: skip
 
@@ -300,4 +392,15 @@ class Problem:
 
     def versions(self) -> list[int]:
         """Changes whenever a parameter or buffer of the model is written in place."""
-        return [t._version for t in self._watched]
+        return [0 if t.is_inference() else t._version for t in self._watched]
+
+
+def _names_of(model: nn.Module) -> frozenset[str] | None:
+    """Of the arguments of the model's forward; None where it takes any."""
+    try:
+        arguments = inspect.signature(model.forward).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(a.kind is a.VAR_KEYWORD for a in arguments):
+        return None
+    return frozenset(a.name for a in arguments if a.kind in (a.POSITIONAL_OR_KEYWORD, a.KEYWORD_ONLY))

@@ -31,6 +31,7 @@ from flatproof.verify.curvature.estimates import Floats, Symmetric
 from flatproof.verify.curvature.problem import Problem
 from flatproof.verify.curvature.processes import distributed
 from flatproof.verify.curvature.scaled import Rescaled, times
+from flatproof.verify.curvature.tree import cast
 
 SHARE = 0.1  # of the probability of failure that an interval leaves to this part
 CLOSE = 1e-5  # ||E g|| / ||H g|| beyond which two vectors are not enough
@@ -169,6 +170,8 @@ class _Reference:
         with mode, _NoDraws() if wide else nullcontext():  # type: ignore[no-untyped-call]
             if self.other is None or self.attempt is None:
                 self.other = self.operator.moved(_in_double(self.problem) if wide else self.problem, kernel)
+                inner = getattr(self.other, "operator", self.other)
+                inner.stretch = 2.0  # of finite differences, whose error is that of their step too
             product: Tensor = self.other.matmat(block.double() if wide else block)
             return product
 
@@ -196,15 +199,7 @@ class _Doubled:
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         for batch in self.problem.batches():
-            yield _double(batch.inputs), _double(batch.targets)
-
-
-def _double(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value.double() if value.is_floating_point() else value
-    if isinstance(value, dict):
-        return {k: _double(piece) for k, piece in value.items()}
-    return type(value)(_double(piece) for piece in value) if type(value) in (tuple, list) else value
+            yield cast(batch.inputs, torch.float64), cast(batch.targets, torch.float64)
 
 
 class _NoDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]

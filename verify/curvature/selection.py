@@ -1,6 +1,7 @@
 """Owns the choice of a model's parameters: by name, prefix, module or parameter, in the model's order, of one dtype and device."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +31,8 @@ def choose(model: nn.Module, wanted: Parameters) -> dict[str, nn.Parameter]:
     picked: set[str] = set()
     for item in [wanted] if isinstance(wanted, (str, nn.Module, Tensor)) else wanted:
         if isinstance(item, str):
-            names = {n for n in everything if n == item or n.startswith(f"{item}.")}
+            of_wrapper = item.removeprefix("module.").removeprefix("_orig_mod.")
+            names = _under(item, everything) or _under(of_wrapper, everything)
         elif isinstance(item, nn.Module):
             own = {id(p) for p in item.parameters()}
             names = {n for n, p in everything.items() if id(p) in own}
@@ -47,9 +49,23 @@ def choose(model: nn.Module, wanted: Parameters) -> dict[str, nn.Parameter]:
     return _floating({n: p for n, p in everything.items() if n in picked})
 
 
-def moving_rows(model: nn.Module, chosen: dict[str, nn.Parameter]) -> Tensor | None:
-    """(P,) with 0 for the rows of embeddings at their padding_idx, else 1; None where there is no such row."""
-    padded = [m for m in model.modules() if isinstance(m, (nn.Embedding, nn.EmbeddingBag)) and m.padding_idx is not None]
+def _under(prefix: str, names: Iterable[str]) -> set[str]:
+    return {n for n in names if n == prefix or n.startswith(f"{prefix}.")}
+
+
+def embeddings(model: nn.Module) -> list[tuple[nn.Embedding | nn.EmbeddingBag, bool]]:
+    """The model's embeddings, and whether their rows at padding_idx are held: not where another module has the weight too (a tied head).
+
+    torch sets the gradient of such a row to zero. A row of the embedding alone is then a constant; one that moves by way of the head would
+    have a gradient that is no function's, and padding_idx, which changes no value, is left out.
+    """
+    uses = Counter(id(p) for m in model.modules() for p in m._parameters.values() if p is not None)
+    return [(m, uses[id(m.weight)] == 1) for m in model.modules() if isinstance(m, (nn.Embedding, nn.EmbeddingBag))]
+
+
+def moving_rows(given: list[tuple[nn.Embedding | nn.EmbeddingBag, bool]], chosen: dict[str, nn.Parameter]) -> Tensor | None:
+    """(P,) with 0 for the rows that `embeddings` hold, else 1; None where there is no such row."""
+    padded = [m for m, held in given if held and m.padding_idx is not None]
     rows = [(name, m.padding_idx) for m in padded for name, p in chosen.items() if p is m.weight]
     if not rows:
         return None
@@ -66,12 +82,14 @@ def _floating(chosen: dict[str, nn.Parameter]) -> dict[str, nn.Parameter]:
     return chosen
 
 
-def common_form(chosen: dict[str, nn.Parameter]) -> tuple[torch.dtype, torch.device]:
-    """The dtype and device that all of them have; ValueError naming two that differ."""
+def common_form(chosen: dict[str, nn.Parameter], arithmetic: torch.dtype | None = None) -> tuple[torch.dtype, torch.device]:
+    """The dtype, or the one given in its place, and the device that all of them have; ValueError naming two that differ."""
     (first, like), *others = chosen.items()
     for name, p in others:
-        if p.dtype != like.dtype:
-            raise ValueError(f"parameters must have one dtype, {first} is {like.dtype} and {name} is {p.dtype}")
+        if p.dtype != like.dtype and arithmetic is None:
+            raise ValueError(
+                f"parameters must have one dtype, {first} is {like.dtype} and {name} is {p.dtype}; or give arithmetic=torch.float32"
+            )
         if p.device != like.device:
             raise ValueError(f"parameters must be on one device, {first} is on {like.device} and {name} on {p.device}")
-    return like.dtype, like.device
+    return arithmetic or like.dtype, like.device

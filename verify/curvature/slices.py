@@ -120,9 +120,8 @@ def random_direction(problem: Problem, scaling: Scaling, generator: torch.Genera
     """A Gaussian direction, scaled as at the head of this module, (P,)."""
     check_one_of("scaling", scaling, get_args(Scaling))
     pieces = []
-    for p in problem.tensors:
-        d = torch.randn(p.shape, generator=generator, dtype=p.dtype).to(p.device)
-        weights = p.detach()
+    for weights in problem.points():
+        p, d = weights, torch.randn(weights.shape, generator=generator, dtype=weights.dtype).to(weights.device)
         if scaling == "none":
             pieces.append(d)
         elif p.ndim < 2:

@@ -24,8 +24,10 @@ __all__ = ["EXPERIMENTS", "SCALES", "Experiment", "Registry", "abouts", "are_pap
 
 HERE = (  # each has its EXPERIMENT
     "wen2023",
+    "readings",
     "scaling",
     "minimizers",
+    "tuning",
     "selection",
     "keskar2017",
     "kaur2023",
@@ -33,6 +35,7 @@ HERE = (  # each has its EXPERIMENT
     "imagenet",
     "certified",
     "atlas",
+    "beyond",
     "curvature",
 )
 GROUP = "flatproof.experiments"

@@ -19,7 +19,8 @@ NOTES = (
     "Fails in: of the gravest refutation its target (the statement, a construction printed with it, a step of its proof) and its severity. "
     "substance: no change of a constant, a sign or an edge case mends it; constant or sign: with another one it holds; boundary: it fails "
     "in an edge case alone. A statement whose construction or proof step fails stands. Reading: the one that the status is for, where a "
-    "statement depends on it; evidence for another reading names it. Rests on: what the ledger's proof uses, * in its corrected form.",
+    "statement depends on it; evidence for another reading names it. Rests on: what the ledger's proof uses, * in its corrected form. "
+    "Formal: a theorem that Coq's kernel checked for it; it changes no status.",
 )
 OWN_NOTE = "Statements own/... are this project's, printed nowhere else: 'printed' holds them as they are meant."
 
@@ -108,8 +109,13 @@ def table(id: str, claims: Sequence[Claim]) -> Table:
             "corrected": c.corrected or "–",
             "rests on": rests_on(c),
             "evidence": " ".join(
-                f"[{'; '.join(filter(None, (e.supports, e.target, e.severity, e.reading, e.method, e.scope)))}] {e.finding}"
-                for e in c.evidence
+                [
+                    *(
+                        f"[{'; '.join(filter(None, (e.supports, e.target, e.severity, e.reading, e.method, e.scope)))}] {e.finding}"
+                        for e in c.evidence
+                    ),
+                    *(f"[formal; {f.about()}; Coq {f.coq}: {f.entry.theorem}] {f.entry.words}" for f in c.formal),
+                ]
             ),
         }
         for c in claims
@@ -140,4 +146,8 @@ def in_full(c: Claim) -> str:
         kind = ", ".join(filter(None, (e.supports, e.target, e.severity, e.reading and f"reading: {e.reading}", e.method)))
         lines.append(f"evidence   {kind}; scope: {e.scope}")
         lines.append(f"           {e.finding}")
+    for f in c.formal:
+        lines.append(f"formal     {f.about()}; checked by Coq {f.coq}: {f.entry.theorem}")
+        lines.append(f"           {f.entry.words}")
+        lines.append(f"           axioms: {', '.join(f.axioms) or 'none'}")
     return "\n".join(lines)

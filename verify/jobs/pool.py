@@ -33,12 +33,19 @@ class Pool:
         folder: where jobs keep files.
         name: of a job, in lines.
         note: receives a line for each worker that is lost, and for each job that succeeds afterwards.
+        begun: called with the place of each job that is handed to a worker, in whichever thread does so.
     """
 
     def __init__(
-        self, jobs: Sequence[Job[Any]], workers: int, folder: Path, name: Callable[[Job[Any]], str], note: Callable[[str], None]
+        self,
+        jobs: Sequence[Job[Any]],
+        workers: int,
+        folder: Path,
+        name: Callable[[Job[Any]], str],
+        note: Callable[[str], None],
+        begun: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self.jobs, self.workers, self.folder, self.name, self.note = jobs, workers, folder, name, note
+        self.jobs, self.workers, self.folder, self.name, self.note, self.begun = jobs, workers, folder, name, note, begun
         self.waiting, self.suspects, self.last = deque(range(len(jobs))), deque[int](), deque[int]()
         self.losses: Counter[int] = Counter()
         self.stuck = 0
@@ -98,6 +105,7 @@ class Pool:
             def calls() -> Iterator[Any]:
                 for index in tasks:
                     taken[index] = None
+                    self.begun(index)
                     yield joblib.delayed(attempt)(index, self.jobs[index], self.folder, marks)
 
             answers: Any = iter(())

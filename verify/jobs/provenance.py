@@ -2,9 +2,10 @@
 
 import os
 import platform
+import re
 import subprocess
 import sys
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -20,6 +21,24 @@ def provenance() -> dict[str, str]:
     commit = _commit()
     code = {"flatproof": __version__} | ({} if commit is None else {"commit": commit})
     return {**code, "python": platform.python_version(), **_versions(), "machine": _machine()}
+
+
+def accelerator() -> dict[str, str]:
+    """The GPU that this process has computed on, and its driver; nothing where it has used none. torch is not imported for it."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return {}
+    return {"device": torch.cuda.get_device_name(), "driver": _driver()}
+
+
+def _driver(stated: Path = Path("/proc/driver/nvidia/version")) -> str:
+    """The version of NVIDIA's driver, as the kernel or `nvidia-smi` states it."""
+    try:
+        if found := re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)", stated.read_text(encoding="utf-8", errors="replace")):
+            return found[1]
+        return _output("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader").splitlines()[0]
+    except (OSError, subprocess.CalledProcessError, IndexError):
+        return "not known"
 
 
 def _versions() -> dict[str, str]:
@@ -38,11 +57,7 @@ def _commit() -> str | None:
     Commits that touch only results or documents do not count, so that committing a result does not change its provenance.
     """
     root = Path(__file__).resolve().parents[2]
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, encoding="utf-8", errors="replace", check=True)
-        return done.stdout.strip()
-
+    git = partial(_output, "git", "-C", str(root))
     try:
         if Path(git("rev-parse", "--show-toplevel")).resolve() != root:
             return None
@@ -51,6 +66,11 @@ def _commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return (commit or "uncommitted") + ("+changes" if changed else "")
+
+
+def _output(*command: str) -> str:
+    """What a command prints. Errors: OSError, CalledProcessError."""
+    return subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=True).stdout.strip()
 
 
 def _machine() -> str:

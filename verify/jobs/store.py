@@ -176,13 +176,43 @@ class Store:
             StoreError: when the file cannot be written; what was stored before is kept.
         """
         rows = {row.key: row for row in map(_row, ended)}
+        with self._writing():
+            new = [row for row in rows.values() if not self._has(row.key)]
+            self._connection.executemany(INSERT["jobs"], new)
+            seals.note(self._connection, [row.seal("jobs") for row in new])
+
+    def take(self, rows: Iterable[Kept]) -> list[str]:
+        """Add rows of another store as they lie there, each under the seal that it has, all of them or none; what is stored here stays.
+
+        Args:
+            rows: of two with one address the first counts.
+
+        Returns:
+            The addresses that are new here.
+
+        Raises:
+            StoreError: as for `put_all`.
+        """
+        added: dict[str, Kept] = {}
+        with self._writing():
+            for kept in rows:
+                if kept.row.key not in added and not self._has(kept.row.key):
+                    added[kept.row.key] = kept
+            for table, row, _ in added.values():
+                self._connection.execute(TABLES[table])
+                self._connection.execute(INSERT[table], row)
+            seals.note(self._connection, [kept.seal for kept in added.values()])
+        self._tables = tables_of(self._connection)
+        return list(added)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One transaction, in the file that was opened. Errors: StoreError when it cannot be written."""
         try:
             if identity(self.path) != self._file:
                 raise OSError("another file took its place while it was open")
             with transaction(self._connection, "IMMEDIATE"):
-                new = [row for row in rows.values() if not self._has(row.key)]
-                self._connection.executemany(INSERT["jobs"], new)
-                seals.note(self._connection, [row.seal("jobs") for row in new])
+                yield
         except (OSError, sqlite3.Error, ValueError) as error:  # ValueError: of a damaged tally
             raise StoreError(f"store {self.path} cannot be written: {error}; what was stored before is kept") from None
 

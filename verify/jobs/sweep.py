@@ -3,7 +3,8 @@
 Workers only compute (`verify.jobs.pool`, on a cluster `verify.jobs.cluster`); the calling process alone writes the store.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,12 @@ from flatproof.verify.jobs.worker import Attempt, Failure, attempt
 from flatproof.verify.utils.errors import SweepError
 
 LOCAL = "local"
+TELLING = 0.02  # share of all costs before which seconds say little: the first jobs import and compile
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a sweep is: the job that just ended with its outcome, how many done of all, seconds left (an estimate)."""
+    """How far a sweep is: the job that just ended with its outcome, how many done of all, seconds left (an estimate; NaN: too early)."""
 
     job: Job[Any]
     outcome: Outcome
@@ -30,7 +32,7 @@ class Progress:
     seconds_left: float
 
 
-def _ignore(_: str) -> None:
+def _ignore(_: object) -> None:
     pass
 
 
@@ -42,6 +44,8 @@ def sweep(
     name: Callable[[Job[Any]], str] = str,
     note: Callable[[str], None] = _ignore,
     engine: str = LOCAL,
+    first: Collection[str] = (),
+    begun: Callable[[Job[Any]], None] = _ignore,
 ) -> int:
     """Carry out the jobs that the store lacks, storing each as it ends.
 
@@ -57,6 +61,8 @@ def sweep(
         name: of a job, in lines.
         note: receives a line for each worker that is lost.
         engine: "local", or a cluster (`verify.jobs.cluster`).
+        first: addresses of jobs that come before all others.
+        begun: called with each job that local processes begin.
 
     Returns:
         How many jobs were carried out.
@@ -68,7 +74,7 @@ def sweep(
     """
     if workers < 1:
         raise ValueError(f"workers must be a whole number of at least 1, got {workers}")
-    todo = sorted(store.missing(jobs), key=lambda job: (getattr(job, "seed", 1), -job.cost))
+    todo = sorted(store.missing(jobs), key=lambda job: (job.key not in first, getattr(job, "seed", 1), -job.cost))
     if not todo:
         return 0
     if engine == LOCAL:
@@ -76,7 +82,7 @@ def sweep(
     seconds, spent, total = 0.0, 0.0, sum(job.cost for job in todo)
     failures: list[tuple[Job[Any], Failure]] = []
     folder, done = store.path.resolve().parent / "files", 0
-    with _started(engine, workers) as crew:
+    with _started(engine, workers, lambda index: begun(todo[index])) as crew:
         for group in crew.attempts(todo, folder, name, note):
             store.put_all([(todo[a.index], a.outcome, a.provenance) for a in group if isinstance(a.outcome, Outcome)])
             for ended in group:
@@ -85,7 +91,7 @@ def sweep(
                     failures.append((job, ended.outcome))
                     continue
                 seconds, spent = seconds + ended.outcome.seconds, spent + job.cost
-                left = seconds / spent * (total - spent) / min(crew.workers, len(todo))
+                left = seconds / spent * (total - spent) / min(crew.workers, len(todo)) if spent >= TELLING * total else math.nan
                 if on_done:
                     on_done(Progress(job, ended.outcome, done, len(todo), left))
     if failures:
@@ -110,10 +116,10 @@ class Crew(Protocol):
 
 
 @contextmanager
-def _started(engine: str, workers: int) -> Iterator[Crew]:
+def _started(engine: str, workers: int, begun: Callable[[int], None]) -> Iterator[Crew]:
     """The crew of an engine."""
     if engine == LOCAL:
-        yield Local(workers)
+        yield Local(workers, begun)
         return
     from flatproof.verify.jobs.cluster import cluster  # imports dask, which is slow
 
@@ -123,14 +129,18 @@ def _started(engine: str, workers: int) -> Iterator[Crew]:
 
 @dataclass(frozen=True)
 class Local:
-    """This process, or processes that it starts."""
+    """This process, or processes that it starts; `begun` is called with the place of each job that is begun."""
 
     workers: int
+    begun: Callable[[int], None] = _ignore
 
     def attempts(
         self, jobs: Sequence[Job[Any]], folder: Path, name: Callable[[Job[Any]], str], note: Callable[[str], None]
     ) -> Iterator[Sequence[Attempt]]:
         """Each attempt as it ends."""
-        if self.workers == 1:
-            return ([attempt(index, job, folder)] for index, job in enumerate(jobs))
-        return ([ended] for ended in Pool(jobs, self.workers, folder, name, note).attempts())
+        if self.workers > 1:
+            yield from ([ended] for ended in Pool(jobs, self.workers, folder, name, note, self.begun).attempts())
+            return
+        for index, job in enumerate(jobs):
+            self.begun(index)
+            yield [attempt(index, job, folder)]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flatproof.verify.jobs.job import Job, Outcome, plain
-from flatproof.verify.jobs.provenance import provenance
+from flatproof.verify.jobs.provenance import accelerator, provenance
 from flatproof.verify.jobs.workspace import working_in
 from flatproof.verify.utils.errors import UserError
 from flatproof.verify.utils.threads import single_threaded
@@ -64,7 +64,7 @@ def attempt(index: int, job: Job[Any], folder: Path, marks: Path | None = None) 
             outcome = Failure(" ".join(str(error).split()))
         except Exception as error:  # reported by the sweep
             outcome = Failure(reason(error), traceback.format_exc())
-        return Attempt(index, outcome, provenance(), peak_memory())
+        return Attempt(index, outcome, provenance() | accelerator(), peak_memory())
 
 
 def carried_out(job: Job[Any]) -> Outcome:

@@ -6,7 +6,7 @@ Each scale has a folder of its own, and `poorer` names the artifacts that would 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -21,7 +21,12 @@ from flatproof.verify.report.page import write_page
 
 
 def write(
-    artifacts: Sequence[Artifact], out: Path, command: str, abouts: Mapping[str, About] | None = None, columns: str = "brief"
+    artifacts: Sequence[Artifact],
+    out: Path,
+    command: str,
+    abouts: Mapping[str, About] | None = None,
+    columns: str = "brief",
+    drawn: Collection[str] = (),
 ) -> list[Path]:
     """Write every artifact below a folder, and the pages that show all that lies there.
 
@@ -33,6 +38,7 @@ def write(
         command: what reproduces them, the first line of each provenance.
         abouts: what the pages say of the papers, by id.
         columns: of the LaTeX tables: "brief", "all", or names as `latex.chosen` takes them.
+        drawn: ids of figures that this process has written of these very outcomes: not drawn again while their descriptor still lies there.
 
     Returns:
         The files, the index last.
@@ -48,7 +54,7 @@ def write(
         files += (
             _write_table(artifact, out, provenance, columns)
             if isinstance(artifact, Table)
-            else _write_figure(artifact, out, provenance)
+            else _write_figure(artifact, out, provenance, artifact.id in drawn)
         )
     return [*files, write_page(out)]
 
@@ -119,8 +125,12 @@ def _write_table(table: Table, out: Path, provenance: dict[str, str], columns: s
     return files + [replaced(path / name, content) for name, content in table.files.items()]
 
 
-def _write_figure(figure: Figure, out: Path, provenance: dict[str, str]) -> list[Path]:
+def _write_figure(figure: Figure, out: Path, provenance: dict[str, str], drawn: bool = False) -> list[Path]:
     path = stem(out, figure.id, provenance)
+    files, descriptor_of = [path.with_suffix(suffix) for suffix in (".pdf", ".png")], path.with_suffix(".json")
+    content = described(figure, provenance, {"kind": "figure"})
+    if drawn and all(file.exists() for file in (*files, descriptor_of)) and descriptor_of.read_bytes() == content:
+        return files
     text = "; ".join(f"{key}: {value}" for key, value in provenance.items())
     for suffix, metadata in (
         (".pdf", {"Title": figure.title, "Subject": text, "CreationDate": None}),
@@ -129,8 +139,8 @@ def _write_figure(figure: Figure, out: Path, provenance: dict[str, str]) -> list
         buffer = BytesIO()
         figure.canvas.savefig(buffer, format=suffix[1:], dpi=150, metadata=metadata)
         replaced(path.with_suffix(suffix), buffer.getvalue())
-    replaced(path.with_suffix(".json"), described(figure, provenance, {"kind": "figure"}))
-    return [path.with_suffix(suffix) for suffix in (".pdf", ".png")]
+    replaced(descriptor_of, content)
+    return files
 
 
 def _csv(frame: pd.DataFrame) -> str:

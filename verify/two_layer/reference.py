@@ -19,10 +19,11 @@ from flatproof.verify.two_layer.gradient_norms import squared_gradient_norms
 from flatproof.verify.two_layer.losses import objective
 from flatproof.verify.two_layer.modules import ThreeLayer, TwoLayer
 from flatproof.verify.two_layer.modules import module as module_of
-from flatproof.verify.two_layer.settings import Phase
+from flatproof.verify.two_layer.settings import Perturbed, Phase
 
 Parameters = dict[str, Tensor]
 Objective = Callable[[Parameters], Tensor]
+FIRST_LAYER = ("w1", "b1")
 
 
 def gradient(loss: Objective, parameters: Parameters) -> Parameters:
@@ -43,15 +44,23 @@ def sgd(loss: Objective, parameters: Parameters, lr: float, weight_decay: float 
     return {name: p - lr * (g[name] + weight_decay * p) for name, p in parameters.items()}
 
 
-def sam(loss: Objective, parameters: Parameters, lr: float, rho: float, weight_decay: float = 0.0) -> Parameters:
-    """theta - lr (grad L(theta + rho grad L / ||grad L||) + weight_decay theta), both gradients on the same batch.
+def sam(
+    loss: Objective,
+    parameters: Parameters,
+    lr: float,
+    rho: float,
+    weight_decay: float = 0.0,
+    perturbed: Perturbed = "all",
+) -> Parameters:
+    """theta - lr (grad L(theta + rho g / ||g||) + weight_decay theta), g the gradient in the parameters perturbed, on the same batch.
 
-    With a batch of one sample this is 1-SAM (wen2023); where the gradient is exactly zero there is no perturbation.
+    With a batch of one sample this is 1-SAM (wen2023); where g is exactly zero there is no perturbation.
     """
-    g = gradient(loss, parameters)
+    names = [name for name in parameters if perturbed == "all" or (name in FIRST_LAYER) == (perturbed == "first layer")]
+    g = {name: part for name, part in gradient(loss, parameters).items() if name in names}
     length = float(norm(g))
     scale = rho / length if length > 0 else 0.0
-    ascended = gradient(loss, {name: p + scale * g[name] for name, p in parameters.items()})
+    ascended = gradient(loss, parameters | {name: parameters[name] + scale * g[name] for name in names})
     return {name: p - lr * (ascended[name] + weight_decay * p) for name, p in parameters.items()}
 
 
@@ -109,11 +118,12 @@ def advance(
             if noise is not None:
                 jitter = torch.as_tensor(noise[epoch, start : start + phase.batch_size], dtype=dtype)
             if phase.rho:
-                parameters = sam(loss_at(targets + jitter), parameters, phase.lr, phase.rho, phase.weight_decay)
+                loss_here = loss_at(targets + jitter)
+                parameters = sam(loss_here, parameters, phase.lr, phase.rho, phase.weight_decay, phase.perturbed)
             else:
                 parameters = label_noise_sgd(loss_at, targets, jitter, parameters, phase.lr, phase.weight_decay)
             if phase.first_layer_norm is not None:
-                parameters = projected(parameters, ("w1", "b1"), phase.first_layer_norm)
+                parameters = projected(parameters, FIRST_LAYER, phase.first_layer_norm)
             if not all(bool(p.isfinite().all()) for p in parameters.values()):
                 return module.network(), step
             step += 1

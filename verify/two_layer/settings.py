@@ -28,6 +28,8 @@ REAL_LABELS = ("uniform_ball", "unit_circle")  # the generators whose labels are
 OWN = "arrays"  # the name of data of one's own
 DTYPES = ("float32", "float64")
 ENGINES = ("fused", "reference")
+Perturbed = Literal["all", "first layer", "above it"]
+PERTURBED: tuple[Perturbed, ...] = ("all", "first layer", "above it")
 
 
 class OwnPoints(NamedTuple):
@@ -119,7 +121,8 @@ class Phase:
     descent. weight_decay: adds weight_decay * theta to the gradient. label_noise: standard deviation of fresh Gaussian noise
     on each label. first_layer_norm: after each step w1 and b1 are scaled together so that sqrt(||w1||^2 + ||b1||^2) is this
     (figure 6b keeps it at 10); None leaves them. trace_penalty: adds this multiple of l'' (1/|B|) sum_i ||grad f(x_i)||^2 to the
-    loss of a batch B, with l'' at a perfect fit: the trace of the Hessian of an interpolating network.
+    loss of a batch B, with l'' at a perfect fit: the trace of the Hessian of an interpolating network. perturbed: what SAM moves to its
+    point, by rho along the gradient in these parameters: "all", "first layer" (w1 and b1), or "above it", all others.
     """
 
     lr: float
@@ -130,6 +133,7 @@ class Phase:
     label_noise: float = 0.0
     first_layer_norm: float | None = field(default=None, metadata=LATER)
     trace_penalty: float = field(default=0.0, metadata=LATER)
+    perturbed: Perturbed = field(default="all", metadata=LATER)
 
     def __post_init__(self) -> None:
         replace_fields(self, lr=check_number("lr", self.lr, 0, strictly=True))
@@ -137,6 +141,7 @@ class Phase:
             replace_fields(self, **{name: check_whole(name, getattr(self, name), 1)})
         for name in ("rho", "weight_decay", "label_noise", "trace_penalty"):
             replace_fields(self, **{name: check_number(name, getattr(self, name), 0)})
+        check_one_of("perturbed", self.perturbed, PERTURBED)
         if self.first_layer_norm is not None:
             replace_fields(self, first_layer_norm=check_number("first_layer_norm", self.first_layer_norm, 0, strictly=True))
 
@@ -202,9 +207,10 @@ class RunSettings(Addressed):
         return sum(phase.epochs for phase in self.phases)
 
 
-def supports(phase: Phase) -> bool:
-    """Whether there are fused kernels for these settings, of all networks and losses; the rest is left to the reference."""
-    return not phase.trace_penalty
+def supports(phase: Phase, architecture: str) -> bool:
+    """Whether there are fused kernels for these settings, of networks of any size and loss; the rest is left to the reference."""
+    ascends = phase.perturbed == "all" or not phase.rho or (architecture == "sim-bn" and phase.batch_size == 1)
+    return ascends and not phase.trace_penalty
 
 
 def _plain(settings: Any) -> Any:

@@ -246,7 +246,7 @@ class Run(RunSettings, Job[Result]):
         seconds = 0.0
         for phase in self.phases:
             visits = phase.epochs * n
-            if not supports(phase):
+            if not supports(phase, self.architecture):
                 seconds += visits / phase.batch_size * REFERENCE_STEP
             if self.architecture == "sim-bn":
                 seconds += visits / phase.batch_size * size * n * 0.6e-10

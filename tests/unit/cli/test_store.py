@@ -1,14 +1,17 @@
-"""`flatproof store`, and what `report` and `reproduce` do with a store that was altered, emptied or cut off."""
+"""`flatproof store`, what it takes in, and what `report` and `reproduce` do with a store that was altered, emptied or cut off."""
 
 import json
+import lzma
 import shutil
 import sqlite3
 from pathlib import Path
 
 import pytest
 
+from flatproof.verify.jobs.job import address
+from flatproof.verify.jobs.rows import Kept
 from flatproof.verify.jobs.store import Store
-from flatproof.verify.report.outcomes import NAME
+from flatproof.verify.report.outcomes import NAME, Asked, Build, save
 from tests.command import here
 
 SWEEP = ("wen2023/figure-6a", "wen2023/figure-4a", "--scale", "smoke", "--seeds", "1")
@@ -125,3 +128,39 @@ def test_a_store_that_was_cut_off_is_damaged_and_mended(folder: Path) -> None:
     assert artifacts(folder) == before
     assert here("reproduce", *SWEEP, "--rerun-damaged", "--workers", "1", cwd=folder).returncode == 0
     assert artifacts(folder) == before
+
+
+def test_outcomes_of_another_machine_are_merged(folder: Path, tmp_path: Path) -> None:
+    """Into a store that is not there yet; then nothing is new. One of another version is refused, and the status says so."""
+    with Store(folder / ".flatproof/runs.sqlite") as there:
+        rows = there.rows(dict.fromkeys(there.keys(), True))
+    file, into = tmp_path / "there.xz", tmp_path / "new/runs.sqlite"
+    save(file, [Build(Asked("smoke", 1, "flatproof reproduce"), tuple(rows))])
+    first = here("store", "import", str(file), "--store", str(into), cwd=tmp_path)
+    told = json.loads(here("store", "import", str(file), "--store", str(into), "--json", cwd=tmp_path).stdout)
+    count = len(rows)
+    assert (first.returncode, first.stderr) == (0, "")
+    assert f"{count} new in {into}, 0 known, 0 refused" in first.stdout
+    assert f"computed on {next(iter(told['devices']))}: {count}" in first.stdout
+    assert (told["new"], told["known"], told["refused"]) == ([], count, {})
+    changed = rows[0].row.settings.replace('"engine_version": ', '"engine_version": 9')
+    row = rows[0].row._replace(settings=changed, key=address(json.loads(changed)))
+    save(tmp_path / NAME, [Build(Asked("smoke", 1, "flatproof reproduce"), (Kept("jobs", row, row.seal("jobs")),))])
+    done = here("store", "import", str(tmp_path / NAME), "--store", str(into), cwd=tmp_path)
+    assert done.returncode == 1
+    assert f"refused: 1, of which row {row.key[:12]}: a run has engine_version 9" in done.stdout
+    with Store(into) as merged:
+        assert len(merged) == count
+
+
+def test_a_file_that_holds_no_outcomes_is_refused_in_a_line(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.xz").write_text("no")
+    content = next(iter(folder.glob(f"**/{NAME}"))).read_bytes()
+    (tmp_path / "cut.xz").write_bytes(content[:-200])
+    plain = lzma.decompress(content).decode().replace('"format": 1', '"format": 7', 1)
+    (tmp_path / "later.xz").write_bytes(lzma.compress(plain.encode()))
+    for name, words in (("text.xz", "damaged"), ("cut.xz", "ends early"), ("later.xz", "has format 7"), ("none.xz", "none.xz")):
+        done = here("store", "import", name, cwd=tmp_path)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert words in done.stderr
+        assert not (tmp_path / ".flatproof").exists()

@@ -45,9 +45,13 @@ X, Y = points()
 BAD: dict[str, tuple[Callable[[], HessianOperator], type[Exception], str]] = {
     "empty": (lambda: HessianOperator(mlp(), F.cross_entropy, []), ValueError, "at least one sample"),
     "one-shot": (lambda: HessianOperator(mlp(), F.cross_entropy, ((X, Y) for _ in "a")), TypeError, "re-iterable"),
-    "no pairs": (lambda: HessianOperator(mlp(), F.cross_entropy, [X, X, X]), TypeError, "pairs, batch 0 is a tensor"),
+    "no pairs": (lambda: HessianOperator(mlp(), F.cross_entropy, [X, X, X]), TypeError, "pairs or mappings, batch 0 is a tensor"),
     "not data": (lambda: HessianOperator(mlp(), F.cross_entropy, 3), TypeError, "data must be"),
-    "targets": (lambda: HessianOperator(mlp(), F.cross_entropy, (X, Y[:2])), ValueError, "targets must have one entry a sample"),
+    "targets": (
+        lambda: HessianOperator(mlp(), F.cross_entropy, (X, Y[:2])),
+        ValueError,
+        r"cannot be evaluated.*targets have \(2,\) for 9 samples",
+    ),
     "loss shape": (lambda: HessianOperator(mlp(), nn.CrossEntropyLoss(reduction="none"), (X, Y)), ValueError, "scalar tensor"),
     "no grad": (lambda: HessianOperator(mlp(), lambda z, t: z.detach().sum(), (X, Y)), ValueError, "has no grad"),
     "nan loss": (lambda: HessianOperator(mlp(), lambda z, t: z.sum() * torch.nan, (X, Y)), ValueError, "loss must be finite"),
@@ -83,3 +87,13 @@ def test_bad_input(case: str) -> None:
 
     with pytest.raises(kind, match=says):
         use()
+
+
+def test_random_numbers_are_those_that_torch_gives_for_the_seed() -> None:
+    from flatproof.verify.curvature.isolation import seeded
+
+    torch.manual_seed(7)
+    expected = torch.rand(5)
+    torch.rand(3)
+    seeded(7, torch.device("cpu"))
+    assert torch.equal(torch.rand(5), expected)

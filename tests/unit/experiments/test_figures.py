@@ -42,7 +42,7 @@ def minimizers_1() -> Canvas:
     frame = published("minimizers/table_1")
     groups = []
     for architecture in ARCHITECTURES:
-        for method in minimizers.METHODS:
+        for method in minimizers.methods.METHODS:
             rows = frame[(frame.architecture == architecture) & (frame.method == method.name)].to_dict("records")
             ends = [
                 SimpleNamespace(
@@ -54,7 +54,7 @@ def minimizers_1() -> Canvas:
                 for row in rows
             ]
             groups.append(SimpleNamespace(architecture=architecture, method=method, stored=(), ends=ends))
-    return minimizers._figure(groups, "quick").canvas
+    return minimizers.show.figure(groups, "quick").canvas
 
 
 def imagenet_1() -> Canvas:

@@ -14,7 +14,7 @@ from flatproof.verify.experiments import EXPERIMENTS, Experiment, Registry, _tem
 from flatproof.verify.experiments._template.grid import SIZES, Trained, jobs
 from flatproof.verify.experiments._template.rules import judge
 from flatproof.verify.experiments._template.show import words
-from flatproof.verify.experiments.minimizers import pin
+from flatproof.verify.experiments.minimizers.ends import pin
 from flatproof.verify.experiments.wen2023 import CLAIMS, CLAIMS_GRAPH, grid
 from flatproof.verify.jobs.job import Outcome, Stored
 from flatproof.verify.jobs.store import Store
@@ -60,7 +60,10 @@ def test_the_project_s_experiments_are_experiments_of_their_ids() -> None:
         "kaur2023",
         "andriushchenko2023",
         "imagenet",
+        "readings",
         "selection",
+        "tuning",
+        "beyond",
     }
     assert "template" not in EXPERIMENTS
 
@@ -100,7 +103,7 @@ def test_what_is_no_experiment_is_named(id: str, complaint: str) -> None:
 def test_an_id_of_the_project_is_not_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, "wen2023 = flatproof.verify.experiments._template:EXPERIMENT")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(UserError, match=r"wen2023 = .*: the ID is taken; expected another than wen2023, scaling"):
+    with pytest.raises(UserError, match=r"wen2023 = .*: the ID is taken; expected another than wen2023, readings"):
         list(Registry())
 
 

@@ -1,5 +1,6 @@
 """The rules of the verdicts of table-1 and table-2, on made-up curves; the grid against the paper's Table 2."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,9 +9,10 @@ import pandas as pd
 import pytest
 
 from flatproof import theory
+from flatproof.theory.check_parity import check
 from flatproof.verify.experiments import EXPERIMENTS, check_scale, select
 from flatproof.verify.experiments.vocabulary import Verdict
-from flatproof.verify.experiments.wen2023 import CLAIMS, CLAIMS_GRAPH, EXPERIMENT, grid, published, rules, show
+from flatproof.verify.experiments.wen2023 import CLAIMS, CLAIMS_GRAPH, EXPERIMENT, flattest, grid, published, rules, show
 from flatproof.verify.experiments.wen2023.grid import ROW, ROWS, phases
 from flatproof.verify.experiments.wen2023.rules import judge, observed
 from flatproof.verify.jobs.job import Stored
@@ -203,7 +205,9 @@ def test_quick_runs_the_first_rows_as_printed_and_shortens_sim_bn_and_the_append
 
 def test_a_table_and_its_figures_share_their_runs() -> None:
     keys = {run.key for _, run in EXPERIMENT.grid([show.TABLE_1], "quick", 5)}
-    assert len(keys) == 30
+    proved = {job.key for _, job in EXPERIMENT.grid([flattest.FLATTEST], "quick", 5)}
+    assert len(keys) == 30 + len(proved)
+    assert proved < keys
     assert {run.key for _, run in EXPERIMENT.grid(["wen2023/figure-4b"], "quick", 5)} < keys
     all_figures = {run.key for _, run in EXPERIMENT.grid([show.TABLE_2], "paper", 20)}
     assert len(all_figures) == 20 * len(ROWS)
@@ -345,7 +349,7 @@ def test_what_was_not_run_is_said_to_be_so(tmp_path: Path) -> None:
     """An empty store gives every table, no figure but the ledger's graph, and no number."""
     with Store(tmp_path / "s.sqlite") as store:
         made = {one.id: one for one in EXPERIMENT.build(EXPERIMENT.ARTIFACTS, "paper", 20, store)}
-    assert set(made) == {show.TABLE_1, show.TABLE_2, show.FIGURE_2B, CLAIMS, CLAIMS_GRAPH}
+    assert set(made) == {show.TABLE_1, flattest.FLATTEST, show.TABLE_2, show.FIGURE_2B, CLAIMS, CLAIMS_GRAPH}
     assert set(made[show.TABLE_1].shown["verdict"]) == {"not yet run"}
     assert list(made[show.FIGURE_2B].shown["seed"]) == ["as printed", "not yet run"]
 
@@ -378,3 +382,70 @@ def test_time_needed_names_what_it_leaves_out() -> None:
     said = show.time_needed(stored, 1_800)
     assert "take 1.0 core-hours" in said
     assert "all rows but 1b, 2a, 4a" in said
+
+
+def proofs(*answers: str, architecture: str = "no-bias") -> list[tuple[flattest.AllFlattest, Stored]]:
+    """Made-up proofs on as many data sets."""
+    shares = {"yes": (1.0, 0.0), "no": (0.0, 0.6), "undecided": (0.0, 0.0)}
+    out = []
+    for seed, answer in enumerate(answers, start=1):
+        right, wrong = shares[answer]
+        values = {"answer": answer, "right": right, "wrong": wrong, "within": "1/100" if right else None}
+        values |= {
+            "least": 0.5 if right else None,
+            "pinned": True,
+            "seconds": 1.0,
+            "proof": f"{seed}\n" if answer != "undecided" else None,
+        }
+        out.append((flattest.AllFlattest(architecture, 30, 100, seed), Stored({}, values, {"commit": "c"}, 1.0)))
+    return out
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        (["yes"] * 20, "yes, 20 of 20"),
+        (["no"] * 5, "no, 5 of 5"),
+        (["yes"] * 4, "undecided (4 yes)"),
+        (["yes"] * 15 + ["undecided"] * 5, "yes, 15 of 20"),
+        (["yes"] * 3 + ["no"] * 2, "undecided (3 yes, 2 no)"),
+        (["undecided"] * 20, "undecided, 20 of 20"),
+        ([], "not yet run"),
+    ],
+)
+def test_the_first_column_is_what_most_data_sets_say(answers: list[str], expected: str) -> None:
+    made = proofs(*answers)
+    assert flattest.in_words(made, "no-bias") == expected
+    stored = {row.figure: [] for row in ROWS}
+    shown = show.table_1(stored, "quick", 5, made).shown.set_index("architecture")
+    assert shown.loc["no-bias", "decided: all flattest generalize"] == expected
+    assert shown.loc["bias", "decided: all flattest generalize"] == "not yet run"
+
+
+@pytest.mark.parametrize(("architecture", "answer", "verdict"), [("no-bias", "yes", "agrees"), ("sim-bn", "no", "differs")])
+def test_what_is_decided_is_set_against_what_is_printed(architecture: str, answer: str, verdict: str) -> None:
+    made = proofs(*[answer] * 20, architecture=architecture)
+    table = flattest.table(made, "quick")
+    line = table.shown.set_index("architecture").loc[architecture]
+    assert (line["verdict"], line["share of data sets"]) == (verdict, "1.000 [0.832, 1.000]")
+    assert len(table.files) == 20
+    assert flattest.table([], "quick").shown["verdict"].eq("not yet run").all()
+    assert [e.supports for e in flattest.evidence(made)] == (["certified"] if verdict == "agrees" else [])
+
+
+def test_one_wrong_point_in_ten_is_not_enough() -> None:
+    for wrong, answer in ((0.1, "undecided"), (0.11, "no")):
+        assert rules.says({"right": 0.0, "wrong": wrong}) == answer
+    for right, answer in ((0.9, "yes"), (0.89, "undecided")):
+        assert rules.says({"right": right, "wrong": 0.0}) == answer
+
+
+def test_a_proof_is_carried_out_and_checked() -> None:
+    """At the size of smoke; what is stored is a file that the checker accepts."""
+    for architecture, answer in (("no-bias", "all"), ("sim-bn", "not all"), ("bias", "not all"), ("sim-ln", "not all")):
+        job = flattest.AllFlattest(architecture, 10, 40, 1)
+        values = job.carry_out()
+        assert values["answer"] == answer
+        verdict = check(json.loads(values["proof"]))
+        assert verdict.wrong / 2**10 == values["wrong"]
+        assert values["seconds"] > 0

@@ -1,6 +1,7 @@
 """What provenance says of the code, and that what was stored by older code is read beside it."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,27 @@ def test_old_provenance_is_merged_with_new() -> None:
         "machine": "m",
         "commit": "abc (2 runs); unknown (1 runs)",
     }
+
+
+def test_the_gpu_is_named_once_it_was_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class Torch:
+        class cuda:
+            used = False
+            is_initialized = classmethod(lambda cls: cls.used)
+            get_device_name = staticmethod(lambda: "NVIDIA H200")
+
+    monkeypatch.setitem(sys.modules, "torch", Torch)
+    assert module.accelerator() == {}
+    monkeypatch.setattr(Torch.cuda, "used", True)
+    assert module.accelerator()["device"] == "NVIDIA H200"
+    stated = tmp_path / "version"
+    for line in (
+        "NVIDIA UNIX x86_64 Kernel Module  580.159.03  Mon",
+        "NVIDIA UNIX Open Kernel Module for x86_64  580.159.03  Rel",
+    ):
+        stated.write_text(f"NVRM version: {line}\nGCC version: 12.3.0")
+        assert module._driver(stated) == "580.159.03"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert module._driver(tmp_path / "none") == "not known"
+    monkeypatch.delitem(sys.modules, "torch")
+    assert module.accelerator() == {}

@@ -168,3 +168,23 @@ def test_a_worker_ends_with_its_parent(gone: bool) -> None:
         time.sleep(0.1)
     assert parent.stdout.read() == ""  # no process holds the pipe any more
     parent.stdout.close()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_some_come_first_and_each_is_said_to_begin(tmp_path: Path, workers: int) -> None:
+    """An estimate of the time that is left is given once it says something."""
+    runs = [small(seed=seed, phases=(Phase(0.01, epochs),)) for epochs in (1, 300, 200) for seed in (1, 2)]
+    first, begun, left = {runs[0].key, runs[1].key}, list[str](), list[float]()
+    with Store(tmp_path / "s.sqlite") as store:
+        sweep(
+            runs,
+            store,
+            workers,
+            lambda progress: left.append(progress.seconds_left),
+            first=first,
+            begun=lambda job: begun.append(job.key),
+        )
+    assert set(begun[:2]) == first
+    assert begun[2:] == [runs[n].key for n in (2, 4, 3, 5)]
+    assert np.isnan(left[0])
+    assert left[-1] == 0

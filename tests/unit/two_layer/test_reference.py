@@ -26,6 +26,18 @@ def test_sam_does_not_move_from_a_critical_point() -> None:
     assert reference.sam(quadratic, {"t": torch.zeros(2)}, 0.5, 1.0)["t"].tolist() == [0, 0]
 
 
+@pytest.mark.parametrize(("perturbed", "gradient"), [("first layer", (4.5, 6)), ("above it", (2.5, 6.25))])
+def test_sam_of_some_parameters_by_hand(perturbed: reference.Perturbed, gradient: tuple[float, float]) -> None:
+    """(1/2) (a w)^2 at a = 2, w = 1, rho = 0.5: the points are (2, 1.5) and (2.5, 1), with gradients (a w^2, a^2 w)."""
+
+    def product(parameters: reference.Parameters) -> torch.Tensor:
+        return 0.5 * (parameters["w2"] * parameters["w1"]).square().sum()
+
+    start = {"w2": torch.tensor([2.0]), "w1": torch.tensor([1.0])}
+    after = reference.sam(product, start, lr=0.1, rho=0.5, perturbed=perturbed)
+    assert [float(after["w2"]), float(after["w1"])] == pytest.approx([2 - 0.1 * gradient[0], 1 - 0.1 * gradient[1]])
+
+
 @given(st.floats(1e-3, 1), st.floats(0, 0.5), st.integers(0, 1000))
 def test_sgd_is_torchs(lr: float, decay: float, seed: int) -> None:
     start = torch.as_tensor(np.random.default_rng(seed).standard_normal(2))

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from flatproof.verify.curvature.batches import WeightOf
 from flatproof.verify.curvature.during.budget import Budget
 from flatproof.verify.curvature.during.log_file import LogFile, Row
-from flatproof.verify.curvature.during.undisturbed import collected, on_device, undisturbed, unwrapped
+from flatproof.verify.curvature.during.undisturbed import collected, on_device, undisturbed
 from flatproof.verify.curvature.estimates import Estimate
+from flatproof.verify.curvature.isolation import unwrapped
 from flatproof.verify.curvature.operators import HessianOperator
 from flatproof.verify.curvature.problem import Mode, Problem, Reduction
 from flatproof.verify.curvature.processes import distributed, reduced

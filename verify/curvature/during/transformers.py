@@ -7,6 +7,7 @@ from torch import Tensor
 
 from flatproof.verify.curvature.during.recorder import Recorder
 from flatproof.verify.curvature.during.undisturbed import collected
+from flatproof.verify.curvature.problem import own_loss
 from flatproof.verify.utils.errors import UserError
 
 try:
@@ -15,16 +16,6 @@ except ImportError:
     raise UserError(
         "this needs the packages transformers and accelerate; expected: pip install 'flatproof[transformers]'"
     ) from None
-
-
-def own_loss(outputs: Any, _: Any) -> Tensor:
-    """The loss that a model of transformers computes from the labels among its inputs."""
-    value = getattr(outputs, "loss", None)
-    if not isinstance(value, Tensor):
-        raise ValueError(
-            "the model's outputs hold no loss; expected batches with labels among them, or a loss of outputs and targets"
-        )
-    return value
 
 
 class SharpnessCallback(TrainerCallback):  # type: ignore[misc]

@@ -4,16 +4,16 @@ Parameters, buffers, gradients and modes are `Problem`'s to keep (`isolation`).
 """
 
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from flatproof.verify.curvature.batches import brief, is_pair
+from flatproof.verify.curvature.tree import mapped
 
 
 @contextmanager
@@ -51,7 +51,7 @@ def collected(data: Any) -> list[Any]:
         ValueError: a loader whose workers are kept from one pass to the next, and would go on elsewhere in the training.
     """
     if is_pair(data):
-        return [tuple(data)]
+        return [data]
     if not isinstance(data, DataLoader):
         if not isinstance(data, Iterable):
             raise TypeError(f"data must be an (inputs, targets) pair or an iterable of them, got {brief(data)}")
@@ -72,21 +72,4 @@ def collected(data: Any) -> list[Any]:
 
 def on_device(value: Any, device: torch.device) -> Any:
     """The tensors in a batch on that device."""
-    if isinstance(value, Tensor):
-        return value.to(device)
-    if isinstance(value, Mapping):
-        return {key: on_device(part, device) for key, part in value.items()}
-    if isinstance(value, (tuple, list)):
-        return tuple(on_device(part, device) for part in value)
-    return value
-
-
-def unwrapped(model: nn.Module) -> nn.Module:
-    """The module within what torch.compile and data parallelism put around it."""
-    while True:
-        inner = getattr(model, "_orig_mod", None)
-        if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
-            inner = model.module
-        if not isinstance(inner, nn.Module):
-            return model
-        model = inner
+    return mapped(lambda t: t.to(device), value)

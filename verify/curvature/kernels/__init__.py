@@ -6,7 +6,8 @@ retained-graph       one differentiated graph, kept (`retained_graph`)
 forward-over-reverse torch's forward mode through a gradient (`forward_over_reverse`)
 double-backward      the plain reference, nothing kept (`double_backward`)
 finite-difference    central differences of gradients: approximate, for what cannot be differentiated twice
-auto                 the first of closed-form, linearize, retained-graph, forward-over-reverse that applies and is verified
+auto                 the first of closed-form, linearize, retained-graph, forward-over-reverse that applies and is verified; where
+                     none has a product, finite-difference, its error in every interval
 """
 
 from collections.abc import Callable
@@ -40,6 +41,6 @@ PREPARE: dict[str, Prepare] = {
     "double-backward": double_backward.prepare,
     "finite-difference": finite_difference.prepare,
 }
-AUTO = ("closed-form", "linearize", "retained-graph", "forward-over-reverse")
+AUTO = ("closed-form", "linearize", "retained-graph", "forward-over-reverse", "finite-difference")
 
 __all__ = ["AUTO", "PREPARE", "KernelName", "Prepare", "Product", "Unsupported"]

@@ -5,17 +5,23 @@
 |R| is at most (e ||v||)^2 ||v|| M3 / 6 by Taylor, M3 bounding the third derivative between the two points, plus about
 u ||g|| sqrt(P) / e by rounding: the step balances the two where M3 and ||g|| are of order one. Expect 4 to 5 digits in float32's 7 to
 be lost and 9 to 10 digits of float64's 16 to remain. Across a kink (ReLU) the difference also holds the jump of the gradient,
-divided by the step: it then is no Hessian product.
+divided by the step: it then is no Hessian product. The first product takes longer steps where two do not agree. Gradients are computed in
+float64 where the model can be evaluated there (`precision`).
 """
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from flatproof.verify.curvature.batches import Batch
-from flatproof.verify.curvature.problem import Problem
+from flatproof.verify.curvature.precision import wide
+from flatproof.verify.curvature.problem import Problem, first_derivative
+
+AGREE = 1e-4  # relative, of two steps
 
 
 def step(problem: Problem, vector: Tensor) -> float:
@@ -29,31 +35,46 @@ def gradient(problem: Problem, batch: Batch, shift: Tensor) -> Tensor:
     """The gradient of the batch's loss with the parameters moved by `shift` (P,), (P,)."""
     with torch.enable_grad(), problem.prepared(batch) as buffers, sdpa_kernel(SDPBackend.MATH):
         pieces = problem.unflatten(shift)
-        leaves = [(p.detach() + s).requires_grad_() for p, s in zip(problem.tensors, pieces, strict=True)]
-        value = problem.check_loss(problem.batch_loss(leaves, buffers, batch), batch)
-        return problem.flatten(first_derivative(value, leaves))
+        leaves = [(p + s).detach().requires_grad_() for p, s in zip(problem.points(), pieces, strict=True)]
+        compute = partial(problem.batch_loss, leaves, buffers, batch)
+        return problem.flatten(first_derivative(lambda: problem.check_loss(compute(), batch), leaves)[1])
 
 
-def first_derivative(value: Tensor, leaves: Sequence[Tensor]) -> Sequence[Tensor | None]:
-    """d value / d leaves; by `backward` where reentrant checkpointing insists on it."""
-    try:
-        return torch.autograd.grad(value, leaves, allow_unused=True)
-    except RuntimeError as error:
-        if "use_reentrant" not in str(error) and "Checkpointing is not compatible" not in str(error):
-            raise
-    value.backward()  # type: ignore[no-untyped-call]
-    return [leaf.grad for leaf in leaves]
+def prepare(problem: Problem, batch: Batch, stretch: float = 1.0) -> Callable[[Tensor], Tensor]:
+    """The product with the Hessian of the batch's loss up to R, (P, k) -> (P, k).
 
+    Args:
+        problem: what is differentiated.
+        batch: of its data.
+        stretch: the step over that of the rule: another one shows R.
+    """
+    exact, same = wide(problem, batch)
+    longer: list[float] = []
 
-def prepare(problem: Problem, batch: Batch) -> Callable[[Tensor], Tensor]:
-    """The product with the Hessian of the batch's loss up to R, (P, k) -> (P, k)."""
+    def difference(vector: Tensor, factor: float) -> Tensor:
+        e = step(exact, vector) * stretch * factor
+        ahead, behind = (gradient(exact, same, vector * side) for side in (e, -e))
+        return (ahead - behind) / (2 * e)
 
     def product(block: Tensor) -> Tensor:
         columns = []
-        for vector in block.unbind(1):
-            e = step(problem, vector)
-            ahead, behind = (gradient(problem, batch, vector * side) for side in (e, -e))
-            columns.append((ahead - behind) / (2 * e))
-        return torch.stack(columns, dim=1)
+        for vector in block.to(exact.dtype).unbind(1):
+            if not longer and bool(vector.any()):
+                longer.append(_settled(partial(difference, vector)))
+            columns.append(difference(vector, longer[0] if longer else 1.0))
+        return torch.stack(columns, dim=1).to(problem.dtype)
 
     return product
+
+
+def _settled(difference: Callable[[float], Tensor]) -> float:
+    """The first step, in units of the rule's, that the next longer one agrees with: models that round to float32 inside need long ones."""
+    factors, apart = (1.0, 10.0, 100.0, 1000.0), []
+    before = difference(factors[0])
+    for factor, longer in itertools.pairwise(factors):
+        after = difference(longer)
+        apart.append(float((after - before).norm()) / max(float(before.norm()), torch.finfo(before.dtype).tiny))
+        if apart[-1] <= AGREE:
+            return factor
+        before = after
+    return factors[min(range(len(apart)), key=apart.__getitem__)]

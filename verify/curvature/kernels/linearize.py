@@ -6,6 +6,7 @@ and only what the rules need stays in memory. Convolutions are recorded with cha
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from flatproof.verify.curvature.batches import Batch
 from flatproof.verify.curvature.kernels.tangents import Unsupported
 from flatproof.verify.curvature.kernels.tape import Program, Tape
 from flatproof.verify.curvature.problem import Problem
+from flatproof.verify.curvature.tree import mapped
 
 # batching saves calls and costs copies: it pays for many vectors on a small network, such as a whole matrix
 TOGETHER_FROM, TOGETHER_BYTES = 16, 32 << 20
@@ -74,13 +76,5 @@ def laid_out(tensor: Tensor, channels_last: bool) -> Tensor:
 
 
 def _channels_last(batch: Batch) -> Batch:
-    def arranged(value: object) -> object:
-        if isinstance(value, Tensor):
-            return laid_out(value, True)
-        if isinstance(value, (tuple, list)):
-            return tuple(arranged(piece) for piece in value)
-        if isinstance(value, dict):
-            return {k: arranged(piece) for k, piece in value.items()}
-        return value
-
-    return Batch(arranged(batch.inputs), batch.targets, batch.samples, batch.weight, batch.index)
+    inputs = mapped(lambda t: laid_out(t, True), batch.inputs)
+    return replace(batch, inputs=inputs, targets=inputs if batch.targets is batch.inputs else batch.targets)

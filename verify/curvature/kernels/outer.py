@@ -1,5 +1,6 @@
 """Owns the products with J' C J: the Jacobian's tangent, a small matrix on the outputs, the Jacobian's transpose, all linearized once.
 
+Outputs are one tensor or any nest of them; those that the loss reads count, one after another.
 Both directions are recorded (`tape`); where a model cannot be recorded, the tangent is the derivative of the transposed product with
 respect to what it is applied to (double backward), over a kept graph.
 """
@@ -11,18 +12,32 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from flatproof.verify.curvature.batches import Batch
+from flatproof.verify.curvature.batches import Batch, brief
 from flatproof.verify.curvature.kernels.tangents import Unsupported
 from flatproof.verify.curvature.kernels.tape import Tape
 from flatproof.verify.curvature.problem import Problem
+from flatproof.verify.curvature.tree import filled, tensors_of
 
-Middle = Callable[[Tensor], Tensor]
+Middle = Callable[[Sequence[Tensor]], list[Tensor]]
+Slopes = Callable[[Any], tuple[list[int], Middle]]
 
 
 class Outer:
-    """J' C J of one batch, (P, k) -> (P, k). `bytes` is what it keeps."""
+    """J' C J of one batch, (P, k) -> (P, k).
 
-    def __init__(self, problem: Problem, batch: Batch, middle: Callable[[Tensor], Middle], recorded: bool = True) -> None:
+    Args:
+        problem: what is differentiated.
+        batch: of its data.
+        middle: outputs -> the places of the tensors in them that the loss reads, and C on tangents of these.
+        recorded: whether tangents are replayed from a tape, or come by a kept graph.
+
+    Attributes:
+        bytes: what it keeps.
+        places: which of the outputs' tensors move.
+        middle: C, on tangents of these.
+    """
+
+    def __init__(self, problem: Problem, batch: Batch, middle: Slopes, recorded: bool = True) -> None:
         self.problem = problem
         try:
             if not recorded:
@@ -31,47 +46,59 @@ class Outer:
         except Unsupported:
             self._keep_graph(batch, middle)
 
-    def _record(self, batch: Batch, middle: Callable[[Tensor], Middle]) -> None:
+    def read(self, outputs: Any) -> list[Tensor]:
+        """The tensors among the outputs that move."""
+        every = list(tensors_of(outputs))
+        return [every[n] for n in self.places]
+
+    def _record(self, batch: Batch, middle: Slopes) -> None:
         problem, ahead = self.problem, Tape()
         leaves = problem.leaves()
         sources = [ahead.watch(leaf) for leaf in leaves]
         with torch.enable_grad(), problem.prepared(batch) as buffers, sdpa_kernel(SDPBackend.MATH):
             with ahead, ahead.watcher():
-                outputs = _tensor(problem.outputs(leaves, buffers, batch))
-            self.middle = middle(outputs)
+                outputs = problem.outputs(leaves, buffers, batch)
+            self.places, self.middle = middle(outputs)
+            read = self.read(outputs)
             back = Tape()
             back.forward = False
-            seed = torch.zeros_like(outputs, requires_grad=False)
-            source = back.watch(seed)
+            seeds = [torch.zeros_like(z, requires_grad=False) for z in read]
+            marks = [back.watch(seed) for seed in seeds]
             with back, back.watcher():
-                grads = torch.autograd.grad(outputs, leaves, seed, allow_unused=True)
-        forth = ahead.program(sources, [outputs])
-        transposed = back.program([source], grads)
+                grads = torch.autograd.grad(read, leaves, seeds, allow_unused=True)
+        forth = ahead.program(sources, read)
+        transposed = back.program(marks, grads)
         self.bytes = forth.bytes + transposed.bytes
-        self.forth: Callable[[Sequence[Tensor]], Tensor | None] = lambda pieces: forth(pieces)[0]
-        self.back: Callable[[Tensor], Sequence[Tensor | None]] = lambda u: transposed([u])
+        self.forth: Callable[[Sequence[Tensor]], list[Tensor]] = lambda pieces: [
+            torch.zeros_like(seed) if t is None else t for t, seed in zip(forth(pieces), seeds, strict=True)
+        ]
+        self.back: Callable[[Sequence[Tensor]], Sequence[Tensor | None]] = transposed
 
-    def _keep_graph(self, batch: Batch, middle: Callable[[Tensor], Middle]) -> None:
+    def _keep_graph(self, batch: Batch, middle: Slopes) -> None:
         problem = self.problem
         with torch.enable_grad(), problem.prepared(batch) as buffers, sdpa_kernel(SDPBackend.MATH):
             leaves = problem.leaves()
-            outputs = _tensor(problem.outputs(leaves, buffers, batch))
-            self.middle = middle(outputs)
-            seed = torch.zeros_like(outputs, requires_grad=True)
-            pulled = torch.autograd.grad(outputs, leaves, seed, create_graph=True, allow_unused=True)
+            outputs = problem.outputs(leaves, buffers, batch)
+            self.places, self.middle = middle(outputs)
+            read = self.read(outputs)
+            seeds = [torch.zeros_like(z, requires_grad=True) for z in read]
+            pulled = torch.autograd.grad(read, leaves, seeds, create_graph=True, allow_unused=True)
         moving = [(n, g) for n, g in enumerate(pulled) if g is not None]
         heads = [g for _, g in moving]
         self.bytes = 0
 
-        def forth(pieces: Sequence[Tensor]) -> Tensor | None:
+        def forth(pieces: Sequence[Tensor]) -> list[Tensor]:
             with problem.prepared(batch) as buffers:  # where checkpointing computes anew
                 problem.place(leaves, buffers)
-                return torch.autograd.grad(heads, seed, [pieces[n] for n, _ in moving], retain_graph=True)[0]
+                along = [pieces[n] for n, _ in moving]
+                return list(
+                    torch.autograd.grad(heads, seeds, along, retain_graph=True, allow_unused=True, materialize_grads=True)
+                )
 
-        def back(u: Tensor) -> Sequence[Tensor | None]:
+        def back(u: Sequence[Tensor]) -> Sequence[Tensor | None]:
             with problem.prepared(batch) as buffers:
                 problem.place(leaves, buffers)
-                return torch.autograd.grad(outputs, leaves, u, retain_graph=True, allow_unused=True)
+                return torch.autograd.grad(read, leaves, list(u), retain_graph=True, allow_unused=True)
 
         self.forth, self.back = forth, back
 
@@ -81,9 +108,6 @@ class Outer:
         with torch.no_grad():
             for vector in block.unbind(1):
                 moved = self.forth(self.problem.unflatten(vector.contiguous()))
-                if moved is None:
-                    columns.append(torch.zeros_like(vector))
-                    continue
                 columns.append(self.problem.flatten(self.back(self.middle(moved))))
         return torch.stack(columns, dim=1)
 
@@ -97,17 +121,22 @@ def gauss_newton(problem: Problem, batch: Batch, recorded: bool = True) -> Outer
         recorded: whether tangents are replayed from a tape, or come by a kept graph.
     """
 
-    def middle(outputs: Tensor) -> Middle:
+    def middle(outputs: Any) -> tuple[list[int], Middle]:
         with torch.enable_grad():
-            z, slope = _loss_slope(problem, batch, outputs, create_graph=True)
+            places, z, slopes = _loss_slopes(problem, batch, outputs, create_graph=True)
+        bent = [slope for slope in slopes if slope.requires_grad]
+        if not bent and all(t.numel() == 1 for t in z):
+            raise ValueError(
+                "the loss is among the model's outputs: this matrix needs a loss of its outputs, as of outputs.logits"
+            )
 
-        def apply(tangent: Tensor) -> Tensor:
-            if not slope.requires_grad:
-                return torch.zeros_like(tangent)
-            bent: Any = torch.autograd.grad(slope, z, tangent, retain_graph=True, allow_unused=True)[0]
-            return torch.zeros_like(tangent) if bent is None else bent
+        def apply(tangents: Sequence[Tensor]) -> list[Tensor]:
+            if not bent:
+                return [torch.zeros_like(t) for t in tangents]
+            along = [t for t, slope in zip(tangents, slopes, strict=True) if slope.requires_grad]
+            return list(torch.autograd.grad(bent, z, along, retain_graph=True, allow_unused=True, materialize_grads=True))
 
-        return apply
+        return places, apply
 
     return Outer(problem, batch, middle, recorded)
 
@@ -121,34 +150,35 @@ def fisher(problem: Problem, batch: Batch, recorded: bool = True) -> Outer:
         recorded: whether tangents are replayed from a tape, or come by a kept graph.
     """
 
-    def middle(outputs: Tensor) -> Middle:
+    def middle(outputs: Any) -> tuple[list[int], Middle]:
         with torch.enable_grad():
-            slope = _loss_slope(problem, batch, outputs, create_graph=False)[1]
-        if len(slope) != batch.samples:
+            places, _, slopes = _loss_slopes(problem, batch, outputs, create_graph=False)
+        if wrong := next((slope for slope in slopes if slope.ndim == 0 or len(slope) != batch.samples), None):
             raise ValueError(
-                f"outputs must have one row a sample for the Fisher matrix, got {tuple(slope.shape)} for {batch.samples}"
+                f"outputs must have one row a sample for the Fisher matrix, got {tuple(wrong.shape)} for {batch.samples}"
             )
         # the mean's slope is 1/n of each sample's own; the weights of the batches then give 1/n of the sum of g g'
         scale = float(batch.samples) if problem.mean else 1.0
 
-        def apply(tangent: Tensor) -> Tensor:
-            along = (slope * tangent).flatten(1).sum(1) if slope.ndim > 1 else slope * tangent
-            return slope * (scale * along).reshape(-1, *[1] * (slope.ndim - 1))
+        def apply(tangents: Sequence[Tensor]) -> list[Tensor]:
+            along = torch.stack([(g * t).reshape(len(t), -1).sum(1) for g, t in zip(slopes, tangents, strict=True)]).sum(0)
+            return [slope * (scale * along).reshape(-1, *[1] * (slope.ndim - 1)) for slope in slopes]
 
-        return apply
+        return places, apply
 
     return Outer(problem, batch, middle, recorded)
 
 
-def _loss_slope(problem: Problem, batch: Batch, outputs: Tensor, create_graph: bool) -> tuple[Tensor, Tensor]:
-    z = outputs.detach().requires_grad_()
-    value = problem.check_loss(problem.compare(z, batch), batch)
-    return z, torch.autograd.grad(value, z, create_graph=create_graph)[0]
-
-
-def _tensor(outputs: Any) -> Tensor:
-    if not isinstance(outputs, Tensor):
-        raise TypeError(f"the model's outputs must be one tensor for this matrix, got a {type(outputs).__name__}")
-    if not outputs.requires_grad:
-        raise ValueError("the model's outputs must depend on the chosen parameters, they have no grad")
-    return outputs
+def _loss_slopes(
+    problem: Problem, batch: Batch, outputs: Any, create_graph: bool
+) -> tuple[list[int], list[Tensor], list[Tensor]]:
+    """Which of the outputs' tensors the loss reads, these as leaves, and its slopes in them."""
+    every = list(tensors_of(outputs))
+    moving = [n for n, t in enumerate(every) if t.requires_grad]
+    if not moving:
+        raise ValueError(f"the model's outputs ({brief(outputs)}) must depend on the chosen parameters, they have no grad")
+    z = [t.detach().requires_grad_() if n in moving else t for n, t in enumerate(every)]
+    value = problem.check_loss(problem.compare(filled(outputs, iter(z)), batch), batch)
+    slopes = torch.autograd.grad(value, [z[n] for n in moving], create_graph=create_graph, allow_unused=True)
+    read = [(n, slope) for n, slope in zip(moving, slopes, strict=True) if slope is not None]
+    return [n for n, _ in read], [z[n] for n, _ in read], [slope for _, slope in read]

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from flatproof.verify.curvature.batches import Batch
 from flatproof.verify.curvature.estimates import Estimate, data_of
-from flatproof.verify.curvature.problem import Problem
+from flatproof.verify.curvature.examination import examine
+from flatproof.verify.curvature.problem import Problem, first_derivative
 from flatproof.verify.curvature.processes import distributed
-from flatproof.verify.curvature.verification import examine
 from flatproof.verify.utils.checks import check_one_of, check_whole
 
 Logits = Literal["plain", "normalized", "standardized"]
@@ -46,7 +46,7 @@ class Landscape:
         if distributed():
             raise ValueError("measures that displace the parameters run in one process; expected no process group")
         self.problem = problem
-        self.weights = problem.flatten([p.detach() for p in problem.tensors])
+        self.weights = problem.weights
         if not bool(torch.isfinite(self.weights).all()):
             raise ValueError("the model's parameters hold NaN or infinity; expected finite numbers")
         self.losses = self.gradients = 0.0
@@ -116,9 +116,10 @@ class Landscape:
         self.gradients += batch.samples / self.problem.samples
         moved = (torch.zeros_like(self.weights) if delta is None else delta.detach().clone()).requires_grad_()
         with torch.enable_grad(), self.problem.prepared(batch) as buffers:
-            loss = self.compare(self._outputs(moved, buffers, batch), batch, logits)
-            (gradient,) = torch.autograd.grad(loss, moved)
-        return float(loss.detach()), gradient
+            loss, (gradient,) = first_derivative(
+                lambda: self.compare(self._outputs(moved, buffers, batch), batch, logits), [moved]
+            )
+        return float(loss.detach()), torch.zeros_like(moved) if gradient is None else gradient
 
     def total(self, delta: Tensor | None, logits: Logits = "plain", batch_size: int | None = None) -> float:
         """The loss over the whole data, L(w + delta), in its own batches or in batches of `batch_size` samples."""

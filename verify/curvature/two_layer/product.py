@@ -39,6 +39,8 @@ def refuses(problem: Problem) -> str | None:
         return f"closed-form needs a verify.two_layer.modules.TwoLayer, got {type(model).__name__}"
     if problem.names != tuple(n for n, _ in model.named_parameters()):
         return "closed-form needs all parameters"
+    if problem.arithmetic is not None:
+        return "closed-form needs the parameters' own arithmetic"
     wanted = "mean" if problem.mean else "sum"
     if isinstance(loss, nn.MSELoss) and loss.reduction == wanted:
         return None

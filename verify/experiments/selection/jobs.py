@@ -14,7 +14,7 @@ import numpy as np
 from flatproof import synth, theory
 from flatproof.theory.constructions import generalizing_network, memorizing_network
 from flatproof.theory.networks import Network
-from flatproof.verify.experiments.minimizers import kind
+from flatproof.verify.experiments.minimizers.kinds import kind
 from flatproof.verify.experiments.selection.functionals import functionals_of
 from flatproof.verify.jobs.job import Computation
 from flatproof.verify.two_layer.engine import choose

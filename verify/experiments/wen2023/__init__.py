@@ -1,11 +1,12 @@
 """Owns wen2023's experiments: table-1, the figures 1 to 11 with their training curves, the verdicts, and the ledger's table.
 
-`published` holds what is printed, `grid` what is run, `rules` how runs are judged, `show` the tables and figures.
+`published` holds what is printed, `grid` what is run, `rules` how runs are judged, `show` the tables and figures, `flattest` the proofs
+behind table 1's first column.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from flatproof.theory.claims import Claim, Evidence, Status, ledger, statements
 from flatproof.theory.claims.wen2023.section_3_batchnorm import tick
@@ -23,7 +24,8 @@ from flatproof.verify.experiments.vocabulary import (
     fullest,
     not_run,
 )
-from flatproof.verify.experiments.wen2023 import published
+from flatproof.verify.experiments.wen2023 import flattest, published
+from flatproof.verify.experiments.wen2023.flattest import FLATTEST
 from flatproof.verify.experiments.wen2023.grid import ROW, ROWS, Row, points, runs
 from flatproof.verify.experiments.wen2023.published import ID, REPORTED, RESTS_ON
 from flatproof.verify.experiments.wen2023.rules import STATEMENTS, generalization, judge, judge_figure, observations, observed
@@ -37,10 +39,11 @@ from flatproof.verify.experiments.wen2023.show import (
     table_1,
     table_2,
 )
+from flatproof.verify.jobs.job import Job
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.report.about import About
 from flatproof.verify.report.artifacts import NOT_YET, Artifact
-from flatproof.verify.two_layer.training import Run, StoredRun
+from flatproof.verify.two_layer.training import StoredRun
 from flatproof.verify.utils.statistics import share_interval
 
 CLAIMS, CLAIMS_GRAPH = f"{ID}/claims", f"{ID}/claims-graph"
@@ -58,13 +61,16 @@ class Wen2023(Experiment):
         figure="wen2023/figure-4b",
         link="https://arxiv.org/abs/2307.11007",
     )
-    ARTIFACTS = (TABLE_1, TABLE_2, FIGURE_2B, CLAIMS, CLAIMS_GRAPH, *(row.id for row in ROWS))
+    ARTIFACTS = (TABLE_1, FLATTEST, TABLE_2, FIGURE_2B, CLAIMS, CLAIMS_GRAPH, *(row.id for row in ROWS))
     DEFAULT_SEEDS: ClassVar = {"smoke": 2, "quick": 5, "paper": MOST}
     PUBLISHED = REPORTED
 
-    def grid(self, only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Run]]:
-        """The runs that the artifacts `only` need, each with the name of its row."""
-        return [(f"{row.figure} {row.name}", run) for row in _rows(only) for run in runs(row, scale, seeds)]
+    def grid(self, only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Job[Any]]]:
+        """The runs and proofs that the artifacts `only` need, each with the name of its row."""
+        jobs: list[tuple[str, Job[Any]]] = []
+        if {TABLE_1, FLATTEST} & {*only}:
+            jobs += [(job.row, job) for job in flattest.jobs(scale)]
+        return jobs + [(f"{row.figure} {row.name}", run) for row in _rows(only) for run in runs(row, scale, seeds)]
 
     def build(self, only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
         """The artifacts `only`, from stored runs alone."""
@@ -77,8 +83,11 @@ class Wen2023(Experiment):
             made.append(replace(ledger_table(CLAIMS, everything), coverage=_behind_the_claims(store)))
         if CLAIMS_GRAPH in only:
             made.append(graph(CLAIMS_GRAPH, [*_of_the_paper(), *self.claims([TABLE_1], store)]))
+        proofs = shelf.pairs(flattest.jobs(scale)) if {TABLE_1, FLATTEST} & {*only} else []
         if TABLE_1 in only:
-            made.append(table_1(stored, scale, seeds))
+            made.append(table_1(stored, scale, seeds, proofs))
+        if FLATTEST in only:
+            made.append(flattest.table(proofs, scale))
         if TABLE_2 in only:
             made.append(table_2(observed(stored, scale), scale, stored, seeds))
         if FIGURE_2B in only:
@@ -95,9 +104,10 @@ class Wen2023(Experiment):
             evidence = _of_table_1(Shelf(store)) if id == TABLE_1 else _of_figure(name.removeprefix("figure-"), Shelf(store))
         complete = len(evidence) == (len(published.TABLE_1) if id == TABLE_1 else 1)
         evidence = evidence or [not_run(f"--scale paper {id}", NOT_YET)]
-        if id == TABLE_1:
-            evidence.append(tick())
         status: Status = "tested" if complete and all(e.supports == "tested" for e in evidence) else "open"
+        if id == TABLE_1:
+            proofs = Shelf(store).pairs(flattest.jobs("paper")) if store is not None else []
+            evidence += [*flattest.evidence(proofs), tick()]
         if any(e.corrected for e in evidence):
             status = "refuted"
         return entry(id, REPORTED[name], status, evidence, RESTS_ON if id == TABLE_1 else (), separator="; ")

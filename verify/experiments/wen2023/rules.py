@@ -7,6 +7,7 @@ all other runs that they judge. Table-1 is judged by the rule of table-2.
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
@@ -43,6 +44,14 @@ RULE_OF_TABLE_1 = (
     "for more where the paper says 'perfect'. Nothing is judged at scale smoke. This rule took the place of another after all of "
     "these runs had been seen: the 95 % interval of their mean accuracy, which called Sim-BN 'yes, agrees' at scale quick where "
     "table-2 called the same runs inconclusive; no other entry changed."
+)
+
+RULE_OF_FLATTEST = (
+    "Rule: a data set says 'yes' if every interpolating network whose trace is within a printed excess of the least is proved to classify "
+    f"at least {GENERALIZES:.0%} of the cube correctly; 'no' if one of the least trace (Sim-BN, whose infimum is not attained: at any "
+    f"excess) is proved not to; else it is undecided. Decided: what the exact binomial interval ({CONFIDENCE:.0%}, two-sided) of the share "
+    "of data sets that say it puts above one half; undecided if it does so for neither. Agrees: what is decided is printed. The rule was "
+    "written when the proofs were at hand, and all data sets of an architecture said the same."
 )
 
 
@@ -392,3 +401,23 @@ def judge_figure(figure: str, runs: Mapping[str, Observations], scale: str) -> J
 def row_of(figure: str) -> Row:
     """What is trained for a figure; 2b looks at the networks of 2a."""
     return ROW["2a" if figure == "2b" else figure]
+
+
+Answer = Literal["yes", "no", "undecided"]
+
+
+def says(proved: Mapping[str, Any]) -> Answer:
+    """What a data set says of all flattest networks.
+
+    Args:
+        proved: the shares of the cube that all get "right", and that one gets "wrong".
+    """
+    return "yes" if proved["right"] >= GENERALIZES else "no" if 1 - proved["wrong"] < GENERALIZES else "undecided"
+
+
+def decided(answers: Sequence[Answer]) -> Answer:
+    """What most data sets say."""
+    for answer in ("yes", "no"):
+        if most_seeds(answers.count(answer), len(answers), CONFIDENCE) is Verdict.AGREES:
+            return answer
+    return "undecided"

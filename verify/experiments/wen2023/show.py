@@ -16,6 +16,7 @@ from flatproof.verify.experiments.vocabulary import (
     quantiles,
 )
 from flatproof.verify.experiments.wen2023 import published
+from flatproof.verify.experiments.wen2023.flattest import FLATTEST, Proofs, in_words
 from flatproof.verify.experiments.wen2023.grid import ROW, ROWS, Row, phases, points, shortened
 from flatproof.verify.experiments.wen2023.published import ID, REPORTED
 from flatproof.verify.experiments.wen2023.rules import (
@@ -48,6 +49,12 @@ INTERVALS = (
 )
 
 
+FIRST_COLUMN = (
+    "Decided: whether all flattest networks generalize, proved on training sets of these runs (seeds 1 to 20), and for how many of them; "
+    f"by the rule of {FLATTEST}, where the proofs are."
+)
+
+
 def word(verdict: Verdict) -> str:
     """A verdict as the tables have it."""
     return NOT_YET if verdict is Verdict.NOT_RUN else verdict.value
@@ -66,6 +73,7 @@ COLLAPSE = (
 COLUMNS = (
     "architecture",
     "printed: all flattest generalize",
+    "decided: all flattest generalize",
     "printed: 1-SAM generalizes",
     "1-SAM: test accuracy",
     "measured",
@@ -77,21 +85,23 @@ COLUMNS = (
     "weight decay: trace",
     "remarks",
 )
-BRIEF = tuple(COLUMNS[i] for i in (0, 2, 3, 4, 5, 6, 8, 11))
+BRIEF = tuple(COLUMNS[i] for i in (0, 1, 2, 3, 4, 5, 6, 9, 12))
 
 
-def table_1(stored: dict[str, list[StoredRun]], scale: str, seeds: int) -> Table:
-    """The paper's Table 1 beside what the runs show.
+def table_1(stored: dict[str, list[StoredRun]], scale: str, seeds: int, proofs: Proofs = ()) -> Table:
+    """The paper's Table 1 beside what the runs show and what is proved on their training sets.
 
     Args:
         stored: runs by figure, an entry for each row of IN_TABLE_1.
         scale: of the runs.
         seeds: how many of each row were asked for.
+        proofs: behind the first column.
     """
     shown: list[dict[str, object]] = []
     raw: list[dict[str, object]] = []
     for architecture, printed in published.TABLE_1.items():
-        named: dict[str, object] = dict(zip(COLUMNS[:3], (architecture, *printed), strict=True))
+        first = in_words(proofs, architecture)
+        named: dict[str, object] = dict(zip(COLUMNS[:4], (architecture, printed[0], first, printed[1]), strict=True))
         shown.append(dict(named))
         raw.append(dict(named))
         own = [row for row in IN_TABLE_1 if row.architecture == architecture]
@@ -105,7 +115,13 @@ def table_1(stored: dict[str, list[StoredRun]], scale: str, seeds: int) -> Table
         title="Does sharpness minimization generalize? wen2023, Table 1, printed and measured",
         shown=pd.DataFrame(shown).reindex(columns=list(COLUMNS)).astype(object).fillna(DASH),
         raw=pd.DataFrame(raw).convert_dtypes(),
-        notes=(RULE_OF_TABLE_1, INTERVALS, _settings(scale), "–: the paper reports no such run, or nothing was measured."),
+        notes=(
+            RULE_OF_TABLE_1,
+            FIRST_COLUMN,
+            INTERVALS,
+            _settings(scale),
+            "–: the paper reports no such run, or nothing was measured.",
+        ),
         provenance=provenance([stored[row.figure] for row in IN_TABLE_1], scale),
         brief=BRIEF,
     )
@@ -159,7 +175,7 @@ def _settings(scale: str) -> str:
     )
 
 
-def figure(row: Row, stored: Sequence[StoredRun], scale: str, seeds: int) -> Figure:
+def figure(row: Row, stored: Sequence[StoredRun], scale: str, seeds: int, id: str = "", title: str = "") -> Figure:
     """Training curves of one row: median, quartiles and range over seeds.
 
     Args:
@@ -167,11 +183,14 @@ def figure(row: Row, stored: Sequence[StoredRun], scale: str, seeds: int) -> Fig
         stored: its runs.
         scale: of the runs.
         seeds: how many were asked for.
+        id: of the figure, if not the row's.
+        title: in place of the row's name.
     """
     steps = phases(row, scale)
     settings = "; ".join(
         f"{p.epochs:,} epochs, lr {p.lr:g}, "
         + (f"rho {p.rho:g}" if p.rho else f"weight decay {p.weight_decay:g}")
+        + ("" if p.perturbed == "all" else f" of the {p.perturbed}")
         + f", batch {p.batch_size}"
         for p in steps
     )
@@ -181,8 +200,8 @@ def figure(row: Row, stored: Sequence[StoredRun], scale: str, seeds: int) -> Fig
     ball = row.data == "uniform_ball"
     excess = "" if row.loss == MSE else "excess "
     return draw_curves(
-        id=row.id,
-        title=f"Figure {row.figure}: {row.name}, {len(stored)} {'seeds' if len(stored) > 1 else 'seed'}",
+        id=id or row.id,
+        title=f"{title or f'Figure {row.figure}: {row.name}'}, {len(stored)} {'seeds' if len(stored) > 1 else 'seed'}",
         stored=stored,
         panels=(
             Panel("train_loss", excess + "training loss"),

@@ -19,7 +19,7 @@ def carries_out(network: Network, phase: Phase) -> bool:
     """Whether kernels carry out these steps. Weight decay or a norm so large that they would have to watch for overflow by them is
     left to the reference, as is what no kernel is written for."""
     keep, least = 1 - phase.lr * phase.weight_decay, 0.5 if network.middle is not None and phase.batch_size == 1 else -1
-    return supports(phase) and least <= keep <= 1 and (phase.first_layer_norm or 0) <= 1e15
+    return supports(phase, network.architecture) and least <= keep <= 1 and (phase.first_layer_norm or 0) <= 1e15
 
 
 def advance(
@@ -75,8 +75,9 @@ HANDED_BACK = 4  # steps that the reference does where a kernel stops: at least 
 class _Settings:
     """A phase's settings as the kernels take them.
 
-    keep: what a step of weight decay multiplies parameters by. norm: of the first layer, or None. logistic: True, or None for the
-    mean squared error. epsilon: Sim-LN's floor, or None. mask: packed like w2, for softplus, or None.
+    keep: what a step of weight decay multiplies parameters by. norm: of the first layer, or None. inner, outer: whether SAM moves the
+    first layer, and the rest. logistic: True, or None for the mean squared error. epsilon: Sim-LN's floor, or None. mask: packed like
+    w2, for softplus, or None.
     """
 
     def __init__(self, phase: Phase, loss: Loss, network: Network) -> None:
@@ -84,7 +85,11 @@ class _Settings:
 
         real = network.w1.dtype.type
         self.lr, self.rho, self.batch_size, self.keep = phase.lr, phase.rho, phase.batch_size, 1 - phase.lr * phase.weight_decay
-        self.norm = phase.first_layer_norm
+        self.norm, self.inner, self.outer = (
+            phase.first_layer_norm,
+            phase.perturbed != "above it",
+            phase.perturbed != "first layer",
+        )
         self.logistic = True if loss.name == "logistic" else None
         self.epsilon = real(network.epsilon) if network.architecture == "sim-ln" else None
         self.mask = lanes.pack(np.ones_like(network.w2)) if network.activation == "softplus" else None
@@ -153,7 +158,7 @@ def _batch_norm(
     groups = (0,) if rows.shape[1] == 1 else np.zeros(rows.shape[1])
     done, stop = 0, -1
     while stop < 0 and done < len(order):
-        steps = w, a, gamma, rows, columns, order[done:], targets[done:], at.lr, at.rho, at.keep
+        steps = w, a, gamma, rows, columns, order[done:], targets[done:], at.lr, at.rho, at.inner, at.outer, at.keep
         if kernel == "moments" or (kernel is None and small and batch_norm.still(a, gamma)):
             kind = at.norm or 0.0, at.logistic is not None, exact, groups
             stop, epochs = batch_norm_moments.batch_norm(*steps, *kind, kernel is None)

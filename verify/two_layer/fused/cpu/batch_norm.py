@@ -15,12 +15,12 @@ from flatproof.verify.two_layer.fused.cpu.products import multiply
 
 
 @kernel
-def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, keep, norm, logistic, leave):  # type: ignore[no-untyped-def]
+def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, inner, outer, keep, norm, logistic, leave):  # type: ignore[no-untyped-def]
     """Epochs of steps on the samples `order` (epochs, n) with targets alike.
 
     w (m, groups, LANES), a neuron's inputs filled up with zeros, a and gamma (m,) are changed in place. x (n, groups, LANES) and
     xt (inputs, groups, LANES): the training inputs, with vectors along inputs and along samples. keep: 1 - lr weight_decay.
-    norm: what w is scaled to after each step, or None. logistic: as in `losses`.
+    inner, outer: whether SAM moves w, and a and gamma. norm: what w is scaled to after each step, or None. logistic: as in `losses`.
     leave: whether to end at an epoch at which `still` becomes true.
     Returns the first step after which a parameter is not finite, or -1; and the epochs done.
     """
@@ -46,11 +46,12 @@ def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, keep, norm, logistic
                     active += 1
             f = _gradient(active, i, x, z2, a2, g2, h, u, b, k, e)
             if rho > 0:
-                c = _radius(radius, residual(f, y, logistic), active, a2, g2, u, b, e)
+                c = _radius(radius, residual(f, y, logistic), active, inner, outer, a2, g2, u, b, e)
+                move, share = c if inner else zero, c if outer else zero
                 for r in range(active):
                     j = neuron[r]
-                    a2[r], g2[r] = a[j] + c * gamma[j] * u[r], gamma[j] + c * a[j] * u[r]
-                    _add(w, j, c * b[r], e, r, w2, r)
+                    a2[r], g2[r] = a[j] + share * gamma[j] * u[r], gamma[j] + share * a[j] * u[r]
+                    _add(w, j, move * b[r], e, r, w2, r)
                 _preactivations(w2, xt, active, z2)
                 f = _gradient(active, i, x, z2, a2, g2, h, u, b, k, e)
             step = rate * residual(f, y, logistic)
@@ -153,12 +154,15 @@ def _gradient(active, i, x, z, a, gamma, h, u, b, k, e):  # type: ignore[no-unty
 
 
 @kernel
-def _radius(rho, residual, active, a, gamma, u, b, e):  # type: ignore[no-untyped-def]
-    """rho sign(f_i - y) / ||grad f_i||, and 0 where the gradient is exactly zero."""
+def _radius(rho, residual, active, inner, outer, a, gamma, u, b, e):  # type: ignore[no-untyped-def]
+    """rho sign(f_i - y) / ||grad f_i||, the gradient in what moves, and 0 where it is exactly zero."""
     square = 0 * rho
     for r in range(active):
         ee = nought(e)
         for q in range(e.shape[1]):
             ee += load(e, (r, q)) * load(e, (r, q))
-        square += u[r] * u[r] * (a[r] * a[r] + gamma[r] * gamma[r]) + b[r] * b[r] * total(ee)
+        if outer:
+            square += u[r] * u[r] * (a[r] * a[r] + gamma[r] * gamma[r])
+        if inner:
+            square += b[r] * b[r] * total(ee)
     return rho * np.sign(residual) / np.sqrt(square) if square > 0 else 0 * rho

@@ -35,14 +35,14 @@ A, G, DOT, SS, U, B, K, FAR, SIZE = range(
 
 
 @kernel
-def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, keep, norm, logistic, exact, groups, leave):  # type: ignore[no-untyped-def]
+def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, inner, outer, keep, norm, logistic, exact, groups, leave):  # type: ignore[no-untyped-def]
     """Epochs of steps on the samples `order` (epochs, n) with targets alike.
 
     w (m, groups, LANES), a neuron's inputs filled up with zeros, a and gamma (m,) are changed in place. x (n, groups, LANES) and
     xt (inputs, groups, LANES): the training inputs, with vectors along inputs and along samples. keep: 1 - lr weight_decay, positive.
     norm: what w is scaled to after each step, or 0. logistic: whether the loss is, else the mean squared error. exact: whether all
     moments are integers that the precision holds. groups: as in `moments`.
-    leave: whether to end at an epoch at which `still` becomes false.
+    inner, outer: whether SAM moves w, and a and gamma. leave: whether to end at an epoch at which `still` becomes false.
     Returns the first step after which a parameter is not finite, or -1; and the epochs done.
     """
     real, m, n = a.dtype.type, a.shape[0], x.shape[0]
@@ -80,11 +80,15 @@ def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, keep, norm, logistic
             _forward(active, i, neuron, w, a, gamma, unit, x, kept, rows, groups)
             f, square = _scalars(active, mean, samples.lengths[i], longest, blocks)
             if rho > 0:
-                count = _choose(active, radius / np.sqrt(square), lost, rows, moving, neuron, j1)
+                if not outer:
+                    square = zero
+                least = square if outer else _largest(active, i, neuron, kept.v, x, rows, groups)
+                count = _choose(active, radius / np.sqrt(least), lost, rows, moving, neuron, j1) if inner else 0
                 square += _errors(count, i, moving, j1, slot, kept.v, x, rows, b1, e, groups)
                 slope = real(residual(f, y, True) if logistic else residual(f, y, None))
                 c = real(radius * np.sign(slope) / np.sqrt(square)) if square > zero else zero * square
-                _perturb(active, c, blocks)
+                if outer:
+                    _perturb(active, c, blocks)
                 _ascend(count, j1, c, b1, kept, columns, e, w, w2, v2, groups)
                 _ahead(count, moving, j1, abs(c) * per, rows, kept.path, ahead)
                 near = within(every, j1, ahead, count, kept.reach, bits, 0, at, sample)
@@ -176,6 +180,20 @@ def _choose(active, far, lost, rows, chosen, neuron, j1):  # type: ignore[no-unt
         chosen[count], j1[count] = r, neuron[r]
         count += rows[FAR, r] * far >= lost * rows[SIZE, r]
     return count
+
+
+@part
+def _largest(active, i, neuron, v, x, rows, groups):  # type: ignore[no-untyped-def]
+    """||b e||^2 of the active neuron with the largest bound on it, hence no more than the gradient in w has; 0 if none is active."""
+    r, ee = 0, nought(x)
+    for o in range(active):
+        r = o if rows[FAR, o] > rows[FAR, r] else r
+    if active == 0:
+        return x.dtype.type(0)
+    for p in range(len(groups)):
+        s = load(x, (i, p)) - rows[K, r] * load(v, (neuron[r], p))
+        ee += s * s
+    return rows[B, r] * rows[B, r] * total(ee)
 
 
 @part

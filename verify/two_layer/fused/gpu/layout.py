@@ -54,6 +54,7 @@ def missing(architecture: str, phase: Phase, loss: Loss = MSE, activation: str =
         f"{architecture} with batch_size {phase.batch_size}": phase.batch_size == 1,
         "first_layer_norm": phase.first_layer_norm is None,
         "trace_penalty": not phase.trace_penalty,
+        "perturbed": phase.perturbed == "all" or not phase.rho,
     }
     return next((name for name, has in held.items() if not has), None)
 

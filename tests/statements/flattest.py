@@ -1,0 +1,118 @@
+"""The project's own statements on flattest networks beyond the trace at interpolation, over random networks; and wrong variants."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from hypothesis import strategies as st
+
+from flatproof import theory
+from flatproof.theory.networks import Network
+from tests.certificates import CUBE
+from tests.networks import random_network, random_points
+from tests.statements.closed_forms import close
+from tests.statements.harness import Case, Property
+
+seed = st.integers(0, 10**6)
+cubes = st.tuples(st.integers(2, 4), st.booleans(), seed)
+networks = st.tuples(st.sampled_from(["no-bias", "bias"]), st.integers(1, 4), st.integers(1, 6), seed)
+
+
+def share_of_a_neuron(statement: Callable[..., float], case: Case) -> None:
+    """flattest-4: <P, K_j> >= `statement(d)` |w . Y| / N at the best balance, P = (11' + yy') / (2N), N = 2^d."""
+    d, on_kinks, number = case
+    x = CUBE[d]
+    y, n, rng = x[:, 0] * x[:, 1], len(x), np.random.default_rng(number)
+    w = rng.integers(-1, 2, d).astype(float) if on_kinks else rng.standard_normal(d)
+    on = x @ w > 0
+    parts = [x[on & (y == label)].sum(axis=0) for label in (1, -1)]
+    head, tail = sum(p @ p for p in parts), sum((w @ p) ** 2 for p in parts)
+    share = 2 / n * 2 * np.sqrt(head * tail) / n  # sums over pairs of equal labels, P_ik = 1 / N there
+    assert share >= statement(d) * abs(w @ (parts[0] - parts[1])) / n * (1 - 1e-12)
+
+
+def four_quarters(statement: Callable[..., float], case: Case) -> None:
+    """flattest-4: λ_max of the four quarters that have the least trace, by the exact kernel."""
+    d, _, _ = case
+    x, a = CUBE[d], d**-0.25
+    w = np.array([[s, t, *[0.0] * (d - 2)] for s in (1, -1) for t in (1, -1)]) / (2 * a)
+    h, on = np.maximum(x @ w.T, 0), x @ w.T > 0
+    kernel = 2 / len(x) * (a**2 * (on.astype(float) @ on.T) * (x @ x.T) + h @ h.T)
+    assert close(np.trace(kernel), 4 * d**0.5)
+    assert close(np.linalg.eigvalsh(kernel)[-1], statement(d))
+
+
+def trace_off_interpolation(statement: Callable[..., float], case: Case) -> None:
+    """flattest-5: the trace of the Hessian for labels that are not fitted, by autograd."""
+    kind, d, m, number = case
+    network = random_network(kind, d, m, number)
+    x, y = random_points(d, 3, number)
+    inputs = torch.as_tensor(x if network.b1 is None else np.hstack([x, np.ones((len(x), 1))]))
+    first, second = torch.as_tensor(network.weights), torch.as_tensor(network.w2)
+
+    def loss(parameters: torch.Tensor) -> torch.Tensor:
+        weights, a = parameters[: first.numel()].reshape(first.shape), parameters[first.numel() :]
+        return ((torch.relu(inputs @ weights.T) @ a - torch.as_tensor(y)) ** 2).mean()
+
+    hessian = torch.autograd.functional.hessian(loss, torch.cat([first.reshape(-1), second]))
+    assert close(statement(theory.squared_gradient_norms(network, x)), float(torch.trace(hessian)))
+
+
+def constants(statement: Callable[..., float], case: Case) -> None:
+    """flattest-6: the least trace over balances, with a constant t in place of s and the same functions."""
+    _, d, m, number = case
+    rng = np.random.default_rng(number)
+    x = rng.standard_normal((5, d + 1))
+    x *= 1.5 / np.linalg.norm(x, axis=1, keepdims=True)
+    w, b, a = rng.standard_normal((m, d + 1)), rng.standard_normal(m), rng.standard_normal(m)
+    s, t = np.exp(rng.standard_normal(2))
+
+    def balanced(size: float) -> float:
+        points = np.hstack([x, np.full((len(x), 1), size)])
+        first = np.hstack([w, b[:, None] / size])
+        h = np.maximum(points @ first.T, 0)
+        length = np.linalg.norm(h, axis=0)
+        seen = np.sqrt((h > 0).T @ np.sum(points**2, axis=1))
+        scale = np.sqrt(np.abs(a) * seen / np.where(length > 0, length, 1))
+        scale = np.where(scale > 0, scale, 1.0)
+        network = Network(w1=first * scale[:, None], w2=a / scale)
+        return float(theory.trace_of_hessian(network, points))
+
+    assert close(balanced(t), statement(1.5, s, t) * balanced(s))
+
+
+PROPERTIES = {
+    "own/flattest-4, a neuron": Property(
+        share_of_a_neuron,
+        cubes,
+        lambda d: 2**0.5,
+        {"2": lambda d: 2.0, "that of the trace-flattest": lambda d: (d + 2) / (2 * d**0.5), "a little more": lambda d: 1.42},
+        cheap=True,
+    ),
+    "own/flattest-4, four quarters": Property(
+        four_quarters,
+        cubes,
+        lambda d: (d + 2) / (2 * d**0.5),
+        {
+            "the least": lambda d: 2**0.5,
+            "half the root": lambda d: d**0.5 / 2,
+            "with a bias": lambda d: (d + 3) / (2 * (d + 1) ** 0.5),
+        },
+    ),
+    "own/flattest-5": Property(
+        trace_off_interpolation,
+        networks,
+        lambda norms: 2 * np.mean(norms),
+        {"factor dropped": lambda norms: np.mean(norms), "not the mean": lambda norms: 2 * np.sum(norms)},
+    ),
+    "own/flattest-6": Property(
+        constants,
+        networks,
+        lambda r, s, t: ((r**2 + t**2) / (r**2 + s**2)) ** 0.5,
+        {
+            "squared": lambda r, s, t: (r**2 + t**2) / (r**2 + s**2),
+            "the points left out": lambda r, s, t: t / s,
+            "turned round": lambda r, s, t: ((r**2 + s**2) / (r**2 + t**2)) ** 0.5,
+        },
+    ),
+}

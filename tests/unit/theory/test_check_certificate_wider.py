@@ -1,0 +1,237 @@
+"""The independent checker on other objectives and on fits within a tolerance: everything that could be wrong with such a certificate."""
+
+import copy
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flatproof.theory import check_certificate
+from flatproof.theory.check_certificate import Invalid, check, semidefinite
+from flatproof.theory.flatness.objectives import Objective
+from flatproof.theory.flatness.wider import flattest_for
+from tests.certificates import CUBE, Json, through_json, xor
+from tests.unit.theory.test_check_certificate import at, changed, leaves, verdict_or_none
+from tests.wider import KINDS, made, reached, restated
+
+
+@pytest.fixture(scope="module")
+def kinds() -> dict[str, Json]:
+    return {kind: made(kind) for kind in KINDS}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_number_matters(kind: str, kinds: dict[str, Json]) -> None:
+    """A changed number is refused or changes nothing; brought in line with the rest, it claims no more than is true."""
+    certificate = kinds[kind]
+    honest, survived = check(certificate), []
+    true = reached(certificate) if "predictions" in certificate else []
+    for path in leaves(certificate):
+        old = at(certificate, path)
+        if old is None:
+            continue
+        words = path[-1] in ("format", "statement", "architecture", "kinks", "data_sha256", "answer")
+        for new in [old + " ", "bias"] if words else [Fraction(old) * Fraction(11, 10) + Fraction(1, 7), -Fraction(old)]:
+            text: Any = int(new) if path[-1] == "sign" else str(new)
+            if text in (old, str(old)):
+                continue
+            forged = changed(certificate, path, text)
+            verdict = verdict_or_none(forged)
+            assert verdict in (None, honest), path
+            if verdict:
+                survived.append(path)
+            if words or path[0] in ("x", "y", "objective", "tolerance", "within") or path[-2:] == ("x",):
+                continue
+            try:
+                forged = restated(forged)
+            except (Invalid, ZeroDivisionError):
+                continue
+            again = verdict_or_none(forged)
+            assert again is None or again.lower <= honest.upper, path
+            for value, entry in zip(true, forged.get("predictions", []) if again else [], strict=False):
+                assert -Fraction(entry["low"]["bound"]) <= value <= Fraction(entry["high"]["bound"]), path
+    assert {path[0] for path in survived} <= {"patterns", "predictions", "decision", "objective", "upper"}
+    assert not [path for path in survived if path[0] == "objective" and path[1] != "eigenvalue"]
+    assert not [path for path in survived if path[0] == "upper" and not honest.statement.count("lambda_max")]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_value_of_another_kind_is_named(kind: str, kinds: dict[str, Json]) -> None:
+    certificate = kinds[kind]
+    for path in list(leaves(certificate))[::3]:
+        for new in (0.5, True, "0.5", "1/0", [], {}, None):
+            if new is None and (path[-1] in ("plus", "minus") or at(certificate, path) is None):
+                continue
+            if new is None and path[0] == "predictions" and isinstance(path[-1], int):
+                continue
+            with pytest.raises(Invalid):
+                check(changed(certificate, path, new))
+    for name in {"objective", "tolerance"} & {*certificate}:
+        for key in certificate[name]:
+            with pytest.raises(Invalid):
+                check(certificate | {name: {k: v for k, v in certificate[name].items() if k != key}})
+        with pytest.raises(Invalid):
+            check({key: value for key, value in certificate.items() if key != name})
+        with pytest.raises(Invalid, match="unknown field"):
+            check(certificate | {name: certificate[name] | {"comment": 1}})
+        for version in ("flatproof-certificate-2", "flatproof-certificate-3"):
+            with pytest.raises(Invalid, match="unknown field"):
+                check(certificate | {"format": version})
+
+
+def test_semidefinite_is_what_its_eigenvalues_say() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        n, rank = int(rng.integers(1, 6)), int(rng.integers(0, 6))
+        factor = rng.integers(-3, 4, (n, rank))
+        matrix = factor @ factor.T
+        assert semidefinite(matrix.tolist())
+        if n > 1:
+            i, k = rng.choice(n, 2, replace=False)
+            matrix[i, k] += 1
+            matrix[k, i] += 1
+        matrix[0, 0] -= int(rng.integers(0, 2))
+        assert semidefinite(matrix.tolist()) == (np.linalg.eigvalsh(matrix)[0] > -1e-9)
+    assert not semidefinite([[0, 1], [1, 0]])
+    assert not semidefinite([[0, 0, 1], [0, 1, 0], [1, 0, 5]])
+
+
+def test_the_metric_must_be_semidefinite_symmetric_and_of_its_trace(kinds: dict[str, Json]) -> None:
+    certificate = kinds["largest eigenvalue"]
+    metric = [[Fraction(c) for c in row] for row in certificate["objective"]["metric"]]
+
+    def refused(change: list[tuple[int, int, Fraction]], reason: str) -> None:
+        rows = copy.deepcopy(metric)
+        for i, k, by in change:
+            rows[i][k] += by
+        forged = certificate | {"objective": certificate["objective"] | {"metric": [[str(c) for c in row] for row in rows]}}
+        with pytest.raises(Invalid, match=reason):
+            check(forged)
+
+    one = Fraction(1)
+    refused([(0, 1, one)], "not symmetric")
+    refused([(0, 0, one)], "the trace of objective.metric")
+    refused([(0, 0, 2 * one), (1, 1, -2 * one)], "negative eigenvalue")
+    refused([(0, 1, 5 * one), (1, 0, 5 * one)], "negative eigenvalue")
+    for weight in ("0", "-1"):
+        with pytest.raises(Invalid, match="not positive"):
+            check(certificate | {"objective": certificate["objective"] | {"lambda_max": weight}})
+    with pytest.raises(Invalid, match="negative"):
+        check(certificate | {"objective": certificate["objective"] | {"trace": "-1"}})
+    with pytest.raises(Invalid, match="the objective is 0"):
+        check(kinds["squares"] | {"objective": {"trace": 0, "squares": 0}})
+
+
+def test_a_smaller_eigenvalue_is_refused(kinds: dict[str, Json]) -> None:
+    for kind in ("largest eigenvalue", "with the trace"):
+        certificate = kinds[kind]
+        for factor in (Fraction(999999, 1000000), Fraction(1, 2), Fraction(0)):
+            less = str(Fraction(certificate["objective"]["eigenvalue"]) * factor)
+            with pytest.raises(Invalid, match="less than the largest of the network"):
+                check(certificate | {"objective": certificate["objective"] | {"eigenvalue": less}})
+        with pytest.raises(Invalid, match="upper is not the sum"):
+            check(certificate | {"upper": str(Fraction(certificate["upper"]) * Fraction(999999, 1000000))})
+        neuron = certificate["neurons"][0]
+        for a in (0, "-1"):
+            with pytest.raises(Invalid, match="not positive"):
+                check(changed(certificate, ("neurons", 0), neuron | {"a": a}))
+        with pytest.raises(Invalid, match="less than the largest of the network"):
+            check(changed(certificate, ("neurons", 0), neuron | {"a": str(2 * Fraction(neuron["a"]))}))
+
+
+def test_a_kernel_is_the_hessian() -> None:
+    """The largest eigenvalue and the trace of (1/n) sum (f - y)^2 at interpolation, by differences of the loss."""
+    rng = np.random.default_rng(1)
+    x, w, a = rng.integers(-3, 4, (4, 2)), rng.integers(-3, 4, (3, 2)), np.array([1.0, -2.0, 0.5])
+    y = np.maximum(x @ w.T, 0) @ a
+    keep = (np.abs(x @ w.T) > 0.5).all(axis=1)
+    x, y = x[keep], y[keep]
+
+    def loss(parameters: np.ndarray) -> float:
+        first, second = parameters[:6].reshape(3, 2), parameters[6:]
+        return float(np.mean((np.maximum(x @ first.T, 0) @ second - y) ** 2))
+
+    start, step, size = np.concatenate([w.ravel(), a]).astype(float), 1e-3, 9
+    unit = step * np.eye(size)
+    hessian = np.array(
+        [
+            [
+                sum(s * t * loss(start + s * unit[i] + t * unit[k]) for s in (1, -1) for t in (1, -1)) / (4 * step**2)
+                for k in range(size)
+            ]
+            for i in range(size)
+        ]
+    )
+    top, trace = float(np.linalg.eigvalsh(hessian)[-1]), float(np.trace(hessian))
+    neurons = [([Fraction(int(c)) * Fraction(abs(a[j])) for c in w[j]], Fraction(abs(a[j]))) for j in range(3)]
+    n = len(x)
+    metric = [[str(Fraction(int(i == k), n)) for k in range(n)] for i in range(n)]
+    for factor, fine in ((1 + 1e-5, True), (1 - 1e-5, False)):
+        objective = {"trace": 1, "squares": 1, "lambda_max": 1, "metric": metric, "eigenvalue": str(Fraction(top * factor))}
+        head = {
+            "architecture": "no-bias",
+            "kinks": "differentiable",
+            "x": x.tolist(),
+            "y": [str(Fraction(v)) for v in y.tolist()],
+        }
+        data = check_certificate.Data(head | {"objective": objective})
+        listed = [(v, b, tuple(i for i in range(n) if float(np.dot(x[i], [float(c) for c in v])) > 0)) for v, b in neurons]
+        if fine:
+            value = trace + top * factor + float(np.sum(start**2))
+            assert abs(float(data.objective.of(listed)) - value) < 1e-4
+        else:
+            with pytest.raises(Invalid, match="less than the largest"):
+                data.objective.of(listed)
+
+
+def test_fits_must_be_within_the_tolerance(kinds: dict[str, Json]) -> None:
+    for kind, name in (("each", "each"), ("mean square", "mean_square")):
+        certificate = kinds[kind]
+        for factor in (Fraction(0), Fraction(1, 2), Fraction(-1)):
+            less = str(Fraction(certificate["tolerance"][name]) * factor)
+            with pytest.raises(Invalid, match=r"interpolate|miss|negative"):
+                check(certificate | {"tolerance": {name: less}})
+        with pytest.raises(Invalid):
+            check(certificate | {"tolerance": {"each": 1, "mean_square": 1}})
+        bolder = str(Fraction(certificate["lower"]) * Fraction(1000001, 1000000))
+        with pytest.raises(Invalid, match="what the tolerance takes"):
+            check(certificate | {"lower": bolder})
+        for end in ("low", "high"):
+            bound = Fraction(certificate["predictions"][0][end]["bound"]) - Fraction(1, 1000)
+            with pytest.raises(Invalid, match="what the tolerance adds"):
+                check(changed(certificate, ("predictions", 0, end, "bound"), str(bound)))
+
+
+def test_what_does_not_go_together_is_refused(kinds: dict[str, Json]) -> None:
+    eigenvalue, squares = kinds["largest eigenvalue"], kinds["squares"]
+    with pytest.raises(Invalid, match="no tolerance"):
+        check(eigenvalue | {"tolerance": {"each": 1}})
+    with pytest.raises(Invalid, match="predictions do not go with lambda_max"):
+        check(eigenvalue | {"within": 1, "predictions": []})
+    batchnorm = through_json(xor(2, "sim-bn")) | {"format": check_certificate.WIDER}
+    check(batchnorm)
+    with pytest.raises(Invalid, match="sim-bn is its trace"):
+        check(batchnorm | {"objective": squares["objective"]})
+    with pytest.raises(Invalid, match="sim-bn have to interpolate"):
+        check(batchnorm | {"tolerance": {"each": 1}})
+    cheaper = changed(squares, ("neurons", 0, "cost"), str(Fraction(squares["neurons"][0]["cost"]) * Fraction(999999, 1000000)))
+    with pytest.raises(Invalid, match="cost is too small"):
+        check(cheaper)
+
+
+def test_no_direction_is_free_where_weights_have_a_price() -> None:
+    x, y = CUBE[2][:3], CUBE[2][:3].prod(axis=1)
+    for squares, fine in ((0.0, True), (0.125, False)):
+        answer = flattest_for(x, y, "bias", objective=Objective(squares=squares))
+        free = flattest_for(x, y, "bias").range(CUBE[2][3], 0.01).entry
+        assert "direction" in free
+        head = {"x": free["x"], "statement": None, "direction": free["direction"]}
+        data = check_certificate.Data(answer.head)
+        active = sorted({tuple(np.flatnonzero(row > 0).tolist()) for row in answer.signs})
+        if fine:
+            case = check_certificate.Prediction(data, head, "p", active, Fraction(1, 100), answer.lower, answer.upper)
+            assert case.unbounded
+        else:
+            with pytest.raises(Invalid, match="not free"):
+                check_certificate.Prediction(data, head, "p", active, Fraction(1, 100), answer.lower, answer.upper)

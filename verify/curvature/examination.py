@@ -1,0 +1,256 @@
+"""Owns what is looked at once of a loss before a number is believed, on the first samples of the first batch:
+
+- the model and the loss can be evaluated, and the loss is the same when it is evaluated twice;
+- it is the mean over the samples (or the sum) that the problem takes it for: a part against its halves;
+- its gradient is finite, and no root of 0 makes it one without a derivative (`singular`);
+- its gradient is that of the model with its parameters really moved (and put back): what reads them past the model is seen so.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from flatproof.verify.curvature.batches import Batch
+from flatproof.verify.curvature.kernels import Unsupported
+from flatproof.verify.curvature.kernels.finite_difference import gradient
+from flatproof.verify.curvature.problem import Problem, first_derivative
+from flatproof.verify.curvature.singular import complaint
+from flatproof.verify.curvature.tree import mapped, tensors_of
+
+SAMPLES = 16
+SEED = 1_234_567
+
+
+def part(batch: Batch, start: int, stop: int) -> Batch:
+    """The samples start..stop-1 of a batch: every tensor whose first axis has one entry a sample is cut."""
+
+    if start == 0 and stop >= batch.samples:
+        return batch
+
+    def cut(t: Tensor) -> Tensor:
+        return t[start:stop] if t.ndim and len(t) == batch.samples else t
+
+    inputs = mapped(cut, batch.inputs)
+    return Batch(
+        inputs, inputs if batch.targets is batch.inputs else mapped(cut, batch.targets), stop - start, batch.weight, batch.index
+    )
+
+
+def first_samples(problem: Problem) -> Batch | None:
+    """At most SAMPLES of the first batch, or all of it where the model insists on that; None on a rank without data."""
+    batch = next(iter(problem.batches()), None)
+    if batch is None:
+        return None
+    small = part(batch, 0, SAMPLES)
+    if small is not batch:
+        try:
+            problem.batch_value(small)
+        except Exception:  # the model's own code on another number of samples
+            return batch
+    return small
+
+
+def examine(problem: Problem) -> float:
+    """The checks of the loss, once a problem.
+
+    Returns:
+        The gradients that they cost, in passes over the whole data.
+
+    Raises:
+        ValueError: says what does not fit.
+    """
+    if problem.checked:
+        return 0.0
+    batch = first_samples(problem)
+    if batch is None:
+        return 0.0
+    _evaluated(problem, batch)
+    _same_twice(problem, batch)
+    _mean_or_sum(problem, batch)
+    _differentiable(problem, batch)
+    _really_moved(problem, batch)
+    problem.checked = True
+    return 5 * batch.samples / problem.samples
+
+
+def _evaluated(problem: Problem, batch: Batch) -> None:
+    try:
+        with torch.enable_grad(), problem.prepared(batch) as buffers:
+            problem.check_loss(problem.batch_loss(problem.leaves(), buffers, batch), batch)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # the model's and the loss's own code
+        if isinstance(error, ValueError) and problem.data.one_each:
+            raise
+        count = next((tuple(t.shape) for t in tensors_of(batch.targets)), None)
+        apart = "" if problem.data.one_each else f"; targets have {count} for {batch.samples} samples"
+        raise ValueError(
+            f"the model and the loss cannot be evaluated on batch {batch.index}: {type(error).__name__}: {shortly(error)}{apart}"
+        ) from error
+
+
+def _differentiable(problem: Problem, batch: Batch) -> None:
+    for name, module in problem.model.named_modules():
+        # rows that are written back to that length in the forward pass are not what is differentiated
+        if (longest := getattr(module, "max_norm", None)) is None or not isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
+            continue
+        if float(torch.linalg.vector_norm(module.weight.detach(), module.norm_type, dim=1).max()) > longest * (1 - 1e-5):
+            raise ValueError(
+                f"{type(module).__name__} {name!r} has rows of its max_norm={longest:g} or longer, which its forward pass shortens: "
+                "there is no derivative; expected other parameters, or no max_norm"
+            )
+    try:
+        says = complaint(problem, batch, problem.unflatten(problem.weights + shift(problem)))
+    except (RuntimeError, NotImplementedError):  # said where the gradient itself is asked for
+        return
+    if says:
+        raise ValueError(says)
+
+
+def shortly(error: BaseException) -> str:
+    """The beginning of an error's words, on one line."""
+    words = " ".join(str(error).split())
+    if isinstance(error, Unsupported):  # our own words
+        return words
+    for end in (". ", "; ", " because ", ", but "):
+        words = words.partition(end)[0]
+    return words[:120].removesuffix(".") or type(error).__name__
+
+
+def _tolerance(problem: Problem) -> float:
+    return 1e3 * float(torch.finfo(problem.dtype).eps)
+
+
+def _same_twice(problem: Problem, batch: Batch) -> None:
+    first, second = problem.batch_value(batch), problem.batch_value(batch)
+    if math.isfinite(first) and abs(first - second) > _tolerance(problem) * max(abs(first), abs(second)):
+        raise ValueError(
+            f"the loss must be a function of the parameters, evaluated twice it is {first:.6g} and {second:.6g}: "
+            "the model draws random numbers of its own"
+        )
+
+
+def _mean_or_sum(problem: Problem, batch: Batch) -> None:
+    way = "weight_of=lambda inputs, targets: ... with what each batch's mean is over, such as (targets != -100).sum() or len(targets)"
+    whole, halves, weights = _halves(problem, batch)
+    unknown = not halves or not math.isfinite(whole) or not sum(weights) > 0
+    several = problem.mean and problem.data.count > 1
+    if unknown:
+        if (
+            several
+            and problem.data.weight_of is None
+            and (problem.data.differ or problem.data.uneven or not problem.data.one_each)
+        ):
+            raise ValueError(
+                f"what the loss of a batch is a mean over does not show, and batches differ: give {way}; or one batch"
+            )
+        return
+    halves = [h if w > 0 else 0.0 for h, w in zip(halves, weights, strict=True)]  # nothing to take a mean of
+    total = sum(halves)
+    mean = sum(w * h for w, h in zip(weights, halves, strict=True)) / sum(weights)
+    near = max(1e-4, _tolerance(problem)) * max(abs(whole), *map(abs, halves))
+    is_mean, is_sum = abs(whole - mean) <= near, abs(whole - total) <= near
+    if problem.mean and is_sum and not is_mean:
+        raise ValueError("the loss is a sum over the batch, not a mean: give reduction='sum', or a loss with reduction 'mean'")
+    if not problem.mean and is_mean and not is_sum:
+        raise ValueError("the loss is a mean over the batch, not a sum: give reduction='mean', or a loss with reduction 'sum'")
+    if several and not is_mean:
+        raise ValueError(
+            f"the loss of a batch is not the mean of its halves' ({whole:.6g} for {mean:.6g}): ignored tokens, class weights? "
+            f"give {way}; or all data as one batch"
+        )
+    if problem.mean and problem.data.uneven and problem.data.weight_of is None:
+        raise ValueError(
+            "targets have other numbers of entries a sample from batch to batch, a mean over entries weighs them otherwise than one over "
+            "samples: give weight_of=lambda inputs, targets: targets.numel(), or len(targets)"
+        )
+
+
+def _halves(problem: Problem, batch: Batch) -> tuple[float, list[float], list[float]]:
+    """The loss of the batch, those of its halves, and what their means are over; no halves where they cannot be had."""
+    if batch.samples < 2:
+        return math.nan, [], []
+    middle = batch.samples // 2
+    places = (0, middle), (middle, batch.samples)
+    pieces = [part(batch, *place) for place in places]
+    with torch.enable_grad(), problem.prepared(batch) as buffers:
+        outputs = problem.outputs(problem.points(), buffers, batch)
+        try:
+            whole = float(problem.compare(outputs, batch).detach())
+            cuts = [part(replace(batch, inputs=outputs, targets=None), *place).inputs for place in places]
+            halves = [float(problem.compare(cut, piece).detach()) for cut, piece in zip(cuts, pieces, strict=True)]
+            weights = [problem.data.counted(piece.inputs, piece.targets, piece.samples) for piece in pieces]
+        except Exception:  # a loss of the whole batch, or of outputs of another form
+            return math.nan, [], []
+    if halves == [whole, whole]:  # the loss is among the outputs: the model is run on the halves
+        if problem.mode == "train":
+            return math.nan, [], []
+        try:
+            halves = [problem.batch_value(piece) for piece in pieces]
+        except Exception:  # a model of so many samples
+            return math.nan, [], []
+    return whole, halves, weights
+
+
+def _really_moved(problem: Problem, batch: Batch) -> None:
+    away = shift(problem)
+    moved = [p + s for p, s in zip(problem.points(), problem.unflatten(away), strict=True)]
+    try:
+        theirs = gradient(problem, batch, away)
+        ours = _moved_gradient(problem, batch, moved)
+    except (RuntimeError, ValueError):  # said where the gradient itself is asked for
+        return
+    size = max(float(torch.linalg.vector_norm(g.double())) for g in (theirs, ours))
+    gap = float(torch.linalg.vector_norm((theirs - ours).double()))
+    if math.isfinite(size) and gap > _tolerance(problem) * size:
+        raise ValueError(
+            f"the loss reads parameters past the model: its gradient is {gap / size:.1%} off that of the model with its parameters "
+            "really moved; read them from the model's modules, not from tensors kept elsewhere"
+        )
+
+
+def shift(problem: Problem) -> Tensor:
+    """A random displacement of a twentieth of the parameters' length, (P,)."""
+    away = direction(problem)
+    return away * (0.05 * float(problem.weights.norm()) / float(torch.linalg.vector_norm(away)) or 1.0)
+
+
+def _moved_gradient(problem: Problem, batch: Batch, moved: Sequence[Tensor]) -> Tensor:
+    """The gradient of the module as it stands, its parameters' memory exchanged for `moved` and given back."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    kept = [(p, p.data, p.requires_grad) for p in problem.tensors]
+    untouched = torch.autograd._unsafe_preserve_version_counter(tuple(problem.tensors))  # type: ignore[attr-defined]
+    with torch.enable_grad(), problem.prepared(batch) as buffers, sdpa_kernel(SDPBackend.MATH), untouched:
+        try:
+            for (p, _, _), values in zip(kept, moved, strict=True):
+                p.data = values.clone()
+                p.requires_grad_()
+            compute = partial(problem.batch_loss, list(problem.tensors), buffers, batch)
+            return problem.flatten(_without_touching(compute, problem.tensors))
+        finally:
+            for p, values, wanted in kept:
+                p.data = values
+                p.requires_grad_(wanted)
+
+
+def _without_touching(compute: Callable[[], Tensor], tensors: Sequence[Tensor]) -> list[Tensor | None]:
+    """First derivatives; `.grad` of the tensors is what it was."""
+    held = [t.grad for t in tensors]
+    for t in tensors:
+        t.grad = None
+    try:
+        return [None if g is None else g.clone() for g in first_derivative(compute, tensors)[1]]
+    finally:
+        for t, grad in zip(tensors, held, strict=True):
+            t.grad = grad
+
+
+def direction(problem: Problem) -> Tensor:
+    """A random vector, the same at every call, (P,)."""
+    drawn = torch.randn(problem.size, generator=torch.Generator().manual_seed(SEED), dtype=torch.float64)
+    return drawn.to(problem.dtype).to(problem.device)
