@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import pandas as pd
 
-from flatproof.verify.experiments.vocabulary import Experiment, Shelf, of_scale, spread
+from flatproof.verify.experiments.vocabulary import DASH, Experiment, Shelf, of_scale, spread
 from flatproof.verify.experiments.wen2023 import published
 from flatproof.verify.experiments.wen2023.grid import ROW, Row, phases, runs
 from flatproof.verify.experiments.wen2023.rules import STATEMENTS, Observation, columns, largest_neurons, observations
@@ -80,7 +80,7 @@ class Readings(Experiment):
 
 def table(stored: dict[Reading, list[StoredRun]], scale: str, seeds: int) -> Table:
     """A line a reading, at the end of the second phase, beside what is printed."""
-    shown, raw = [_printed()], []
+    shown, raw = list[dict[str, str]](), []
     for reading, done in stored.items():
         ends = _at_the_end(reading.row, done, scale)
         losses = {int(run.settings["seed"]): run.result.final("train_loss") for run in done if run.result.status == "finished"}
@@ -97,7 +97,7 @@ def table(stored: dict[Reading, list[StoredRun]], scale: str, seeds: int) -> Tab
                 "neurons in two coordinates": _share(1, ends),
                 "four quadrants": _share(2, ends),
                 "seeds": seeds_of(done, seeds),
-                "remarks": divergences(done),
+                "remarks": divergences(done) or DASH,
             }
         )
         raw += [
@@ -111,6 +111,8 @@ def table(stored: dict[Reading, list[StoredRun]], scale: str, seeds: int) -> Tab
             for seed, end in ends.items()
             if end.network
         ]
+    norms_printed = {name: published.NETWORK_2B[name] for name in ("column 1", "column 2", "largest other")}
+    shown.insert(0, dict.fromkeys(shown[0], DASH) | {"SAM moves": "printed in the paper"} | norms_printed)
     steps = phases(READINGS[0].row, scale)
     epochs, radii = " and ".join(f"{p.epochs:,}" for p in steps), " and ".join(f"{p.rho:g}" for p in steps)
     notes = (
@@ -143,11 +145,6 @@ def _at_the_end(row: Row, stored: Sequence[StoredRun], scale: str) -> dict[int, 
 def _share(statement: int, ends: dict[int, Observation]) -> str:
     held = [STATEMENTS["2b"][statement].holds(end, end) for end in ends.values()]
     return f"{sum(held)} of {len(held)}"
-
-
-def _printed() -> dict[str, str]:
-    line = published.NETWORK_2B
-    return {"SAM moves": "printed in the paper"} | {name: line[name] for name in ("column 1", "column 2", "largest other")}
 
 
 EXPERIMENT = Readings()

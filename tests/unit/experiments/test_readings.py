@@ -33,6 +33,7 @@ def test_seeds_run_in_turn_over_all_readings() -> None:
 def test_the_table_from_real_runs(tmp_path: Path) -> None:
     with Store(tmp_path / "s.sqlite") as store:
         (empty,) = EXPERIMENT.build([TABLE, FIGURE_1], "smoke", 1, store)
+        assert not empty.shown.isna().any(axis=None)
         assert list(empty.shown["SAM moves"]) == ["printed in the paper", *(reading.name for reading in READINGS)]
         for reading in READINGS[:2]:
             run = runs(reading.row, "smoke", 1)[0]

@@ -20,8 +20,8 @@ def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, inner, outer, keep, 
 
     w (m, groups, LANES), a neuron's inputs filled up with zeros, a and gamma (m,) are changed in place. x (n, groups, LANES) and
     xt (inputs, groups, LANES): the training inputs, with vectors along inputs and along samples. keep: 1 - lr weight_decay.
-    inner, outer: whether SAM moves w, and a and gamma. norm: what w is scaled to after each step, or None. logistic: as in `losses`.
-    leave: whether to end at an epoch at which `still` becomes true.
+    norm: what w is scaled to after each step, or None. logistic: as in `losses`.
+    inner, outer: whether SAM moves w, and a and gamma. leave: whether to end at an epoch at which `still` becomes true.
     Returns the first step after which a parameter is not finite, or -1; and the epochs done.
     """
     real, m = a.dtype.type, a.shape[0]
