@@ -13,7 +13,7 @@ from flatproof.theory import MSE, Loss, Network
 from flatproof.verify.two_layer import fused, reference
 from flatproof.verify.two_layer.fused.cpu import batch_norm
 from flatproof.verify.two_layer.initialization import initial_network
-from flatproof.verify.two_layer.settings import Phase
+from flatproof.verify.two_layer.settings import Perturbed, Phase
 from tests.networks import LOGISTIC, random_points, seeds
 from tests.property.test_fused import distance, labels, orders
 
@@ -97,6 +97,16 @@ def test_neurons_near_all_their_kinks_agree(active: int) -> None:
     order = np.sort(w @ x.T, axis=1)
     start = replace(start, w1=w, b1=-order[:, -active] + 1e-3)
     agree(start, x, y, orders(n, 2, 2), Phase(1e-4, 1, 0.01))
+
+
+@pytest.mark.parametrize("perturbed", ["first layer", "above it"])
+def test_sam_of_some_parameters_agrees(perturbed: Perturbed) -> None:
+    """With neurons that stand still, beside what is left of the gradient."""
+    x, y = random_points(8, 25, 3)
+    start = initial_network("sim-bn", 8, 48, 1)
+    still = np.where(np.arange(48) % 3 == 0, 1e-30, 1.0)
+    for scale in (1.0, still):
+        agree(replace(start, w2=scale * start.w2), x, y, orders(25, 10, 5), Phase(0.01, 1, 0.1, perturbed=perturbed))
 
 
 def test_flips_are_many() -> None:

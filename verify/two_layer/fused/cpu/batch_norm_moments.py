@@ -82,7 +82,8 @@ def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, inner, outer, keep, 
             if rho > 0:
                 if not outer:
                     square = zero
-                count = _choose(active, radius / np.sqrt(square), lost, rows, moving, neuron, j1) if inner else 0
+                least = square if outer else _largest(active, i, neuron, kept.v, x, rows, groups)
+                count = _choose(active, radius / np.sqrt(least), lost, rows, moving, neuron, j1) if inner else 0
                 square += _errors(count, i, moving, j1, slot, kept.v, x, rows, b1, e, groups)
                 slope = real(residual(f, y, True) if logistic else residual(f, y, None))
                 c = real(radius * np.sign(slope) / np.sqrt(square)) if square > zero else zero * square
@@ -179,6 +180,20 @@ def _choose(active, far, lost, rows, chosen, neuron, j1):  # type: ignore[no-unt
         chosen[count], j1[count] = r, neuron[r]
         count += rows[FAR, r] * far >= lost * rows[SIZE, r]
     return count
+
+
+@part
+def _largest(active, i, neuron, v, x, rows, groups):  # type: ignore[no-untyped-def]
+    """||b e||^2 of the active neuron with the largest bound on it, hence no more than the gradient in w has; 0 if none is active."""
+    r, ee = 0, nought(x)
+    for o in range(active):
+        r = o if rows[FAR, o] > rows[FAR, r] else r
+    if active == 0:
+        return x.dtype.type(0)
+    for p in range(len(groups)):
+        s = load(x, (i, p)) - rows[K, r] * load(v, (neuron[r], p))
+        ee += s * s
+    return rows[B, r] * rows[B, r] * total(ee)
 
 
 @part
