@@ -32,7 +32,7 @@ def search_seeds(seeds: int) -> range:
 def search(architecture: Architecture, method: Method, scale: str, seeds: int, shelf: Shelf) -> list[Group]:
     """What is stored of each of a method's settings."""
     known = limits(scale, search_seeds(seeds), shelf)
-    return [group(architecture, method, setting, scale, known, shelf) for setting in method.settings]
+    return [group(architecture, method, setting, scale, known, shelf, networks=False) for setting in method.settings]
 
 
 def best(tried: Sequence[Group], seeds: int) -> Setting | None:

@@ -47,7 +47,7 @@ def version() -> str:
     compiler = coqc()
     if compiler is None:
         raise FormalError(MISSING)
-    answer = subprocess.run([compiler, "--print-version"], capture_output=True, text=True, check=True)
+    answer = subprocess.run([compiler, "--print-version"], capture_output=True, encoding="utf-8", check=True)
     return answer.stdout.split()[0]
 
 
@@ -94,7 +94,7 @@ def run(path: Path) -> str:
     if compiler is None:
         raise FormalError(MISSING)
     command = [compiler, "-q", "-w", "none", "-R", ".", LIBRARY, path.name]
-    answer = subprocess.run(command, cwd=path.parent, capture_output=True, text=True, check=False)
+    answer = subprocess.run(command, cwd=path.parent, capture_output=True, encoding="utf-8", check=False)
     if answer.returncode != 0:
         line = re.search(r'File "\./(\S+)", line (\d+)', answer.stderr)
         reason = " ".join(answer.stderr.rpartition("Error:")[2].split())[:300]

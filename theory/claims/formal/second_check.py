@@ -55,13 +55,13 @@ def z3() -> str | None:
 
 def version(solver: str) -> str:
     """z3's version."""
-    return subprocess.run([solver, "--version"], capture_output=True, text=True, check=True).stdout.split()[2]
+    return subprocess.run([solver, "--version"], capture_output=True, encoding="utf-8", check=True).stdout.split()[2]
 
 
 def answer(inequality: Inequality, solver: str) -> str:
     """What z3 says: "unsat" where no reals violate it, "sat" where some do, else what went wrong, in one line."""
     command = [solver, "-in", f"-T:{SECONDS}"]
-    done = subprocess.run(command, input=inequality.script(), capture_output=True, text=True, check=False)
+    done = subprocess.run(command, input=inequality.script(), capture_output=True, encoding="utf-8", check=False)
     return " ".join(done.stdout.split()) or "no answer"
 
 

@@ -15,6 +15,7 @@ from flatproof.verify.two_layer.training import StoredRun
 
 FITS = 1e-3  # training loss
 NEAR = 0.05  # of the flattest trace
+NOT_LOOKED_AT = Kind(0, 0, 0.0, 0.0)
 
 
 def pin(scale: str, seed: int) -> Pin:
@@ -44,7 +45,7 @@ def flattest(architecture: Architecture, data: synth.Data, infimum: float) -> tu
 
 @dataclass(frozen=True)
 class End:
-    """Where one run ended."""
+    """Where one run ended; kind: NOT_LOOKED_AT where its network was not read."""
 
     seed: int
     trace: float
@@ -94,10 +95,18 @@ def limits(scale: str, seeds: Iterable[int], shelf: Shelf) -> Limits:
     }
 
 
-def group(architecture: Architecture, method: Method, setting: Setting, scale: str, known: Limits, shelf: Shelf) -> Group:
-    """What is stored of a method with a setting, on the seeds of `limits`."""
+def group(
+    architecture: Architecture,
+    method: Method,
+    setting: Setting,
+    scale: str,
+    known: Limits,
+    shelf: Shelf,
+    networks: bool = True,
+) -> Group:
+    """What is stored of a method with a setting, on the seeds of `limits`; networks: whether they are read, too."""
     traces = known[architecture]
-    stored = {seed: ended for seed in traces if (ended := shelf.get(run(architecture, method, setting, scale, seed)))}
+    stored = {seed: ended for seed in traces if (ended := shelf.get(run(architecture, method, setting, scale, seed), networks))}
     ends = tuple(
         End(
             seed,
@@ -105,10 +114,12 @@ def group(architecture: Architecture, method: Method, setting: Setting, scale: s
             ended.result.final("trace") / traces[seed][1],
             ended.result.final("train_loss"),
             ended.result.final("test_accuracy"),
-            kind(ended.result.network, run(architecture, method, setting, scale, seed).data.build().x),
+            NOT_LOOKED_AT
+            if ended.result.network is None
+            else kind(ended.result.network, run(architecture, method, setting, scale, seed).data.build().x),
         )
         for seed, ended in stored.items()
-        if ended.result.network is not None
+        if ended.result.status == "finished"
     )
     bounds, least = zip(*(traces[seed] for seed in stored), strict=True) if stored else ((), ())
     return Group(architecture, method, setting, tuple(stored.values()), ends, bounds, least)
