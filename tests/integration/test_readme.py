@@ -12,9 +12,9 @@ from PIL import Image
 ROOT = Path(__file__).parents[2]
 WORDS = 700
 EXAMPLES = {  # what each example of a page begins to print
-    "README.md": ("0.4", "9.362434", "rho"),
+    "README.md": ("0.", "9.362434", "rho"),
     "docs/background/flattest.md": ("9.362434",),
-    "docs/background/sharpness.md": ("0.4", "61.388"),
+    "docs/background/sharpness.md": ("0.", "61.388"),
     "docs/how-to/train.md": ("finished",),
     "docs/how-to/plug-ins.md": ("", "", ""),
 }
