@@ -1,4 +1,4 @@
-"""Owns the intervals that tables print, and how many seeds decide by them."""
+"""Owns the intervals that tables print."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -25,54 +25,6 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
         return Interval(mean, -np.inf, np.inf)
     half = stats.t.ppf(0.5 + confidence / 2, len(values) - 1) * float(np.std(values, ddof=1)) / np.sqrt(len(values))
     return Interval(mean, float(mean - half), float(mean + half))
-
-
-def power_of_sign(effect: float, deviation: float, seeds: int, confidence: float = 0.95) -> float:
-    """How often Student's t interval of a mean lies wholly on the mean's side of 0, of normal values.
-
-    Args:
-        effect: the mean of the values.
-        deviation: their standard deviation, above 0.
-        seeds: how many, at least 2.
-        confidence: of the two-sided interval.
-
-    Returns:
-        The probability, by the noncentral t distribution.
-    """
-    needed = stats.t.ppf(0.5 + confidence / 2, seeds - 1)
-    return float(stats.nct.sf(needed, seeds - 1, abs(effect) / deviation * np.sqrt(seeds)))
-
-
-def seeds_needed(
-    effect: float, deviation: float, power: float = 0.8, confidence: float = 0.95, least: int = 3, most: int = 10**6
-) -> int | None:
-    """The fewest seeds with which `power_of_sign` is at least `power`.
-
-    Args:
-        effect, deviation, confidence: as there; a deviation of 0 needs `least`.
-        power: of deciding.
-        least: fewer decide nothing.
-        most: None where more would be needed, as for an effect of 0.
-
-    Raises:
-        ValueError: for a power outside (0, 1) or a negative deviation.
-    """
-    if not 0 < power < 1 or deviation < 0:
-        raise ValueError(f"power must lie between 0 and 1 and deviation be at least 0, got {power} and {deviation}")
-    if effect == 0:
-        return None
-    if deviation == 0:
-        return least
-    few, many = least - 1, least
-    while power_of_sign(effect, deviation, many, confidence) < power:
-        few, many = many, 2 * many
-        if few >= most:
-            return None
-    while many - few > 1:
-        middle = (few + many) // 2
-        decides = power_of_sign(effect, deviation, middle, confidence) >= power
-        few, many = (few, middle) if decides else (middle, many)
-    return many if many <= most else None
 
 
 def binomial_interval(count: int, total: int, confidence: float = 0.95) -> Interval:
