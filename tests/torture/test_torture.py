@@ -1,5 +1,6 @@
 """The short form of the harness, and that it notices what is planted."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -88,6 +89,21 @@ def test_a_failure_must_be_said_in_one_line(status: int | None, err: str, words:
     (wrong,) = lines_at_fault(Ended(status, "", err))
     assert words in wrong
     assert lines_at_fault(Ended(2, "", LINE)) == []
+
+
+def test_a_table_of_a_refused_command_may_be_one_of_fewer_runs_and_says_so(tmp_path: Path) -> None:
+    def described(runs: str) -> bytes:
+        return json.dumps({"id": "a/table", "provenance": {"runs": runs}, "now": runs}).encode()
+
+    reference = {"a/table.json": described("3"), "a/table.md": b"table"}
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/table.md").write_bytes(b"tab")
+    for runs, wrong in (("2", []), ("4", ["refused, and altered: a/table.json, a/table.md"])):
+        (tmp_path / "a/table.json").write_bytes(described(runs))
+        assert judged(Ended(2, "", LINE), tmp_path, reference) == wrong
+        assert altered_artifacts(tmp_path, reference, whole=True)
+    (tmp_path / "a/table.json").write_bytes(described("3"))
+    assert judged(Ended(2, "", LINE), tmp_path, reference) == ["refused, and altered: a/table.md"]
 
 
 def test_artifacts_must_be_those_of_the_reference(tmp_path: Path) -> None:
