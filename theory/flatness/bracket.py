@@ -7,8 +7,9 @@ Upper.  The cone program of program.py over patterns found so far; its dual poin
 
 Lower.  `theory.flatness.lower_bounds.relaxed_bound`, proved without listing patterns.
 
-With a time given, patterns that can be listed within it are listed after all: few enough, and the flattest network itself is computed;
-more, and the search's dual point is scaled to hold for all of them, a lower bound that is mostly far above the relaxed one.
+With a time given, patterns that can be listed within it are listed after all: few enough, and the flattest network itself is computed,
+or what pattern generation has when the time is up; more, and the search's dual point is scaled to hold for all of them, a lower bound
+that is mostly far above the relaxed one.
 """
 
 from collections.abc import Sequence
@@ -19,9 +20,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from flatproof.notebooks import html_rows
-from flatproof.theory.flatness.column_generation import Program
+from flatproof.theory.flatness.column_generation import Program, by_generation
 from flatproof.theory.flatness.feasibility import check_feasible
-from flatproof.theory.flatness.flattest import LIMIT, flattest
+from flatproof.theory.flatness.flattest import LIMIT, solved
 from flatproof.theory.flatness.lower_bounds import relaxed_dual
 from flatproof.theory.flatness.neurons import Array
 from flatproof.theory.flatness.patterns import TooManyPatterns, cells, cover_bound
@@ -31,8 +32,10 @@ from flatproof.theory.flatness.setting import ROUNDING, Answer, Setting
 from flatproof.theory.flatness.walls import walls
 from flatproof.theory.networks import Network, trace_of_hessian
 
-SOLVED = 60_000  # patterns times points that are solved for in a second, at the least
+SOLVED, GENERATED = 60_000, 300_000  # patterns times points that are solved for in a second, all at once and by generation
 LISTED = 8_000  # patterns that are listed and compared with a dual point in a second, at the least
+CLOSED = 1e-6  # relative gap at which the flattest network counts as found
+GENERATING = 0.85  # share of the time for pattern generation where that is done: making the network takes the rest
 RELAXED, SEARCHED = 0.25, 0.6  # shares of the time for the relaxed bound and, with it, for the search: ends take the rest
 
 
@@ -111,10 +114,10 @@ def bracket(
         bound, dual = relaxed_dual(setting)
         search = Search(setting, seed, np.inf)
     else:
-        exact = _listed(setting, start, int(SOLVED * seconds / len(setting.y)))
+        began, cells_at_most = monotonic(), cover_bound(*setting.coordinates.u.shape)
+        exact = _listed(setting, start, seconds, began + GENERATING * seconds)
         if exact is not None:
             return exact
-        began, cells_at_most = monotonic(), cover_bound(*setting.coordinates.u.shape)
         listing = cells_at_most / LISTED if setting.differentiable and cells_at_most <= min(LIMIT, LISTED * seconds / 2) else 0.0
         bound, dual = relaxed_dual(setting, RELAXED * seconds)
         search = Search(setting, seed, max(monotonic(), began + SEARCHED * (seconds - listing)))
@@ -135,15 +138,18 @@ def _bracket(
     return Bracket(setting, upper, bound, network, dual, history, exhausted)
 
 
-def _listed(setting: Setting, start: Sequence[Network], limit: int) -> Bracket | None:
-    """The flattest network where there are at most `limit` patterns; None where there are more, or double precision does not do."""
+def _listed(setting: Setting, start: Sequence[Network], seconds: float, end: float) -> Bracket | None:
+    """The flattest network, or what is known of it at the time `end`; None where patterns are too many for that, or double precision
+    does not do."""
+    rate = GENERATED if setting.differentiable and by_generation(*setting.coordinates.u.shape) else SOLVED
     try:
-        solution = flattest(setting.x, setting.y, setting.architecture, setting.kinks, min(limit, LIMIT))
+        solution = solved(setting, min(int(rate * seconds / len(setting.y)), LIMIT), end=end)
     except (TooManyPatterns, ArithmeticError):
         return None
     best = min([solution.network, *rescaled(setting, start)], key=lambda candidate: trace_of_hessian(candidate, setting.x))
     history = (Round(solution.trace, 1.0, len(solution.patterns.signs)),)
-    return _bracket(setting, best, solution.lower_bound, solution.dual, history, True) if not solution.thin else None
+    closed = solution.gap <= CLOSED
+    return _bracket(setting, best, solution.lower_bound, solution.dual, history, closed) if not solution.thin else None
 
 
 def _over_all(setting: Setting, dual: Array) -> tuple[float, Array]:

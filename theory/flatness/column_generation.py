@@ -1,13 +1,13 @@
 """Owns pattern generation: the cone program over thousands of patterns, solved over the few that matter.
 
-Solve over some patterns (cone_solver.py), project the dual point on what every pattern can produce (projection.py), add
-the most violated, until none is. Dividing the dual point by the largest ratio length / price that is left makes it feasible for
-all patterns: a lower bound that does not rest on the solver's accuracy.
+Solve over some patterns (cone_solver.py), project the dual point on what every pattern can produce (projection.py), add the most
+violated, no two near each other, until none is. Dividing the dual point by the largest ratio length / price that is left makes it
+feasible for all patterns: a lower bound that does not rest on the solver's accuracy.
 """
 
 from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import Any
+from time import monotonic
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,18 +17,19 @@ from flatproof.theory.flatness.cone_solver import Master, solve_master
 from flatproof.theory.flatness.interior_point import InteriorPoint
 from flatproof.theory.flatness.neurons import Array, Columns, NotRealized, Signs
 from flatproof.theory.flatness.program import prices
-from flatproof.theory.flatness.projection import factors, project
+from flatproof.theory.flatness.projection import factors, lengths, project
 from flatproof.theory.flatness.setting import Setting
 
-FIRST, BATCH = 60, 30  # patterns in the first program, violated patterns added to it at a time: or as many as there are points
+FIRST, BATCH = 60, 30  # patterns in the first program, and violated ones added at a time: or twice as many as there are points
+NEAR, LOOKED_AT = 2, 20  # samples in which patterns added together differ more; among how many times as many they are looked for
 ROUNDS = 200
 NEWTON = 3
-MANY = 32  # points from which the program is solved by interior_point.py, if it can be
+MANY, FLAT = 32, 3  # more points than that, in a space of at most so many dimensions: by interior_point.py, if it can be
 LARGE = 200  # rows from which least squares are solved by QR, which is faster, instead of by singular values
 TIGHT = 1e-6  # a pattern is binding when the dual point uses its price up to this relative amount
 USED = 1e-6  # a neuron of the interior-point solution is in use if it is this long, relative to the longest
 SHORTEST = 1e-14  # shorter ones have no direction
-BOX = 1e2  # first price of slack, in units where points and labels are at most 1
+BOX, DEARER = 3.0, 10.0  # first price of slack, in units where points and labels are at most 1, and by how much it rises
 
 
 class Program:
@@ -64,16 +65,15 @@ class Program:
             Length of the projection of +-dual over the price, (2, M).
         """
         bound = None if enough is None else enough * self.prices
-        lengths = [self.project(slice(None), np.broadcast_to(side * dual, self.signs.shape), bound)[2] for side in (1, -1)]
-        return np.array(lengths) / self.prices
+        return lengths(self.u, self.signs, dual, bound, self.factors, self.walls) / self.prices
 
-    def project(self, chosen: Any, targets: Array, enough: Array | None = None) -> tuple[Array, Array, Array]:
+    def project(self, chosen: NDArray[np.integer], targets: Array) -> tuple[Array, Array, Array]:
         """`project` of targets (K, n) on chosen patterns."""
         walls = None if self.walls is None else self.walls[chosen]
-        return project(self.u, self.signs[chosen], targets, enough=enough, factor=self.factors[chosen], walls=walls)
+        return project(self.u, self.signs[chosen], targets, factor=self.factors[chosen], walls=walls)
 
     def solve(
-        self, note: Callable[[str], None] = lambda _: None, inner: Array | None = None
+        self, note: Callable[[str], None] = lambda _: None, inner: Array | None = None, end: float = np.inf
     ) -> tuple[Array, float, Columns, Columns, Columns, Array]:
         """The dual point (n,), the lower bound on the trace, neurons: binding, in use, of any length; in the data's units;
         and how long those in use are where labels are at most 1.
@@ -81,18 +81,19 @@ class Program:
         Args:
             note: is told of every round, in words.
             inner: a neuron inside each cell, (M, r), where cells and their walls are known.
+            end: the time (of `monotonic`) after which rounds end with what they have, once that fits the labels.
         """
-        if inner is not None and self.walls is not None and len(self.y) > MANY:
+        if inner is not None and self.walls is not None and not by_generation(*self.u.shape):
             note(f"solving over {2 * len(self.signs):,} neurons")
             interior = InteriorPoint(self, inner).solve()
             if interior is not None:
                 dual = interior.solution.dual
                 dual = dual / max(1.0, float(self.price_ratios(dual, enough=1 - TIGHT).max()))
                 return self._solved(interior.active, interior.solution, (float(dual @ self.y), dual))
-        active, solution, best = self._by_rounds(note)
-        return self._solved(active, solution, best)
+        active, solution, best = self._by_rounds(note, end)
+        return self._solved(active, solution, best, end)
 
-    def _by_rounds(self, note: Callable[[str], None]) -> tuple[NDArray[np.bool_], Master, tuple[float, Array]]:
+    def _by_rounds(self, note: Callable[[str], None], end: float = np.inf) -> tuple[NDArray[np.bool_], Master, tuple[float, Array]]:
         """Pattern generation: what is in the last program, its solution, and the best bound with its dual point."""
         dual, best, box = self.start, (-np.inf, self.start), BOX
         active = np.zeros((2, len(self.signs)), bool)
@@ -104,13 +105,13 @@ class Program:
             if round > 0 and bound > best[0]:
                 best = (bound, dual / excess)
             wanted = ~active & ((ratio > 1 + 1e-10) | (round == 0))
-            new = np.argsort(np.where(wanted, -ratio, np.inf), axis=None)[
-                : min(max(FIRST if round == 0 else BATCH, len(self.y)), int(wanted.sum()))
-            ]
+            new = self._spread(np.where(wanted, ratio, -np.inf), max(FIRST if round == 0 else BATCH, 2 * len(self.y)))
+            if solution is not None and solution.slack <= 1e-9 and monotonic() > end:
+                break
             if solution is not None and (not len(new) or excess < 1 + 1e-9):
                 if solution.slack <= 1e-9:
                     break
-                box *= 1e3
+                box *= DEARER
             active.flat[new] = True
             found = f"; trace at least {best[0] * self.size * self.top:.6g}" if best[0] > 0 else ""
             note(f"solving over {int(active.sum()):,} of {active.size:,} neurons, round {round + 1}{found}")
@@ -120,11 +121,25 @@ class Program:
             raise NotRealized("the cone program was not solved: points are too nearly dependent")
         return active, solution, best
 
+    def _spread(self, ratio: Array, count: int) -> NDArray[np.intp]:
+        """Of the patterns with the largest ratios (2, M), flat, each that is not NEAR one with a larger ratio: at most `count`."""
+        order = np.argsort(-ratio, axis=None)[: min(LOOKED_AT * count, int(np.sum(ratio > -np.inf)))]
+        side, pattern = np.divmod(order, len(self.signs))
+        signs = self.signs[pattern].astype(np.float32)
+        left, chosen = np.ones(len(order), bool), []
+        for k in range(len(order)):
+            if left[k]:
+                chosen.append(order[k])
+                if len(chosen) == count:
+                    break
+                left &= (signs @ signs[k] < len(self.y) - 2 * NEAR) | (side != side[k])
+        return np.array(chosen, np.intp)
+
     def _solved(
-        self, active: NDArray[np.bool_], solution: Master, best: tuple[float, Array]
+        self, active: NDArray[np.bool_], solution: Master, best: tuple[float, Array], end: float = np.inf
     ) -> tuple[Array, float, Columns, Columns, Columns, Array]:
         """What `solve` returns, of a solution over some patterns and the best bound so far with its dual point."""
-        for dual in chain([self.per_sample], self._polished(active, solution)):
+        for dual in chain([self.per_sample], self._polished(active, solution)) if monotonic() <= end else ():
             excess = max(1.0, float(self.price_ratios(dual, enough=1 - TIGHT).max()))
             if float(dual @ self.y) / excess > best[0]:
                 best = (float(dual @ self.y) / excess, dual / excess)
@@ -200,6 +215,11 @@ class Program:
         both = np.concatenate([np.ones(len(v)), -np.ones(len(v))])
         unit, price = v / length[:, None], self.prices * self.size
         return Columns(np.vstack([self.signs] * 2), both, np.vstack([unit] * 2), np.concatenate([price] * 2))
+
+
+def by_generation(n: int, r: int) -> bool:
+    """Whether cells of n points of rank r are solved over by pattern generation, and not all at once."""
+    return n <= MANY or r > FLAT
 
 
 def seen(u: Array, signs: Signs, v: Array) -> Array:

@@ -172,7 +172,11 @@ def flattest(
         NotRealized: if double precision does not suffice.
         ValueError: for NaN, shapes, unknown names.
     """
-    setting = Setting.of(x, y, architecture, kinks)
+    return solved(Setting.of(x, y, architecture, kinks), limit, note)
+
+
+def solved(setting: Setting, limit: int, note: Callable[[str], None] = lambda _: None, end: float = np.inf) -> Flattest:
+    """`flattest` of a problem; where the time (of `monotonic`) `end` comes first, with what is known by then: a network, a bound."""
     check_feasible(setting)
     note("listing activation patterns")
     patterns, flats = (cells(setting.points, limit), {}) if setting.differentiable else positive_sets(setting.points, limit)
@@ -188,7 +192,7 @@ def flattest(
         nothing = rays.take(np.zeros(0, int))
         zero = np.zeros(len(setting.y))
         return Flattest(setting, 0.0, 0.0, setting.zero_network(), zero, patterns, thin, nothing, rays, flats)
-    dual, bound, binding, in_use, of_any_length, lengths = program.solve(note, inner[active])
+    dual, bound, binding, in_use, of_any_length, lengths = program.solve(note, inner[active], end)
     note("making the network")
     network = network_of(setting, (in_use, binding, in_use + binding, of_any_length), rays, flats, bound, lengths)
     for more in (in_use, of_any_length):

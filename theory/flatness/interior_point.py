@@ -181,15 +181,16 @@ class InteriorPoint:
         for _ in range(3):
             missing = self.y - 2 * np.tensordot(needed, self.outputs, ((0, 1), (0, 1)))
             needed = needed + weight[:, None] * (self.outputs @ np.linalg.lstsq(matrix, missing, rcond=1e-13)[0])
-        length = np.sqrt(walls * (walls + 1.0)) / price
-        tau = LONG * float((np.linalg.norm(needed, axis=1) / (depth * length)).max())
+        length, longest = np.sqrt(walls * (walls + 1.0)) / price, (walls + 1.0) / price
+        away = np.minimum(depth * length, longest - length)  # from walls and from the cone's surface, for tau = 1
+        tau = LONG * float((np.linalg.norm(needed, axis=1) / away).max())
         middle = tau * length[:, None] * unit
         z = np.concatenate([middle + needed, middle - needed])
         mu = np.where(self.held, np.tile(1 / (room * length[:, None]), (2, 1)), 0.0)
         mu /= np.maximum(1, np.linalg.norm(self._held_back(mu), axis=1) / (CENTRAL * self.prices))[
             :, None
         ]  # where it is not central
-        t = tau * np.tile(walls + 1.0, 2) / self.prices
+        t = tau * np.tile(longest, 2)
         return Point(np.zeros(len(self.y)), t, z, self._held_back(mu), self._at_walls(z), mu)
 
     def _centres(self) -> tuple[Array, Array]:

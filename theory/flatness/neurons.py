@@ -1,5 +1,6 @@
 """Owns the coordinates in which convex programs are solved, and neurons as columns of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,9 +75,14 @@ class Columns:
         return Columns(self.signs[index], self.sides[index], self.v[index], self.prices[index])
 
     def __add__(self, other: "Columns") -> "Columns":
-        return Columns(
-            np.vstack([self.signs, other.signs]),
-            np.concatenate([self.sides, other.sides]),
-            np.vstack([self.v, other.v]),
-            np.concatenate([self.prices, other.prices]),
+        return Columns.joined([self, other])
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Columns]") -> "Columns":
+        """All of them, in turn."""
+        return cls(
+            np.vstack([part.signs for part in parts]),
+            np.concatenate([part.sides for part in parts]),
+            np.vstack([part.v for part in parts]),
+            np.concatenate([part.prices for part in parts]),
         )

@@ -218,6 +218,49 @@ def _project(x, signs, walls, factors, targets, enough, v, mu, length):  # type:
 
 
 @literal_kernel
+def _lengths(x, signs, walls, factors, dual, enough, length):  # type: ignore[no-untyped-def]
+    patterns, n = signs.shape
+    p, most_walls = x.shape[1], walls.shape[1]
+    g, mu, v, work, few = np.zeros(p), np.zeros(n), np.zeros(p), _workspace(n, p), _workspace(most_walls, p)
+    rows, sides, part = np.zeros((most_walls, p)), np.zeros(most_walls, np.int8), np.zeros(most_walls)
+    for m in range(patterns):
+        plus, minus = 0.0, 0.0
+        g[:] = 0.0
+        for i in range(n):
+            on = dual[i] if signs[m, i] > 0 else 0.0
+            plus += max(on, 0.0) ** 2
+            minus += min(on, 0.0) ** 2
+            for k in range(p):
+                g[k] += on * x[i, k]
+        free = 0.0
+        for k in range(p):
+            s = 0.0
+            for j in range(p):
+                s += factors[m, k, j] * g[j]
+            free += s * s
+        placed = False
+        for side in range(2):
+            most = min(plus if side == 0 else minus, free)
+            if enough[m] >= 0.0 and most <= enough[m] ** 2:
+                length[side, m] = np.sqrt(most)
+                continue
+            if side == 1:
+                for k in range(p):
+                    g[k] = -g[k]
+            if most_walls == 0:
+                length[side, m] = _shortest(x, signs[m], factors[m], g, mu, v, work)
+                continue
+            if not placed:
+                placed = True
+                for k in range(most_walls):
+                    i = walls[m, k]
+                    sides[k] = signs[m, i] if i >= 0 else 0
+                    for j in range(p):
+                        rows[k, j] = x[i, j] if i >= 0 else 0.0
+            length[side, m] = _shortest(rows, sides, factors[m], g, part, v, few)
+
+
+@literal_kernel
 def _project_linear(x, signs, factors, gradients, skipped, v, mu, length):  # type: ignore[no-untyped-def]
     patterns, n = signs.shape
     work = _workspace(n, x.shape[1])
@@ -275,6 +318,30 @@ def project(
     contiguous = (np.ascontiguousarray(x), np.ascontiguousarray(signs), bounding, factor, np.ascontiguousarray(targets))
     _project(*contiguous, enough, v, mu, length)
     return v, mu, length
+
+
+def lengths(
+    x: Array, signs: NDArray[np.int8], dual: Array, enough: Array | None, factor: Array, walls: NDArray[np.int64] | None
+) -> Array:
+    """How long the projections of D q and -D q on K_D are, for one q and every pattern.
+
+    Args:
+        x: points, (n, p).
+        signs: patterns, (M, n).
+        dual: q, (n,).
+        enough: (M,): where a bound (the positive part on D, or the projection on all D X v) is at most this, it is returned; None: nowhere.
+        factor: `factors(x, signs)`.
+        walls: as for `project`.
+
+    Returns:
+        The lengths of q and of -q, (2, M).
+    """
+    length = np.zeros((2, len(signs)))
+    enough = np.full(len(signs), -1.0) if enough is None else enough
+    bounding = np.zeros((len(signs), 0), np.int64) if walls is None else np.ascontiguousarray(walls)
+    contiguous = (np.ascontiguousarray(x), np.ascontiguousarray(signs), bounding, factor, np.ascontiguousarray(dual))
+    _lengths(*contiguous, enough, length)
+    return length
 
 
 def project_linear(

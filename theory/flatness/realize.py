@@ -148,13 +148,13 @@ def _spares(u: Array, rays: Columns, near: Sequence[Columns], flats: Mapping[byt
 
     One ray a cell need not span what networks can do: symmetric data make rays dependent.
     """
-    yield sum(near[1:], start=near[0])
-    yield sum(near, start=rays)
+    yield Columns.joined(near)
+    yield Columns.joined([rays, *near])
     cells = rays.take(rays.sides > 0)
     for most in (100, 2000):
         every = [cells.take(np.array([k])) for k in range(min(len(cells.sides), most))]
         more = [_around(u, neuron, neuron.v[0], np.eye(u.shape[1])) for neuron in every if neuron.signs[0].tobytes() not in flats]
-        yield sum([*near, *more], start=rays)
+        yield Columns.joined([rays, *near, *more])
         if len(cells.sides) <= most:
             break
 

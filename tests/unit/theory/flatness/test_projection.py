@@ -5,7 +5,8 @@ import pytest
 from scipy.optimize import nnls
 
 from flatproof.theory.flatness.patterns import cells
-from flatproof.theory.flatness.projection import factors, project
+from flatproof.theory.flatness.projection import factors, lengths, project
+from flatproof.theory.flatness.walls import walls
 
 
 def instance(seed: int, n: int, p: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -36,6 +37,21 @@ def test_lengths_are_those_of_scipy(seed: int) -> None:
         nnls(f[k] @ (s[:, None] * x).T, -f[k] @ (((s > 0) * q) @ x))[1] if (s > 0).any() else 0.0 for k, s in enumerate(signs)
     ]
     np.testing.assert_allclose(length, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("walled", [False, True])
+def test_lengths_of_one_target_of_either_sign(seed: int, walled: bool) -> None:
+    x, signs, q = instance(seed, 9, 3)
+    f, bounding = factors(x, signs), walls(signs) if walled else None
+    expected = np.array([project(x, signs, np.tile(side * q, (len(signs), 1)), factor=f)[2] for side in (1, -1)])
+    np.testing.assert_allclose(lengths(x, signs, q, None, f, bounding), expected, atol=1e-7)
+    enough = np.full(len(signs), np.median(expected))
+    rough = lengths(x, signs, q, enough, f, bounding)
+    bounded = rough > expected + 1e-7
+    assert bounded.any()
+    assert np.all(rough[bounded] <= enough[0])
+    np.testing.assert_allclose(rough[~bounded], expected[~bounded], atol=1e-7)
 
 
 def test_lengths_that_are_small_enough_are_bounded_from_above() -> None:
