@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from flatproof.verify.curvature import Problem
 from flatproof.verify.curvature.bounds import batch_bound, curves
-from flatproof.verify.curvature.sharpness import geodesic_sharpness, keskar_sharpness, sam_sharpness, worst_case_sharpness
+from flatproof.verify.curvature.sharpness import keskar_sharpness, sam_sharpness, worst_case_sharpness
 from flatproof.verify.two_layer.initialization import initial_network
 from flatproof.verify.two_layer.losses import mse
 from flatproof.verify.two_layer.modules import TwoLayer
@@ -59,24 +59,17 @@ def test_the_ball_of_a_diagonal_network(d: int, seed: int, rho: float) -> None:
 def test_a_two_layer_network_without_signs(architecture: str, seed: int, rho: float) -> None:
     """One sample, weights and input at least 0, at interpolation, c = |w|: f is largest at (1 + rho) w, so that the maximum is known."""
     network = initial_network(architecture, 5, 4, seed=seed).astype("float64")
-    positive = replace(
-        network, **{n: np.abs(getattr(network, n)) for n in ("W1", "W2", "b1") if getattr(network, n, None) is not None}
-    )
+    parts = {n: np.abs(v) for n in ("w1", "w2", "b1") if (v := getattr(network, n)) is not None}
     x = np.abs(np.random.default_rng(seed).standard_normal((1, 5)))
-    model = TwoLayer(positive, dtype=torch.float64, train_x=x)
+    now, then = (
+        TwoLayer(replace(network, **{n: factor * v for n, v in parts.items()}), dtype=torch.float64, train_x=x)
+        for factor in (1, 1 + rho)
+    )
     inputs = torch.as_tensor(x)
     with torch.no_grad():
-        targets = model(inputs)
-        moved = TwoLayer(
-            replace(
-                positive,
-                **{n: getattr(positive, n) * (1 + rho) for n in ("W1", "W2", "b1") if getattr(positive, n, None) is not None},
-            ),
-            dtype=torch.float64,
-            train_x=x,
-        )
-        truth = float(mse(moved(inputs), targets))
-    e = worst_case_sharpness(Problem(model, mse, (inputs, targets)), rho=rho, norm="linf")
+        targets = now(inputs)
+        truth = float(mse(then(inputs), targets))
+    e = worst_case_sharpness(Problem(now, mse, (inputs, targets)), rho=rho, norm="linf")
     assert truth * (1 - 1e-9) <= e.high <= truth * ABOVE
     assert e.value == pytest.approx(truth, rel=1e-9)
 
@@ -95,7 +88,7 @@ def corners(problem: Problem, rho: float, scaling: str) -> float:
     return best
 
 
-@pytest.mark.parametrize("loss", [F.cross_entropy, lambda out, y: (out - F.one_hot(y, 3)).square().mean()])
+@pytest.mark.parametrize("loss", [F.cross_entropy, lambda out, y: (out - torch.eye(3, dtype=out.dtype)[y]).square().mean()])
 @pytest.mark.parametrize("scaling", ["elementwise", "none"])
 def test_a_linear_model_against_the_corners(loss: Any, scaling: Any) -> None:
     """The loss is convex in the parameters: its maximum over the box lies at a corner, and all of them are tried."""
@@ -174,7 +167,7 @@ def network(kind: str, act: str, seed: int, dtype: torch.dtype, steps: int = 0) 
     return Problem(model, F.cross_entropy, (x, y))
 
 
-@settings(max_examples=2)
+@settings(max_examples=1)
 @given(
     seed=seeds,
     rho=st.floats(1e-4, 0.3),
@@ -255,7 +248,7 @@ class Branching(nn.Module):
         self.w = nn.Parameter(torch.ones(3))
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.w if float(self.w.detach().sum()) < 3.01 else x * 0
+        return x * self.w if float(self.w.detach().sum()) < 3.01 else 2 * x * self.w
 
 
 @pytest.mark.parametrize(
@@ -289,7 +282,6 @@ def test_what_has_no_bound_by_choice() -> None:
     assert (without.high, without.rests_on) == (math.inf, "lower bound of a maximum, which the ascent may miss")
     assert "normalized logits" in worst_case_sharpness(problem, steps=2, logits="normalized").rests_on
     assert keskar_sharpness(problem, dimension=3).high == math.inf
-    assert geodesic_sharpness(problem, steps=2).high == math.inf
     assert worst_case_sharpness(problem, steps=2, variant="published").gap is not None
 
 

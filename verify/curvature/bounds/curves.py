@@ -257,7 +257,10 @@ LOG_SIGMOID = Curve(F.logsigmoid, lambda x: torch.sigmoid(-x), bends=(-0.25, 0.0
 def leaky_relu(slope: float) -> Curve:
     """x above 0, slope * x below."""
     return Curve(
-        lambda x: F.leaky_relu(x, slope), lambda x: torch.where(x > 0, 1.0, slope).to(x.dtype), breaks=(0.0,), offset=abs(slope)
+        lambda x: F.leaky_relu(x, slope),
+        lambda x: torch.where(x > 0, torch.ones_like(x), torch.full_like(x, slope)),
+        breaks=(0.0,),
+        offset=abs(slope),
     )
 
 
@@ -274,7 +277,7 @@ def elu(alpha: float, scale: float, input_scale: float) -> Curve:
     top = scale * max(alpha, 1.0)
     return Curve(
         lambda x: scale * F.elu(x, alpha),
-        lambda x: scale * torch.where(x > 0, 1.0, alpha * torch.exp(x.clamp(max=0))),
+        lambda x: scale * torch.where(x > 0, torch.ones_like(x), alpha * torch.exp(x.clamp(max=0))),
         bends=(0.0, scale * alpha) if alpha == 1 else (-1e300, 1e300),
         slopes=() if alpha == 1 else ((0.0, top), (0.0, scale * min(alpha, 1.0))),
         offset=top,

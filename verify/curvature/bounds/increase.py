@@ -23,7 +23,7 @@ from torch import Tensor
 
 from flatproof.verify.curvature.batches import Batch
 from flatproof.verify.curvature.bounds.program import Program
-from flatproof.verify.curvature.bounds.tracing import Known, traced
+from flatproof.verify.curvature.bounds.tracing import traced
 from flatproof.verify.curvature.bounds.values import Ball, Mode, Norm, Top, Unknown, gamma, up
 from flatproof.verify.curvature.problem import Problem
 
@@ -103,7 +103,6 @@ class Bounded:
         rho: radius.
         norm: of the ball.
         effort: floating point operations that smaller boxes may take.
-        known: as for `traced`.
 
     Raises:
         Unknown: there is no bound; says why.
@@ -117,11 +116,10 @@ class Bounded:
         rho: float,
         norm: Norm,
         effort: float = EFFORT,
-        known: Known | None = None,
     ) -> None:
         if problem.mode == "train":
             raise Unknown("in training mode the samples of a batch depend on each other")
-        line = traced(problem, batch, known)
+        line = traced(problem, batch)
         weights = line.leaves[: line.parameters]
         c = torch.ones(problem.size, dtype=torch.float64) if scale is None else scale.detach().cpu().double().abs()
         scales = problem.unflatten(c)
@@ -180,12 +178,14 @@ class Bounded:
             assert top is not None
             total += float(top.rounding(adjoint)) * SURE
             weight = top.weight(adjoint).reshape(-1)
+            if not bool(torch.isfinite(weight).all()):
+                return math.inf
             kept = torch.nonzero(weight > 0).flatten()
             before = sum(program.steps[n].work for n in program._before(top.source))
             if len(kept) * sum(z.numel() for z in zero) > ENTRIES or 2 * len(kept) * before > self.second:
                 return math.inf
             size = max(1, int(4e6 / max(v.numel() for v in self.line.leaves)))
-            for part in torch.split(kept, size):
+            for part in torch.split(kept, size) if len(kept) else ():
                 made, eps = self._rows(top, part, weight[part])
                 rows.append(made)
                 square += float((weight[part] * eps.square()).sum())
@@ -273,7 +273,6 @@ def batch_bound(
     rho: float,
     norm: Norm,
     effort: float = EFFORT,
-    known: Known | None = None,
 ) -> tuple[float, str, Slope]:
     """The bound of one batch, what gave it, and the best one of first order.
 
@@ -281,7 +280,7 @@ def batch_bound(
         Unknown: there is none; says why.
     """
     with torch.no_grad():
-        bounded = Bounded(problem, batch, scale, rho, norm, effort, known)
+        bounded = Bounded(problem, batch, scale, rho, norm, effort)
         slopes = bounded.slopes()
         best = min(slopes, key=lambda s: s.bound)
         bounds = {"slopes": best.bound, "box": bounded.of_box(), "curvature": bounded.of_second_order()}
@@ -296,12 +295,12 @@ def mean_above(
     problem: Problem, batches: Iterable[Batch], scale: Tensor | None, rho: float, norm: Norm, effort: float = EFFORT
 ) -> Above:
     """The mean over batches, weighed by their samples, of their bounds; inf with the reason where there is none."""
-    total, weight, ways, known = 0.0, 0, set[str](), Known()
+    total, weight, ways = 0.0, 0, set[str]()
     try:
         for count, batch in enumerate(batches):
             if count == MANY:
                 raise Unknown(f"there are more than {MANY} batches")
-            value, way, _ = batch_bound(problem, batch, scale, rho, norm, effort, known)
+            value, way, _ = batch_bound(problem, batch, scale, rho, norm, effort)
             total, weight = total + batch.samples * value, weight + batch.samples
             ways.add(way)
     except Unknown as reason:
@@ -315,10 +314,10 @@ def box_above(problem: Problem, batches: Iterable[Batch], reach: Tensor) -> Abov
     The least of the sum of slopes over the batches, which share delta, and the mean of the batches' own bounds.
     """
     apart = errors = 0.0
-    slope, known = list[Tensor](), Known()
+    slope: list[Tensor] = []
     try:
         for batch in batches:
-            value, _, best = batch_bound(problem, batch, reach, 1.0, "linf", known=known)
+            value, _, best = batch_bound(problem, batch, reach, 1.0, "linf")
             apart, errors = apart + batch.weight * value, errors + batch.weight * best.errors
             parts = [batch.weight * a for a in best.parameters]
             slope = [a + b for a, b in zip(slope, parts, strict=True)] if slope else parts

@@ -312,6 +312,20 @@ def embedding(given: Given) -> Result:
     return linear(given, [(given.names[0], table)], op, op, index.ndim > 0 and index.shape[0] == given.samples)
 
 
+def indexed(given: Given) -> Result:
+    """t[i], by whole numbers."""
+    value, places = given.args[:2]
+    if any(isinstance(i, Value) for i in places):
+        raise Unknown("indices that are no whole numbers are not known to it")
+
+    def op(t: Tensor) -> Tensor:
+        return aten.index.Tensor(t, places)
+
+    first = places[0]
+    by_sample = first is not None and not value.by_sample and first.ndim > 0 and len(first) == given.samples
+    return linear(given, [(given.names[0], value)], op, op, by_sample, terms=value.center.numel())
+
+
 def nll_loss(given: Given) -> Result:
     """The weighed mean, sum or list of minus the targets' log-probabilities (n, K)."""
     value, targets, weight, reduction, ignore = given.args
@@ -749,21 +763,22 @@ def log_softmax(given: Given) -> Result:
     low, high = low.masked_fill(is_top, 0.0), high.masked_fill(is_top, 0.0)
     p = others / (1 + total)
     bend = torch.maximum(torch.expm1(high) - high, torch.expm1(low) - low).clamp(min=0) + FUNCTION * torch.maximum(high, -low)
-    by_parts = (p * bend).sum(1, keepdim=True)
+    by_parts = (p * bend).sum(1, keepdim=True).nan_to_num(nan=math.inf)
     by_range = (high.amax(1, keepdim=True) - low.amin(1, keepdim=True)).square() / 8
     slack = (2 * gamma(z.shape[1]) + FUNCTION) * (p * (1 + m.abs()) * torch.maximum(high, -low)).sum(1, keepdim=True)
     smaller = up(torch.minimum(by_parts, by_range) * (1 + 2 * gamma(z.shape[1])) + slack)
-    least_l = ((m + low).exp() * (1 - FUNCTION)).masked_fill(is_top, 0).sum(1, keepdim=True).log1p() - above
-    most_l = ((m + high).exp() * (1 + FUNCTION)).masked_fill(is_top, 0).sum(1, keepdim=True).log1p() - above
-    size = 2 * off_above + (FUNCTION + gamma(z.shape[1])) * (most_l.abs() + least_l.abs())
+    least_l = _log_one_and((m + low).masked_fill(is_top, -math.inf)) - above
+    most_l = _log_one_and((m + high).masked_fill(is_top, -math.inf)) - above
+    reach = ((m + high).exp() * (m + high).abs()).masked_fill(is_top, 0.0).nan_to_num(nan=0.0).amax(1, keepdim=True)
+    reach = torch.minimum(reach, (m + high).abs().amax(1, keepdim=True))
+    size = 2 * off_above + (FUNCTION + gamma(z.shape[1])) * (most_l.abs() + least_l.abs() + reach)
     least_l, most_l = (least_l - size).clamp(max=0), (most_l + size).clamp(min=0)
     out = Value(center, None, None, value.by_sample).within(
         (low - most_l - rounding).clamp(max=0), (high - least_l + rounding).clamp(min=0)
     )
-    upper_p = (m + high).exp() * (1 + FUNCTION)
-    lower_sum = 1 + ((m + low).exp() * (1 - FUNCTION)).masked_fill(is_top, 0).sum(1, keepdim=True)
-    upper_p = upper_p / (lower_sum - ((m + low).exp() * (1 - FUNCTION)) + upper_p)
-    upper_p = (up(upper_p) * (1 + 2 * gamma(z.shape[1]))).masked_fill(is_top, 0.0)
+    least = (m + low).exp().masked_fill(is_top, 0.0)
+    upper_p = 1 / (1 + (1 + least.sum(1, keepdim=True) - least) * torch.exp(-(m + high)))
+    upper_p = (upper_p * (1 + 4 * gamma(z.shape[1]) + 4 * UNIT * (m.abs() + high))).clamp(max=1.0).masked_fill(is_top, 0.0)
 
     def make(mode: Mode) -> Form:
         slope, error = p, smaller
@@ -778,8 +793,10 @@ def log_softmax(given: Given) -> Result:
             slope = chord / touch
             error = touch.log() + (height - touch) / touch - above
             error = error.clamp(min=0) + (FUNCTION + gamma(z.shape[1])) * (
-                4 + touch.log().abs() + above + (slope * wide).sum(1, keepdim=True)
+                4 + touch.log().abs() + above + (slope * (wide + m.abs())).sum(1, keepdim=True)
             )
+            finite = torch.isfinite(error)  # exponentials of large boxes overflow
+            slope, error = torch.where(finite, slope, p), torch.where(finite, error, smaller)
 
         def pull(adjoint: Tensor) -> tuple[Tensor, ...]:
             lift = -adjoint.sum(2, keepdim=True)  # of l: its upper bound is wanted where this is positive
@@ -798,6 +815,13 @@ def log_softmax(given: Given) -> Result:
         tuple(z.shape),
     )
     return out, Step(make, top=top)
+
+
+def _log_one_and(m: Tensor) -> Tensor:
+    """log(1 + sum exp(m)) along axis 1, without overflow."""
+    top = m.amax(1, keepdim=True).clamp(min=0)
+    whole = torch.exp(-top) + (m - top).exp().sum(1, keepdim=True)
+    return torch.where(top > 0, top + whole.log(), m.clamp(max=0).exp().sum(1, keepdim=True).log1p())
 
 
 @dataclass(frozen=True)
@@ -860,6 +884,7 @@ RULES: dict[str, Callable[[Given], Result]] = {
     "addmm": addmm,
     "convolution": convolution,
     "embedding": embedding,
+    "index": indexed,
     "nll_loss_forward": nll_loss,
     "_log_softmax": log_softmax,
     "max_pool2d_with_indices": largest,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, fx
@@ -36,16 +37,11 @@ class Line:
     samples: int
 
 
-Known = dict[Any, fx.GraphModule]
+KNOWN: WeakKeyDictionary[Problem, dict[Any, fx.GraphModule]] = WeakKeyDictionary()  # by the shapes of all leaves
 
 
-def traced(problem: Problem, batch: Batch, known: Known | None = None) -> Line:
-    """The batch's loss.
-
-    Args:
-        problem: whose loss.
-        batch: of samples.
-        known: operations of batches of the same shapes, where they are looked up and kept.
+def traced(problem: Problem, batch: Batch) -> Line:
+    """The batch's loss; what was traced of the problem is kept for batches of the same shapes, and checked against the model each time.
 
     Raises:
         Unknown: what the model or the loss does depends on values that move, or cannot be traced.
@@ -66,20 +62,18 @@ def traced(problem: Problem, batch: Batch, known: Known | None = None) -> Line:
                 return value.reshape(())
 
         leaves = [t for part in parts for t in part]
-        of_batch = frozenset(range(second, len(leaves)))
+        known = KNOWN.setdefault(problem, {})
         key = tuple((tuple(t.shape), t.dtype) for t in leaves)
-        if known is not None and key in known:
-            return Line(known[key], first, leaves, of_batch, batch.samples)
-        try:
-            apart: Any = get_decompositions(TAKEN_APART)
-            graph = make_fx(torch.func.functionalize(loss), decomposition_table=apart)(*leaves)
-        except Exception as error:  # the model's, the loss's or the tracer's: anything
-            raise Unknown(f"the model cannot be traced in float64 ({' '.join(str(error).split())[:120]})") from error
-    graph.graph.eliminate_dead_code()
-    _check(problem, batch, graph, leaves, first)
-    if known is not None:
-        known[key] = graph
-    return Line(graph, first, leaves, of_batch, batch.samples)
+        if key not in known:
+            try:
+                apart: Any = get_decompositions(TAKEN_APART)
+                graph = make_fx(torch.func.functionalize(loss), decomposition_table=apart)(*leaves)
+            except Exception as error:  # the model's, the loss's or the tracer's: anything
+                raise Unknown(f"the model cannot be traced in float64 ({' '.join(str(error).split())[:120]})") from error
+            graph.graph.eliminate_dead_code()
+            known[key] = graph
+    _check(problem, batch, known[key], leaves, first)
+    return Line(known[key], first, leaves, frozenset(range(second, len(leaves))), batch.samples)
 
 
 def _check(problem: Problem, batch: Batch, graph: fx.GraphModule, leaves: list[Tensor], first: int) -> None:
