@@ -27,9 +27,9 @@ from flatproof.verify.curvature.bounds.tracing import traced
 from flatproof.verify.curvature.bounds.values import Ball, Mode, Norm, Top, Unknown, gamma, up
 from flatproof.verify.curvature.problem import Problem
 
-EFFORT = 1e10  # floating point operations that smaller boxes may take, a batch
+EFFORT = 4e9  # floating point operations that smaller boxes may take, a batch
 SECOND = 4e9  # the same for the second-order bound
-MOST = 4e9  # the same of one pass
+MOST = 2e9  # the same of one pass
 MANY = 100  # batches
 ENTRIES = 2e7  # of J
 SLOPES: tuple[Mode, ...] = ("tangent", "chords", "steep")
@@ -281,8 +281,7 @@ def batch_bound(
     """
     with torch.no_grad():
         bounded = Bounded(problem, batch, scale, rho, norm, effort)
-        slopes = bounded.slopes()
-        best = min(slopes, key=lambda s: s.bound)
+        best = min(bounded.slopes(), key=lambda slope: slope.bound if math.isfinite(slope.bound) else math.inf)
         bounds = {"slopes": best.bound, "box": bounded.of_box(), "curvature": bounded.of_second_order()}
     finite = {k: v for k, v in bounds.items() if math.isfinite(v)}
     if not finite:
@@ -325,4 +324,4 @@ def box_above(problem: Problem, batches: Iterable[Batch], reach: Tensor) -> Abov
     except Unknown as reason:
         return Above(math.inf, str(reason))
     together = (dual(slope) + errors) * SURE
-    return Above(min(together, apart * SURE), "slopes" if together < apart else "batch by batch")
+    return Above(together, "slopes") if together <= apart else Above(apart * SURE, "batch by batch")

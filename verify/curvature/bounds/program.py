@@ -197,7 +197,7 @@ class Program:
             highs.append(errors[: len(index)])
             lows.append(-errors[len(index) :])
         low, high = (torch.cat(parts).T.reshape(box[0].shape) for parts in (lows, highs))
-        return torch.maximum(box[0], low), torch.minimum(box[1], high)
+        return torch.fmax(box[0], low), torch.fmin(box[1], high)
 
     @property
     def terms_before(self) -> int:
