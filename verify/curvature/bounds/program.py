@@ -13,7 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from flatproof.verify.curvature.bounds.rules import RULES, Given, HeadForm
+from flatproof.verify.curvature.bounds.head_rules import HeadForm
+from flatproof.verify.curvature.bounds.operation import Given
+from flatproof.verify.curvature.bounds.rules import RULES
 from flatproof.verify.curvature.bounds.tracing import Line
 from flatproof.verify.curvature.bounds.values import UNIT, Ball, Form, Joint, Mode, Op, Step, Unknown, Value, gamma
 
