@@ -251,7 +251,6 @@ RSQRT = Curve(
     above=0.0,
 )
 LOG = Curve(torch.log, torch.reciprocal, bends=lambda left, right: (-left.pow(-2) * (1 + FUNCTION), 0 * left), above=0.0)
-LOG_SIGMOID = Curve(F.logsigmoid, lambda x: torch.sigmoid(-x), bends=(-0.25, 0.0))
 
 
 def leaky_relu(slope: float) -> Curve:

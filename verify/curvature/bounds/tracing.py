@@ -1,11 +1,12 @@
 """Owns a batch's loss as a straight line of torch's elementary operations in float64, traced from the model and the loss as they run."""
 
+import copy
 from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 from torch._decomp import get_decompositions
 from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -46,6 +47,9 @@ def traced(problem: Problem, batch: Batch) -> Line:
     Raises:
         Unknown: what the model or the loss does depends on values that move, or cannot be traced.
     """
+    criterion = problem.loss_function
+    if isinstance(criterion, nn.Module) and not any(True for _ in criterion.parameters()):
+        criterion = copy.deepcopy(criterion).double()  # class weights
     others = {n: p for n, p in problem.model.named_parameters() if n not in problem.names}
     own = list(tensors_of((batch.inputs, batch.targets)))
     with problem.prepared(batch) as buffers:
@@ -58,7 +62,7 @@ def traced(problem: Problem, batch: Batch) -> Line:
                 problem.place(tensors[:first], dict(zip(held, tensors[first:second], strict=True)))
                 inputs, targets = filled((batch.inputs, batch.targets), iter(tensors[second:]))
                 args, kwargs = problem.arguments(replace(batch, inputs=inputs, targets=targets))
-                value: Tensor = problem.loss_function(problem.model(*args, **kwargs), targets)
+                value: Tensor = criterion(problem.model(*args, **kwargs), targets)
                 return value.reshape(())
 
         leaves = [t for part in parts for t in part]
