@@ -262,6 +262,8 @@ window.ENTRIES = [
 {"id": "curvature/figure-1", "title": "Hessian-vector products, in gradients", "at": "curvature/index.html#curvature-figure-1"},
 {"id": "curvature/table-1", "title": "Hessian-vector products", "at": "curvature/index.html#curvature-table-1"},
 {"id": "curvature/table-2", "title": "Hessian-vector products against the bars", "at": "curvature/index.html#curvature-table-2"},
+{"id": "curvature/above", "title": "Worst-case sharpness between an ascent and its bound", "at": "curvature/index.html#curvature-above"},
+{"id": "curvature/above", "title": "", "at": "curvature/index.html#curvature-paper-scale-above"},
 {"id": "curvature/coverage", "title": "How often the intervals hold the exact value", "at": "curvature/index.html#curvature-coverage"},
 {"id": "curvature/definitions", "title": "Curvature: every operator, estimate and sharpness measure", "at": "curvature/index.html#curvature-definitions"},
 {"id": "curvature/functions", "title": "Products through every differentiable function of torch", "at": "curvature/index.html#curvature-functions"},

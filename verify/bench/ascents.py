@@ -107,7 +107,9 @@ def ascent_timings(repeats: int = 3) -> tuple[list[Ascent], str]:
         head = f"{problem.size:,} parameters, {len(x)} {data}, training loss {problem.loss():.3g}; c = |w|, {STEPS} steps, m = {BATCH}"
         for norm, rho in RADII.items():
             for logits in get_args(Logits):
-                measure = partial(worst_case_sharpness, problem, norm=norm, rho=rho, logits=logits, steps=STEPS, batch_size=BATCH)
+                measure = partial(
+                    worst_case_sharpness, problem, norm=norm, rho=rho, logits=logits, steps=STEPS, batch_size=BATCH, above=False
+                )
                 measured = in_turn({name: partial(measure, **settings) for name, settings in ASCENTS.items()}, repeats)
                 values = {name: timed.value for name, timed in measured.items() if timed.value is not None}
                 for name, estimate in values.items():

@@ -1,6 +1,7 @@
 """Owns the chosen measures with their settings, as `sharpness` and `correlate` take them, and the rows that `sharpness` prints."""
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -31,7 +32,10 @@ class Row:
         about = {"measure": m.name, "formula": m.formula, "definition": m.source, "invariant_to": m.invariant}
         if self.layer is not None:
             about = {"layer": self.layer} | about
-        return about | ({"error": self.reason} if self.estimate is None else self.estimate.as_dict())
+        if self.estimate is None:
+            return about | {"error": self.reason}
+        gap = self.estimate.gap
+        return about | self.estimate.as_dict() | ({} if gap is None else {"gap": gap if math.isfinite(gap) else None})
 
 
 def parse_settings(texts: list[str], chosen: dict[str, Measure]) -> dict[str, dict[str, Any]]:
@@ -123,12 +127,12 @@ def table(rows: list[Row], title: str) -> Grid:
     layered = any(row.layer is not None for row in rows)
     if layered:
         grid.add_column("layer", overflow="fold")
-    for column in ("measure", "value", "interval", "products", "gradients", "losses", "seconds", "rests on"):
+    for column in ("measure", "value", "interval", "gap", "products", "gradients", "losses", "seconds", "rests on"):
         grid.add_column(column, justify="left" if column in ("measure", "rests on") else "right", overflow="fold")
     for row in rows:
         estimate, first = row.estimate, [Text(row.layer or "")] if layered else []
         if estimate is None:
-            grid.add_row(*first, row.measure.name, "—", "—", "", "", "", "", Text(row.reason))
+            grid.add_row(*first, row.measure.name, "—", "—", "", "", "", "", "", Text(row.reason))
             continue
         sure = "" if estimate.confidence is None else f" ({100 * estimate.confidence:.4g} %)"
         grid.add_row(
@@ -136,6 +140,7 @@ def table(rows: list[Row], title: str) -> Grid:
             row.measure.name,
             f"{estimate.value:.5g}",
             f"[{estimate.low:.5g}, {estimate.high:.5g}]".replace("[", "\\[", 1).replace("inf", "∞") + sure,
+            _gap(estimate),
             str(estimate.products),
             f"{estimate.gradients:g}",
             f"{estimate.losses:g}",
@@ -143,3 +148,9 @@ def table(rows: list[Row], title: str) -> Grid:
             Text(estimate.rests_on),
         )
     return grid
+
+
+def _gap(estimate: Estimate) -> str:
+    """How far above a maximum that was found its bound lies, as a factor."""
+    gap = estimate.gap
+    return "" if gap is None else "∞" if gap == math.inf else f"×{gap:.3g}" if gap < 1000 else f"×{gap:.0e}"

@@ -90,6 +90,13 @@ class Estimate:
         reach = max(self.high - self.value, self.value - self.low)
         return 0.0 if reach == 0 else math.inf if self.value == 0 else reach / abs(self.value)
 
+    @property
+    def gap(self) -> float | None:
+        """high / value of a maximum that is known from below; None for other estimates, inf where nothing bounds it from above."""
+        if self.confidence is not None or self.low != self.value or self.high == self.value or self.value < 0:
+            return None
+        return math.inf if self.value == 0 else self.high / self.value
+
     def __float__(self) -> float:
         return float(self.value)
 

@@ -194,7 +194,7 @@ class Problem:
             buffers: what stands in place of buffers, by name.
             batch: whose inputs the model takes.
         """
-        args, kwargs = self._arguments(batch)
+        args, kwargs = self.arguments(batch)
         self.place(tensors, buffers)
         try:
             with accurate(IN_MODELS):
@@ -207,7 +207,7 @@ class Problem:
         with accurate(IN_MODELS):
             return self.model(*args, **kwargs)
 
-    def _arguments(self, batch: Batch) -> tuple[Sequence[Any], dict[str, Any]]:
+    def arguments(self, batch: Batch) -> tuple[Sequence[Any], dict[str, Any]]:
         """What the model is called with; see the head of this module."""
         inputs = batch.inputs
         if not isinstance(inputs, Mapping):

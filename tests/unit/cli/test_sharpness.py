@@ -61,7 +61,13 @@ def test_what_users_have_is_read(folder: Path) -> None:
     assert rows[0].estimate is not None
     assert "Hutchinson" in rows[0].estimate.method
     assert "rho = 0.1, batches of 1" in rows[1].as_dict()["method"]
+    assert "gap" not in rows[0].as_dict()  # no maximum
+    assert rows[1].estimate is not None
+    assert rows[1].as_dict()["gap"] == rows[1].estimate.high / rows[1].estimate.value >= 1
     assert measuring.table(rows, "").row_count == 2
+    gaps = next(column for column in measuring.table(rows, "").columns if column.header == "gap")
+    assert next(iter(gaps.cells)) == ""
+    assert list(gaps.cells)[1].startswith("×")
 
 
 @pytest.mark.parametrize(

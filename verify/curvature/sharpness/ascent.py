@@ -2,7 +2,7 @@
 
 max over ||z||_p <= rho of L(w + delta(z)) - L(w), p = 2 or infinity; delta(z) = c * z elementwise but for measures with coordinates of
 their own. The iteration lives in the coordinates z, so that whatever leaves L(w + delta(z)) unchanged as a function of z leaves every
-iterate unchanged. Every value found is a lower bound of the maximum; nothing bounds it from above.
+iterate unchanged. Every value found is a lower bound of the maximum; `bounds` has one from above.
 
 Source: Croce and Hein, ICML 2020, algorithm 1, as andriushchenko2023 uses it.
 """

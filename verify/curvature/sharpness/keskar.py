@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from scipy.optimize import Bounds, minimize
 
+from flatproof.verify.curvature.bounds import NO_BOUND, Above, box_above
 from flatproof.verify.curvature.estimates import Estimate, Floats, generator_of
 from flatproof.verify.curvature.sharpness.landscape import Cost, Landscape
 from flatproof.verify.curvature.sharpness.registry import Measure
@@ -32,6 +33,7 @@ def keskar_sharpness(
     start: Literal["zero", "random"] = "zero",
     columns: Literal["sphere", "normal"] = "sphere",
     seed: int = 0,
+    above: bool = True,
 ) -> Estimate:
     """phi(epsilon, A), a percentage, from the largest loss at any point that L-BFGS-B looked at within its iterations.
 
@@ -43,9 +45,10 @@ def keskar_sharpness(
         start: of the ascent, "zero" or a "random" point of the box.
         columns: of A, "sphere" (unit vectors) or "normal" (standard normal entries).
         seed: of A and of a random start.
+        above: whether a bound from above is looked for, in the full space; see `bounds`.
 
     Returns:
-        A lower bound of the maximum: the interval is [value, infinity).
+        A lower bound of the maximum: the interval is [value, bound], [value, infinity) where `rests_on` says why there is no bound.
 
     Raises:
         ValueError: settings out of range, a dimension above P, a loss of -1 or below or not finite.
@@ -94,15 +97,18 @@ def keskar_sharpness(
         options={"maxiter": iterations, "ftol": 0.0, "gtol": 0.0},
     )
     value = 100 * (best - base) / (1 + base)
+    bound = Above(math.inf, "a random subspace has no rule") if A is not None else NO_BOUND
+    if above and A is None:
+        bound = box_above(landscape.problem, landscape.batches(), torch.as_tensor(reach)).over(best - base, landscape.problem)
     space = "full space" if A is None else f"random subspace of dimension {dimension}, columns {columns}"
     return cost.estimate(
         value,
         value,
-        math.inf,
+        max(value, 100 * bound.value / (1 + base)),
         seed=None if A is None and start == "zero" else seed,
         method=f"L-BFGS-B, {iterations} iterations from {start}, eps = {epsilon:g}, {space}",
         source=SOURCE,
-        rests_on="lower bound of a maximum, which the ascent may miss",
+        rests_on=bound.rests_on,
     )
 
 

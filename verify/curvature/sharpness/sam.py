@@ -20,6 +20,7 @@ def sam_sharpness(
     steps: int = 20,
     batch_size: int | None = None,
     starts: int | None = None,
+    above: bool = True,
 ) -> Estimate:
     """The mean over batches S of size m of the loss increase within rho. 1-SAM's sharpness (wen2023) is batch_size = 1.
 
@@ -31,9 +32,10 @@ def sam_sharpness(
         steps: iterations of the ascent.
         batch_size: m; None for the data's own batches.
         starts: ascents from different points, as for `worst_case_sharpness`; the first-order point has one.
+        above: whether a bound from above is looked for, see `bounds`.
 
     Returns:
-        A lower bound of the maximum: the interval is [value, infinity).
+        A lower bound of the maximum: the interval is [value, bound], [value, infinity) where `rests_on` says why there is no bound.
 
     Raises:
         ValueError: settings out of range, a loss that is not finite.
@@ -45,7 +47,9 @@ def sam_sharpness(
         raise ValueError(f"the first-order point has one start; expected point='ascent' or starts=1, got starts={starts}")
     landscape = Landscape.of(source)
     coordinates = Scaled(landscape.weights, None)
-    return mean_increase(landscape, coordinates, rho, "l2", count, method, SOURCE, batch_size=batch_size, starts=starts)
+    return mean_increase(
+        landscape, coordinates, rho, "l2", count, method, SOURCE, batch_size=batch_size, starts=starts, above=above
+    )
 
 
 MEASURES = (

@@ -4,7 +4,9 @@ import math
 from typing import Literal, get_args
 
 import torch
+from torch import Tensor
 
+from flatproof.verify.curvature.bounds import NO_BOUND, Above, mean_above
 from flatproof.verify.curvature.estimates import Estimate
 from flatproof.verify.curvature.sharpness.ascent import Ball, Coordinates, Norm, Scaled
 from flatproof.verify.curvature.sharpness.landscape import Cost, Landscape, Logits
@@ -17,7 +19,6 @@ from flatproof.verify.utils.checks import check_one_of, check_positive, check_wh
 Variant = Literal["steepest", "published"]
 SOURCE = "andriushchenko2023, S_max"
 ASAM = "Kwon et al. 2021, ASAM"
-RESTS_ON = "lower bound of a maximum, which the ascent may miss"
 
 
 def worst_case_sharpness(
@@ -31,6 +32,7 @@ def worst_case_sharpness(
     steps: int = 20,
     starts: int | None = None,
     variant: Variant = "steepest",
+    above: bool = True,
 ) -> Estimate:
     """The mean over batches S (m-sharpness for batch_size = m) of the largest loss increase that Auto-PGD finds in `steps` iterations.
 
@@ -45,9 +47,10 @@ def worst_case_sharpness(
         starts: ascents from different points, see `starts`; each takes `steps` gradients and one loss more. None: one, but eight on a
             batch where the gradient says nothing (an exact minimum).
         variant: "steepest", or "published": the ascent as the paper's authors run it, see `published`; it has one start.
+        above: whether a bound from above is looked for, see `bounds`.
 
     Returns:
-        A lower bound of the maximum: the interval is [value, infinity).
+        A lower bound of the maximum: the interval is [value, bound], [value, infinity) where `rests_on` says why there is no bound.
 
     Raises:
         ValueError: settings out of range, a loss that is not finite.
@@ -62,7 +65,7 @@ def worst_case_sharpness(
     if variant == "steepest":
         coordinates = Scaled(landscape.weights, scale)
         method = f"Auto-PGD, {about}"
-        return mean_increase(landscape, coordinates, radius, norm, count, method, SOURCE, logits, batch_size, starts)
+        return mean_increase(landscape, coordinates, radius, norm, count, method, SOURCE, logits, batch_size, starts, above=above)
     if starts not in (None, 1):
         raise ValueError(f"the published ascent has one start; expected starts=1, got {starts}")
     cost, mean = Cost(landscape), _Mean()
@@ -70,7 +73,8 @@ def worst_case_sharpness(
         with torch.no_grad():
             base, best = published_ascent(Ellipsoid(landscape, batch, scale, radius, norm, logits), count)
         mean.add(best - base, batch.samples)
-    return _estimate(cost, mean.value, f"Auto-PGD as published, {about}", SOURCE, batch_size)
+    bound = bound_of(landscape, mean.value, scale, radius, norm, logits, batch_size) if above else NO_BOUND
+    return _estimate(cost, mean.value, bound, f"Auto-PGD as published, {about}", SOURCE, batch_size)
 
 
 def mean_increase(
@@ -84,6 +88,8 @@ def mean_increase(
     logits: Logits = "plain",
     batch_size: int | None = None,
     starts: int | None = 1,
+    *,
+    above: bool = False,
 ) -> Estimate:
     """The mean over batches, weighed by size, of the increase that the ascents find.
 
@@ -98,9 +104,10 @@ def mean_increase(
         logits: whether outputs are normalized first.
         batch_size: samples a batch; None for the data's own batches.
         starts: ascents on each batch; None as for `best_of_starts`.
+        above: whether a bound from above is looked for, in coordinates that are parameters in units of c.
 
     Returns:
-        A lower bound: the interval is [value, infinity).
+        A lower bound: the interval is [value, bound], or [value, infinity).
     """
     if starts is not None:
         check_whole("starts", starts)
@@ -114,7 +121,19 @@ def mean_increase(
         most = max(most, taken)
     if most > 1:
         method += f", {'up to ' if starts is None else ''}{most} starts a batch"
-    return _estimate(cost, mean.value, method, source, batch_size)
+    bound = NO_BOUND
+    if above and isinstance(coordinates, Scaled):
+        bound = bound_of(landscape, mean.value, coordinates.scale, rho, norm, logits, batch_size)
+    return _estimate(cost, mean.value, bound, method, source, batch_size)
+
+
+def bound_of(
+    landscape: Landscape, value: float, scale: Tensor | None, rho: float, norm: Norm, logits: Logits, batch_size: int | None
+) -> Above:
+    """What the mean over batches of the largest increase within the ball is at most, at least the value that an ascent found there."""
+    if logits != "plain":
+        return Above(math.inf, "normalized logits have no rule")
+    return mean_above(landscape.problem, landscape.batches(batch_size), scale, rho, norm).over(value, landscape.problem)
 
 
 class _Mean:
@@ -133,9 +152,9 @@ class _Mean:
         return self.total / self.weight
 
 
-def _estimate(cost: Cost, value: float, method: str, source: str, batch_size: int | None) -> Estimate:
+def _estimate(cost: Cost, value: float, bound: Above, method: str, source: str, batch_size: int | None) -> Estimate:
     method += f", batches of {batch_size}" if batch_size else ""
-    return cost.estimate(value, value, math.inf, method=method, source=source, rests_on=RESTS_ON)
+    return cost.estimate(value, value, bound.value, method=method, source=source, rests_on=bound.rests_on)
 
 
 def _named(name: str, norm: Norm, scaling: Scaling) -> Measure:

@@ -147,4 +147,4 @@ def measured(problem: "Problem", cell: Cell, batch: int) -> tuple[float, float |
     if case == "average":
         estimate = average_case_sharpness(problem, draws=DRAWS, **settings)
         return estimate.value, (estimate.high - estimate.low) / 2
-    return worst_case_sharpness(problem, batch_size=batch, steps=STEPS, starts=1, **settings).value, None
+    return worst_case_sharpness(problem, batch_size=batch, steps=STEPS, starts=1, above=False, **settings).value, None

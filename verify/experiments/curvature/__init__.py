@@ -1,13 +1,13 @@
 """Owns what is stated about `verify.curvature` itself: its definitions, and how often its intervals hold the exact value.
 
 `definitions`: operators, estimates and measures. `coverage`: on two-layer networks; `well_fitted`: on networks fitted to losses down to
-1e-30. `functions`: products through every differentiable function of torch.
+1e-30. `functions`: products through every differentiable function of torch. `above`: ascents below certified bounds.
 """
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from flatproof.verify.experiments.curvature import coverage, definitions, functions, well_fitted
+from flatproof.verify.experiments.curvature import above, coverage, definitions, functions, well_fitted
 from flatproof.verify.experiments.vocabulary import Experiment, Shelf
 from flatproof.verify.jobs.job import Job
 from flatproof.verify.jobs.store import Store
@@ -15,7 +15,8 @@ from flatproof.verify.report.about import About
 from flatproof.verify.report.artifacts import Artifact
 
 DEFINITIONS, COVERAGE = "curvature/definitions", "curvature/coverage"
-WELL_FITTED, FUNCTIONS = "curvature/well-fitted", "curvature/functions"
+WELL_FITTED, FUNCTIONS, ABOVE = "curvature/well-fitted", "curvature/functions", "curvature/above"
+CLIMBED_SHARE = 5  # of random starts, one in so many is an ascent
 FITTED_SHARE = 20  # of random starts, one in so many on each well-fitted network's loss: there are 96 of them
 
 
@@ -28,7 +29,7 @@ class Curvature(Experiment):
         question="What do the estimates cost, and do their intervals hold the exact value?",
         figure="curvature/figure-1",
     )
-    ARTIFACTS = (DEFINITIONS, COVERAGE, WELL_FITTED, FUNCTIONS)
+    ARTIFACTS = (DEFINITIONS, COVERAGE, WELL_FITTED, FUNCTIONS, ABOVE)
     DEFAULT_SEEDS: ClassVar = {"smoke": 4, "quick": 500, "paper": 5000}
 
     def grid(self, only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Job[Any]]]:
@@ -38,6 +39,8 @@ class Curvature(Experiment):
             rows += [(f"coverage {job.architecture}", job) for job in coverage.jobs(seeds)]
         if WELL_FITTED in only:
             rows += [(f"well fitted, {job.head}", job) for job in well_fitted.jobs(_fitted_starts(seeds))]
+        if ABOVE in only:
+            rows += [(f"above, {job.kind}", job) for job in above.jobs(seeds // CLIMBED_SHARE)]
         return rows
 
     def build(self, only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
@@ -50,6 +53,8 @@ class Curvature(Experiment):
             tables.append(well_fitted.table(WELL_FITTED, fitted))
         if FUNCTIONS in only and (stored := shelf.get(functions.Functions())):
             tables.append(functions.table(FUNCTIONS, stored))
+        if ABOVE in only and (climbed := shelf.pairs(above.jobs(seeds // CLIMBED_SHARE))):
+            tables.append(above.table(ABOVE, climbed))
         return tables
 
 

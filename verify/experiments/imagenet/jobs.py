@@ -249,7 +249,9 @@ class Sharpness(OnSubject):
         operator = HessianOperator(
             self.subject.model(), cross_entropy, self.subject.batches(), parameters=self.block, memory=MEMORY
         )
-        estimate = measures()[self.measure](operator, **self.own())
+        measure = measures()[self.measure]
+        values_alone = {"above": False} if "above" in measure.accepts else {}
+        estimate = measure(operator, **self.own(), **values_alone)
         return estimate.as_dict() | {"parameters": operator.problem.size}
 
     def summary(self, values: dict[str, Any]) -> str:

@@ -106,7 +106,7 @@ class Sharpness(OfTraining):
         from flatproof.verify.curvature import measures
 
         known = measures()
-        values = {"full": [known["keskar"](problem, epsilon=epsilon).value for epsilon in EPSILONS]}
+        values = {"full": [known["keskar"](problem, epsilon=epsilon, above=False).value for epsilon in EPSILONS]}
         if self.subspace:
             values["subspace"] = [
                 known["keskar-subspace"](

@@ -126,7 +126,8 @@ class CheckpointSharpness(Computation):
         except NotFinite as error:
             return {"reason": str(error)}
         try:
-            estimate = measure(operator, **json.loads(self.arguments))
+            given = ({"above": False} if "above" in measure.accepts else {}) | json.loads(self.arguments)
+            estimate = measure(operator, **given)
         except (ValueError, TypeError, NotImplementedError) as error:
             return {"reason": " ".join(str(error).split())}
         return estimate.as_dict() | {"loss": loss, "parameters": size}
