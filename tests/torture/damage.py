@@ -62,7 +62,7 @@ class Store(Scenario):
     name = "store"
     what = "a flipped bit (4 of 5), a missing end, a zeroed page or exchanged pages of the store, then `report`"
     share = 5.0
-    least = 10
+    least = 5
     most = 520
 
     chosen = Selection(TABLE, 8)  # about 300 kB
