@@ -40,7 +40,9 @@ def place(folder: Path) -> Path:
 # One process a locale: what an encoding depends on is set when an interpreter starts. Each command in a folder of its own.
 EACH = """
 import json, os, sys
+from flatproof.verify.cli import steps
 from flatproof.verify.cli.main import main
+steps.APART = 1e9  # a slow machine says on standard error how far it is
 for name, arguments in json.loads(sys.argv[1]).items():
     os.chdir(name)
     try:
