@@ -1,6 +1,6 @@
 # make reproduce: install what running needs, run the experiments, write paper_results/ as they end, and say how it agrees with what was
-# committed; a number that differs does not make it fail ('flatproof compare' alone does). make test: install all, lint, types, all tests.
-# make check: lint, types and the tests that are not slow, for the loop at the desk. make map: draw the rooms from the imports.
+# committed; a number that differs does not make it fail ('flatproof compare' alone does). make test: install all, lint and types beside all
+# tests. make check: lint, types and the tests that are not slow, for the loop at the desk. make map: draw the rooms from the imports.
 # make reproduce-real-data: fetch the data sets (cached in ~/.cache/flatproof), then the experiments on them, into paper_results/.
 # make docs: install what the site needs, execute the tutorials, write build/site and check every link; TUTORIALS=shown executes none.
 # make torture: inject faults for at most 20 minutes (SEED=N: those of that seed; CASE=SCENARIO:NUMBER: that case alone).
@@ -18,7 +18,7 @@ define VENV
 $(PYTHON) -m venv .venv
 endef
 
-.PHONY: install reproduce reproduce-real-data test check lint map docs bench formal torture gpu-check gpu-queue lock docs-lock clean
+.PHONY: install reproduce reproduce-real-data test suite check lint map docs bench formal torture gpu-check gpu-queue lock docs-lock clean
 
 install: $(INSTALLED)
 
@@ -45,7 +45,10 @@ reproduce-real-data: $(RUNTIME)
 	$(BIN)/flatproof data fetch mnist cifar10 fashion-mnist imagenet-sample
 	$(BIN)/flatproof reproduce keskar2017 kaur2023 imagenet
 
-test: install lint
+test: install
+	$(MAKE) --jobs=2 lint suite
+
+suite: install
 	$(BIN)/pytest -n 2 --dist loadgroup --durations=40 --durations-min=2
 
 check: install lint

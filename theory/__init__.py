@@ -11,48 +11,82 @@
     cube_symmetries      subsets of the cube up to symmetry
     compiled             how kernels are compiled and where they are kept
 
-What is listed in `__all__` is the public face; `theory.flattest`, `theory.flattest_for`, `theory.bracket` and `theory.decide` are
-the functions.
+What is listed in `__all__` is the public face, imported when it is first used; `theory.flattest`,
+`theory.flattest_for`, `theory.bracket` and `theory.decide` are the functions.
 """
 
-from flatproof.theory import (
-    check_certificate,
-    check_parity,
-    claims,
-    compiled,
-    constructions,
-    cube_symmetries,
-    diagonal,
-    flatness,
-    losses,
-    networks,
-)
-from flatproof.theory.constructions import generalizing_network, memorizing_network
-from flatproof.theory.flatness.all_flattest import decide_parity
-from flatproof.theory.flatness.bracket import Bracket, bracket
-from flatproof.theory.flatness.decide import Decision, decide
-from flatproof.theory.flatness.feasibility import Infeasible
-from flatproof.theory.flatness.flattest import Flattest, flattest
-from flatproof.theory.flatness.lower_bounds import relaxed_bound
-from flatproof.theory.flatness.neurons import NotRealized
-from flatproof.theory.flatness.objectives import Objective, Tolerance
-from flatproof.theory.flatness.parity import generalizing_infimum
-from flatproof.theory.flatness.patterns import TooManyPatterns
-from flatproof.theory.flatness.predictions import Ranges
-from flatproof.theory.flatness.setting import KINKS
-from flatproof.theory.flatness.wider import Wider, flattest_for
-from flatproof.theory.losses import MSE, Loss
-from flatproof.theory.networks import (
-    ARCHITECTURES,
-    DeepNetwork,
-    Network,
-    forward,
-    loss,
-    normalizer,
-    squared_gradient_norms,
-    trace_lower_bound,
-    trace_of_hessian,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flatproof.theory import (
+        check_certificate,
+        check_parity,
+        claims,
+        compiled,
+        constructions,
+        cube_symmetries,
+        diagonal,
+        flatness,
+        losses,
+        networks,
+    )
+    from flatproof.theory.constructions import generalizing_network, memorizing_network
+    from flatproof.theory.flatness.all_flattest import decide_parity
+    from flatproof.theory.flatness.bracket import Bracket, bracket
+    from flatproof.theory.flatness.decide import Decision, decide
+    from flatproof.theory.flatness.feasibility import Infeasible
+    from flatproof.theory.flatness.flattest import Flattest, flattest
+    from flatproof.theory.flatness.lower_bounds import relaxed_bound
+    from flatproof.theory.flatness.neurons import NotRealized
+    from flatproof.theory.flatness.objectives import Objective, Tolerance
+    from flatproof.theory.flatness.parity import generalizing_infimum
+    from flatproof.theory.flatness.patterns import TooManyPatterns
+    from flatproof.theory.flatness.predictions import Ranges
+    from flatproof.theory.flatness.setting import KINKS
+    from flatproof.theory.flatness.wider import Wider, flattest_for
+    from flatproof.theory.losses import MSE, Loss
+    from flatproof.theory.networks import (
+        ARCHITECTURES,
+        DeepNetwork,
+        Network,
+        forward,
+        loss,
+        normalizer,
+        squared_gradient_norms,
+        trace_lower_bound,
+        trace_of_hessian,
+    )
+
+_HOMES = {
+    "flatproof.theory.constructions": ("generalizing_network", "memorizing_network"),
+    "flatproof.theory.flatness.all_flattest": ("decide_parity",),
+    "flatproof.theory.flatness.bracket": ("Bracket", "bracket"),
+    "flatproof.theory.flatness.decide": ("Decision", "decide"),
+    "flatproof.theory.flatness.feasibility": ("Infeasible",),
+    "flatproof.theory.flatness.flattest": ("Flattest", "flattest"),
+    "flatproof.theory.flatness.lower_bounds": ("relaxed_bound",),
+    "flatproof.theory.flatness.neurons": ("NotRealized",),
+    "flatproof.theory.flatness.objectives": ("Objective", "Tolerance"),
+    "flatproof.theory.flatness.parity": ("generalizing_infimum",),
+    "flatproof.theory.flatness.patterns": ("TooManyPatterns",),
+    "flatproof.theory.flatness.predictions": ("Ranges",),
+    "flatproof.theory.flatness.setting": ("KINKS",),
+    "flatproof.theory.flatness.wider": ("Wider", "flattest_for"),
+    "flatproof.theory.losses": ("MSE", "Loss"),
+    "flatproof.theory.networks": (
+        "ARCHITECTURES",
+        "DeepNetwork",
+        "Network",
+        "forward",
+        "loss",
+        "normalizer",
+        "squared_gradient_norms",
+        "trace_lower_bound",
+        "trace_of_hessian",
+    ),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "ARCHITECTURES",
@@ -97,6 +131,14 @@ __all__ = [
     "trace_lower_bound",
     "trace_of_hessian",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name) if name in _HOME else import_module(f"{__name__}.{name}")
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

@@ -15,6 +15,7 @@ Conventions at points where the paper is silent: relu'(0) = 0, as torch has it; 
 training set (s_j = 0) outputs 0 and has gradient 0.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -228,14 +229,25 @@ def forward(network: Network, x: ArrayLike, train_x: ArrayLike | None = None) ->
     points, network = check_points(x, d=network.w1.shape[1])[0], network.astype("float64")
     if network.middle is not None:
         return deep(network).forward(points)
-    h = hidden(network, points)
+    output = network.w2
     if network.gamma is not None:
         base = points if train_x is None else check_points(train_x, d=network.w1.shape[1])[0]
-        return h @ (network.w2 * network.gamma * _reciprocal(normalizer(network, base)))
-    f = h @ network.w2
-    if network.architecture == "sim-ln":
-        return f / np.maximum(np.linalg.norm(h, axis=1), network.epsilon)
-    return f
+        output = output * network.gamma * _reciprocal(normalizer(network, base))
+
+    def outputs(block: Array) -> Array:
+        h = hidden(network, block)
+        f = h @ output
+        return f / np.maximum(np.linalg.norm(h, axis=1), network.epsilon) if network.architecture == "sim-ln" else f
+
+    return _by_blocks(outputs, points)
+
+
+BLOCK = 480  # points whose activations caches hold; whole tiles of a matrix product, whose rounding then stays that of all points at once
+
+
+def _by_blocks(outputs: Callable[[Array], Array], points: Array) -> Array:
+    """Outputs of the points, (n,), BLOCK at a time."""
+    return np.concatenate([outputs(points[start : start + BLOCK]) for start in range(0, max(1, len(points)), BLOCK)])
 
 
 def loss(network: Network, x: ArrayLike, y: ArrayLike, objective: Loss = MSE) -> float:
@@ -419,7 +431,7 @@ class DeepNetwork:
 
     def forward(self, x: ArrayLike) -> Array:
         """f(x), (n,)."""
-        return self._activations(check_points(x, d=self.layers[0].shape[1])[0])[-1][:, 0]
+        return _by_blocks(lambda block: self._activations(block)[-1][:, 0], check_points(x, d=self.layers[0].shape[1])[0])
 
     def squared_gradient_norms(self, x: ArrayLike) -> Array:
         """||grad_theta f(x_i)||^2 over all layers and the bias, (n,)."""

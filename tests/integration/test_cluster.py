@@ -155,7 +155,7 @@ def test_a_run_that_kills_its_workers_is_given_up_and_the_others_end(
     processes: Processes, mine: ModuleType, tmp_path: Path
 ) -> None:
     (mine.FOLDER / "poison").touch()
-    processes.workers(4)
+    processes.workers(3)
     notes: list[str] = []
     jobs = [job for job in mine.experiment.jobs(2) if job.arguments["rate"] != 0.4 or job.seed == 1]
     with Store(tmp_path / "s.sqlite") as store:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.checkpoints import furnish
-from tests.command import COMMAND, in_a_process
+from tests.command import COMMAND, here
 
 pytestmark = pytest.mark.slow
-COUNT = 8
+COUNT = 5
 ARGUMENTS = ["--checkpoints", "loops", "--errors", "errors.csv", "--model", "mine:make", "--data", "moons.npz"]
 SWEEP = ["correlate", *ARGUMENTS, "--measures", "trace,adaptive-worst-linf,sam,lambda-max"]
 
@@ -22,7 +22,7 @@ def test_what_was_ended_goes_on(tmp_path: Path) -> None:
     for folder in (whole, ended):
         folder.mkdir()
         furnish(folder, COUNT)
-    done = in_a_process(*SWEEP, "--workers", "2", cwd=whole)
+    done = here(*SWEEP, "--workers", "1", cwd=whole)
     assert done.returncode == 0, done.stderr
     arguments = [*SWEEP, "--workers", "2"]
     with subprocess.Popen(
@@ -40,7 +40,7 @@ def test_what_was_ended_goes_on(tmp_path: Path) -> None:
     assert said, line
     assert 3 <= int(said[1]) < 4 * COUNT
     assert shlex.split(said[2]) == arguments
-    on = in_a_process(*shlex.split(said[2]), cwd=ended)
+    on = here(*shlex.split(said[2])[:-1], "1", cwd=ended)
     assert on.returncode == 0, on.stderr
     assert f"{said[1]} of {4 * COUNT} measurements stored" in on.stdout
     files = sorted(path.relative_to(whole) for path in (whole / "correlation").rglob("*") if path.is_file())

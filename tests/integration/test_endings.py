@@ -15,7 +15,7 @@ from typing import IO
 
 import pytest
 
-from tests.command import COMMAND, in_a_process
+from tests.command import COMMAND, here
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")]
 SWEEP = ["reproduce", "wen2023/figure-1b", "wen2023/figure-4b", "--scale", "smoke", "--seeds", "20", "--out", "my results"]
@@ -88,7 +88,7 @@ def test_a_signal_says_what_is_stored_and_what_goes_on(
     assert int(said[1]) == stored(tmp_path / "runs of mine.sqlite") >= 3
     assert shlex.split(said[2]) == arguments
     if (number, processes) == (signal.SIGINT, 2):
-        on = in_a_process(*shlex.split(said[2]), cwd=tmp_path)
+        on = here(*shlex.split(said[2]), cwd=tmp_path)
         assert on.returncode == 0, on.stderr
         assert f"{RUNS} runs at scale smoke: {said[1]} stored" in on.stdout
         assert (tmp_path / "my results" / "index.html").exists()

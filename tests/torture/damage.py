@@ -62,7 +62,7 @@ class Store(Scenario):
     name = "store"
     what = "a flipped bit (4 of 5), a missing end, a zeroed page or exchanged pages of the store, then `report`"
     share = 5.0
-    least = 10
+    least = 3
     most = 520
 
     chosen = Selection(TABLE, 8)  # about 300 kB
@@ -210,7 +210,7 @@ class Certificates(Scenario):
     name = "certificates"
     what = "a damaged certificate, then theory/check_certificate.py with the points"
     share = 1.0
-    least = 4
+    least = 2
     most = 300
 
     def prepare(self) -> str | None:
@@ -284,7 +284,7 @@ class RealData(Scenario):
     name = "real-data"
     what = "a damaged file of a data set in its official format, then loading it"
     share = 0.5
-    least = 3
+    least = 2
     most = 180
 
     def case(self, number: int, rng: random.Random, folder: Path) -> Sequence[str]:

@@ -134,7 +134,7 @@ class Edits(Scenario):
     name = "edits"
     what = "a store edited by hand: status, outcomes, curves, settings, provenance, arrays, rows and seals, in both tables"
     share = 1.5
-    least = 10
+    least = 5
     most = 120
     chosen = Selection(TABLE, 2)
 

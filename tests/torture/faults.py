@@ -66,7 +66,7 @@ class Calls(NeedsShim):
     name = "calls"
     what = "the nth call on a file of the store or the output folder fails, once or from then on, or writes half"
     share = 4.0
-    least = 4
+    least = 2
     kinds = KINDS
 
     def case(self, number: int, rng: random.Random, folder: Path) -> Sequence[str]:
@@ -92,7 +92,7 @@ class KilledAtCalls(NeedsShim):
     name = "killed-at-calls"
     what = "SIGKILL at the nth call on a file of the store or the output folder, or when half of it is written"
     share = 2.0
-    least = 2
+    least = 1
     kinds = ((Mode.KILL, 0), (Mode.TORN, 0))
 
     def case(self, number: int, rng: random.Random, folder: Path) -> Sequence[str]:

@@ -185,7 +185,7 @@ class Options(Scenario):
     name = "options"
     what = "a random command line: every command, valid and invalid values mixed"
     share = 2.0
-    least = 10
+    least = 4
     most = 400
 
     def case(self, number: int, rng: random.Random, folder: Path) -> Sequence[str]:

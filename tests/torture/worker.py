@@ -7,6 +7,8 @@ import time
 import traceback
 from pathlib import Path
 
+import flatproof
+from flatproof import theory
 from tests.command import here
 from tests.torture.scenario import FIGURE, TABLE, Common, Scenario, Selection, scratch_of
 from tests.torture.scenarios import SCENARIOS
@@ -33,6 +35,10 @@ def main(arguments: list[str]) -> None:
 
 def warm(folder: Path) -> None:
     """Have in this process, before it is forked, all that commands import and compile."""
+    for name in theory.__all__:
+        getattr(theory, name)
+    for name in flatproof.__all__:
+        getattr(flatproof, name)
     folder.mkdir(parents=True)
     ended = here(*Selection(TABLE + FIGURE, 1).sweep(), cwd=folder)
     if ended.returncode != 0:

@@ -209,7 +209,8 @@ def _project(x, signs, walls, factors, targets, enough, v, mu, length):  # type:
             sides[k] = 0
             rows[k] = 0.0
             if i >= 0:
-                rows[k] = x[i]
+                for j in range(p):  # an assignment of arrays takes seconds to compile
+                    rows[k, j] = x[i, j]
                 sides[k] = signs[m, i]
         length[m] = _shortest(rows, sides, factors[m], g, part, v[m], few)
         for k in range(most_walls):

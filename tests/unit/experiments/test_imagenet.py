@@ -18,7 +18,7 @@ from flatproof.verify.jobs.store import Store
 from flatproof.verify.realdata import UNAVAILABLE, files
 from flatproof.verify.utils.statistics import binomial_interval
 
-NOISE = Subject("efficientnet-lite0", "noise", 4)
+NOISE = Subject("efficientnet-lite0", "noise", 2)
 
 
 def classifier_inputs() -> tuple[np.ndarray, np.ndarray]:

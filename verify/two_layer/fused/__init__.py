@@ -75,7 +75,7 @@ HANDED_BACK = 4  # steps that the reference does where a kernel stops: at least 
 class _Settings:
     """A phase's settings as the kernels take them.
 
-    keep: what a step of weight decay multiplies parameters by. norm: of the first layer, or None. inner, outer: whether SAM moves the
+    keep: what a step of weight decay multiplies parameters by. norm: of the first layer, or 0. inner, outer: whether SAM moves the
     first layer, and the rest. logistic: True, or None for the mean squared error. epsilon: Sim-LN's floor, or None. mask: packed like
     w2, for softplus, or None.
     """
@@ -86,7 +86,7 @@ class _Settings:
         real = network.w1.dtype.type
         self.lr, self.rho, self.batch_size, self.keep = phase.lr, phase.rho, phase.batch_size, 1 - phase.lr * phase.weight_decay
         self.norm, self.inner, self.outer = (
-            phase.first_layer_norm,
+            phase.first_layer_norm or 0.0,
             phase.perturbed != "above it",
             phase.perturbed != "first layer",
         )
@@ -99,7 +99,7 @@ def _single_sample(network: Network, x: Array, order: Order, targets: Array, at:
     """Steps from `begin` on, up to a block in which something may overflow; its first step."""
     from flatproof.verify.two_layer.fused.cpu import lanes, single_sample  # numba is slow to import
 
-    keep = None if at.keep == 1 and at.norm is None else at.keep
+    keep = None if at.keep == 1 and at.norm == 0 else at.keep
     limit = x.dtype.type((1e30 / max(1e15, np.abs(x).max())) ** 2)  # then no product of a u and an input is beyond 1e30
     w, a = lanes.pack(network.weights), lanes.pack(network.w2)
     kind = keep, at.norm, at.epsilon, at.logistic, at.mask
@@ -160,7 +160,7 @@ def _batch_norm(
     while stop < 0 and done < len(order):
         steps = w, a, gamma, rows, columns, order[done:], targets[done:], at.lr, at.rho, at.inner, at.outer, at.keep
         if kernel == "moments" or (kernel is None and small and batch_norm.still(a, gamma)):
-            kind = at.norm or 0.0, at.logistic is not None, exact, groups
+            kind = at.norm, at.logistic is not None, exact, groups
             stop, epochs = batch_norm_moments.batch_norm(*steps, *kind, kernel is None)
         else:
             stop, epochs = batch_norm.batch_norm(*steps, at.norm, at.logistic, kernel is None and small)

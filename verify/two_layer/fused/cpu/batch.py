@@ -14,9 +14,9 @@ overflowed.
 
 import numpy as np
 
-from flatproof.theory.compiled import kernel
+from flatproof.theory.compiled import kernel, part
 from flatproof.verify.two_layer.fused.cpu.activations import softplus
-from flatproof.verify.two_layer.fused.cpu.lanes import load, nought, relu, root, scratch, store, total, where_positive
+from flatproof.verify.two_layer.fused.cpu.lanes import load, nought, relu, root, scratch, store, swapped, total, where_positive
 from flatproof.verify.two_layer.fused.cpu.losses import factor, residual
 from flatproof.verify.two_layer.fused.cpu.products import multiply
 from flatproof.verify.two_layer.fused.cpu.single_sample import inverse_norm
@@ -47,7 +47,7 @@ def two_layer(w, a, x, order, targets, size, lr, rho, keep, norm, logistic, epsi
                 _move(a, real(1), c, ga, a_up)
                 _two_layer_gradient(w_up, a_up, rows[:b], columns, y, logistic, epsilon, mask, z, sums, gw, ga)
             wrong = _move(w, real(keep), real(-lr), gw, w) + _move(a, real(keep), real(-lr), ga, a)
-            if norm is not None:
+            if norm > 0:
                 wrong += _project(w, norm)
             if wrong != 0:
                 return step
@@ -75,7 +75,7 @@ def batch_norm(w, a, gamma, x, order, targets, size, lr, rho, keep, norm, logist
                 _move(gamma, real(1), c, gg, g_up)
                 _batch_norm_gradient(w_up, a_up, g_up, x, columns, batch, y, logistic, z, sums, r, g, gw, ga, gg)
             wrong = _move(w, real(keep), real(-lr), gw, w) + _move(a, real(keep), real(-lr), ga, a)
-            if norm is not None:
+            if norm > 0:
                 wrong += _project(w, norm)
             if wrong + _move(gamma, real(keep), real(-lr), gg, gamma) != 0:
                 return step
@@ -107,7 +107,7 @@ def three_layer(w, v, a, x, order, targets, size, lr, rho, keep, norm, logistic)
                 _move(a, real(1), c, ga, a_up)
                 _three_layer_gradient(w_up, v_up, a_up, rows[:b], columns, y, logistic, z, h, hidden, p, gw, gv, ga)
             wrong = _move(w, real(keep), real(-lr), gw, w) + _move(a, real(keep), real(-lr), ga, a)
-            if norm is not None:
+            if norm > 0:
                 wrong += _project(w, norm)
             if wrong + _move(v, real(keep), real(-lr), gv, v) != 0:
                 return step
@@ -115,7 +115,7 @@ def three_layer(w, v, a, x, order, targets, size, lr, rho, keep, norm, logistic)
     return -1
 
 
-@kernel
+@part
 def _two_layer_gradient(w, a, x, columns, y, logistic, epsilon, mask, z, sums, gw, ga):  # type: ignore[no-untyped-def]
     """Gradient of the loss on the rows x (b, inputs), which `columns` holds transposed, with targets y (b,).
 
@@ -147,7 +147,7 @@ def _two_layer_gradient(w, a, x, columns, y, logistic, epsilon, mask, z, sums, g
         multiply(z[j : j + 1, :b], columns, gw[j : j + 1])
 
 
-@kernel
+@part
 def _batch_norm_gradient(w, a, gamma, x, columns, batch, y, logistic, z, sums, r, g, gw, ga, gg):  # type: ignore[no-untyped-def]
     """Gradient of the loss on x[batch] with targets y (b,).
 
@@ -185,7 +185,7 @@ def _batch_norm_gradient(w, a, gamma, x, columns, batch, y, logistic, z, sums, r
         multiply(z[j : j + 1], columns, gw[j : j + 1])
 
 
-@kernel
+@part
 def _three_layer_gradient(w, v, a, x, columns, y, logistic, z, h, hidden, p, gw, gv, ga):  # type: ignore[no-untyped-def]
     """Gradient of the loss on the rows x (b, inputs), which `columns` holds transposed, with targets y (b,).
 
@@ -199,7 +199,7 @@ def _three_layer_gradient(w, v, a, x, columns, y, logistic, z, h, hidden, p, gw,
             store(h, (i, j), relu(load(z, (j, i))))
         for j in range(m):
             hidden[j, i] = entries[i, j]
-    multiply(v.transpose(1, 0, 2), entries[:b], p)
+    multiply(swapped(v), entries[:b], p)
     for i in range(b):
         f = nought(a)
         for k in range(groups):
@@ -209,7 +209,7 @@ def _three_layer_gradient(w, v, a, x, columns, y, logistic, z, h, hidden, p, gw,
             pre = load(p, (k, i))
             store(ga, k, g * relu(pre) + (load(ga, k) if i > 0 else nought(a)))
             store(p, (k, i), where_positive(pre, g * load(a, k)))
-    multiply(p[:, :b], hidden, gv.transpose(1, 0, 2))
+    multiply(p[:, :b], hidden, swapped(gv))
     for j in range(m):
         for i in range(b):
             back = nought(a)
@@ -219,7 +219,7 @@ def _three_layer_gradient(w, v, a, x, columns, y, logistic, z, h, hidden, p, gw,
     multiply(z[:, :b], columns, gw)
 
 
-@kernel
+@part
 def _activation(z, j, mask):  # type: ignore[no-untyped-def]
     """h of the neurons of group j."""
     if mask is None:
@@ -227,7 +227,7 @@ def _activation(z, j, mask):  # type: ignore[no-untyped-def]
     return load(mask, j) * softplus(z)[0]
 
 
-@kernel
+@part
 def _signal(z, h, v, mask):  # type: ignore[no-untyped-def]
     """h'(z) v"""
     if mask is None:
@@ -235,13 +235,13 @@ def _signal(z, h, v, mask):  # type: ignore[no-untyped-def]
     return softplus(z)[1] * v
 
 
-@kernel
+@part
 def _project(w, norm):  # type: ignore[no-untyped-def]
     """w <- norm w / ||w||. Returns 0 if all of it is finite, else NaN."""
     return _move(w, norm / np.sqrt(_square(w)), norm - norm, w, w)
 
 
-@kernel
+@part
 def _move(start, keep, rate, direction, out):  # type: ignore[no-untyped-def]
     """out = keep start + rate direction. Returns 0 if all of it is finite, else NaN."""
     shape = (start.size // start.shape[-1], start.shape[-1])
@@ -254,7 +254,7 @@ def _move(start, keep, rate, direction, out):  # type: ignore[no-untyped-def]
     return total(wrong)
 
 
-@kernel
+@part
 def _square(gradient):  # type: ignore[no-untyped-def]
     """The sum of squares of all entries."""
     shape = (gradient.size // gradient.shape[-1], gradient.shape[-1])
@@ -265,7 +265,7 @@ def _square(gradient):  # type: ignore[no-untyped-def]
     return total(square)
 
 
-@kernel
+@part
 def _radius(rho, square):  # type: ignore[no-untyped-def]
     """rho / ||grad||, and 0 where the gradient is exactly zero."""
     return rho / np.sqrt(square) if square > 0 else 0 * square

@@ -8,8 +8,8 @@ neuron is a row, and vectors run along its inputs or along the samples.
 
 import numpy as np
 
-from flatproof.theory.compiled import kernel
-from flatproof.verify.two_layer.fused.cpu.lanes import load, nought, relu, scratch, store, total
+from flatproof.theory.compiled import kernel, part
+from flatproof.verify.two_layer.fused.cpu.lanes import load, nought, relu, scratch, store, swapped, total
 from flatproof.verify.two_layer.fused.cpu.losses import factor, residual
 from flatproof.verify.two_layer.fused.cpu.products import multiply
 
@@ -20,7 +20,7 @@ def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, inner, outer, keep, 
 
     w (m, groups, LANES), a neuron's inputs filled up with zeros, a and gamma (m,) are changed in place. x (n, groups, LANES) and
     xt (inputs, groups, LANES): the training inputs, with vectors along inputs and along samples. keep: 1 - lr weight_decay.
-    norm: what w is scaled to after each step, or None. logistic: as in `losses`.
+    norm: what w is scaled to after each step, or 0. logistic: as in `losses`.
     inner, outer: whether SAM moves w, and a and gamma. leave: whether to end at an epoch at which `still` becomes true.
     Returns the first step after which a parameter is not finite, or -1; and the epochs done.
     """
@@ -30,7 +30,7 @@ def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, inner, outer, keep, 
     z2, h, e, w2 = scratch(z.shape, z), scratch(z.shape, z), scratch(w.shape, w), scratch(w.shape, w)
     neuron, u, b, k = np.empty(m, np.int64), np.empty_like(a), np.empty_like(a), np.empty_like(a)
     a2, g2 = np.empty_like(a), np.empty_like(a)
-    entries, scaled, t = _entries(z), keep != 1 or norm is not None, 0
+    entries, scaled, t = _entries(z), keep != 1 or norm > 0, 0
     for epoch in range(order.shape[0]):
         if leave and epoch > 0 and still(a, gamma):
             return -1, epoch
@@ -56,10 +56,11 @@ def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, inner, outer, keep, 
                 f = _gradient(active, i, x, z2, a2, g2, h, u, b, k, e)
             step = rate * residual(f, y, logistic)
             if keep != 1:
-                for part in (w, z):
-                    part *= decay
-                a *= decay
-                gamma *= decay
+                _scale(w, decay)
+                _scale(z, decay)
+                for j in range(m):
+                    a[j] *= decay
+                    gamma[j] *= decay
             wrong = step - step
             for r in range(active):
                 j, change = neuron[r], step * u[r]
@@ -72,12 +73,12 @@ def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, inner, outer, keep, 
             _preactivations(w2, xt, active, z2)
             for r in range(active):
                 _add(z2, r, zero, z2, r, z, neuron[r])
-            if norm is not None:
+            if norm > 0:
                 scale = norm / np.sqrt(_square(w))
                 if scale - scale != zero:
                     return t, epoch
-                for part in (w, z):
-                    part *= scale
+                _scale(w, scale)
+                _scale(z, scale)
             t += 1
     return -1, order.shape[0]
 
@@ -99,13 +100,13 @@ def _entries(rows):  # type: ignore[no-untyped-def]
     return rows.reshape((rows.shape[0], rows.shape[1] * rows.shape[2]))
 
 
-@kernel
+@part
 def _preactivations(w, xt, count, z):  # type: ignore[no-untyped-def]
     """z <- w X^T for the first `count` rows."""
-    multiply(xt.transpose(1, 0, 2), _entries(w)[:count], z.transpose(1, 0, 2))
+    multiply(swapped(xt), _entries(w)[:count], swapped(z))
 
 
-@kernel
+@part
 def _add(start, i, factor, direction, r, out, k):  # type: ignore[no-untyped-def]
     """Row k of out <- row i of start + factor * row r of direction. Returns 0 if the row is finite, else NaN."""
     wrong = nought(out)
@@ -116,7 +117,16 @@ def _add(start, i, factor, direction, r, out, k):  # type: ignore[no-untyped-def
     return total(wrong)
 
 
-@kernel
+@part
+def _scale(rows, factor):  # type: ignore[no-untyped-def]
+    """rows <- factor * rows, in the precision of the more precise of the two."""
+    for j in range(rows.shape[0]):
+        for q in range(rows.shape[1]):
+            for lane in range(rows.shape[2]):
+                rows[j, q, lane] *= factor
+
+
+@part
 def _square(w):  # type: ignore[no-untyped-def]
     """The sum of squares of all entries."""
     square = nought(w)
@@ -126,7 +136,7 @@ def _square(w):  # type: ignore[no-untyped-def]
     return total(square)
 
 
-@kernel
+@part
 def _gradient(active, i, x, z, a, gamma, h, u, b, k, e):  # type: ignore[no-untyped-def]
     """For the neurons of the first `active` rows: u_i, b and e; b is 0 for one inactive on sample i. Returns f_i.
 
@@ -146,14 +156,14 @@ def _gradient(active, i, x, z, a, gamma, h, u, b, k, e):  # type: ignore[no-unty
         k[r] = u[r] * inverse * mean
         b[r] = a[r] * gamma[r] * inverse if on > zero else zero
         f += a[r] * gamma[r] * u[r]
-    multiply(x.transpose(1, 0, 2), entries[:active], e.transpose(1, 0, 2))
+    multiply(swapped(x), entries[:active], swapped(e))
     for r in range(active):
         for q in range(e.shape[1]):
             store(e, (r, q), load(x, (i, q)) - k[r] * load(e, (r, q)))
     return f
 
 
-@kernel
+@part
 def _radius(rho, residual, active, inner, outer, a, gamma, u, b, e):  # type: ignore[no-untyped-def]
     """rho sign(f_i - y) / ||grad f_i||, the gradient in what moves, and 0 where it is exactly zero."""
     square = 0 * rho

@@ -99,8 +99,9 @@ def batch_norm(w, a, gamma, x, xt, order, targets, lr, rho, inner, outer, keep, 
             shifts = _choose(active, abs(step), lost, rows, shifting, neuron, j2)
             _second_errors(shifts, i, shifting, j2, slot, kept.v, v2, x, rows, e, groups)
             if keep != 1:
-                a *= decay
-                gamma *= decay
+                for j in range(m):
+                    a[j] *= decay
+                    gamma[j] *= decay
                 unit *= _scale(decay, w, kept)
             per = one / unit
             wrong = _outer(active, step, neuron, rows, a, gamma)

@@ -21,7 +21,9 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.core.codegen import get_host_cpu_features
+from numba.core.imputils import impl_ret_borrowed
 from numba.extending import intrinsic, models, overload, register_model
+from numba.np.arrayobj import populate_array
 from numpy.typing import DTypeLike, NDArray
 
 from flatproof.theory.compiled import kernel
@@ -130,6 +132,27 @@ def store(_context: Any, array: Any, index: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, index, value), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def swapped(_context: Any, array: Any) -> Any:
+    """The array with its first two axes exchanged, a view. numba's own `transpose` takes a second to compile."""
+    view = array.copy(layout="A")
+
+    def generate(context: Any, builder: Any, signature: Any, values: Sequence[Any]) -> Any:
+        old, new = context.make_array(array)(context, builder, values[0]), context.make_array(view)(context, builder)
+        shape, strides = (cgutils.unpack_tuple(builder, part) for part in (old.shape, old.strides))
+        populate_array(
+            new,
+            data=old.data,
+            shape=[shape[1], shape[0], *shape[2:]],
+            strides=[strides[1], strides[0], *strides[2:]],
+            itemsize=old.itemsize,
+            meminfo=old.meminfo,
+        )
+        return impl_ret_borrowed(context, builder, view, new._getvalue())
+
+    return view(array), generate
 
 
 @intrinsic  # type: ignore[untyped-decorator]

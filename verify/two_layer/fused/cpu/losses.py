@@ -8,16 +8,16 @@
 
 import numpy as np
 
-from flatproof.theory.compiled import kernel
+from flatproof.theory.compiled import part
 
 
-@kernel
+@part
 def factor(logistic):  # type: ignore[no-untyped-def]
     """What dl/df is a multiple of."""
     return 2 if logistic is None else 1
 
 
-@kernel
+@part
 def residual(f, target, logistic):  # type: ignore[no-untyped-def]
     """(dl/df) / FACTOR of one sample."""
     if logistic is None:

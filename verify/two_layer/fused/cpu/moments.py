@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flatproof.theory.compiled import kernel, part
-from flatproof.verify.two_layer.fused.cpu.lanes import below, first_bit, load, nought, relu, scratch, store, total
+from flatproof.verify.two_layer.fused.cpu.lanes import below, first_bit, load, nought, relu, scratch, store, swapped, total
 from flatproof.verify.two_layer.fused.cpu.products import multiply
 
 SURE = 0.99  # of a distance: what is left when distances and paths are rounded
@@ -73,7 +73,7 @@ def kept_of(w, samples):  # type: ignore[no-untyped-def]
 def begin(w, samples, tiny, exact, h, kept, groups):  # type: ignore[no-untyped-def]
     """All that is kept, from the weights; h (like reach) is scratch. exact: whether sums of second moments have no rounding."""
     x, m = samples.x, w.shape[0]
-    multiply(samples.xt.transpose(1, 0, 2), w.reshape((m, w.shape[1] * w.shape[2])), kept.reach.transpose(1, 0, 2))
+    multiply(swapped(samples.xt), w.reshape((m, w.shape[1] * w.shape[2])), swapped(kept.reach))
     for j in range(m):
         square = nought(w)
         for g in range(h.shape[1]):
@@ -81,7 +81,7 @@ def begin(w, samples, tiny, exact, h, kept, groups):  # type: ignore[no-untyped-
             store(h, (j, g), s)
             square += s * s
         kept.squares[j] = total(square)
-    multiply(x.transpose(1, 0, 2), h.reshape((m, h.shape[1] * h.shape[2])), kept.v.transpose(1, 0, 2))
+    multiply(swapped(x), h.reshape((m, h.shape[1] * h.shape[2])), swapped(kept.v))
     for j in range(m):
         _begin(j, w, samples, tiny, exact, kept, groups)
 

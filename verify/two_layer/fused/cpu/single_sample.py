@@ -24,7 +24,7 @@ for steps that look at every parameter.
 
 import numpy as np
 
-from flatproof.theory.compiled import kernel
+from flatproof.theory.compiled import kernel, part
 from flatproof.verify.two_layer.fused.cpu.activations import softplus
 from flatproof.verify.two_layer.fused.cpu.lanes import load, nought, relu, scratch, store, total, where_positive
 from flatproof.verify.two_layer.fused.cpu.losses import factor, residual
@@ -38,7 +38,7 @@ def steps(w, a, x, order, targets, begin, lr, rho, keep, norm, epsilon, logistic
     """Steps begin, begin + 1, ... of those on the samples `order` (epochs, n) with targets alike.
 
     w (groups, inputs, LANES) and a (groups, LANES) are changed in place; x (n, groups of inputs, LANES). keep: k, None where
-    neither weight decay nor projection shrinks W. norm: what W is scaled to after each step, or None. epsilon: Sim-LN's floor,
+    neither weight decay nor projection shrinks W. norm: what W is scaled to after each step, or 0. epsilon: Sim-LN's floor,
     None for the plain networks. logistic: as in `losses`. mask (groups, LANES): 1 for neurons and 0 for what fills the last group,
     for softplus; None for relu. limit: of the sum of squares of all u and of what is added to a, over a block.
     Returns the first step not carried out: that of a block beyond the limit, or the number of steps.
@@ -57,7 +57,8 @@ def steps(w, a, x, order, targets, begin, lr, rho, keep, norm, epsilon, logistic
         count = min(BLOCK, n - first)
         _take(x, entries, order[epoch, first : first + count], new, gram, lengths)
         square = _sweep(w, u, z, _share(keep, shares, BLOCK), norm, last, new)
-        before[:], exact[:], shares[:], added = a, 1, one, nought(a)
+        _copy(a, before)
+        exact[:], shares[:], added = 1, one, nought(a)
         for s in range(count):
             target, length = targets[epoch, first + s], lengths[s]
             parts = _shares_at(s, keep, shares, gram)
@@ -65,16 +66,19 @@ def steps(w, a, x, order, targets, begin, lr, rho, keep, norm, epsilon, logistic
                 added += _relu_step(s, z, u, a, parts, target, length, rate, radius, keep, epsilon, logistic)
             else:
                 added += _softplus_step(s, z, u, a, parts, h, v, mask, target, length, rate, radius, keep, logistic)
-            if norm is not None:
+            if keep is not None and norm > 0:
                 exact[s] = _projection(s, z, u, keep, norm, square, length)
                 square = norm * norm
                 added += 0 * exact[s]  # NaN where the projection is
             if keep is not None:
-                exact[:s] *= keep * exact[s]
-                exact[BLOCK] *= keep * exact[s]
-                shares[:] = exact
+                scale = keep * exact[s]
+                for r in range(s):
+                    exact[r] *= scale
+                exact[BLOCK] *= scale
+                for r in range(BLOCK + 1):
+                    shares[r] = exact[r]
         if not total(added) < limit:
-            a[:] = before
+            _copy(before, a)
             return t
         for s in range(count):
             for p in range(w.shape[1]):
@@ -85,7 +89,7 @@ def steps(w, a, x, order, targets, begin, lr, rho, keep, norm, epsilon, logistic
     return t
 
 
-@kernel
+@part
 def _relu_step(s, z, u, a, parts, target, length, rate, radius, keep, epsilon, logistic):  # type: ignore[no-untyped-def]
     """z_s corrected, u_s and the new a. Returns the squares of what the step adds, neuron by neuron."""
     zero = a.dtype.type(0)
@@ -104,7 +108,7 @@ def _relu_step(s, z, u, a, parts, target, length, rate, radius, keep, epsilon, l
     return _descend(s, z, u, a, keep, pull, reach, c, step, pull2)
 
 
-@kernel
+@part
 def _softplus_step(s, z, u, a, parts, h, v, mask, target, length, rate, radius, keep, logistic):  # type: ignore[no-untyped-def]
     """The same for softplus; h and v (groups, LANES) are scratch: the activations, and d f / d z."""
     zero = a.dtype.type(0)
@@ -116,7 +120,14 @@ def _softplus_step(s, z, u, a, parts, h, v, mask, target, length, rate, radius, 
     return _softplus_descend(s, u, a, h, v, keep, rate * residual(f, target, logistic))
 
 
-@kernel
+@part
+def _copy(a, out):  # type: ignore[no-untyped-def]
+    """out <- a, (groups, LANES). An assignment to `out[:]` takes seconds to compile: it could have to say that shapes differ."""
+    for j in range(a.shape[0]):
+        store(out, j, load(a, j))
+
+
+@part
 def _share(keep, shares, s):  # type: ignore[no-untyped-def]
     """What the block's steps have scaled u_s by, or W for s = BLOCK; None where nothing scales."""
     if keep is None:
@@ -124,7 +135,7 @@ def _share(keep, shares, s):  # type: ignore[no-untyped-def]
     return shares[s]
 
 
-@kernel
+@part
 def _scaled(keep, v):  # type: ignore[no-untyped-def]
     """keep v; v itself where keep is None, which is known when the kernel is compiled and saves the product."""
     if keep is None:
@@ -132,7 +143,7 @@ def _scaled(keep, v):  # type: ignore[no-untyped-def]
     return keep * v
 
 
-@kernel
+@part
 def _projection(s, z, u, keep, norm, square, length):  # type: ignore[no-untyped-def]
     """What scales keep W - u_s x_s^T to the norm, where ||W||^2 is `square` and W x_s is z_s; NaN where too little of W is left to
     know its norm from these numbers."""
@@ -146,7 +157,7 @@ def _projection(s, z, u, keep, norm, square, length):  # type: ignore[no-untyped
     return norm / np.sqrt(left) if left > KEPT * parts else np.nan
 
 
-@kernel
+@part
 def _take(x, entries, samples, new, gram, lengths):  # type: ignore[no-untyped-def]
     """The samples as columns of `new`, their squared lengths, and x_r . x_s as gram[s, r] for r < s.
 
@@ -161,7 +172,7 @@ def _take(x, entries, samples, new, gram, lengths):  # type: ignore[no-untyped-d
             gram[s, r] = _dot(x, samples[r], i)
 
 
-@kernel
+@part
 def _dot(x, i, k):  # type: ignore[no-untyped-def]
     """x_i . x_k"""
     dot = nought(x)
@@ -170,7 +181,7 @@ def _dot(x, i, k):  # type: ignore[no-untyped-def]
     return total(dot)
 
 
-@kernel
+@part
 def _sweep(w, u, z, keep, norm, last, new):  # type: ignore[no-untyped-def]
     """W <- keep W - sum_r u_r last_r^T and z_r <- W new_r, in one pass. Returns ||W||^2 where there is a norm to keep, else 0."""
     square = nought(w)
@@ -180,7 +191,7 @@ def _sweep(w, u, z, keep, norm, last, new):  # type: ignore[no-untyped-def]
         for p in range(w.shape[1]):
             v = _scaled(keep, load(w, (j, p))) - u0 * last[p, 0] - u1 * last[p, 1] - u2 * last[p, 2] - u3 * last[p, 3]
             store(w, (j, p), v)
-            if norm is not None:
+            if keep is not None and norm > 0:
                 square += v * v
             z0 += v * new[p, 0]
             z1 += v * new[p, 1]
@@ -193,7 +204,7 @@ def _sweep(w, u, z, keep, norm, last, new):  # type: ignore[no-untyped-def]
     return np.float64(total(square))
 
 
-@kernel
+@part
 def _shares_at(s, keep, shares, gram):  # type: ignore[no-untyped-def]
     """What z_s is made of: the multiples of W x_s, and of u_0, u_1, u_2."""
     g0, g1, g2 = gram[s, 0], gram[s, 1], gram[s, 2]
@@ -201,14 +212,14 @@ def _shares_at(s, keep, shares, gram):  # type: ignore[no-untyped-def]
     return own, _scaled(_share(keep, shares, 0), g0), _scaled(_share(keep, shares, 1), g1), _scaled(_share(keep, shares, 2), g2)
 
 
-@kernel
+@part
 def _corrected(s, j, z, u, parts):  # type: ignore[no-untyped-def]
     """z_s, with the corrections for the block's earlier steps."""
     own, g0, g1, g2 = parts
     return _scaled(own, load(z, (s, j))) - g0 * load(u, (0, j)) - g1 * load(u, (1, j)) - g2 * load(u, (2, j))
 
 
-@kernel
+@part
 def _forward(s, z, u, a, parts):  # type: ignore[no-untyped-def]
     """z_s corrected; a . h, ||h||^2 and the squared length of a's active part."""
     f, hh, aa = nought(a), nought(a), nought(a)
@@ -222,7 +233,7 @@ def _forward(s, z, u, a, parts):  # type: ignore[no-untyped-def]
     return total(f), total(hh), total(aa)
 
 
-@kernel
+@part
 def _slope(s, z, a, pull):  # type: ignore[no-untyped-def]
     """||a - pull h||^2 over active neurons: d f / d z up to the norm. Not from the sums of `_forward`, which would cancel."""
     vv = nought(a)
@@ -233,14 +244,14 @@ def _slope(s, z, a, pull):  # type: ignore[no-untyped-def]
     return total(vv)
 
 
-@kernel
+@part
 def _perturbed(z, a, pull, reach, c):  # type: ignore[no-untyped-def]
     """Activation and second layer at the perturbed point: relu(z + reach (a - pull h)) where z > 0, and a + c h."""
     h = relu(z)
     return where_positive(z, relu(z + reach * (a - pull * h))), a + c * h
 
 
-@kernel
+@part
 def _ascend(s, z, a, pull, reach, c):  # type: ignore[no-untyped-def]
     """a . h and ||h||^2 at the perturbed point."""
     f, hh = nought(a), nought(a)
@@ -251,7 +262,7 @@ def _ascend(s, z, a, pull, reach, c):  # type: ignore[no-untyped-def]
     return total(f), total(hh)
 
 
-@kernel
+@part
 def _descend(s, z, u, a, shrink, pull, reach, c, step, pull2):  # type: ignore[no-untyped-def]
     """u_s and the new second layer. Returns the squares of what the step adds, neuron by neuron."""
     added = nought(a)
@@ -265,7 +276,7 @@ def _descend(s, z, u, a, shrink, pull, reach, c, step, pull2):  # type: ignore[n
     return added
 
 
-@kernel
+@part
 def _softplus_forward(s, z, u, a, parts, h, v, mask):  # type: ignore[no-untyped-def]
     """z_s corrected, h and v; a . h, ||h||^2 and ||v||^2."""
     f, hh, vv = nought(a), nought(a), nought(a)
@@ -282,7 +293,7 @@ def _softplus_forward(s, z, u, a, parts, h, v, mask):  # type: ignore[no-untyped
     return total(f), total(hh), total(vv)
 
 
-@kernel
+@part
 def _softplus_ascend(s, z, a, h, v, mask, reach, c):  # type: ignore[no-untyped-def]
     """h and v at the perturbed point, in place of those at the unperturbed one; a . h there."""
     f = nought(a)
@@ -296,7 +307,7 @@ def _softplus_ascend(s, z, a, h, v, mask, reach, c):  # type: ignore[no-untyped-
     return total(f)
 
 
-@kernel
+@part
 def _softplus_descend(s, u, a, h, v, keep, step):  # type: ignore[no-untyped-def]
     """As `_descend`."""
     added = nought(a)
@@ -308,7 +319,7 @@ def _softplus_descend(s, u, a, h, v, keep, step):  # type: ignore[no-untyped-def
     return added
 
 
-@kernel
+@part
 def inverse_norm(dot, square, epsilon):  # type: ignore[no-untyped-def]
     """Sim-LN: 1 / max(||h||, epsilon), and the multiple (a.h) / ||h||^2 of h that the norm's derivative subtracts from a."""
     if epsilon is None:

@@ -21,7 +21,7 @@ parameter; ||d|| is bounded by ||V|| ||delta||, and ||V|| by what the steps have
 
 import numpy as np
 
-from flatproof.theory.compiled import kernel
+from flatproof.theory.compiled import kernel, part
 from flatproof.verify.two_layer.fused.cpu.lanes import load, nought, relu, scratch, store, total, where_positive
 from flatproof.verify.two_layer.fused.cpu.losses import factor, residual
 
@@ -33,7 +33,7 @@ def steps(w, v, a, x, order, targets, begin, lr, rho, keep, norm, logistic):  # 
     """Steps begin, begin + 1, ... of those on the samples `order` (epochs, n) with targets alike.
 
     w (groups, inputs, LANES), v (m, groups, LANES), which are the columns of V, and a (groups, LANES) are changed in place;
-    x (n, inputs). keep: 1 - lr weight_decay, between 1/2 and 1. norm: what W is scaled to after each step, or None. logistic: as in
+    x (n, inputs). keep: 1 - lr weight_decay, between 1/2 and 1. norm: what W is scaled to after each step, or 0. logistic: as in
     `losses`. Returns the first step not carried out: one beyond the limit, or the number of steps.
     """
     n, m = order.shape[1], v.shape[0]
@@ -72,7 +72,7 @@ def steps(w, v, a, x, order, targets, begin, lr, rho, keep, norm, logistic):  # 
             both, spread = c * _dot(delta, delta_up), np.abs(c) * np.sqrt(dd * hh)
         step = rate * residual(f, target, logistic)
         first_layer = step * step * dd_up * (bound + spread) ** 2 * length
-        shrinks = norm is not None and not 4 * first_layer < keep * keep * square
+        shrinks = norm > 0 and not 4 * first_layer < keep * keep * square
         if shrinks or not step * step * (gg + dd_up * hh_up) + first_layer < LIMIT:
             _rescale(v, scale)
             return t  # the sweep has already brought W up to date
@@ -80,7 +80,7 @@ def steps(w, v, a, x, order, targets, begin, lr, rho, keep, norm, logistic):  # 
         _descend(p, a, keep, step * scale, h, h_up, back, step * both, u)
         bound = keep * bound + np.abs(step) * np.sqrt(dd_up * hh_up)
         last, shrink, scale = x[i], keep, keep * scale
-        if norm is not None:
+        if norm > 0:
             shrink = norm / np.sqrt(_sweep(w, u, keep, last, last, norm, z))
             u[:] = 0
         if scale < 0.5:
@@ -91,7 +91,7 @@ def steps(w, v, a, x, order, targets, begin, lr, rho, keep, norm, logistic):  # 
     return t
 
 
-@kernel
+@part
 def _rescale(v, scale):  # type: ignore[no-untyped-def]
     """v <- scale v. Returns its norm."""
     square = nought(v)
@@ -113,7 +113,7 @@ def _lengths(x):  # type: ignore[no-untyped-def]
     return lengths
 
 
-@kernel
+@part
 def _sweep(w, u, shrink, last, new, norm, z):  # type: ignore[no-untyped-def]
     """W <- shrink W - u last^T and z <- W new, in one pass. Returns ||W||^2 where there is a norm to keep, else 0."""
     square = nought(w)
@@ -122,14 +122,14 @@ def _sweep(w, u, shrink, last, new, norm, z):  # type: ignore[no-untyped-def]
         for p in range(w.shape[1]):
             row = shrink * load(w, (j, p)) - old * last[p]
             store(w, (j, p), row)
-            if norm is not None:
+            if norm > 0:
                 square += row * row
             product += row * new[p]
         store(z, j, product)
     return np.float64(total(square))
 
 
-@kernel
+@part
 def _relu(z, h):  # type: ignore[no-untyped-def]
     """h <- relu(z). Returns ||h||^2, NaN if a z is."""
     hh = nought(h)
@@ -140,7 +140,7 @@ def _relu(z, h):  # type: ignore[no-untyped-def]
     return total(hh)
 
 
-@kernel
+@part
 def _select(h, among, count, on, off):  # type: ignore[no-untyped-def]
     """Of the first `count` neurons in `among`, those with h > 0 into `on` and the others into `off`; how many are on. No branch to
     be mispredicted."""
@@ -152,7 +152,7 @@ def _select(h, among, count, on, off):  # type: ignore[no-untyped-def]
     return k
 
 
-@kernel
+@part
 def _dot(u, v):  # type: ignore[no-untyped-def]
     """u . v"""
     product = nought(u)
@@ -161,7 +161,7 @@ def _dot(u, v):  # type: ignore[no-untyped-def]
     return total(product)
 
 
-@kernel
+@part
 def _add_columns(v, active, count, h, p):  # type: ignore[no-untyped-def]
     """p <- p + sum of h_j v_j over the first `count` neurons j of `active`."""
     entries, fours = h.reshape(h.size), count - count % 4
@@ -176,7 +176,7 @@ def _add_columns(v, active, count, h, p):  # type: ignore[no-untyped-def]
             store(p, q, load(p, q) + entries[i] * load(v, (i, q)))
 
 
-@kernel
+@part
 def _backward(v, active, count, delta, back, vd):  # type: ignore[no-untyped-def]
     """back_j <- v_j . delta for the first `count` neurons j of `active`, and vd <- vd + sum of back_j v_j."""
     entries, fours = back.reshape(back.size), count - count % 4
@@ -199,7 +199,7 @@ def _backward(v, active, count, delta, back, vd):  # type: ignore[no-untyped-def
         _add_columns(v, active[r : r + 1], 1, back, vd)
 
 
-@kernel
+@part
 def _descend_columns(v, active, count, delta, h, step, back):  # type: ignore[no-untyped-def]
     """back_j <- v_j . delta, and v_j <- v_j - step h_j delta after it, for the first `count` neurons j of `active`."""
     entries, sums, fours = h.reshape(h.size), back.reshape(back.size), count - count % 4
@@ -227,7 +227,7 @@ def _descend_columns(v, active, count, delta, h, step, back):  # type: ignore[no
         sums[i] = total(si)
 
 
-@kernel
+@part
 def _second_layer(p, a, scale, delta):  # type: ignore[no-untyped-def]
     """delta <- a 1[p > 0]. Returns a . g, ||g||^2 and ||delta||^2, with g = scale relu(p)."""
     f, gg, dd = nought(a), nought(a), nought(a)
@@ -241,7 +241,7 @@ def _second_layer(p, a, scale, delta):  # type: ignore[no-untyped-def]
     return total(f), total(gg), total(dd)
 
 
-@kernel
+@part
 def _ascend(z, h, back, reach, h_up, clipped):  # type: ignore[no-untyped-def]
     """h' = relu(z') with z' = z + reach back where h > 0, and h' - z' there. Returns ||h'||^2 and h . h'."""
     hh, cross = nought(h), nought(h)
@@ -255,7 +255,7 @@ def _ascend(z, h, back, reach, h_up, clipped):  # type: ignore[no-untyped-def]
     return total(hh), total(cross)
 
 
-@kernel
+@part
 def _ascend_second(p, a, vd, delta, along, across, c, a_up):  # type: ignore[no-untyped-def]
     """a' = a + c relu(p), then p <- p + along vd + across delta."""
     for j in range(a.shape[0]):
@@ -264,7 +264,7 @@ def _ascend_second(p, a, vd, delta, along, across, c, a_up):  # type: ignore[no-
         store(p, j, v + along * load(vd, j) + across * load(delta, j))
 
 
-@kernel
+@part
 def _descend(p, a, keep, step, h, h_up, back, both, u):  # type: ignore[no-untyped-def]
     """a <- keep a - step relu(p), and u = step back + both h where h' > 0."""
     for j in range(a.shape[0]):
