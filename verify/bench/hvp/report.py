@@ -194,6 +194,11 @@ def judged(rows: Sequence[Row]) -> list[dict[str, str]]:
                 continue
             rival = min(theirs, key=lambda name: theirs[name])
             bar(what, "fewer than every peer", f"{mine:.3g} against {theirs[rival]:.3g} ({rival})", mine < theirs[rival])
+            if name != "two-layer" and key == "lambda_products":
+                bar(f"{what}, the part's counted", "at most 4", f"{mine:.3g}", mine <= 4)
+            elif name != "two-layer":
+                share = mine / theirs[rival]
+                bar(f"{what} over the best peer's", "at most 0.5", f"{share:.2f} ({rival})", share <= 0.5)
         kept = next((row.peak_mb for row in peers if row.implementation == "pyhessian"), None)
         if ours.peak_mb is not None and kept is not None:
             bar("peak memory", "at most PyHessian's", f"{ours.peak_mb:.0f} MB against {kept:.0f} MB", ours.peak_mb <= kept)
