@@ -52,7 +52,10 @@ Which = Literal["largest", "smallest", "magnitude"]
 Stop = Literal["interval", "residual", "ritz"]
 SOURCE = "Lanczos 1950; bounds: Parlett 1998, Van Dorsselaer et al. 2001"
 LEAN = 30.0  # lengths of the random start that an eigenvector of a part of the data, or of an earlier search, is added with
-PART_BUDGET = 2.0  # products on all data that a search on a part of it may cost
+PART_BUDGET, PART_PRODUCTS = (
+    2.0,
+    40,
+)  # what a search on a part may cost, in products on all data, and how many products it may take
 # of the first eigenvalue's interval, and of all others'
 RESTS_ON = "inner end: Rayleigh quotient; outer end: Gaussian start", "some eigenvalue lies in it: residual"
 
@@ -381,7 +384,7 @@ def _hint(operator: Symmetric, k: int, which: str, tolerance: float, generator: 
 
 
 def _of_a_part(operator: Symmetric, which: str, tolerance: float, generator: torch.Generator) -> _Hint | None:
-    """The eigenvector of a part of the data, near there or after so many products as cost PART_BUDGET."""
+    """The eigenvector of a part of the data, near there or at the end of PART_BUDGET."""
     part = getattr(operator, "part", None)
     smaller = part() if part else None
     if smaller is None:
@@ -395,7 +398,7 @@ def _of_a_part(operator: Symmetric, which: str, tolerance: float, generator: tor
         for vector in directions:
             start.add_(vector, alpha=3.0)
         krylov, selection = Krylov(Rescaled(smaller), start[:, None]), None
-        while krylov.size < PART_BUDGET / share and not krylov.invariant:
+        while krylov.size < min(PART_PRODUCTS, PART_BUDGET / share) and not krylov.invariant:
             krylov.grow()
             selection = _select(krylov, 1, which)
             if selection is not None and selection.near(tolerance):

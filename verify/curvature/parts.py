@@ -19,6 +19,7 @@ from flatproof.verify.curvature.processes import distributed
 from flatproof.verify.curvature.tree import mapped, tensors_of
 
 SHARE = 0.1  # of the samples
+MOST = 2_000  # samples of a part, which is held in memory
 LEAST = 3  # samples of a part, of at least 10: the top eigenvector of one or two is that of nothing else
 
 
@@ -44,9 +45,9 @@ def part_of(problem: Problem, share: float = SHARE) -> Problem | None:
 
     Args:
         problem: the whole.
-        share: of the samples, at least `LEAST` of them.
+        share: of the samples, at least `LEAST` and at most `MOST` of them.
     """
-    count = max(LEAST, math.ceil(share * problem.samples))
+    count = min(MOST, max(LEAST, math.ceil(share * problem.samples)))
     if distributed() or not problem.data.one_each or problem.samples < 10:
         return None
     chosen = [i * problem.samples // count for i in range(count)]

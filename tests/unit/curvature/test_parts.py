@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from flatproof.verify.curvature import HessianOperator, Problem, Scaled, eigenvalues
+from flatproof.verify.curvature import HessianOperator, Problem, Scaled, eigenvalues, parts
 from flatproof.verify.curvature.parts import Followed, part_of
 from tests.unit.curvature.matrices import SPECTRA, Dense, with_spectrum
 from tests.unit.curvature.models import mlp
@@ -19,7 +19,7 @@ def samples(n: int, classes: int = 3) -> tuple[Tensor, Tensor]:
     return torch.randn(n, 4, generator=generator, dtype=torch.float64) + 2 * y[:, None], y
 
 
-def test_samples_are_taken_evenly_whatever_batches_they_stand_in() -> None:
+def test_samples_are_taken_evenly_whatever_batches_they_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = samples(47)
     whole = part_of(Problem(mlp(), nn.CrossEntropyLoss(), (x, y)))
     batches = [(x[:20], y[:20]), (x[20:21], y[20:21]), (x[21:], y[21:])]
@@ -31,6 +31,10 @@ def test_samples_are_taken_evenly_whatever_batches_they_stand_in() -> None:
     assert torch.equal(torch.cat([b.inputs for b in split.batches()]), batch.inputs)
     assert torch.equal(torch.cat([b.targets for b in split.batches()]), batch.targets)
     assert split.loss() == pytest.approx(whole.loss())
+    monkeypatch.setattr(parts, "MOST", 4)
+    fewer = part_of(Problem(mlp(), nn.CrossEntropyLoss(), batches))
+    assert fewer is not None
+    assert fewer.samples == 4
 
 
 def test_few_samples_or_targets_of_another_kind_have_no_part() -> None:
