@@ -9,7 +9,7 @@ from torch import Tensor
 
 from flatproof.verify.curvature import eigenvalues, lambda_max
 from flatproof.verify.curvature.krylov import Krylov
-from flatproof.verify.curvature.lanczos import christoffel_bound, probability_quantile
+from flatproof.verify.curvature.polynomials import christoffel_bound, probability_quantile
 from flatproof.verify.curvature.scaled import Rescaled
 from tests.unit.curvature.matrices import SPECTRA, Dense, with_spectrum
 
