@@ -141,7 +141,7 @@ def table(rows: list[Row], title: str) -> Grid:
             f"{estimate.value:.5g}",
             f"[{estimate.low:.5g}, {estimate.high:.5g}]".replace("[", "\\[", 1).replace("inf", "∞") + sure,
             _gap(estimate),
-            str(estimate.products),
+            f"{estimate.products + estimate.part:g}",
             f"{estimate.gradients:g}",
             f"{estimate.losses:g}",
             f"{estimate.seconds:.2f}",

@@ -66,6 +66,7 @@ class Estimate:
         losses: passes over the whole data spent on loss values.
         gradients: passes over the whole data spent on gradients.
         checks: products spent on the rounding of products, half of them by a second operator; once for an operator at its parameters.
+        part: products on a part of the data that the start was taken from, counted as what they are of a product on all of it.
     """
 
     value: float
@@ -83,6 +84,7 @@ class Estimate:
     losses: float = 0.0
     gradients: float = 0.0
     checks: float = 0.0
+    part: float = 0.0
 
     @property
     def relative_error(self) -> float:
@@ -102,7 +104,9 @@ class Estimate:
 
     def _repr_html_(self) -> str:
         sure = "" if self.confidence is None else f", confidence {100 * self.confidence:.4g} %"
-        cost = f"{self.products} products, {self.gradients:g} gradients, {self.losses:g} losses, {self.seconds:.2f} s"
+        cost = (
+            f"{self.products + self.part:g} products, {self.gradients:g} gradients, {self.losses:g} losses, {self.seconds:.2f} s"
+        )
         data = "" if self.samples is None else f"{self.samples:,} samples, {self.mode} mode"
         about = {"interval": f"[{self.low:.5g}, {self.high:.5g}]{sure}", "method": self.method, "rests on": self.rests_on}
         return html_rows(f"{self.value:.6g}", about | {"defined in": self.source, "data": data, "cost": cost})

@@ -9,6 +9,24 @@ from torch import Tensor
 from flatproof.verify.curvature.estimates import Floats
 from flatproof.verify.curvature.scaled import Rescaled
 
+SEGMENT = 1 << 18  # numbers that are converted to float64 at a time
+
+
+def inner_products(rows: Tensor, block: Tensor) -> Tensor:
+    """rows @ block in float64, (r, P), (P, c) -> (r, c): float32 sums of ten million products may lose the second digit."""
+    total = torch.zeros(
+        rows.shape[0], block.shape[1], dtype=torch.float64, device="cpu" if rows.device.type == "mps" else rows.device
+    )
+    for begin in range(0, rows.shape[1], SEGMENT):
+        total += rows[:, begin : begin + SEGMENT].to(total) @ block[begin : begin + SEGMENT].to(total)
+    return total
+
+
+def norm(vector: Tensor) -> float:
+    """The length of a vector, its squares summed in float64."""
+    flat = vector.reshape(1, -1)
+    return math.sqrt(float(inner_products(flat, flat.T)))
+
 
 class Krylov:
     """A growing orthonormal basis V of block Krylov spaces with T = V'HV, (P, k b) and (k b, k b).
@@ -59,6 +77,7 @@ class Krylov:
         old, new = self.size - columns, self.size
         product = self.operator.matmat(block)
         coefficients = self._remove(product)
+        coefficients += self._remove(product)
         below = self.coupling if old else np.zeros((0, columns))
         expected = np.zeros((old, columns))
         if old:
@@ -71,7 +90,6 @@ class Krylov:
         grown[:old, old:], grown[old:, :old] = expected, expected.T
         grown[old:, old:] = (diagonal + diagonal.T) / 2
         self.T = grown
-        self._remove(product)
         self._next, self.coupling = self._orthonormal(product)
         self.invariant = self._next.shape[1] == 0 or self.size >= self.operator.shape[0]
 
@@ -116,9 +134,9 @@ class Krylov:
         """Subtract the projection on V in place; its coordinates, (k b, c)."""
         parts = []
         for rows in self._filled():
-            part = rows @ block
-            block.addmm_(rows.T, part, alpha=-1)
-            parts.append(part.double().cpu().numpy())
+            part = inner_products(rows, block)
+            block.addmm_(rows.T, part.to(block.dtype), alpha=-1)
+            parts.append(part.cpu().numpy())
         return np.concatenate(parts) if parts else np.zeros((0, block.shape[1]))
 
     def _orthonormal(self, block: Tensor, floor: float | None = None) -> tuple[Tensor, Floats]:
@@ -134,14 +152,14 @@ class Krylov:
                     along = torch.dot(unit, column)
                     column.sub_(unit, alpha=float(along))
                     row[place] += float(along)
-            length = float(torch.linalg.vector_norm(column))
+            length = norm(column)
             R[:, index] = row
             if length > least:
                 column.div_(length)
                 if self.size and length < 1e5 * self.floor:  # a short remainder is partly rounding along V until that is removed
                     remainder = column[:, None]
                     self._remove(remainder)
-                    column = remainder[:, 0].div(float(torch.linalg.vector_norm(remainder)))
+                    column = remainder[:, 0].div(norm(remainder))
                 kept.append(column)
                 R = np.vstack([R, np.zeros((1, block.shape[1]))])
                 R[-1, index] = length

@@ -17,7 +17,8 @@ What is guaranteed, and by what:
   The idea is that of Kuczynski and Wozniakowski (SIMAX 1992) and of Van Dorsselaer, Hochstenbach and Van der Vorst (SIMAX 2001),
   who take the last polynomial alone; the sum over all of them (the Christoffel function) is the best that the data allow.
   The start may lean towards directions s that are known beforehand, g + s in place of g: xi is then N(mu, 1), which lies within
-  (-t, t) no more often than N(0, 1) does, so the bound holds with ||g + s|| for ||g|| (Anderson 1955, in one dimension).
+  (-t, t) no more often than N(0, 1) does, so the bound holds with ||g + s|| for ||g|| (Anderson 1955, in one dimension). s may be
+  anything that g does not enter: a gradient, the top eigenvector of a small part of the data (`parts`), that of an earlier search.
 - a block of b starts: the same from each column's own Krylov space; one of b independent |xi| is at least t unless all are smaller,
   so P(|xi| < t) = (1 - confidence)^(1/b) and the largest of the b bounds holds.
 
@@ -29,18 +30,19 @@ plus a multiple of the unit roundoff times the norm of T, plus, for an operator 
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from scipy import special
-from scipy.linalg import eigh_tridiagonal
 from torch import Tensor
 
 from flatproof.verify.curvature.estimates import Estimate, Floats, Symmetric, gaussian, generator_of, metered
 from flatproof.verify.curvature.krylov import Krylov
+from flatproof.verify.curvature.parts import Followed
+from flatproof.verify.curvature.polynomials import christoffel_bound, excluded, jacobi, probability_quantile, ritz_values
 from flatproof.verify.curvature.rounding import UNSEEN, rounding_of
 from flatproof.verify.curvature.scaled import Rescaled
 from flatproof.verify.utils.checks import check_one_of, check_positive, check_share, check_whole
@@ -48,6 +50,11 @@ from flatproof.verify.utils.checks import check_one_of, check_positive, check_sh
 Which = Literal["largest", "smallest", "magnitude"]
 Stop = Literal["interval", "residual", "ritz"]
 SOURCE = "Lanczos 1950; bounds: Parlett 1998, Van Dorsselaer et al. 2001"
+LEAN = 30.0  # lengths of the random start that an eigenvector of a part of the data, or of an earlier search, is added with
+PART_BUDGET, PART_PRODUCTS = (
+    2.0,
+    40,
+)  # what a search on a part may cost, in products on all data, and how many products it may take
 # of the first eigenvalue's interval, and of all others'
 RESTS_ON = "inner end: Rayleigh quotient; outer end: Gaussian start", "some eigenvalue lies in it: residual"
 
@@ -84,82 +91,6 @@ class Eigenpairs:
         return len(self.estimates)
 
 
-def probability_quantile(confidence: float, columns: int = 1) -> float:
-    """t with P(every one of `columns` independent |N(0, 1)| < t) = 1 - confidence."""
-    return float(special.ndtri(0.5 + 0.5 * (1 - confidence) ** (1 / columns)))
-
-
-def jacobi(T: Floats, start: Floats, steps: int) -> tuple[Floats, Floats, Floats]:
-    """Lanczos on a small matrix.
-
-    Args:
-        T: symmetric, (s, s).
-        start: (s,).
-        steps: at most so many.
-
-    Returns:
-        The diagonal (k,), the off-diagonals after each step (k,) and the last vector (s,), k <= steps.
-    """
-    alphas, betas, basis = [], [], [start / np.linalg.norm(start)]
-    scale = float(np.abs(T).sum(axis=1).max(initial=0.0))
-    while True:
-        product = T @ basis[-1]
-        alphas.append(float(basis[-1] @ product))
-        for _ in range(2):
-            product = product - np.array(basis).T @ (np.array(basis) @ product)
-        betas.append(float(np.linalg.norm(product)))
-        if len(alphas) >= steps or betas[-1] <= 1e-13 * scale:
-            return np.array(alphas), np.array(betas), basis[-1]
-        basis.append(product / betas[-1])
-
-
-def excluded(alphas: Floats, betas: Floats, ratio: float, value: float) -> bool:
-    """Whether value lies beyond the largest Ritz value with sum_{j <= k} p_j(value)^2 > ratio. If so for one, then for all above it.
-
-    Args:
-        alphas: of the recurrence beta_{j+1} p_{j+1} = (lambda - alpha_{j+1}) p_j - beta_j p_{j-1} with p_0 = 1, (k,).
-        betas: of the same, above 0, (k,).
-        ratio: ||g||^2 / t^2.
-        value: what may be excluded.
-    """
-    # q_j = p_j / p_{j-1} is positive beyond the top Ritz value: no overflow, only sums of logarithms
-    log_p, log_total, log_ratio, quotient, before = 0.0, 0.0, math.log(ratio), math.inf, 0.0
-    beyond = log_total > log_ratio
-    for a, b in zip(alphas.tolist(), betas.tolist(), strict=True):
-        pull = value - a - before / quotient
-        if pull <= 0:  # not beyond the top Ritz value
-            return False
-        if not beyond:
-            log_p += math.log(pull) - math.log(b)
-            high, low = max(log_total, 2 * log_p), min(log_total, 2 * log_p)
-            log_total = high + math.log1p(math.exp(low - high))
-            beyond = log_total > log_ratio
-        quotient, before = pull / b, b
-    return beyond
-
-
-def christoffel_bound(alphas: Floats, betas: Floats, ratio: float) -> float:
-    """The lambda above the largest Ritz value from which on `excluded` holds; that Ritz value itself for a last beta of 0."""
-    top = float(_ritz(alphas, betas)[-1])
-    if betas[-1] <= 0:
-        return top
-    reach = 1e-3 * max(abs(top), float(betas.max()))
-    low = 0.0
-    while not excluded(alphas, betas, ratio, top + reach):
-        low, reach = reach, 2 * reach
-        if not math.isfinite(top + reach):
-            return math.inf
-    high = reach
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (low, middle) if excluded(alphas, betas, ratio, top + middle) else (middle, high)
-    return top + high
-
-
-def _ritz(alphas: Floats, betas: Floats) -> Floats:
-    return np.asarray(eigh_tridiagonal(alphas, betas[:-1], eigvals_only=True)) if len(alphas) > 1 else np.asarray(alphas)
-
-
 class _Bounds:
     """Outer bounds of a Krylov space's operator, valid together with a given probability."""
 
@@ -192,7 +123,7 @@ class _Bounds:
             return False
         t, slack = probability_quantile(confidence, self.krylov.block), self.krylov.slack
         return all(
-            float(_ritz(a, b)[-1]) <= value - slack if b[-1] <= 0 else excluded(a, b, (norm / t) ** 2, value - slack)
+            float(ritz_values(a, b)[-1]) <= value - slack if b[-1] <= 0 else excluded(a, b, (norm / t) ** 2, value - slack)
             for a, b, norm in self._recurrences(sign)
         )
 
@@ -218,6 +149,7 @@ def eigenvalues(
     max_products: int | None = None,
     start: Tensor | None = None,
     lean: bool | None = None,
+    near: Followed | None = None,
     seed: int = 0,
     vectors: bool = False,
     rounding: bool = True,
@@ -243,10 +175,12 @@ def eigenvalues(
         block: vectors multiplied at a time.
         max_products: stop there, converged or not; default 100 + 20 k.
         start: (P,) or (P, block), used instead of a random start; the outer bound is then infinite.
-        lean: add to the random start the operator's own `directions`, each as long as it, where it has some (one forward and two
-            backward passes). Outliers are found in fewer products; proving that nothing lies above them takes more, since a start
-            that holds much of the top eigenvector says less about its neighbours. None: only if `stop` asks for no proof. Never
-            for the smallest.
+        lean: add to the random start what is near the wanted eigenvector: for k = 1 what `near` holds, else the eigenvector of a part of
+            the data, LEAN times as long as the start (its cost: `Estimate.part`); where there is no part, or for k > 1, the operator's own
+            `directions`, each as long as the start (one forward and two backward passes). Outliers are found in fewer products;
+            proving that nothing lies above them takes more, since a start that holds much of the top eigenvector says less about its
+            neighbours. None: only if `stop` asks for no proof. The smallest leans on `near` alone.
+        near: an eigenvector that is followed; the search leaves in it what it found.
         rounding: look at the rounding of the operator's products, once for an operator at its parameters (`rounding_of`); without it
             the products are taken as right to the unit roundoff, and `rests_on` says so.
         seed: of the random start.
@@ -270,19 +204,24 @@ def eigenvalues(
     generator = generator_of(seed)
     with metered(operator) as meter:
         first = gaussian(operator, block, generator) if start is None else _given(operator, start, block)
-        leans = stop != "interval" if lean is None else lean
-        hints = _directions(operator) if start is None and leans and which != "smallest" else []
-        for place, hint in enumerate(hints):
-            first[:, place % block].add_(hint, alpha=math.sqrt(len(hint)))
         with meter.checking():
             seen = rounding_of(operator) if rounding else UNSEEN
+        leans = start is None and (stop != "interval" if lean is None else lean)
+        hint = _hint(operator, k, which, tolerance, generator, near) if leans else _Hint()
+        for place, vector in enumerate(hint.vectors):
+            first[:, place % block].add_(vector, alpha=hint.length * math.sqrt(size))
         krylov = Krylov(rescaled := Rescaled(operator), first)
         norms = torch.linalg.vector_norm(first.double(), dim=0).cpu().numpy()
         bounds = _Bounds(krylov, norms, None if start is not None else seen.left(confidence))
         bound = partial(seen.norm, confidence)
         selection, done = _search(bounds, k, which, stop, tolerance, budget, bound, lambda: gaussian(operator, block, generator))
         method = f"{'block ' if block > 1 else ''}Lanczos, {which}, stop on {stop}"
-        how: dict[str, Any] = {"seed": None if start is not None else seed, "gradients": float(len(hints)), "source": SOURCE}
+        how: dict[str, Any] = {
+            "seed": None if start is not None else seed,
+            "gradients": hint.gradients,
+            "source": SOURCE,
+            "part": hint.part,
+        }
         estimates = tuple(
             meter.estimate(
                 rescaled.back(selection.values[place]),
@@ -295,7 +234,9 @@ def eigenvalues(
             for place in range(len(selection.values))
         )
     residuals = np.array([rescaled.back(r) for r in selection.residuals])
-    unit = krylov.combine(selection.weights) if vectors else None
+    unit = krylov.combine(selection.weights) if vectors or near is not None else None
+    if near is not None and unit is not None:
+        near.vector = unit[:, 0].clone()
     return Eigenpairs(estimates, residuals, unit, done, rescaled.back(krylov.asymmetry))
 
 
@@ -341,9 +282,59 @@ def _search(
             return selection, True
 
 
-def _directions(operator: Symmetric) -> list[Tensor]:
+@dataclass(frozen=True)
+class _Hint:
+    """What a random start leans on: unit vectors (P,), each `length` times as long as the start, and what they cost."""
+
+    vectors: tuple[Tensor, ...] = ()
+    length: float = 1.0
+    gradients: float = 0.0
+    part: float = 0.0
+
+
+def _hint(operator: Symmetric, k: int, which: str, tolerance: float, generator: torch.Generator, near: Followed | None) -> _Hint:
+    """The best hint at hand; see `lean`. `generator` has drawn the start that leans, and draws the part's: they are independent."""
+    followed = near.fitting(operator.shape[0], operator.dtype, operator.device) if near is not None else None
+    if followed is not None:
+        return _Hint((followed,), LEAN)
+    if which == "smallest":
+        return _Hint()
+    hint = _of_a_part(operator, which, tolerance, generator) if k == 1 else None
+    if hint is not None:
+        return hint
+    directions = _directions(operator)
+    return _Hint(directions, gradients=float(len(directions)))
+
+
+def _of_a_part(operator: Symmetric, which: str, tolerance: float, generator: torch.Generator) -> _Hint | None:
+    """The eigenvector of a part of the data, near there or at the end of PART_BUDGET."""
+    part = getattr(operator, "part", None)
+    smaller = part() if part else None
+    if smaller is None:
+        return None
+    share = smaller.problem.samples / operator.problem.samples  # type: ignore[attr-defined]
+    with suppress(
+        ValueError, TypeError, RuntimeError, NotImplementedError
+    ):  # of the model's own code, on samples fewer than it expects
+        directions = _directions(smaller)
+        start = gaussian(operator, 1, generator)[:, 0] / math.sqrt(operator.shape[0])
+        for vector in directions:
+            start.add_(vector, alpha=3.0)
+        krylov, selection = Krylov(Rescaled(smaller), start[:, None]), None
+        while krylov.size < min(PART_PRODUCTS, PART_BUDGET / share) and not krylov.invariant:
+            krylov.grow()
+            selection = _select(krylov, 1, which)
+            if selection is not None and selection.near(tolerance):
+                break
+        if selection is not None and float(selection.values[0]) != 0:
+            vector = krylov.combine(selection.weights)[:, 0]
+            return _Hint((vector,), LEAN, len(directions) * share, round(krylov.size * share, 6))
+    return None
+
+
+def _directions(operator: Symmetric) -> tuple[Tensor, ...]:
     directions = getattr(operator, "directions", None)
-    return list(directions().to(dtype=operator.dtype, device=operator.device).T) if directions else []
+    return tuple(directions().to(dtype=operator.dtype, device=operator.device).T) if directions else ()
 
 
 def _given(operator: Symmetric, start: Tensor, block: int) -> Tensor:
@@ -376,6 +367,11 @@ class _Selection:
     def sign(self) -> float:
         """Of the end that the first value lies at."""
         return 1.0 if self.which == "largest" or (self.which == "magnitude" and self.values[0] >= 0) else -1.0
+
+    def near(self, tolerance: float) -> bool:
+        """Whether the first value seems to be within some tolerances, by residual and by residual and gap, each easily deceived alone."""
+        allowed, residual, gap = tolerance * abs(float(self.values[0])), float(self.residuals[0]), float(self.gaps[0])
+        return residual <= 3 * allowed and residual**2 <= 2 * allowed * gap
 
     def interval(self, bounds: _Bounds, place: int) -> tuple[float, float]:
         """Low and high of that value."""

@@ -25,6 +25,7 @@ from flatproof.verify.curvature.examination import examine, shortly
 from flatproof.verify.curvature.isolation import plain
 from flatproof.verify.curvature.kernels import AUTO, PREPARE, KernelName, Product, Unsupported, closed_form, finite_difference
 from flatproof.verify.curvature.kernels.outer import Outer, fisher, gauss_newton
+from flatproof.verify.curvature.parts import part_of
 from flatproof.verify.curvature.problem import Loss, Mode, Problem, Reduction
 from flatproof.verify.curvature.processes import distributed, reduced
 from flatproof.verify.curvature.selection import Parameters
@@ -241,6 +242,18 @@ class Operator(ABC):
             (product.directions() if hasattr(product, "directions") else problem.batch_directions(batch), batch)
             for batch, product in self._batches()
         )
+
+    def part(self) -> "Operator | None":
+        """The same matrix of a small part of the data, by the kernel that was settled on; None where there is none (`parts`)."""
+        for _ in self._batches():  # settles, and keeps the first batch for the first product
+            break
+        known = any(hasattr(product, "directions") for _, product in self._kept.values())
+        problem = None if known else part_of(self.problem)  # what a kernel knows by itself costs less
+        if problem is None:
+            return None
+        operator = self.moved(problem)
+        operator.memory = self.memory
+        return operator
 
     def refresh(self) -> None:
         """Forget what was kept; the next product reads the parameters anew."""

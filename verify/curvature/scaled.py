@@ -156,6 +156,12 @@ class Scaled(Delegate):
         operator: Any = self.operator
         return Scaled(operator.moved(problem, kernel), self.scale)
 
+    def part(self) -> "Scaled | None":
+        """The same matrix of a part of the data; None where the operator has none."""
+        part = getattr(self.operator, "part", None)
+        smaller = part() if part else None
+        return None if smaller is None else Scaled(smaller, self.scale)
+
     def matvec(self, vector: Tensor, /) -> Tensor:
         """D H D v, (P,) -> (P,)."""
         return self.scale * self.operator.matvec(self.scale * vector)

@@ -31,6 +31,9 @@ def test_verdicts() -> None:
     assert bars["mlp", "a vector of 8 against the best peer's"]["measured"] == "1.00x (pyhessian)"
     assert verdicts["mlp", "products to λ_max"] == "missed"  # as few as a peer is not fewer
     assert verdicts["mlp", "seconds to λ_max"] == "missed"
+    assert verdicts["mlp", "products to λ_max, the part's counted"] == "met"
+    assert bars["mlp", "seconds to λ_max over the best peer's"]["measured"] == "2.00 (curvlinops)"
+    assert verdicts["mlp", "seconds to λ_max over the best peer's"] == "missed"
     assert verdicts["mlp", "peak memory"] == "met"
     assert {bar[""] for bar in judged(rows("mlp", 2.2, 2.0)) if "time of" in bar["bar"]} == {"missed"}
 

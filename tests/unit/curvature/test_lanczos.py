@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from flatproof.verify.curvature import eigenvalues, lambda_max
-from flatproof.verify.curvature.lanczos import christoffel_bound, probability_quantile
+from flatproof.verify.curvature.krylov import Krylov
+from flatproof.verify.curvature.polynomials import christoffel_bound, probability_quantile
+from flatproof.verify.curvature.scaled import Rescaled
 from tests.unit.curvature.matrices import SPECTRA, Dense, with_spectrum
 
 
@@ -177,3 +179,26 @@ def test_christoffel_bound_is_the_crossing() -> None:
 def test_bad_settings(settings: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         eigenvalues(with_spectrum(np.arange(5.0), 0), **settings)  # type: ignore[arg-type]
+
+
+class Diagonal:
+    """A diagonal matrix of many rows, in float32."""
+
+    def __init__(self, values: Tensor) -> None:
+        self.values, self.products = values, 0
+        self.shape, self.dtype, self.device = (len(values), len(values)), values.dtype, values.device
+
+    def matvec(self, vector: Tensor) -> Tensor:
+        self.products += 1
+        return self.values * vector
+
+    def matmat(self, block: Tensor) -> Tensor:
+        self.products += block.shape[1]
+        return self.values[:, None] * block
+
+
+def test_the_first_rayleigh_quotient_of_millions_of_numbers_keeps_its_digits() -> None:
+    values = 1 + torch.rand(3_000_000, generator=torch.Generator().manual_seed(0))
+    krylov = Krylov(Rescaled(Diagonal(values)), torch.ones(len(values), 1))
+    krylov.grow()
+    assert krylov.T[0, 0] == pytest.approx(float(values.double().mean()), rel=1e-6)

@@ -27,6 +27,8 @@ class Ready:
         block: (P, k) -> (P, k); None where there is no call for blocks.
         krylov: whether its estimate of lambda_max uses all vectors so far.
         directions: what its search leans towards, (P, c); None for nothing.
+        problem: what it is of; None for what is not ours.
+        part: its like on a part of the data.
     """
 
     product: Callable[[Any], Any]
@@ -35,12 +37,16 @@ class Ready:
     block: Callable[[Tensor], Any] | None = None
     krylov: bool = True
     directions: Callable[[], Tensor] | None = None
+    problem: Any = None
+    part: Callable[[], Any] | None = None
 
 
 def _ours(kernel: str) -> Callable[[Workload], Ready]:
     def prepare(work: Workload) -> Ready:
         operator = HessianOperator(work.model, work.loss, (work.x, work.y), kernel=kernel)  # type: ignore[arg-type]
-        return Ready(operator.matvec, block=operator.matmat, directions=operator.directions)
+        return Ready(
+            operator.matvec, block=operator.matmat, directions=operator.directions, problem=operator.problem, part=operator.part
+        )
 
     return prepare
 

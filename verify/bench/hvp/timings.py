@@ -45,7 +45,7 @@ class Row:
         floor: arithmetic of one product over that of one gradient, matrix products and convolutions counted: of a linearized
             product, of the subset sums for the closed form.
         lambda_products: until the method's own estimate of the largest eigenvalue is first within 1 % of a converged one, the median over
-            random starts; None where that took more than LIMIT.
+            random starts, those on a part of the data counted by its share; None where that took more than LIMIT.
         lambda_seconds: the same in seconds, preparation included.
         asked_products: what it spends when asked for 1 % by its own stopping rule; None if it has none.
         asked_error: how far off it then is at worst, relative.
@@ -64,9 +64,9 @@ class Row:
     block_gradients: float | None = None
     peak_mb: float | None = None
     floor: float | None = None
-    lambda_products: int | None = None
+    lambda_products: float | None = None
     lambda_seconds: float | None = None
-    asked_products: int | None = None
+    asked_products: float | None = None
     asked_error: float | None = None
     proved_products: int | None = None
     disagreement: float | None = None

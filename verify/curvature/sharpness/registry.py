@@ -67,9 +67,18 @@ class Measure:
     @property
     def accepts(self) -> set[str]:
         """The names of its settings, those that it passes on included."""
+        return self._keywords - {"vectors", "near"}
+
+    @property
+    def follows(self) -> bool:
+        """Whether it can go on from the eigenvector that it found before (`near` of `eigenvalues`)."""
+        return "near" in self._keywords
+
+    @property
+    def _keywords(self) -> set[str]:
         functions = (self.function, *self.passes_on)
         parameters = [p for function in functions for p in inspect.signature(function).parameters.values()]
-        return {p.name for p in parameters if p.kind is p.KEYWORD_ONLY} - {"vectors"}
+        return {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
 def measures() -> dict[str, Measure]:

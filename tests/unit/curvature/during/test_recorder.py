@@ -302,3 +302,33 @@ def test_a_row_that_is_none_is_named(tmp_path: Path) -> None:
     file.write_text(file.read_text() + "1,2,3\n")
     with pytest.raises(ValueError, match=r"s\.csv, row 4 has 3 columns; expected 16"):
         read_rows(file)
+
+
+def test_a_followed_eigenvector_takes_two_products_a_measurement() -> None:
+    """A slowly moving training: 1 % in two products, near the explicit Hessian's largest eigenvalue, which the intervals hold."""
+    torch.manual_seed(0)
+    x = torch.randn(80, 6, dtype=torch.float64)
+    y = (x[:, 0] + 0.5 * x[:, 1] > 0).long() + (x[:, 2] > 0.3).long()
+    model = nn.Sequential(nn.Linear(6, 12), nn.Tanh(), nn.Linear(12, 3)).double()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    recorder = Recorder(
+        model, cross_entropy, (x, y), ["lambda-max"], every=5, budget=None, settings={"lambda-max": {"stop": "ritz"}}
+    )
+    products, near, covered, plain = [], 0, 0, []
+    for _ in range(200):
+        optimizer.zero_grad()
+        cross_entropy(model(x), y).backward()
+        optimizer.step()
+        for row in recorder.step()[1:]:
+            operator = HessianOperator(model, cross_entropy, (x, y))
+            truth = float(np.linalg.eigvalsh(operator.dense().numpy())[-1])
+            products.append(row.products)
+            plain.append(lambda_max(operator).products)
+            near += abs(row.value - truth) <= 0.01 * truth
+            covered += row.low <= truth <= row.high
+    assert len(products) == 40
+    assert products[10:] == [2] * 30  # 4 once, among the first, where the network moves fastest
+    assert max(products[1:]) <= 4
+    assert near >= 39
+    assert covered == 40
+    assert sum(plain) > 2.5 * sum(products)
