@@ -93,7 +93,9 @@ class Program:
         active, solution, best = self._by_rounds(note, end)
         return self._solved(active, solution, best, end)
 
-    def _by_rounds(self, note: Callable[[str], None], end: float = np.inf) -> tuple[NDArray[np.bool_], Master, tuple[float, Array]]:
+    def _by_rounds(
+        self, note: Callable[[str], None], end: float = np.inf
+    ) -> tuple[NDArray[np.bool_], Master, tuple[float, Array]]:
         """Pattern generation: what is in the last program, its solution, and the best bound with its dual point."""
         dual, best, box = self.start, (-np.inf, self.start), BOX
         active = np.zeros((2, len(self.signs)), bool)
