@@ -97,13 +97,14 @@ class _Settings:
 
 def _single_sample(network: Network, x: Array, order: Order, targets: Array, at: _Settings, begin: int) -> tuple[Network, int]:
     """Steps from `begin` on, up to a block in which something may overflow; its first step."""
-    from flatproof.verify.two_layer.fused.cpu import lanes, single_sample  # numba is slow to import
+    from flatproof.verify.two_layer.fused.cpu import lanes, single_sample, subnormals  # numba is slow to import
 
     keep = None if at.keep == 1 and at.norm == 0 else at.keep
     limit = x.dtype.type((1e30 / max(1e15, np.abs(x).max())) ** 2)  # then no product of a u and an input is beyond 1e30
     w, a = lanes.pack(network.weights), lanes.pack(network.w2)
     kind = keep, at.norm, at.epsilon, at.logistic, at.mask
-    done = single_sample.steps(w, a, lanes.stretch(x), order, targets, begin, at.lr, at.rho, *kind, limit)
+    with subnormals.flushed():
+        done = single_sample.steps(w, a, lanes.stretch(x), order, targets, begin, at.lr, at.rho, *kind, limit)
     return _network(network, lanes.unpack(w, network.width), lanes.unpack(a, network.width)), done
 
 
@@ -111,30 +112,32 @@ def _three_layers(
     network: Network, middle: Array, x: Array, order: Order, targets: Array, at: _Settings, begin: int
 ) -> tuple[Network, int]:
     """As `_single_sample`, up to a step in which something may overflow."""
-    from flatproof.verify.two_layer.fused.cpu import lanes, three_layers  # numba is slow to import
+    from flatproof.verify.two_layer.fused.cpu import lanes, subnormals, three_layers  # numba is slow to import
 
     m = network.width
     w, v, a = lanes.pack(network.weights), lanes.stretch(middle.T), lanes.pack(network.w2)
-    done = three_layers.steps(w, v, a, x, order, targets, begin, at.lr, at.rho, at.keep, at.norm, at.logistic)
+    with subnormals.flushed():
+        done = three_layers.steps(w, v, a, x, order, targets, begin, at.lr, at.rho, at.keep, at.norm, at.logistic)
     return _network(network, lanes.unpack(w, m), lanes.unpack(a, m), middle=_rows(v)), done
 
 
 def _batch(network: Network, x: Array, order: Order, targets: Array, at: _Settings) -> tuple[Network, int | None]:
     """Mini-batch steps of all networks."""
-    from flatproof.verify.two_layer.fused.cpu import batch, lanes
+    from flatproof.verify.two_layer.fused.cpu import batch, lanes, subnormals
 
     settings = min(at.batch_size, order.shape[1]), at.lr, at.rho, at.keep, at.norm, at.logistic
     w, a, gamma, middle = lanes.pack(network.weights), lanes.pack(network.w2), None, None
-    if network.middle is not None:
-        v = lanes.stretch(network.middle.T)
-        stop = batch.three_layer(w, v, a, x, order, targets, *settings)
-        middle = _rows(v)
-    elif network.gamma is not None:
-        gamma = lanes.pack(network.gamma)
-        stop = batch.batch_norm(w, a, gamma, x, order, targets, *settings)
-        gamma = lanes.unpack(gamma, network.width)
-    else:
-        stop = batch.two_layer(w, a, x, order, targets, *settings, at.epsilon, at.mask)
+    with subnormals.flushed():
+        if network.middle is not None:
+            v = lanes.stretch(network.middle.T)
+            stop = batch.three_layer(w, v, a, x, order, targets, *settings)
+            middle = _rows(v)
+        elif network.gamma is not None:
+            gamma = lanes.pack(network.gamma)
+            stop = batch.batch_norm(w, a, gamma, x, order, targets, *settings)
+            gamma = lanes.unpack(gamma, network.width)
+        else:
+            stop = batch.two_layer(w, a, x, order, targets, *settings, at.epsilon, at.mask)
     after = _network(network, lanes.unpack(w, network.width), lanes.unpack(a, network.width), gamma, middle)
     return after, None if stop < 0 else stop
 
