@@ -37,7 +37,7 @@ class Fitted(Computation):
     """Every estimator at every loss, from `starts` random starts spread over NETWORKS networks."""
 
     JOB = "well-fitted"
-    VERSION = 1  # raised when a change in verify.curvature alters estimates
+    VERSION = 2  # raised when a change in verify.curvature alters estimates
 
     head: str
     dtype: str
