@@ -14,7 +14,7 @@ WORDS = 700
 EXAMPLES = {  # what each example of a page begins to print
     "README.md": ("0.4", "9.362434", "rho"),
     "docs/background/flattest.md": ("9.362434",),
-    "docs/background/sharpness.md": ("0.4", "61.388", "0.001: between 0.00025 and 0.00025, a factor of 1.014"),
+    "docs/background/sharpness.md": ("0.4", "61.38", "0.001: between 0.00025 and 0.00025, a factor of 1.014"),
     "docs/how-to/train.md": ("finished",),
     "docs/how-to/plug-ins.md": ("", "", ""),
 }

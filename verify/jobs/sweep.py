@@ -91,12 +91,13 @@ def sweep(
                     failures.append((job, ended.outcome))
                     continue
                 seconds, spent = seconds + ended.outcome.seconds, spent + job.cost
-                left = seconds / spent * (total - spent) / min(crew.workers, len(todo)) if spent >= TELLING * total else math.nan
+                rest = total - spent if done < len(todo) else 0.0  # which rounding may leave at 1e-16
+                left = seconds / spent * rest / min(crew.workers, len(todo)) if spent >= TELLING * total else math.nan
                 if on_done:
                     on_done(Progress(job, ended.outcome, done, len(todo), left))
     if failures:
-        rest = "" if len(failures) == len(todo) else ", the others are stored"
-        lines = [f"{len(failures)} of {len(todo)} runs failed{rest}:"]
+        others = "" if len(failures) == len(todo) else ", the others are stored"
+        lines = [f"{len(failures)} of {len(todo)} runs failed{others}:"]
         lines += [f"  {name(job)}: {failure.reason}" for job, failure in failures]
         raise SweepError("\n".join(lines), tuple(failure.traceback for _, failure in failures if failure.traceback))
     return len(todo)
