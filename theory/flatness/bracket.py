@@ -34,7 +34,6 @@ from flatproof.theory.networks import Network, trace_of_hessian
 
 SOLVED, GENERATED = 60_000, 300_000  # patterns times points that are solved for in a second, all at once and by generation
 LISTED = 8_000  # patterns that are listed and compared with a dual point in a second, at the least
-CLOSED = 1e-6  # relative gap at which the flattest network counts as found
 GENERATING = 0.85  # share of the time for pattern generation where that is done: making the network takes the rest
 RELAXED, SEARCHED = 0.25, 0.6  # shares of the time for the relaxed bound and, with it, for the search: ends take the rest
 
@@ -148,8 +147,9 @@ def _listed(setting: Setting, start: Sequence[Network], seconds: float, end: flo
         return None
     best = min([solution.network, *rescaled(setting, start)], key=lambda candidate: trace_of_hessian(candidate, setting.x))
     history = (Round(solution.trace, 1.0, len(solution.patterns.signs)),)
-    closed = solution.gap <= CLOSED
-    return _bracket(setting, best, solution.lower_bound, solution.dual, history, closed) if not solution.thin else None
+    if solution.thin:
+        return None
+    return _bracket(setting, best, solution.lower_bound, solution.dual, history, solution.complete)
 
 
 def _over_all(setting: Setting, dual: Array) -> tuple[float, Array]:

@@ -36,6 +36,9 @@ class Program:
     """The convex program of one data set over given patterns (M, n) in {-1, 1}, each with some point on its positive side.
 
     Their walls (walls.py) are the only constraints, if they are given.
+
+    Attributes:
+        complete: False once `solve` ended since its time was up, with violated patterns left.
     """
 
     def __init__(self, setting: Setting, signs: Signs, walls: NDArray[np.int64] | None = None):
@@ -53,6 +56,7 @@ class Program:
         self.factors = factors(self.u, signs)
         self.per_sample = 4 / len(y) * lengths * np.sign(self.y) / unit  # that bound's dual point
         self.start = self.per_sample * (1 + 0.01 * np.abs(self.y))
+        self.complete = True
 
     def price_ratios(self, dual: Array, enough: float | None) -> Array:
         """How much of each pattern's price a dual point uses up.
@@ -91,7 +95,7 @@ class Program:
                 dual = dual / max(1.0, float(self.price_ratios(dual, enough=1 - TIGHT).max()))
                 return self._solved(interior.active, interior.solution, (float(dual @ self.y), dual))
         active, solution, best = self._by_rounds(note, end)
-        return self._solved(active, solution, best, end)
+        return self._solved(active, solution, best)
 
     def _by_rounds(
         self, note: Callable[[str], None], end: float = np.inf
@@ -108,12 +112,13 @@ class Program:
                 best = (bound, dual / excess)
             wanted = ~active & ((ratio > 1 + 1e-10) | (round == 0))
             new = self._spread(np.where(wanted, ratio, -np.inf), max(FIRST if round == 0 else BATCH, 2 * len(self.y)))
-            if solution is not None and solution.slack <= 1e-9 and monotonic() > end:
-                break
             if solution is not None and (not len(new) or excess < 1 + 1e-9):
                 if solution.slack <= 1e-9:
                     break
                 box *= DEARER
+            elif solution is not None and solution.slack <= 1e-9 and monotonic() > end:
+                self.complete = False
+                break
             active.flat[new] = True
             found = f"; trace at least {best[0] * self.size * self.top:.6g}" if best[0] > 0 else ""
             note(f"solving over {int(active.sum()):,} of {active.size:,} neurons, round {round + 1}{found}")
@@ -138,10 +143,10 @@ class Program:
         return np.array(chosen, np.intp)
 
     def _solved(
-        self, active: NDArray[np.bool_], solution: Master, best: tuple[float, Array], end: float = np.inf
+        self, active: NDArray[np.bool_], solution: Master, best: tuple[float, Array]
     ) -> tuple[Array, float, Columns, Columns, Columns, Array]:
         """What `solve` returns, of a solution over some patterns and the best bound so far with its dual point."""
-        for dual in chain([self.per_sample], self._polished(active, solution)) if monotonic() <= end else ():
+        for dual in chain([self.per_sample], self._polished(active, solution)) if self.complete else ():
             excess = max(1.0, float(self.price_ratios(dual, enough=1 - TIGHT).max()))
             if float(dual @ self.y) / excess > best[0]:
                 best = (float(dual @ self.y) / excess, dual / excess)

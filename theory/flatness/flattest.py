@@ -56,6 +56,8 @@ class Flattest(Answer):
         binding: the neurons that flattest networks use (complementary slackness): all others have weight 0 in each of them.
         rays: neurons inside every cell, of either sign.
         flats: of the faces that are no cells: see `positive_sets`.
+        complete: whether the program was solved over all patterns; False where `solved` ran out of time: the bound holds, the network
+            interpolates, and neither need be near the other.
     """
 
     trace: float
@@ -67,6 +69,7 @@ class Flattest(Answer):
     binding: Columns = field(repr=False)
     rays: Columns = field(repr=False)
     flats: dict[bytes, Array] = field(repr=False)
+    complete: bool = True
 
     @property
     def coordinates(self) -> Coordinates:
@@ -204,7 +207,7 @@ def solved(setting: Setting, limit: int, note: Callable[[str], None] = lambda _:
     trace = trace_of_hessian(network, setting.x)
     if bound > (1 - ROUNDING) * trace:
         dual, bound = dual * ((1 - ROUNDING) * trace / bound), (1 - ROUNDING) * trace
-    return Flattest(setting, trace, bound, network, dual, patterns, thin, binding, rays, flats)
+    return Flattest(setting, trace, bound, network, dual, patterns, thin, binding, rays, flats, program.complete)
 
 
 def _interiors(coordinates: Coordinates, patterns: Patterns) -> tuple[Array, NDArray[np.bool_]]:

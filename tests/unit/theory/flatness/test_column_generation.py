@@ -57,3 +57,4 @@ def test_what_is_known_when_the_time_is_up_holds(late: bool) -> None:
     assert known.lower_bound <= exact.trace * (1 + 1e-9)
     assert known.trace >= exact.lower_bound * (1 - 1e-9)
     assert (known.gap > 1e-3) == late
+    assert known.complete == (not late)

@@ -1,7 +1,7 @@
 """Owns how the kernels round the smallest numbers: to 0, which costs nothing, where a processor of the x86 family can.
 
 A neuron that dies out shrinks by a factor a step until its weights are below the smallest normal number, 1e-38 in single precision.
-There Intel's processors take a hundred cycles and more for a product: figure 7a of wen2023 took forty times as long.
+There Intel's processors take many cycles for a product: most of the time of figures 7a and 9a of wen2023 went there.
 Sim-BN's single-sample steps, of which none was seen to suffer, round as always.
 """
 
