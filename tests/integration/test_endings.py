@@ -110,7 +110,7 @@ def test_a_signal_ends_a_live_display_too(tmp_path: Path) -> None:
         except OSError:  # the terminal has closed
             pass
         line = process.stderr.read()
-        assert process.wait(60) == 130
+        assert process.wait(60) == 130, line
     os.close(ours)
     assert line.startswith("interrupted: ")
     assert line.count("\n") == 1

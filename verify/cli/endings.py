@@ -94,6 +94,7 @@ def stored_count(store: "Store") -> Iterator[set[str]]:
     try:
         yield keys
     except Signalled as ending:
+        store.abandon()
         if keys:
             ending.stored = f"{len(store.keys() & keys)} of {len(keys)} runs are stored in {store.path}; "
         raise

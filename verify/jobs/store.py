@@ -100,6 +100,11 @@ class Store:
         """Close the file."""
         self._connection.close()
 
+    def abandon(self) -> None:
+        """Undo a transaction that a signal has left open, so that the store can be asked again."""
+        if self._connection.in_transaction:
+            self._connection.rollback()
+
     def __enter__(self) -> "Store":
         return self
 
@@ -375,8 +380,8 @@ def upgrade(connection: sqlite3.Connection) -> None:
 @contextmanager
 def transaction(connection: sqlite3.Connection, kind: str) -> Iterator[None]:
     """All or nothing. `kind`: DEFERRED to read, IMMEDIATE to write, EXCLUSIVE to be alone. Errors: sqlite3.Error."""
-    connection.execute(f"BEGIN {kind}")
     try:
+        connection.execute(f"BEGIN {kind}")  # in here: a signal may end this right after it
         yield
         connection.execute("COMMIT")
     finally:
