@@ -1,6 +1,7 @@
 # make reproduce: install what running needs, run the experiments, write paper_results/ as they end, and say how it agrees with what was
 # committed; a number that differs does not make it fail ('flatproof compare' alone does). make test: install all, lint and types beside all
-# tests. make check: lint, types and the tests that are not slow, for the loop at the desk. make map: draw the rooms from the imports.
+# tests but the longest (some 30, which take as long as the others together). make test-long: these. make check: lint, types and the tests
+# that are not slow, for the loop at the desk. make map: draw the rooms from the imports.
 # make reproduce-real-data: fetch the data sets (cached in ~/.cache/flatproof), then the experiments on them, into paper_results/.
 # make docs: install what the site needs, execute the tutorials, write build/site and check every link; TUTORIALS=shown executes none.
 # make torture: inject faults for at most 20 minutes (SEED=N: those of that seed; CASE=SCENARIO:NUMBER: that case alone).
@@ -18,7 +19,7 @@ define VENV
 $(PYTHON) -m venv .venv
 endef
 
-.PHONY: install reproduce reproduce-real-data test suite check lint map docs bench formal torture gpu-check gpu-queue lock docs-lock clean
+.PHONY: install reproduce reproduce-real-data test test-long suite check lint map docs bench formal torture gpu-check gpu-queue lock docs-lock clean
 
 install: $(INSTALLED)
 
@@ -49,7 +50,10 @@ test: install
 	$(MAKE) --jobs=2 lint suite
 
 suite: install
-	$(BIN)/pytest -n 2 --dist loadgroup --durations=40 --durations-min=2
+	$(BIN)/pytest -n 2 --dist loadgroup --durations=40 --durations-min=2 -m "not long"
+
+test-long: install
+	$(BIN)/pytest -n 2 --dist loadgroup --durations=40 --durations-min=2 -m long
 
 check: install lint
 	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow"

@@ -23,7 +23,10 @@ settings.register_profile("ci", max_examples=40, deadline=None, derandomize=True
 settings.register_profile("thorough", max_examples=1000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
-SLOW = frozenset(Path(__file__).with_name("slow.txt").read_text().split())  # each takes seconds; measured
+LISTED = {  # marks of tests, by the file that lists them; measured
+    mark: frozenset(Path(__file__).with_name(f"{mark}.txt").read_text().split())
+    for mark in ("slow", "long")  # each takes some seconds; eight and more
+}
 COMPILING = {  # where a test lies that compiles kernels of training, and of the Hessian in closed form
     "training": (
         "tests/integration/test_cli.py",
@@ -44,7 +47,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the slow tests, put those that compile the same kernels on one worker (--dist loadgroup), and begin with the longest."""
     for item in items:
         place, _, name = item.nodeid.partition("[")[0].partition("::")
-        if f"{place}::{name}" in SLOW:
+        for mark, names in LISTED.items():
+            if f"{place}::{name}" in names:
+                item.add_marker(mark)
+        if item.get_closest_marker("long") is not None:
             item.add_marker("slow")
         for group, places in COMPILING.items():
             if place.startswith(places) and name not in UNCOMPILED:

@@ -132,6 +132,7 @@ def defined(name: str) -> bool:
     return name in MODULES or (module in MODULES and re.search(rf"\b{attribute}\b", MODULES[module].read_text()) is not None)
 
 
-def test_every_slow_test_is_there() -> None:
-    named = [line.partition("::") for line in (ROOT / "tests/slow.txt").read_text().split()]
+@pytest.mark.parametrize("mark", ["slow", "long"])
+def test_every_slow_test_is_there(mark: str) -> None:
+    named = [line.partition("::") for line in (ROOT / f"tests/{mark}.txt").read_text().split()]
     assert [name for place, _, name in named if f"def {name}(" not in (ROOT / place).read_text()] == []
