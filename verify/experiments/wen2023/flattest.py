@@ -26,7 +26,7 @@ from flatproof.verify.two_layer.settings import DataSpec
 from flatproof.verify.utils.statistics import binomial_interval, share_interval
 
 FLATTEST = f"{ID}/flattest"
-DATA_SETS = {"smoke": 2, "quick": 20, "paper": 20}  # seeds 1 and on, whatever the runs' are
+DATA_SETS = {"smoke": 2, "quick": 5, "paper": 20}  # seeds 1 and on, whatever the runs' are
 SECONDS = {"no-bias": 5.0}  # of a proof, roughly; those of the others are read off the points
 BY = {
     "no-bias": "branch and bound over the neurons of nearly flattest networks",
