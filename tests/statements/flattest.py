@@ -1,13 +1,15 @@
 """The project's own statements on flattest networks beyond the trace at interpolation, over random networks; and wrong variants."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
 from hypothesis import strategies as st
 
 from flatproof import theory
-from flatproof.theory.networks import Network
+from flatproof.theory.losses import Loss
+from flatproof.theory.networks import PARAMETERS, Network
 from tests.certificates import CUBE
 from tests.networks import random_network, random_points
 from tests.statements.closed_forms import close
@@ -81,6 +83,38 @@ def constants(statement: Callable[..., float], case: Case) -> None:
     assert close(balanced(t), statement(1.5, s, t) * balanced(s))
 
 
+def other_loss(statement: Callable[..., float], case: Case) -> None:
+    """flattest-7: the trace of the logistic loss at a perfect fit over that of the mean squared error, the weights scaled alike."""
+    (architecture, depth), d, m, number = case
+    rng = np.random.default_rng(number)
+    p = float(rng.uniform(0.05, 0.45))
+    loss, t = Loss("logistic", smoothing=p), np.log(1 / p - 1)
+    (x, _), network = random_points(d, 4, number), random_network(architecture, d, m, number)
+    if depth == 3:
+        network = replace(network, middle=rng.standard_normal((m, m)))
+    scaled = replace(network, **{k: v * t ** (1 / depth) for k in PARAMETERS if (v := getattr(network, k)) is not None})
+    assert close(theory.forward(scaled, x), t * theory.forward(network, x))
+    ours = float(theory.trace_of_hessian(scaled, x, None, loss))
+    assert close(ours, statement(t, p, depth) * float(theory.trace_of_hessian(network, x)))
+
+
+def linear_map(statement: Callable[..., float], case: Case) -> None:
+    """flattest-8: the least trace over balances of one function on inputs under a linear map, from the lengths of their images."""
+    _, d, m, number = case
+    rng = np.random.default_rng(number)
+    x, a = rng.standard_normal((6, d)), rng.standard_normal((d, d))
+    first, second = rng.standard_normal((m, d)), rng.standard_normal(m)
+    mapped, moved = x @ a.T, np.linalg.solve(a.T, first.T).T
+    h, on = np.maximum(x @ first.T, 0), x @ first.T > 0
+    seen = np.sqrt(on.T @ np.sum(mapped**2, axis=1))
+    length = np.linalg.norm(h, axis=0)
+    scale = np.sqrt(np.where(length > 0, np.abs(second) * seen / np.where(length > 0, length, 1), 1))
+    network = Network(w1=moved * scale[:, None], w2=second / scale)
+    assert close(theory.forward(network, mapped), h @ second)
+    wanted = sum(abs(second[j]) * length[j] * statement(x[on[:, j]], mapped[on[:, j]]) for j in range(m))
+    assert close(float(theory.trace_of_hessian(network, mapped)), 4 / len(x) * wanted)
+
+
 PROPERTIES = {
     "own/flattest-4, a neuron": Property(
         share_of_a_neuron,
@@ -113,6 +147,28 @@ PROPERTIES = {
             "squared": lambda r, s, t: (r**2 + t**2) / (r**2 + s**2),
             "the points left out": lambda r, s, t: t / s,
             "turned round": lambda r, s, t: ((r**2 + s**2) / (r**2 + t**2)) ** 0.5,
+        },
+    ),
+    "own/flattest-7": Property(
+        other_loss,
+        st.tuples(
+            st.sampled_from([("no-bias", 2), ("bias", 2), ("sim-bn", 2), ("bias", 3)]), st.integers(1, 4), st.integers(1, 6), seed
+        ),
+        lambda t, p, depth: t ** (2 * (depth - 1) / depth) * p * (1 - p) / 2,
+        {
+            "the target left out": lambda t, p, depth: p * (1 - p) / 2,
+            "one power for both depths": lambda t, p, depth: t * p * (1 - p) / 2,
+            "the curvature at 0": lambda t, p, depth: t ** (2 * (depth - 1) / depth) / 8,
+        },
+    ),
+    "own/flattest-8": Property(
+        linear_map,
+        networks,
+        lambda before, after: float(np.sqrt(np.sum(after**2))),
+        {
+            "the lengths before": lambda before, after: float(np.sqrt(np.sum(before**2))),
+            "the length of the sum": lambda before, after: float(np.linalg.norm(after.sum(axis=0))),
+            "squared": lambda before, after: float(np.sum(after**2)),
         },
     ),
 }

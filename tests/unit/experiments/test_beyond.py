@@ -7,7 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from flatproof import theory
+from flatproof.synth.cube import cube
 from flatproof.theory.check_certificate import check
+from flatproof.theory.cube_symmetries import members
 from flatproof.theory.networks import trace_lower_bound
 from flatproof.verify.experiments.beyond import EXPERIMENT, jobs, show
 from flatproof.verify.experiments.beyond.jobs import (
@@ -24,6 +27,7 @@ from flatproof.verify.experiments.beyond.jobs import (
     fits,
     training_set,
 )
+from flatproof.verify.experiments.beyond.whitening import whitened, whitenings
 from flatproof.verify.jobs.job import Outcome
 from flatproof.verify.jobs.store import Store
 
@@ -67,7 +71,7 @@ def test_the_constant_decides_whether_the_flattest_generalize() -> None:
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """What smoke needs, and two lines of the trade-off at d = 3."""
     store = Store(tmp_path_factory.mktemp("beyond") / "runs.sqlite")
-    every: list[Any] = [*fits("smoke"), *constants("smoke"), *eigenvalues("smoke")]
+    every: list[Any] = [*fits("smoke"), *constants("smoke"), *eigenvalues("smoke"), *whitenings("smoke")]
     for job in every:
         store.put(job, Outcome(job.carry_out()), {})
     return store
@@ -77,8 +81,8 @@ def test_tables_and_figures_are_made_from_what_is_stored(stored: Store) -> None:
     made = EXPERIMENT.build(EXPERIMENT.ARTIFACTS, "smoke", 1, stored)
     assert [artifact.id for artifact in made] == list(EXPERIMENT.ARTIFACTS)
     tables = [artifact for artifact in made if isinstance(artifact, show.Table)]
-    assert [len(table.shown) for table in tables] == [2, 4, 8]
-    for table in tables:
+    assert [len(table.shown) for table in tables] == [2, 4, 8, 4]
+    for table in tables[:3]:
         assert set(table.files) == set(table.shown["certificate"])
         for text in table.files.values():
             check(json.loads(text))
@@ -86,6 +90,35 @@ def test_tables_and_figures_are_made_from_what_is_stored(stored: Store) -> None:
     eigenvalue = tables[2].shown
     flattest = eigenvalue[eigenvalue.objective == "trace"]["λ_max of the trace-flattest"].tolist()
     assert flattest == [">= 2.00000", ">= 1.41421"]  # on the square networks are the flattest in both
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whitening_scales_the_flattest_trace_no_more_than_lengths(seed: int) -> None:
+    """own/flattest-8: m T(X) <= T(XA') <= M T(X); an orthogonal map changes nothing, and what is whitened has second moments of 1."""
+    rng = np.random.default_rng(seed)
+    x, y = np.round(rng.standard_normal((6, 3)), 2), rng.choice([-1.0, 1.0], 6)
+    images = whitened(x, x)
+    assert images.T @ images / 6 == pytest.approx(np.eye(3), abs=1e-4)
+    before, after = (theory.flattest(points, y) for points in (x, images))
+    ratios = np.linalg.norm(images, axis=1) / np.linalg.norm(x, axis=1)
+    assert ratios.min() * before.lower_bound <= after.trace * (1 + 1e-9)
+    assert after.lower_bound <= ratios.max() * before.trace * (1 + 1e-9)
+    turned = x @ np.array([[0.6, 0.8, 0], [-0.8, 0.6, 0], [0, 0, 1.0]])
+    assert theory.flattest(turned, y).trace == pytest.approx(before.trace, rel=1e-6)
+
+
+def test_whitening_makes_constants_easier() -> None:
+    """Of the subsets of the cube that force the constant, against explicit answers on their images."""
+    job = next(job for job in whitenings("quick") if (job.target, job.d) == ("constant", 3))
+    values = job.carry_out()
+    gained = [s for s, raw, white in zip(values["subset"], values["raw"], values["white"], strict=True) if raw != white]
+    assert len(gained) == 1
+    x = cube(3)
+    inside = members(gained[0], 8)
+    images = whitened(x[inside], x)
+    for points, answer in ((x, "not all"), (images, "all")):
+        ranges = theory.flattest(points[inside], np.ones(inside.sum())).prediction_range(points[~inside], within=1e-6)
+        assert ((ranges.low > 0).all()) == (answer == "all")
 
 
 def test_nothing_stored_makes_nothing(tmp_path: Path) -> None:

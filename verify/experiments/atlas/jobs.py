@@ -48,6 +48,7 @@ CHUNK = 64  # orbits a job
 MEMBERS = 16  # of an orbit that are tried
 SAMPLE, SAMPLE_SEED = 32, 0  # orbits of d = 4 on which the theorem is checked
 NOTIONS = (DIFFERENTIABLE, ZERO_AT_KINKS)
+DIMENSIONS = {"smoke": (2,), "quick": (2, 3), "paper": (2, 3, 4)}
 
 
 @cache
@@ -138,7 +139,9 @@ class Decisions(Computation):
         return row | {"tried": tried}
 
 
-def decide_subset(target: str, d: int, architecture: str, kinks: str, subset: int) -> dict[str, Any]:
+def decide_subset(
+    target: str, d: int, architecture: str, kinks: str, subset: int, points: NDArray[np.floating] | None = None
+) -> dict[str, Any]:
     """The answer for one subset, with its margin. A trained point is right by interpolation.
 
     Args:
@@ -147,11 +150,12 @@ def decide_subset(target: str, d: int, architecture: str, kinks: str, subset: in
         architecture: "no-bias", "bias" or "sim-bn".
         kinks: the notion at kinks.
         subset: its number, see `cube`.
+        points: what stands for the vertices, (2^d, d), under a map that the symmetries go with; None: the vertices themselves.
 
     Returns:
         `answer` and `margin`, as in `Decisions.carry_out`.
     """
-    x, y = cube(d), labels(target, d)
+    x, y = cube(d) if points is None else points, labels(target, d)
     inside = members(subset, len(x))
     asked = inside if inside.all() else representatives(target, d, subset)
     try:
@@ -220,14 +224,8 @@ def parts(only: Sequence[str], scale: str) -> list[Part]:
 
     Args:
         only: ids of artifacts; figures need parity alone.
-        scale: smoke, d = 2; quick, d = 2, 3 and parity for d = 4; paper, everything.
+        scale: smoke, d = 2; quick, d = 2, 3; paper, d = 2, 3, 4.
     """
     targets = TARGETS if SUMMARY in only or BY_SIZE in only else TARGETS[:1]
-    out = []
-    for d in (2,) if scale == "smoke" else (2, 3, 4):
-        for target in targets if scale == "paper" or d < 4 else TARGETS[:1]:
-            out.append(Part(target, d, "no-bias", DIFFERENTIABLE))
-            if scale == "paper" or d < 4:
-                out.append(Part(target, d, "no-bias", ZERO_AT_KINKS))
-            out += [Part(target, d, architecture, DIFFERENTIABLE) for architecture in FREE]
-    return out
+    rows = [*(("no-bias", kinks) for kinks in NOTIONS), *((free, DIFFERENTIABLE) for free in FREE)]
+    return [Part(target, d, *row) for d in DIMENSIONS[scale] for target in targets for row in rows]

@@ -1,4 +1,5 @@
-"""Owns flatness beyond the trace of interpolating networks: fits within a tolerance, a constant of any size, the largest eigenvalue."""
+"""Owns flatness beyond the trace of interpolating networks: fits within a tolerance, a constant of any size, the largest eigenvalue, and
+whitened inputs."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -19,29 +20,32 @@ from flatproof.verify.experiments.beyond.show import (
     fits_drawn,
     fits_table,
 )
+from flatproof.verify.experiments.beyond.whitening import WHITENED, whitening_table, whitenings
 from flatproof.verify.experiments.vocabulary import Experiment, Shelf
 from flatproof.verify.jobs.job import Job
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.report.about import About
 from flatproof.verify.report.artifacts import Artifact
 
-PARTS = (
+PARTS: tuple[Any, ...] = (
     (fits, "fits within a tolerance", FITS, fits_table, FITS_DRAWN, fits_drawn),
     (constants, "a constant of any size", CONSTANTS, constants_table, CONSTANTS_DRAWN, constants_drawn),
     (eigenvalues, "largest eigenvalues", EIGENVALUES, eigenvalues_table, EIGENVALUES_DRAWN, eigenvalues_drawn),
+    (whitenings, "whitened inputs", WHITENED, whitening_table, None, None),
 )
 
 
 class Beyond(Experiment):
-    """Three questions of the project's own, each a table with certificates and a figure; nothing is random."""
+    """Four questions of the project's own, the first three each a table with certificates and a figure; nothing is random."""
 
     ID = ID
     ABOUT: ClassVar = About(
         title="Flatness beyond the trace",
-        question="What if networks need not interpolate, if the bias is small, if flat means a small largest eigenvalue?",
+        question="What if networks need not interpolate, if the bias is small, if flat means a small largest eigenvalue, if inputs are "
+        "whitened?",
         figure=CONSTANTS_DRAWN,
     )
-    ARTIFACTS = (FITS, CONSTANTS, EIGENVALUES, FITS_DRAWN, CONSTANTS_DRAWN, EIGENVALUES_DRAWN)
+    ARTIFACTS = (FITS, CONSTANTS, EIGENVALUES, WHITENED, FITS_DRAWN, CONSTANTS_DRAWN, EIGENVALUES_DRAWN)
     DEFAULT_SEEDS: ClassVar = {"smoke": 1, "quick": 1, "paper": 1}
     ON_REQUEST = True
 
