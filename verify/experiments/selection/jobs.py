@@ -75,9 +75,8 @@ class Drift(Computation):
         return f"{self.setting}, from {self.start}"
 
     def data(self) -> synth.Data:
-        """Parity data without repeated points: those of the seed, or of the first of seed + 1000, seed + 2000, ... that has none."""
-        sets = (synth.parity(d=self.d, n=self.n, seed=seed) for seed in count(self.seed, 1000))
-        return next(data for data in sets if len(np.unique(data.x, axis=0)) == self.n)
+        """Of the seed."""
+        return data_without_repeats(self.d, self.n, self.seed)
 
     def phases(self) -> Iterator[Phase]:
         """LOOKS stretches of single samples, then gradient descent, which ends their noise."""
@@ -139,6 +138,12 @@ def drifts(scale: str, seeds: int) -> Iterator[Drift]:
         for start, over in ((HALF, cells), *((start, METHODS) for start in STARTS)):
             for method, strength, lr in over:
                 yield Drift(size.d, size.n, size.width, start, method, strength, lr, size.epochs, seed)
+
+
+def data_without_repeats(d: int, n: int, seed: int) -> synth.Data:
+    """Parity data without repeated points: those of the seed, or of the first of seed + 1000, seed + 2000, ... that has none."""
+    sets = (synth.parity(d=d, n=n, seed=k) for k in count(seed, 1000))
+    return next(data for data in sets if len(np.unique(data.x, axis=0)) == n)
 
 
 def start_network(drift: Drift, data: synth.Data) -> Network:

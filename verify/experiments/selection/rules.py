@@ -136,10 +136,15 @@ def judge(pairs: Pairs, scale: str) -> list[Judgement]:
         _stays(pairs),
         _order(pairs),
     ]
-    if not pairs or scale == "smoke":
-        verdict = Verdict.NOT_JUDGED if pairs else Verdict.NOT_RUN
-        return [Judgement(j.name, verdict, j.effects, j.measured) for j in judged]
-    return judged
+    return judged_at(scale, bool(pairs), judged)
+
+
+def judged_at(scale: str, run: bool, judged: list[Judgement]) -> list[Judgement]:
+    """The judgements; of a scale at which nothing is judged, or where nothing was run, no verdict but that."""
+    if run and scale != "smoke":
+        return judged
+    verdict = Verdict.NOT_JUDGED if run else Verdict.NOT_RUN
+    return [Judgement(j.name, verdict, j.effects, j.measured) for j in judged]
 
 
 def _stays(pairs: Pairs) -> Judgement:
