@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from flatproof import theory
 from flatproof.theory.losses import Loss
-from flatproof.theory.networks import PARAMETERS, Network
+from flatproof.theory.networks import PARAMETERS, Network, hidden
 from tests.certificates import CUBE
 from tests.networks import random_network, random_points
 from tests.statements.closed_forms import close
@@ -115,6 +115,32 @@ def linear_map(statement: Callable[..., float], case: Case) -> None:
     assert close(float(theory.trace_of_hessian(network, mapped)), 4 / len(x) * wanted)
 
 
+def larger_activations(statement: Callable[..., float], case: Case) -> None:
+    """layernorm-1: the trace of a network that interpolates, by autograd, with its first layer times s."""
+    _, d, m, number = case
+    rng = np.random.default_rng(number)
+    network, (x, _) = random_network("sim-ln", d, m, number), random_points(d, 4, number)
+    x = x[np.linalg.norm(hidden(network, x), axis=1) > network.epsilon]
+    if not len(x):
+        return
+    s = float(np.exp(rng.uniform(0, 2)))
+
+    def trace(network: Network) -> float:
+        inputs = torch.as_tensor(np.hstack([x, np.ones((len(x), 1))]))
+        weights = torch.as_tensor(network.weights).requires_grad_(True)
+        a = torch.as_tensor(network.w2).requires_grad_(True)
+        squares = 0.0
+        for point in inputs:
+            h = torch.relu(weights @ point)
+            parts = torch.autograd.grad((h @ a) / torch.linalg.norm(h), (weights, a))
+            squares += sum(float((part**2).sum()) for part in parts)
+        return 2 * squares / len(x)
+
+    scaled = replace(network, w1=s * network.w1, b1=None if network.b1 is None else s * network.b1)
+    assert close(theory.forward(scaled, x), theory.forward(network, x))
+    assert close(trace(scaled), statement(trace(network), s))
+
+
 PROPERTIES = {
     "own/flattest-4, a neuron": Property(
         share_of_a_neuron,
@@ -169,6 +195,16 @@ PROPERTIES = {
             "the lengths before": lambda before, after: float(np.sqrt(np.sum(before**2))),
             "the length of the sum": lambda before, after: float(np.linalg.norm(after.sum(axis=0))),
             "squared": lambda before, after: float(np.sum(after**2)),
+        },
+    ),
+    "own/layernorm-1": Property(
+        larger_activations,
+        networks,
+        lambda trace, s: 2 + (trace - 2) / s**2,
+        {
+            "all of it": lambda trace, s: trace / s**2,
+            "not squared": lambda trace, s: 2 + (trace - 2) / s,
+            "half of the floor": lambda trace, s: 1 + (trace - 1) / s**2,
         },
     ),
 }

@@ -10,8 +10,9 @@ from scipy import stats
 
 from flatproof import theory
 from flatproof.theory.networks import Network
-from flatproof.verify.experiments.selection import functionals, jobs, rules
+from flatproof.verify.experiments.selection import functionals, jobs, layer_norm, rules
 from flatproof.verify.experiments.selection.jobs import HALF, METHODS, Drift, mixture
+from flatproof.verify.experiments.selection.layer_norm import LayerNormDrift
 from flatproof.verify.experiments.vocabulary import Verdict
 from flatproof.verify.jobs.job import Stored
 
@@ -155,3 +156,57 @@ def test_what_separates_the_methods_ends() -> None:
     assert found["rank"].p == pytest.approx(min(1, exact * len(found)))
     assert {row.words for name, row in found.items() if name != "rank"} == {"no difference seen"}
     assert rules.separations(pairs[:3]) == []
+
+
+LAYER_NORM = LayerNormDrift(8, 12, 30, 0.4, 3.0, 0.1, 50, 3)
+
+
+@pytest.mark.parametrize(("memorizing", "size"), [(1.0, 1.0), (0.4, 3.0), (0.5, 10.0)])
+def test_a_start_with_layer_norm_fits_with_activations_of_its_size(memorizing: float, size: float) -> None:
+    """Without its spare neurons f = y exactly, ||h|| = size, and the trace is 2: own/layernorm-1's infimum."""
+    drift = replace(LAYER_NORM, memorizing=memorizing, size=size, width=16 if memorizing < 1 else 12)
+    data = jobs.data_without_repeats(drift.d, drift.n, drift.seed)
+    start = layer_norm.start_network(drift, data).astype("float64")
+    assert theory.forward(start, data.x) == pytest.approx(data.y, abs=1e-6)
+    made = layer_norm.described(start, data, data.sample(400, 1))
+    assert made["size"] == pytest.approx(size, rel=1e-6)
+    assert made["trace"] == pytest.approx(2, rel=1e-5)
+    assert made["accuracy"] == pytest.approx(1.0) if memorizing < 1 else made["accuracy"] < 0.1  # f = 0 beyond the samples
+    spare = layer_norm.start_network(replace(drift, width=30), data)
+    assert spare.width == 30
+    assert theory.loss(spare, data.x, data.y) < 1e-4
+    with pytest.raises(ValueError, match="width must be at least"):
+        layer_norm.start_network(replace(drift, width=5), data)
+
+
+def made_up(sizes: tuple[float, float], memorized: float, random: float) -> list[tuple[LayerNormDrift, Stored[Any]]]:
+    """Runs of five seeds: the share that half memorizing ends with at the smallest and largest size, and what others end with."""
+    pairs = []
+    for drift in layer_norm.layer_norm_drifts("quick", 5):
+        ends = {layer_norm.ACTIVATIONS[0]: sizes[0], layer_norm.ACTIVATIONS[-1]: sizes[1]}
+        share = memorized if drift.memorizing == 1 else random if drift.memorizing is None else ends.get(drift.size, 0.4)
+        jitter = 1e-3 * np.random.default_rng(drift.seed).standard_normal()
+        start = {"memorized": drift.memorizing or 0.0, "size": 1.0}
+        end = {"memorized": share + jitter, "size": 2.0 + jitter, "loss": 1e-4, "accuracy": 0.9, "trace": 2.0, "alignment": 0.5}
+        pairs.append((drift, Stored(drift.settings(), {"status": "finished", "start": start, "end": end}, {}, 1.0)))
+    return pairs
+
+
+def test_what_layer_norm_s_runs_show_is_judged_by_its_rules() -> None:
+    says = {j.name: j.verdict for j in layer_norm.judge_layer_norm(made_up((0.3, 0.49), 0.99, 0.01), "quick")}
+    assert set(says) == set(layer_norm.STATEMENTS)
+    assert set(says.values()) == {Verdict.SUPPORTED}
+    against = {j.name: j.verdict for j in layer_norm.judge_layer_norm(made_up((0.6, 0.4), 0.5, 0.3), "quick")}
+    assert [name for name, verdict in against.items() if verdict is Verdict.REFUTED] == ["stays", "shrinks", "fades", "enters"]
+    assert {j.verdict for j in layer_norm.judge_layer_norm(made_up((0.3, 0.49), 0.99, 0.01), "smoke")} == {Verdict.NOT_JUDGED}
+    assert {j.verdict for j in layer_norm.judge_layer_norm([], "quick")} == {Verdict.NOT_RUN}
+    table = layer_norm.layer_norm_ends(made_up((0.3, 0.49), 0.99, 0.01), "quick")
+    assert len(table.shown) == 14
+    assert set(table.shown["fit at the end"]) == {"5"}
+
+
+def test_a_short_drift_with_layer_norm() -> None:
+    values = LAYER_NORM.carry_out()
+    assert values["status"] == "finished"
+    assert values["end"]["loss"] < 0.01
+    assert values == LAYER_NORM.carry_out()
