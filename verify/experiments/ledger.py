@@ -105,7 +105,7 @@ def table(id: str, claims: Sequence[Claim]) -> Table:
             "fails in": fails_in(c),
             "reading": c.reading or "–",
             "statement": c.title,
-            "printed": c.printed,
+            "printed": c.printed + (f" ({c.words})" if c.words else ""),
             "corrected": c.corrected or "–",
             "rests on": rests_on(c),
             "evidence": " ".join(
@@ -134,6 +134,8 @@ def table(id: str, claims: Sequence[Claim]) -> Table:
 def in_full(c: Claim) -> str:
     """One statement with all of its evidence, as text."""
     lines = [c.id, f"{'our own' if c.own else 'printed':<11}{c.printed}", f"status     {c.status}"]
+    if c.words:
+        lines.insert(2, f"words      {c.words}")
     if c.target:
         lines.append(f"fails in   {fails_in(c)}")
     if c.reading:
