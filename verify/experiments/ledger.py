@@ -55,7 +55,7 @@ def _of_statements(claims: Sequence[Claim], ledger: Mapping[str, Claim]) -> str:
     }
     flawed = ", ".join(f"{targets[target]} {how}" for target, how in told.items() if targets[target])
     return (
-        f"of {len(claims)} statements {_failing(claims)}{_others(claims)}."
+        f"of {len(claims)} statement{'s' * (len(claims) > 1)} {_failing(claims)}{_others(claims)}."
         + (f" Of those that stand are printed: {flawed}." if flawed else "")
         + (f" {leaning} of the proved {'rest' if leaning > 1 else 'rests'} on a cited theorem." if leaning else "")
     )
@@ -87,8 +87,9 @@ def fails_in(c: Claim) -> str:
 
 
 def rests_on(c: Claim) -> str:
-    """The ids that a proof rests on, without the paper's prefix; * marks the corrected form."""
-    return ", ".join(edge.id.split("/")[1] + "*" * (edge.form == "corrected") for edge in c.depends_on) or "–"
+    """The ids that a proof rests on, without the prefix of its own paper; * marks the corrected form."""
+    paper = c.id.split("/")[0]
+    return ", ".join(edge.id.removeprefix(f"{paper}/") + "*" * (edge.form == "corrected") for edge in c.depends_on) or "–"
 
 
 def table(id: str, claims: Sequence[Claim]) -> Table:

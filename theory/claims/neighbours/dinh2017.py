@@ -219,7 +219,7 @@ def trace() -> Iterator[Evidence]:
         "symbolic, two weights of each layer",
         "every width, dimension and loss, at a minimum with Hess L != 0; off one as soon as t_1 or t_2 > 0",
         "beyond every bound as alpha goes to 0 if t_1 > 0, and to infinity if t_2 > 0. Not as small as one likes where both are: "
-        "t_1/alpha² + alpha² t_2 = 2 sqrt(t_1 t_2) + a square, least at alpha⁴ = t_1/t_2, so at alpha = 1 where the shares are equal.",
+        "t_1/alpha² + alpha² t_2 = 2 sqrt(t_1 t_2) and a square, least at alpha⁴ = t_1/t_2, so at alpha = 1 where the shares are equal.",
     )
 
 

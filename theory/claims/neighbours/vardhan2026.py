@@ -38,7 +38,7 @@ def symmetries() -> Iterator[Evidence]:
         "proved",
         "symbolic, one neuron",
         "the corrected statement: two layers without bias or with, mean squared error, differentiable parameters",
-        "a share is 2 |a_j| sqrt(S_j R_j) + a square, which vanishes at one alpha alone.",
+        "a share is 2 |a_j| sqrt(S_j R_j) and a square, which vanishes at one alpha alone.",
     )
     theta = sp.symbols("w a", positive=True)
     loss = (theta[0] * theta[1] - 1) ** 2

@@ -152,10 +152,28 @@ def two_layer() -> Iterator[Evidence]:
         "wen2023/theorem-3.1.",
         reading="no bias",
     )
+    u = sp.Symbol("u", positive=True)
+    for value in (u, -u):
+        require(sp.Max(0, value) == (value + sp.Abs(value)) / 2, "relu(z) is not (z + |z|)/2")
+    yield Evidence(
+        "proved",
+        "exact argument; symbolic: relu(z) = (z + |z|)/2; cited: a Rayleigh quotient is at most lambda_max",
+        "the same networks and laws",
+        "with H = 2 E grad f grad f' and v = E grad f: lambda_max >= v'Hv/||v||² >= 2 ||v||² >= (1/2) sum_j m_j² (a_j² + "
+        "||w_j||²), m_j = "
+        "E|w_j.x|/||w_j||, for E relu(w.x) = E|w.x|/2 and ||E x 1[w.x > 0]|| >= E|w.x|/(2 ||w||). The Frobenius norm lies "
+        "between lambda_max "
+        "and the trace, which has d a_j² in place of a_j².",
+        reading="no bias",
+    )
     one = Fraction(1)
     cross = tuple((Fraction(1, 4), x) for x in ((one, one), (-one, -one), (one, -one), (-one, one)))
     weights, output = (Fraction(1), Fraction(3)), Fraction(2)
     require(2 * gradient_square(weights, output, cross) == 2 * output**2 + sum(v * v for v in weights), "differs")
+    mean = [sum((p * output * x[k] for p, x in cross if x[0] + 3 * x[1] > 0), Fraction(0)) for k in range(2)]
+    height = sum((p * max(x[0] + 3 * x[1], Fraction(0)) for p, x in cross), Fraction(0))
+    size = sum((p * abs(x[0] + 3 * x[1]) for p, x in cross), Fraction(0)) ** 2 / 10  # m²
+    require(2 * (sum(v * v for v in mean) + height**2) >= size * (output**2 + 10) / 2, "2 ||v||² is below its bound")
     lopsided = []
     for t in (1, 10):
         size = Fraction(t)
@@ -167,7 +185,8 @@ def two_layer() -> Iterator[Evidence]:
         "certified",
         "exact rationals",
         "the four points (±1, ±1), w = (1, 3), a = 2; and the law t, -1/t with mean 0 and variance 1, w = -1, a = 1, t = 1 and 10",
-        "the identity holds; that x and -x are alike cannot be dropped: the trace is 2 and 4/101 = 4/(1 + t²), at the same weights.",
+        "the identity and the bound of lambda_max hold; that x and -x are alike cannot be dropped: the trace is 2 and 4/101 = "
+        "4/(1 + t²), at the same weights.",
         reading="no bias",
     )
     x, gap = sp.symbols("x delta", positive=True)
