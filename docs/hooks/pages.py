@@ -171,7 +171,7 @@ def _text(value: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([\\`*_\[\]<>|$])", r"\\\1", text.replace("\n", " "))
+    return re.sub(r"([\\`*_\[\]>|$])", r"\\\1", text.replace("\n", " ")).replace("<", "&lt;")  # \< is no escape in Markdown
 
 
 def _made(provenance: Mapping[str, str]) -> str:
@@ -220,7 +220,9 @@ def _in_full(claim: Claim) -> Iterator[str]:
 def _piece(evidence: Evidence, claim: Claim) -> str:
     """A piece of evidence in a line."""
     reading = f", reading: {evidence.reading}" if evidence.reading not in (None, claim.reading) else ""
-    return f"**{evidence.supports}{reading}** ({_text(evidence.method)}; {_text(evidence.scope)}): {_text(evidence.finding)}"
+    return f"**{evidence.supports}{reading}** ({_text(evidence.method)}; {_text(evidence.scope)}): {_text(evidence.finding)}" + (
+        f" Holds instead: {_text(evidence.corrected)}" if reading and evidence.corrected else ""
+    )
 
 
 PIECES: Mapping[str, Callable[[str], Iterator[str]]] = {"verdicts": verdicts, "figure": figure, "ledger": examined}

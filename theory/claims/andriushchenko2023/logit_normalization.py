@@ -12,9 +12,8 @@ FLOOR = Fraction(1, 10**10)  # of the norm, in the authors' code
 
 @claim(
     "andriushchenko2023/logit-normalization",
-    printed="""With logits z replaced by (z - mean z)/||z - mean z||_2 before the loss, where that norm is at least 1e-10,
-    sharpness does not
-    change when the last layer is multiplied by a positive number, if the perturbation is scaled by the weights.""",
+    printed="""With logits z replaced by (z - mean z)/||z - mean z||_2 before the loss, where that norm is at least 10^-10, sharpness
+    does not change when the last layer is multiplied by a positive number, if the perturbation is scaled by the weights.""",
     depends_on=("lyu2022/hessian",),
     words="restated: the paper's own text was not at hand",
 )
@@ -45,7 +44,7 @@ def logit_normalization() -> Iterator[Evidence]:
     yield Evidence(
         "certified",
         "exact rationals",
-        "two classes, logits (s, -s) and 100 (s, -s), s = 1e-11",
+        "two classes, logits (s, -s) and 100 (s, -s), s = 10^-11",
         "the floor cannot be dropped: 1/10 before and 1/sqrt(2) after.",
     )
     w = sp.symbols("w_1 w_2 w_3", real=True)

@@ -75,9 +75,8 @@ def same_function() -> Iterator[Evidence]:
 
 @claim(
     "dinh2017/volume",
-    printed="""For a ReLU network with one hidden layer and a minimum theta with theta_1 != 0 and theta_2 != 0, C(L, theta,
-    eps) has infinite
-    volume for every eps > 0.""",
+    printed="""For a ReLU network with one hidden layer and a minimum theta with theta_1 != 0 and theta_2 != 0, C(L, theta, eps) has
+    infinite volume for every eps > 0.""",
     depends_on=("dinh2017/volume-flatness", "dinh2017/same-function"),
     words=RESTATED,
 )
@@ -99,9 +98,8 @@ def volume() -> Iterator[Evidence]:
         "exact argument; symbolic: T_alpha's determinant, and the edges of two boxes",
         "every width and dimension, any theta at which L is continuous and depends on theta through the function alone",
         "infinitely many disjoint boxes of at least one volume. Neither theta_1 != 0, theta_2 != 0 nor that theta is a minimum "
-        "is needed: "
-        "around any theta there are points with a weight that is not 0. A price on the weights breaks it: then L is not "
-        "constant along T.",
+        "is needed: around any theta there are points with a weight that is not 0. A price on the weights breaks it: then L is "
+        "not constant along T.",
     )
     first, top, eps = sp.symbols("w T epsilon", positive=True)
     area = sp.integrate(2 * sp.sqrt(eps) / first, (first, 1, top))
@@ -117,9 +115,8 @@ def volume() -> Iterator[Evidence]:
 
 @claim(
     "dinh2017/hessian",
-    printed="""T_alpha changes gradient and Hessian: grad L(T_alpha(theta)) = D grad L(theta) and Hess L(T_alpha(theta)) = D
-    Hess L(theta) D
-    with D = diag(1/alpha on theta_1, alpha on theta_2).""",
+    printed="""T_alpha changes gradient and Hessian: grad L(T_alpha(theta)) = D grad L(theta) and Hess L(T_alpha(theta)) = D Hess
+    L(theta) D with D = diag(1/alpha on theta_1, alpha on theta_2).""",
     depends_on=("dinh2017/same-function",),
     reading="differentiable parameters",
     words=RESTATED,
@@ -159,9 +156,8 @@ def hessian() -> Iterator[Evidence]:
 
 @claim(
     "dinh2017/spectral-norm",
-    printed="""For a critical point theta of a ReLU network with one hidden layer that is a minimum with Hess L(theta) != 0,
-    for every M > 0 some
-    alpha > 0 has spectral norm ||Hess L(T_alpha(theta))||_2 >= M.""",
+    printed="""For a critical point theta of a ReLU network with one hidden layer that is a minimum with Hess L(theta) != 0, for every M
+    > 0 some alpha > 0 has spectral norm ||Hess L(T_alpha(theta))||_2 >= M.""",
     depends_on=("dinh2017/hessian",),
     reading="differentiable parameters",
     words=RESTATED,
@@ -179,8 +175,8 @@ def spectral_norm() -> Iterator[Evidence]:
         "proved",
         "symbolic, one diagonal entry; cited: a diagonal entry is at most the largest eigenvalue",
         "every width, dimension and loss, twice differentiable at theta",
-        "alpha = sqrt(gamma/M) or sqrt(M/gamma) for a diagonal entry gamma > 0 of the first or second layer: explicit, no equivalence of "
-        "norms is needed.",
+        "alpha = sqrt(gamma/M) or sqrt(M/gamma) for a diagonal entry gamma > 0 of the first or second layer: explicit, no "
+        "equivalence of norms is needed.",
     )
     cross = sp.Matrix([[0, 1], [1, 0]])
     step = sp.diag(1 / alpha, alpha)
@@ -219,7 +215,8 @@ def trace() -> Iterator[Evidence]:
         "symbolic, two weights of each layer",
         "every width, dimension and loss, at a minimum with Hess L != 0; off one as soon as t_1 or t_2 > 0",
         "beyond every bound as alpha goes to 0 if t_1 > 0, and to infinity if t_2 > 0. Not as small as one likes where both are: "
-        "t_1/alpha² + alpha² t_2 = 2 sqrt(t_1 t_2) and a square, least at alpha⁴ = t_1/t_2, so at alpha = 1 where the shares are equal.",
+        "t_1/alpha² + alpha² t_2 = 2 sqrt(t_1 t_2) and a square, least at alpha⁴ = t_1/t_2, so at alpha = 1 where the shares are "
+        "equal.",
     )
 
 

@@ -16,8 +16,7 @@ from flatproof.theory.claims import Evidence, claim, definition, require
 definition(
     "keskar2017/metric-2.1",
     "The metric of sharpness",
-    """phi(eps, A) = 100 (max over z in C of f(theta + A z) - f(theta)) / (1 + f(theta)), C = {z : |z_p| <= eps (|(A^+
-    theta)_p| + 1)}.""",
+    """phi(eps, A) = 100 (max over z in C of f(theta + A z) - f(theta)) / (1 + f(theta)), C = {z : |z_p| <= eps (|(A^+ theta)_p| + 1)}.""",
     words="restated: the paper's own text was not at hand",
 )
 
@@ -52,8 +51,8 @@ def eigenvalue() -> Iterator[Evidence]:
         "proved",
         "symbolic, the eigenvector and one direction across it",
         "every f twice differentiable at a minimizer, every number of parameters",
-        "lambda_max min c_p² <= m <= lambda_max sum c_p²: the eigenvector v times min c_p/||v||_2 lies in the box, whose points have "
-        "||z||² <= sum c_p². A relation up to the factor sum c_p²/min c_p², at least the number of parameters.",
+        "lambda_max min c_p² <= m <= lambda_max sum c_p²: the eigenvector v times min c_p/||v||_2 lies in the box, whose points "
+        "have ||z||² <= sum c_p². A relation up to the factor sum c_p²/min c_p², at least the number of parameters.",
     )
     first, second = sp.diag(1, 0), sp.Rational(9, 10) * sp.eye(2)
     low, high = steepest(first, (1, 1)), steepest(second, (1, 1))
@@ -63,9 +62,8 @@ def eigenvalue() -> Iterator[Evidence]:
         "certified",
         "exact, all vertices of the box",
         "quadratics z'Hz/2 at theta = 0 in R², H = diag(1, 0) and diag(0.9, 0.9)",
-        "the order can be another: lambda_max 1 > 0.9, phi 50 eps² < 90 eps². And that theta is a minimizer cannot be dropped: "
-        "f = 1 + z_1 "
-        "has lambda_max = 0 and phi = 50 eps at 0.",
+        "the order can be another: lambda_max 1 > 0.9, phi 50 eps² < 90 eps². And that theta is a minimizer cannot be dropped: f "
+        "= 1 + z_1 has lambda_max = 0 and phi = 50 eps at 0.",
     )
 
 
@@ -81,9 +79,8 @@ def reached(weights: tuple[Fraction, Fraction], output: Fraction, eps: Fraction)
 
 @claim(
     "keskar2017/sharp-minima",
-    printed="""Large-batch methods tend to converge to sharp minimizers of the training and testing functions - and as is well
-    known, sharp
-    minima lead to poorer generalization.""",
+    printed="""Large-batch methods tend to converge to sharp minimizers of the training and testing functions - and as is well known,
+    sharp minima lead to poorer generalization.""",
     depends_on=("keskar2017/metric-2.1", "own/rescaling-1"),
     reading="every minimum",
     words="quoted from the abstract",
@@ -107,8 +104,8 @@ def sharp_minima() -> Iterator[Evidence]:
         f"alpha = 1 they are equally sharp, at alpha = 10 and 1000 the one that generalizes is sharper, by factors of "
         f"{float(generalizes[1] / memorizes):.1f} and {float(generalizes[2] / memorizes):.3g}. By own/rescaling-1 every network with an "
         "active neuron is the same function as some that are sharper than any bound.",
-        corrected="Sharpness by this metric bounds no generalization error from below; whether the minima that training finds show the "
-        "relation is a matter of measurement (keskar2017/claim-1 and on).",
+        corrected="Sharpness by this metric bounds no generalization error from below; whether the minima that training finds "
+        "show the relation is a matter of measurement (keskar2017/claim-1 and on).",
         target="statement",
         severity="substance",
     )

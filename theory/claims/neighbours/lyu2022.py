@@ -47,7 +47,7 @@ def scale_invariance() -> Iterator[Evidence]:
         "refuted",
         "counterexample, exact",
         "z = (w, -w), eps = 1, w = 1 and 2",
-        "the first normalized value is 1/sqrt(2) and 2/sqrt(5). Every implementation has such an eps (1e-5), which a small w sees.",
+        "the first normalized value is 1/sqrt(2) and 2/sqrt(5). Implementations have such an eps (10^-5 in PyTorch), which a small w sees.",
         corrected="With eps = 0 and a variance that is not 0; a floor eps becomes eps/c².",
         target="statement",
         severity="boundary",
@@ -56,14 +56,14 @@ def scale_invariance() -> Iterator[Evidence]:
 
 @claim(
     "lyu2022/gradient",
-    printed="For a scale-invariant L: <grad L(w), w> = 0 and grad L(c w) = grad L(w)/c for every c > 0.",
+    printed="For a scale-invariant L: the gradient is orthogonal to w, grad L(w) . w = 0, and grad L(c w) = grad L(w)/c for every c > 0.",
     words="restated: the paper's own text was not at hand",
     reading="differentiable parameters",
 )
 def gradient() -> Iterator[Evidence]:
     """The gradient of a scale-invariant loss.
 
-    L((1 + t) w) = L(w) has the derivative <grad L(w), w> in t at 0.
+    L((1 + t) w) = L(w) has the derivative grad L(w) . w in t at 0.
     """
     first, second = expansion(2, "g")
     w, t = sp.Matrix(sp.symbols("w_1 w_2", real=True)), sp.Symbol("t", real=True)
@@ -74,15 +74,14 @@ def gradient() -> Iterator[Evidence]:
         "proved",
         "symbolic, second-order expansions; an entry of the gradient sees one weight",
         "every number of weights, every scale-invariant L differentiable at w != 0",
-        "along w L is constant; and L is differentiable at w if and only if at c w.",
+        "L is constant along w; and it is differentiable at w if and only if it is at c w.",
     )
 
 
 @claim(
     "lyu2022/hessian",
-    printed="""For a scale-invariant L: Hess L(c w) = Hess L(w)/c² for every c > 0, so lambda_max(c w) = lambda_max(w)/c²; and
-    Hess L(w) w =
-    -grad L(w).""",
+    printed="""For a scale-invariant L: Hess L(c w) = Hess L(w)/c² for every c > 0, so lambda_max(c w) = lambda_max(w)/c²; and Hess L(w)
+    w = -grad L(w).""",
     depends_on=("lyu2022/gradient",),
     words="restated: the paper's own text was not at hand",
     reading="differentiable parameters",
@@ -105,8 +104,7 @@ def hessian() -> Iterator[Evidence]:
         "symbolic, second-order expansions, two weights; entries see two at most",
         "every number of weights, every scale-invariant L twice differentiable at w != 0",
         "c² Hess L(c w) = Hess L(w) and grad L(w) + Hess L(w) w = 0. All eigenvalues and the trace go as 1/c²: to 0 as c grows, "
-        "beyond every "
-        "bound as it falls, if Hess L(w) != 0; ||w||² lambda_max does not see the length.",
+        "beyond every bound as it falls, if Hess L(w) != 0; ||w||² lambda_max does not see the length.",
     )
     at = sp.symbols("w_1 w_2 w_3", real=True)
     samples = sp.Matrix([[1, 2, 0], [-1, 1, 1], [3, 0, -2], [0, 1, 2]])

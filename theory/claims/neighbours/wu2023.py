@@ -18,8 +18,7 @@ eta = sp.Symbol("eta", positive=True)
 @claim(
     "wu2023/sgd-trace",
     printed="If a global minimum is linearly stable for SGD, then the trace of Hessian must be less than or equal to 2/eta, "
-    "where eta denotes the "
-    "learning rate.",
+    "where eta denotes the learning rate.",
     reading="one sample a step",
     words="quoted from the abstract",
 )
@@ -56,8 +55,7 @@ def sgd_trace() -> Iterator[Evidence]:
         "exact argument; symbolic: the same steps",
         "the corrected statement, B samples a step drawn with replacement",
         "E A M A = (1 - 1/B) HMH + (1/B) E g'Mg g g' for the step's matrix A, and tr HMHM^-1 >= tr H²: (1 - 1/B) tr H² + (1/B) "
-        "E||g||⁴ <= "
-        "(2/eta) tr H.",
+        "E||g||⁴ <= (2/eta) tr H.",
         reading="two samples a step",
     )
     rate, square = Fraction(4, 3), Fraction(0)
@@ -71,8 +69,7 @@ def sgd_trace() -> Iterator[Evidence]:
         "counterexample, exact rationals",
         "n = 2, g_1 = sqrt(2) e_1, g_2 = sqrt(2) e_2, so H = I; eta = 4/3, two samples a step, with replacement or without",
         "E theta_j² stays as it is with replacement, and is multiplied by 1/9 a step without: stable, though tr H = 2 > 2/eta = "
-        "3/2. B = n "
-        "without replacement is gradient descent.",
+        "3/2. B = n without replacement is gradient descent.",
         corrected="With B samples a step, drawn with replacement: tr H <= 2 B/eta.",
         target="statement",
         severity="constant or sign",
@@ -125,8 +122,7 @@ def gradient_square(w: tuple[Fraction, ...], a: Fraction, law: tuple[tuple[Fract
 @claim(
     "wu2023/two-layer",
     printed="We establish the equivalence between these metrics of sharpness and certain parameter norms for the two models "
-    "[two-layer ReLU "
-    "networks and diagonal linear networks].",
+    "[two-layer ReLU networks and diagonal linear networks].",
     depends_on=("wen2023/lemma-4.1", "andriushchenko2023/diag-1"),
     reading="no bias",
     words="quoted from the abstract",
@@ -147,9 +143,8 @@ def two_layer() -> Iterator[Evidence]:
         "symbolic, one neuron by the sign of w.x; the sum over neurons",
         "networks without bias of every width, E xx' = I, x and -x alike, no point with w_j.x = 0",
         "tr H = sum_j (d a_j² + ||w_j||²) >= 2 sqrt(d) sum_j |a_j| ||w_j||, with equality iff ||w_j|| = sqrt(d) |a_j|: the path "
-        "norm, up to the "
-        "balance of the layers. Of diagonal networks it is diag-1's 2 kappa sum Sigma_ii (u_i² + v_i²). On parity data: "
-        "wen2023/theorem-3.1.",
+        "norm, up to the balance of the layers. Of diagonal networks it is diag-1's 2 kappa sum Sigma_ii (u_i² + v_i²). On "
+        "parity data: wen2023/theorem-3.1.",
         reading="no bias",
     )
     u = sp.Symbol("u", positive=True)
@@ -160,10 +155,8 @@ def two_layer() -> Iterator[Evidence]:
         "exact argument; symbolic: relu(z) = (z + |z|)/2; cited: a Rayleigh quotient is at most lambda_max",
         "the same networks and laws",
         "with H = 2 E grad f grad f' and v = E grad f: lambda_max >= v'Hv/||v||² >= 2 ||v||² >= (1/2) sum_j m_j² (a_j² + "
-        "||w_j||²), m_j = "
-        "E|w_j.x|/||w_j||, for E relu(w.x) = E|w.x|/2 and ||E x 1[w.x > 0]|| >= E|w.x|/(2 ||w||). The Frobenius norm lies "
-        "between lambda_max "
-        "and the trace, which has d a_j² in place of a_j².",
+        "||w_j||²), m_j = E|w_j.x|/||w_j||, for E relu(w.x) = E|w.x|/2 and ||E x 1[w.x > 0]|| >= E|w.x|/(2 ||w||). The Frobenius "
+        "norm lies between lambda_max and the trace, which has d a_j² in place of a_j².",
         reading="no bias",
     )
     one = Fraction(1)
@@ -199,8 +192,7 @@ def two_layer() -> Iterator[Evidence]:
         "counterexample, exact integrals",
         "x uniform on [-sqrt(3), sqrt(3)], one neuron relu(x - sqrt(3) + delta) with the bias as a weight",
         "the trace goes to 0 with delta, while |a| ||(w, b)|| goes to 2 and |a| |w| is 1: it bounds neither path norm, for a "
-        "neuron that sees few "
-        "points costs little.",
+        "neuron that sees few points costs little.",
         corrected="Without bias, if x and -x are alike: tr H = sum_j (d a_j² + ||w_j||²).",
         target="statement",
         severity="substance",
@@ -223,6 +215,6 @@ def generalization() -> Iterator[Evidence]:
         "not examined",
         "-",
         "only the abstract was at hand. wu2023/sgd-trace and wu2023/two-layer bound the path norm of what is stable by 2/(eta "
-        "sqrt(d)), for half "
-        "the mean squared error over the law of inputs; wen2023/lemma-A.24 bounds the complexity of such networks.",
+        "sqrt(d)), for half the mean squared error over the law of inputs; wen2023/lemma-A.24 bounds the complexity of such "
+        "networks.",
     )
