@@ -1,13 +1,14 @@
 """Owns what the site takes from elsewhere: committed results, verdicts and figures in the papers' pages, KaTeX, the changelog.
 
 In a page, `<!-- verdicts: PAPER -->` stands for every committed table of the paper that holds verdicts, `<!-- figure: PAPER/NAME -->` for a
-committed figure, `<!-- formal -->` for the table of what Coq checked. No number of theirs is typed by hand.
+committed figure, `<!-- ledger: PAPER -->` for the paper's statements, or one by its id, examined in the build, `<!-- formal -->` for the
+table of what Coq checked. No number of theirs is typed by hand.
 """
 
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from flatproof.theory.claims import statements
+from flatproof.theory.claims import Claim, Evidence, ledger, statements
 from flatproof.theory.claims.formal import Formal, confirmed
+from flatproof.verify.experiments.ledger import headlines
 from flatproof.verify.report.cells import slug
 from flatproof.verify.report.mathematics import parts
 from flatproof.verify.report.verdicts import NEUTRAL, side, verdict_column, words
@@ -83,11 +85,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
     def replaced(found: re.Match[str]) -> str:
         kind, name = found.groups()
-        return "\n\n".join(verdicts(name) if kind == "verdicts" else figure(name))
+        return "\n\n".join(PIECES[kind](name))
 
     if "<!-- formal -->" in markdown:
         markdown = markdown.replace("<!-- formal -->", formal())
-    return re.sub(r"<!-- (verdicts|figure): ([\w/-]+) -->", replaced, markdown)
+    return re.sub(rf"<!-- ({'|'.join(PIECES)}): ([\w/-]+) -->", replaced, markdown)
 
 
 def formal() -> str:
@@ -169,7 +171,7 @@ def _text(value: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([\\`*_\[\]<>|$])", r"\\\1", text.replace("\n", " "))
+    return re.sub(r"([\\`*_\[\]>|$])", r"\\\1", text.replace("\n", " ")).replace("<", "&lt;")  # \< is no escape in Markdown
 
 
 def _made(provenance: Mapping[str, str]) -> str:
@@ -188,3 +190,39 @@ def figure(name: str) -> Iterator[str]:
     source = f"../results/{path.relative_to(RESULTS).with_suffix('.png').as_posix()}"
     yield f"![{_escaped(entry['title'])}]({source})"
     yield f"{_text(entry['title'])}. {_made(entry['provenance'])}"
+
+
+def examined(name: str) -> Iterator[str]:
+    """The ledger's statements of a paper, or one by its id, with their evidence, examined now; what runs judge is left out."""
+    claims = list(ledger(id for id in statements() if id == name or id.startswith(f"{name}/")))
+    if not claims:
+        raise PluginError(f"the ledger has no statement {name}")
+    if name not in statements():
+        yield "**" + _text(" ".join(headlines(claims)).replace(f"{name}: of", "Of")) + "**"
+    for claim in sorted(claims, key=lambda claim: claim.status != "definition"):
+        yield from _in_full(claim)
+
+
+def _in_full(claim: Claim) -> Iterator[str]:
+    """One statement: its name and status, what is printed and whose words these are, what holds instead, the evidence."""
+    fails = f"fails in the {claim.target}: {claim.severity}" if claim.target else None
+    about = filter(None, (fails, claim.reading and f"reading: {claim.reading}"))
+    yield f"### {_name(claim.id)} {{ #{slug(claim.id)} }}"
+    yield " · ".join((_verdict(claim.status), *map(_text, about)))
+    yield f"> {_text(claim.printed)}" + (f" *({claim.words})*" if claim.words else "")
+    if claim.corrected:
+        yield f"Holds instead: {_text(claim.corrected)}"
+    if claim.status != "definition":
+        shown = [_piece(e, claim) for e in claim.evidence] + [f"**Coq**: {_proved(f)}" for f in claim.formal]
+        yield "\n".join(f"- {line}" for line in shown)
+
+
+def _piece(evidence: Evidence, claim: Claim) -> str:
+    """A piece of evidence in a line."""
+    reading = f", reading: {evidence.reading}" if evidence.reading not in (None, claim.reading) else ""
+    return f"**{evidence.supports}{reading}** ({_text(evidence.method)}; {_text(evidence.scope)}): {_text(evidence.finding)}" + (
+        f" Holds instead: {_text(evidence.corrected)}" if reading and evidence.corrected else ""
+    )
+
+
+PIECES: Mapping[str, Callable[[str], Iterator[str]]] = {"verdicts": verdicts, "figure": figure, "ledger": examined}

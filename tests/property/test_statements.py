@@ -6,9 +6,9 @@ that the property can fail.
 
 import pytest
 
-from tests.statements import batchnorm, closed_forms, diagonal, flattest, probability
+from tests.statements import batchnorm, closed_forms, diagonal, flattest, neighbours, probability
 
-MODULES = (closed_forms, batchnorm, diagonal, flattest, probability)
+MODULES = (closed_forms, batchnorm, diagonal, flattest, neighbours, probability)
 PROPERTIES = {name: entry for module in MODULES for name, entry in module.PROPERTIES.items()}
 
 

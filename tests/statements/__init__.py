@@ -2,4 +2,6 @@
 
 import pytest
 
-pytest.register_assert_rewrite(*(f"tests.statements.{name}" for name in ("batchnorm", "closed_forms", "diagonal", "probability")))
+pytest.register_assert_rewrite(
+    *(f"tests.statements.{name}" for name in ("batchnorm", "closed_forms", "diagonal", "neighbours", "probability"))
+)

@@ -22,6 +22,7 @@ construction that is printed with it, or a step of its printed proof; only the f
     constant or sign  it holds with another constant, exponent, index or sign
     boundary          it fails in an edge case alone, which the correction excludes
 Where a statement depends on a reading, `reading` names the one that its status is for; evidence for another one says so.
+Where the paper's text was not at hand, `words` says whose words `printed` holds: its abstract's, or ours.
 `depends_on` lists what the proof in the ledger rests on, each as printed or as corrected (theory.claims.graph).
 A check that fails raises `EvidenceFailed`: the ledger then shows the statement as open, with the failure.
 Beside the evidence stands what Coq's kernel checked of the statement (`formal`, theory.claims.formal); it changes no status.
@@ -52,7 +53,15 @@ Reading = Literal[
     "repeated samples",
     "Gaussian displacements",
     "uniform displacements",
+    "every minimum",
+    "both sharper and flatter",
+    "one sample a step",
+    "two samples a step",
+    "inputs x and -x alike",
+    "no bias",
+    "with a bias",
 ]
+Words = Literal["quoted from the abstract", "restated: the paper's own text was not at hand"]
 Form = Literal["printed", "corrected"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 TARGETS: tuple[Target, ...] = get_args(Target)
@@ -120,7 +129,7 @@ class Claim:
 
     `corrected` is None where nothing needed correcting. target, severity: of the gravest refutation, None where nothing is refuted;
     a target other than "statement" leaves the statement standing. reading: the one that the status is for, None for all. formal: the
-    theorems that Coq checked for it, in the form that lies here.
+    theorems that Coq checked for it, in the form that lies here. words: whose `printed` holds, where the paper's text was not at hand.
     """
 
     id: str
@@ -134,6 +143,7 @@ class Claim:
     severity: Severity | None = None
     reading: Reading | None = None
     formal: tuple[Formal, ...] = ()
+    words: Words | None = None
 
     @property
     def own(self) -> bool:
@@ -142,7 +152,13 @@ class Claim:
 
     def _repr_html_(self) -> str:
         fails = f"{self.target}: {self.severity}" if self.target else ""
-        about = {"printed": self.printed, "status": self.status, "fails in": fails, "reading": self.reading or ""}
+        about = {
+            "printed": self.printed,
+            "words": self.words or "",
+            "status": self.status,
+            "fails in": fails,
+            "reading": self.reading or "",
+        }
         about |= {"corrected": self.corrected or "", "rests on": ", ".join(f"{e.id} ({e.form})" for e in self.depends_on)}
         found = {f"evidence {k}": f"{e.supports}, {e.method}; {e.scope}: {e.finding}" for k, e in enumerate(self.evidence, 1)}
         checked = {f"formal {k}": f"{f.entry.theorem}, {f.about()}: {f.entry.words}" for k, f in enumerate(self.formal, 1)}
@@ -159,6 +175,7 @@ class Statement:
     title: str
     examine: Callable[[], Iterable[Evidence]]
     reading: Reading | None = None
+    words: Words | None = None
 
     def claim(self) -> Claim:
         """Examine the statement now; once a process, for nothing that it rests on changes."""
@@ -173,7 +190,7 @@ class Statement:
             evidence = [replace(e, supports="open", target=None, severity=None, corrected=None) for e in evidence]
             evidence.append(Evidence("open", "failed check", "-", str(failure)))
         claim = judged(self.id, self.title, self.printed, evidence, self.depends_on, self.reading)
-        return replace(claim, formal=theorems(self.id))
+        return replace(claim, formal=theorems(self.id), words=self.words)
 
 
 def judged(
@@ -221,7 +238,11 @@ _statements: dict[str, Statement] = {}
 
 
 def claim(
-    id: str, printed: str, depends_on: tuple[str | Dependency, ...] = (), reading: Reading | None = None
+    id: str,
+    printed: str,
+    depends_on: tuple[str | Dependency, ...] = (),
+    reading: Reading | None = None,
+    words: Words | None = None,
 ) -> Callable[[Callable[[], Iterable[Evidence]]], Callable[[], Iterable[Evidence]]]:
     """Register a statement; the first line of the function's docstring is its title: what it is about, no claim.
 
@@ -230,6 +251,7 @@ def claim(
         printed: the statement as it is printed.
         depends_on: what its proof rests on, as printed unless it is `corrected(id)`.
         reading: the one that its status is for; None if it has but one.
+        words: whose `printed` holds, where the paper's text was not at hand.
 
     Returns:
         A decorator of the function that yields the evidence.
@@ -245,7 +267,7 @@ def claim(
             raise ValueError(f"a statement's id must be 'paper/name', got {id!r}")
         title = (examine.__doc__ or id).strip().splitlines()[0].rstrip(".")
         edges = tuple(Dependency(edge) if isinstance(edge, str) else edge for edge in depends_on)
-        _statements[id] = Statement(id, " ".join(printed.split()), edges, title, examine, reading)
+        _statements[id] = Statement(id, " ".join(printed.split()), edges, title, examine, reading, words)
         return examine
 
     return register
@@ -258,10 +280,10 @@ def own_claim(
     return claim(f"{OWN}/{name}", statement, depends_on)
 
 
-def definition(id: str, title: str, printed: str) -> None:
+def definition(id: str, title: str, printed: str, words: Words | None = None) -> None:
     """Register a definition, condition or setting."""
     note = Evidence("definition", "as printed", "-", "used by the statements that name it")
-    _statements[id] = Statement(id, " ".join(printed.split()), (), title, lambda: (note,))
+    _statements[id] = Statement(id, " ".join(printed.split()), (), title, lambda: (note,), words=words)
 
 
 def require(holds: object, failure: str) -> None:

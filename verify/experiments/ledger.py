@@ -55,7 +55,7 @@ def _of_statements(claims: Sequence[Claim], ledger: Mapping[str, Claim]) -> str:
     }
     flawed = ", ".join(f"{targets[target]} {how}" for target, how in told.items() if targets[target])
     return (
-        f"of {len(claims)} statements {_failing(claims)}{_others(claims)}."
+        f"of {len(claims)} statement{'s' * (len(claims) > 1)} {_failing(claims)}{_others(claims)}."
         + (f" Of those that stand are printed: {flawed}." if flawed else "")
         + (f" {leaning} of the proved {'rest' if leaning > 1 else 'rests'} on a cited theorem." if leaning else "")
     )
@@ -87,8 +87,9 @@ def fails_in(c: Claim) -> str:
 
 
 def rests_on(c: Claim) -> str:
-    """The ids that a proof rests on, without the paper's prefix; * marks the corrected form."""
-    return ", ".join(edge.id.split("/")[1] + "*" * (edge.form == "corrected") for edge in c.depends_on) or "–"
+    """The ids that a proof rests on, without the prefix of its own paper; * marks the corrected form."""
+    paper = c.id.split("/")[0]
+    return ", ".join(edge.id.removeprefix(f"{paper}/") + "*" * (edge.form == "corrected") for edge in c.depends_on) or "–"
 
 
 def table(id: str, claims: Sequence[Claim]) -> Table:
@@ -105,7 +106,7 @@ def table(id: str, claims: Sequence[Claim]) -> Table:
             "fails in": fails_in(c),
             "reading": c.reading or "–",
             "statement": c.title,
-            "printed": c.printed,
+            "printed": c.printed + (f" ({c.words})" if c.words else ""),
             "corrected": c.corrected or "–",
             "rests on": rests_on(c),
             "evidence": " ".join(
@@ -134,6 +135,8 @@ def table(id: str, claims: Sequence[Claim]) -> Table:
 def in_full(c: Claim) -> str:
     """One statement with all of its evidence, as text."""
     lines = [c.id, f"{'our own' if c.own else 'printed':<11}{c.printed}", f"status     {c.status}"]
+    if c.words:
+        lines.insert(2, f"words      {c.words}")
     if c.target:
         lines.append(f"fails in   {fails_in(c)}")
     if c.reading:

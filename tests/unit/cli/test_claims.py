@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from flatproof.theory.claims import statements
 from flatproof.verify.cli.terminal import print_tables
 from flatproof.verify.experiments import EXPERIMENTS
 from flatproof.verify.report.artifacts import Table
@@ -55,10 +56,12 @@ def test_claims_in_full_and_as_json(command: Callable[..., Any], tmp_path: Path)
 def test_a_papers_name_lists_its_statements_with_whole_ids_and_a_headline(command: Callable[..., Any], tmp_path: Path) -> None:
     done = command("claims", "keskar2017", "kaur2023")
     assert done.status == 0, done.err
-    ids = [id for name in ("keskar2017", "kaur2023") for id in EXPERIMENTS[name].claim_ids()]
+    stated = [id for id in statements() if id.startswith("keskar2017/")]
+    assert len(stated) == 3
+    ids = [*stated, *(id for name in ("keskar2017", "kaur2023") for id in EXPERIMENTS[name].claim_ids())]
     cells = [line.split("│")[1].strip() for line in done.out.splitlines() if line.startswith("│")]
     assert [cell for cell in cells if cell] == ids  # each on one line
-    assert f"\nkeskar2017: measured: of {len(EXPERIMENTS['keskar2017'].claim_ids())} claims none fails as printed;" in done.out
+    assert f" Measured: of {len(EXPERIMENTS['keskar2017'].claim_ids())} claims none fails as printed;" in done.out
     assert [line.split(":")[0] for line in done.out.splitlines()[-2:]] == ["keskar2017", "kaur2023"]
     assert {claim["id"] for claim in json.loads(command("claims", "--json", "kaur2023").out)} == {
         *EXPERIMENTS["kaur2023"].claim_ids()

@@ -170,8 +170,60 @@ JUDGED_DIAGONAL = {
 }
 
 
+JUDGED_NEIGHBOURS = {
+    "dinh2017": {
+        "same-function volume ball-sharpness-unbounded": ("proved", None, None, None),
+        "hessian spectral-norm trace": ("proved", None, None, "differentiable parameters"),
+    },
+    "keskar2017": {
+        "eigenvalue": ("proved", None, None, None),
+        "sharp-minima": ("refuted", "statement", "substance", "every minimum"),
+    },
+    "kwon2021": {"adaptive-sharpness": ("proved", None, None, None)},
+    "lyu2022": {
+        "scale-invariance": ("refuted", "statement", "boundary", None),
+        "gradient hessian": ("proved", None, None, "differentiable parameters"),
+    },
+    "andriushchenko2023": {"logit-normalization": ("proved", None, None, None)},
+    "wu2023": {
+        "sgd-trace": ("proved", None, None, "one sample a step"),
+        "gd-eigenvalue": ("proved", None, None, None),
+        "two-layer": ("proved", None, None, "no bias"),
+        "generalization": ("open", None, None, None),
+    },
+    "vardhan2026": {
+        "symmetries": ("refuted", "statement", "boundary", "both sharper and flatter"),
+        "non-generalizing": ("open", None, None, None),
+        "flattest-generalize": ("open", None, None, "no bias"),
+    },
+}
+
+
+def test_neighbours_say_whose_words_they_hold_and_only_a_quotation_is_refuted(ledger: dict[str, Claim]) -> None:
+    judged = {f"{paper}/{name}" for paper, listed in JUDGED_NEIGHBOURS.items() for names in listed for name in names.split()}
+    defined = {f"dinh2017/{name}" for name in ("alpha-scale", "volume-flatness", "ball-sharpness")} | {"keskar2017/metric-2.1"}
+    assert {id for id, c in ledger.items() if c.words} == judged | defined
+    for c in (ledger[id] for id in judged):
+        assert c.words is not None
+        against = [e for e in c.evidence if e.supports == "refuted"]
+        assert not against or c.words.startswith("quoted"), f"{c.id} refutes words that are ours"
+        assert f"\nwords      {c.words}\n" in in_full(c)
+        assert c.words in table("all/claims", [c]).shown["printed"][0]
+    other = [e for id in ("wu2023/sgd-trace", "wu2023/two-layer", "vardhan2026/flattest-generalize") for e in ledger[id].evidence]
+    assert {e.reading for e in other if e.supports == "refuted"} == {"two samples a step", "with a bias"}
+
+
+def test_the_page_of_the_ledger_has_the_neighbours_headlines(ledger: dict[str, Claim]) -> None:
+    page = (Path(__file__).parents[4] / "docs/background/ledger.md").read_text()
+    papers = set(JUDGED_NEIGHBOURS) - {"andriushchenko2023"}
+    lines = headlines([c for id, c in ledger.items() if id.split("/")[0] in papers and id in statements()])
+    assert len(lines) == len(papers)
+    assert [line for line in lines if line not in page] == []
+
+
 def test_what_was_judged_by_hand_stays_so(ledger: dict[str, Claim]) -> None:
-    for paper, judged in (("wen2023", JUDGED), ("andriushchenko2023", JUDGED_DIAGONAL)):
+    every = (("wen2023", JUDGED), ("andriushchenko2023", JUDGED_DIAGONAL), *JUDGED_NEIGHBOURS.items())
+    for paper, judged in every:
         for names, expected in judged.items():
             for name in names.split():
                 c = ledger[f"{paper}/{name}"]
