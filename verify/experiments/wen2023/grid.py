@@ -91,7 +91,7 @@ ROWS = (
         "bias",
         SAM,
         (Phase(lr=0.01, epochs=200_000, rho=0.05), Phase(lr=0.01, epochs=400_000, rho=0.1)),
-        quick_epochs=(25_000, 50_000),
+        quick_epochs=(50_000, 100_000),
     ),
     Row(
         "5a",
@@ -110,7 +110,7 @@ ROWS = (
             Phase(lr=0.001, epochs=100_000, rho=0.1),
             Phase(lr=0.005, epochs=5_000, rho=1.0),
         ),
-        quick_epochs=(5_000, 5_000, 5_000),
+        quick_epochs=(10_000, 10_000, 5_000),
         activation="softplus",
     ),
     Row("6a", "sim-ln", SAM, (Phase(lr=0.1, epochs=100_000, rho=0.1),), quick_epochs=(25_000,), first_layer_scale=0.01),
