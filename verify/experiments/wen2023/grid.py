@@ -161,6 +161,7 @@ def shortened(row: Row, scale: str) -> bool:
 def runs(row: Row, scale: str, seeds: int) -> list[Run]:
     """A row's runs, seeds 1 to `seeds`; sizes as printed, smaller at 'smoke'."""
     small = scale == "smoke"
+    test_points = 2_000 if scale == "quick" and row.depth == 3 else Run.test_points  # measuring took longer than training
     return [
         Run(
             architecture=row.architecture,
@@ -173,6 +174,7 @@ def runs(row: Row, scale: str, seeds: int) -> list[Run]:
             activation=row.activation,
             depth=row.depth,
             keep_networks=row.keep_networks,
+            test_points=test_points,
         )
         for seed in range(1, seeds + 1)
     ]
