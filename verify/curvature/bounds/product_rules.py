@@ -121,6 +121,9 @@ def product(
             size = size + 2 * rounding
 
         def pull(adjoint: Tensor) -> tuple[Tensor, ...]:
+            if op is torch.mm and len(adjoint) == 1:  # without the product itself, which a transpose by autograd computes first
+                each = (pulled_a, lambda: adjoint[0] @ q.T), (pulled_b, lambda: (adjoint[0].T @ p).T)
+                return tuple(pulled()[None] for wanted, pulled in each if wanted)
             out = []
             if pulled_a:
                 out.append(transposed(lambda t: op(t, q), zero_a, adjoint))
