@@ -122,8 +122,10 @@ def product(
 
         def pull(adjoint: Tensor) -> tuple[Tensor, ...]:
             if op is torch.mm and len(adjoint) == 1:  # without the product itself, which a transpose by autograd computes first
-                each = (pulled_a, lambda: adjoint[0] @ q.T), (pulled_b, lambda: (adjoint[0].T @ p).T)
-                return tuple(pulled()[None] for wanted, pulled in each if wanted)
+                one, pulled = adjoint[0], []
+                pulled += [(one @ q.T)[None]] if pulled_a else []
+                pulled += [(one.T @ p).T[None]] if pulled_b else []
+                return tuple(pulled)
             out = []
             if pulled_a:
                 out.append(transposed(lambda t: op(t, q), zero_a, adjoint))
