@@ -54,6 +54,7 @@ def density(
         check_writable(out)
 
         from flatproof.verify.curvature import HessianOperator, lambda_max, spectral_density
+        from flatproof.verify.curvature.shared import sharing
         from flatproof.verify.pictures import spectral_curve
         from flatproof.verify.pictures.saving import check_free, save_picture
 
@@ -64,7 +65,9 @@ def density(
         )  # fmt: skip
         with busy("measuring", quiet=False):
             operator = HessianOperator.of(problem)
-            spread = spectral_density(operator, probes=probes, steps=steps, width=width, seed=seed)
-            axes = spectral_curve.draw_density(spread, lambda_max(operator, seed=seed))
+            with sharing(problem):  # the first direction's Krylov space is that of lambda_max
+                spread = spectral_density(operator, probes=probes, steps=steps, width=width, seed=seed)
+                largest = lambda_max(operator, seed=seed)
+            axes = spectral_curve.draw_density(spread, largest)
         numbers = spectral_curve.density_numbers(spread)
         say_files(save_picture(axes, numbers, out, name, "Spectral density of the Hessian", made_by()))

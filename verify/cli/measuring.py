@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -12,6 +13,7 @@ from rich.text import Text
 
 from flatproof.verify.curvature.estimates import Estimate
 from flatproof.verify.curvature.problem import Problem
+from flatproof.verify.curvature.shared import sharing
 from flatproof.verify.curvature.sharpness import Measure, select
 from flatproof.verify.curvature.sharpness.hessian import operator_of
 from flatproof.verify.utils.checks import check_whole
@@ -88,7 +90,7 @@ def measure_all(
     settings: list[str] | None = None,
     layer: str | None = None,
 ) -> Iterator[Row]:
-    """The measures in turn, a row each.
+    """The measures in turn, a row each; what several of them need is computed once and counted on the first (`shared`).
 
     Args:
         problem: model, loss and data.
@@ -108,17 +110,18 @@ def measure_all(
     if batch_size is not None:
         check_whole("--m", batch_size)
     operator = operator_of(problem)  # one for all measures: what its kernel keeps is kept once
-    for name, measure in chosen.items():
-        accepted = measure.accepts
-        given: dict[str, Any] = {"seed": seed} if "seed" in accepted else {}
-        if batch_size is not None and "batch_size" in accepted:
-            given["batch_size"] = batch_size
-        try:
-            yield Row(measure, measure(operator, **(given | own[name])), layer=layer)
-        except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
-            if names or own[name]:
-                raise ValueError(f"{name}: {error}") from error
-            yield Row(measure, None, " ".join(str(error).split()), layer)
+    with sharing(problem) if len(chosen) > 1 else nullcontext():
+        for name, measure in chosen.items():
+            accepted = measure.accepts
+            given: dict[str, Any] = {"seed": seed} if "seed" in accepted else {}
+            if batch_size is not None and "batch_size" in accepted:
+                given["batch_size"] = batch_size
+            try:
+                yield Row(measure, measure(operator, **(given | own[name])), layer=layer)
+            except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
+                if names or own[name]:
+                    raise ValueError(f"{name}: {error}") from error
+                yield Row(measure, None, " ".join(str(error).split()), layer)
 
 
 def table(rows: list[Row], title: str) -> Grid:

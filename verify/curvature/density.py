@@ -22,9 +22,9 @@ import numpy as np
 from scipy import stats
 
 from flatproof.verify.curvature.estimates import Estimate, Floats, Symmetric, gaussian, generator_of, metered
-from flatproof.verify.curvature.krylov import Krylov
+from flatproof.verify.curvature.krylov import Krylov, started
 from flatproof.verify.curvature.rounding import UNSEEN, rounding_of
-from flatproof.verify.curvature.scaled import Rescaled, times
+from flatproof.verify.curvature.scaled import times
 from flatproof.verify.utils.checks import check_positive, check_share, check_whole
 
 SOURCE = "Ubaru, Chen, Saad 2017; Ghorbani et al. 2019, section 2"
@@ -119,12 +119,13 @@ def spectral_density(
     with metered(operator) as meter:
         with meter.checking():
             seen = rounding_of(operator) if rounding else UNSEEN
-        scaled = Rescaled(operator)
+        krylov = started(operator, gaussian(operator, 1, generator), seed)
+        scaled = krylov.operator
         nodes: list[Floats] = []
         weights: list[Floats] = []
         closed = True
-        for _ in range(probes):
-            krylov = Krylov(scaled, gaussian(operator, 1, generator))
+        for probe in range(probes):
+            krylov = Krylov(scaled, gaussian(operator, 1, generator)) if probe else krylov
             while krylov.size < min(steps, size) and not krylov.invariant:
                 krylov.grow()
             values, vectors = np.linalg.eigh(krylov.T)

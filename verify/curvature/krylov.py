@@ -1,4 +1,8 @@
-"""Owns the orthonormal basis of a block Krylov space that grows by one product at a time, with full reorthogonalization."""
+"""Owns the orthonormal basis of a block Krylov space that grows by one product at a time, with full reorthogonalization.
+
+`Prefix` is the same space for one of several that share it: it grows from nothing, as if it were alone, and multiplies only where none of
+them has been.
+"""
 
 import math
 
@@ -6,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flatproof.verify.curvature.estimates import Floats
+from flatproof.verify.curvature.estimates import Floats, Symmetric
 from flatproof.verify.curvature.scaled import Rescaled
+from flatproof.verify.curvature.shared import once, shares
 
 SEGMENT = 1 << 18  # numbers that are converted to float64 at a time
 
@@ -52,6 +57,7 @@ class Krylov:
         self.asymmetry, self.invariant = 0.0, False
         self.rounding = 0.0
         self._next = first
+        self._history: list[tuple[int, Floats, float, bool]] = []  # size, coupling, asymmetry, invariant after each product
 
     @property
     def roundoff(self) -> float:
@@ -92,6 +98,7 @@ class Krylov:
         self.T = grown
         self._next, self.coupling = self._orthonormal(product)
         self.invariant = self._next.shape[1] == 0 or self.size >= self.operator.shape[0]
+        self._history.append((self.size, self.coupling, self.asymmetry, self.invariant))
 
     def restart(self, fresh: Tensor) -> bool:
         """Go on from an invariant subspace with fresh directions; False if there are none left."""
@@ -113,6 +120,11 @@ class Krylov:
         if parts is None:
             raise ValueError("the Krylov space is empty; expected at least one product")
         return parts
+
+    @property
+    def basis(self) -> Tensor:
+        """V, (P, k b)."""
+        return torch.cat(self._filled()).T
 
     def _filled(self) -> list[Tensor]:
         out, left = [], self.size
@@ -164,3 +176,50 @@ class Krylov:
                 R = np.vstack([R, np.zeros((1, block.shape[1]))])
                 R[-1, index] = length
         return (torch.stack(kept, dim=1) if kept else block[:, :0]), R
+
+
+class Prefix(Krylov):
+    """The first products of a Krylov space that grows for several. What it adds after a restart is its own.
+
+    Args:
+        whole: the space.
+    """
+
+    def __init__(self, whole: Krylov) -> None:
+        self._whole: Krylov | None = whole
+        self.operator, self.block, self.starts, self._chunks = whole.operator, whole.block, whole.starts, whole._chunks
+        self.size, self._products = 0, 0
+        self.T, self.coupling = np.zeros((0, 0)), np.zeros((whole.block, whole.block))
+        self.asymmetry, self.invariant, self.rounding = 0.0, False, 0.0
+        self._history = []
+
+    def grow(self) -> None:
+        """One block product more, or one that was made already."""
+        if self._whole is None:
+            super().grow()
+            return
+        if self._products == len(self._whole._history):
+            self._whole.grow()
+        self.size, self.coupling, self.asymmetry, self.invariant = self._whole._history[self._products]
+        self.T = self._whole.T[: self.size, : self.size]
+        self._products += 1
+
+    def restart(self, fresh: Tensor) -> bool:
+        """As for every space; from here on it grows apart from the others."""
+        if self._whole is not None:
+            self._whole, self._chunks = None, [rows.clone() for rows in self._chunks]
+        return super().restart(fresh)
+
+
+def started(operator: Symmetric, start: Tensor, seed: int) -> Krylov:
+    """The Krylov space of a random start, shared by all that draw the same within `sharing`.
+
+    Args:
+        operator: H, (P, P).
+        start: what `gaussian` drew first from `generator_of(seed)`, (P, block).
+        seed: of the draw.
+    """
+    if not shares(operator):
+        return Krylov(Rescaled(operator), start)
+    key = "krylov", operator, seed, start.shape[1]
+    return Prefix(once(operator, key, lambda: Krylov(Rescaled(operator), start)))

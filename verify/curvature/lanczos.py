@@ -40,7 +40,7 @@ import torch
 from torch import Tensor
 
 from flatproof.verify.curvature.estimates import Estimate, Floats, Symmetric, gaussian, generator_of, metered
-from flatproof.verify.curvature.krylov import Krylov
+from flatproof.verify.curvature.krylov import Krylov, started
 from flatproof.verify.curvature.parts import Followed
 from flatproof.verify.curvature.polynomials import christoffel_bound, excluded, jacobi, probability_quantile, ritz_values
 from flatproof.verify.curvature.rounding import UNSEEN, rounding_of
@@ -210,7 +210,9 @@ def eigenvalues(
         hint = _hint(operator, k, which, tolerance, generator, near) if leans else _Hint()
         for place, vector in enumerate(hint.vectors):
             first[:, place % block].add_(vector, alpha=hint.length * math.sqrt(size))
-        krylov = Krylov(rescaled := Rescaled(operator), first)
+        leaning = start is not None or bool(hint.vectors)
+        krylov = Krylov(Rescaled(operator), first) if leaning else started(operator, first, seed)
+        rescaled = krylov.operator
         norms = torch.linalg.vector_norm(first.double(), dim=0).cpu().numpy()
         bounds = _Bounds(krylov, norms, None if start is not None else seen.left(confidence))
         bound = partial(seen.norm, confidence)

@@ -26,6 +26,7 @@ from flatproof.verify.curvature.heads import IN_LOSSES, IN_MODELS, accurate
 from flatproof.verify.curvature.isolation import Room, isolated, unwrapped
 from flatproof.verify.curvature.processes import distributed, reduced
 from flatproof.verify.curvature.selection import Parameters, choose, common_form, embeddings, moving_rows
+from flatproof.verify.curvature.shared import Shared
 from flatproof.verify.curvature.tree import cast
 from flatproof.verify.utils.checks import check_one_of, check_whole
 
@@ -92,6 +93,7 @@ class Problem:
         moving: None, or (P,) with 0 for the rows of embeddings at their padding_idx, whose gradient torch sets to zero, else 1:
             matrices hold these rows constant.
         samples: n, over all ranks.
+        shared: what its measures share, within `shared.sharing`; None outside of it.
 
     Raises:
         TypeError: a model, loss or data of another kind, one-shot data, parameters that are no floating point numbers.
@@ -140,6 +142,7 @@ class Problem:
         self._rooms: list[Room] = []
         self._written: set[str] | None = None  # what a forward pass writes in place; not known before the first
         self.checked = False
+        self.shared: Shared | None = None
         self._embeddings = embeddings(model)
         self.moving = moving_rows(self._embeddings, chosen)
         self._watched = (*model.parameters(), *model.buffers())

@@ -52,8 +52,13 @@ def elementwise(curve: Curve) -> Callable[[Given], Result]:
             least, most = least - rounding, most + rounding
         out = Value(center, None, None, value.by_sample).within(least, most)
 
+        relaxations: dict[bool, curves.Relaxed] = {}  # by whether it is the tangent's: two modes share the chords
+
         def make(mode: Mode) -> Form:
-            relaxed = (curves.tangent if mode == "tangent" else curves.chords)(curve, z, low, high)
+            is_tangent = mode == "tangent"
+            if is_tangent not in relaxations:
+                relaxations[is_tangent] = (curves.tangent if is_tangent else curves.chords)(curve, z, low, high)
+            relaxed = relaxations[is_tangent]
 
             def pull(adjoint: Tensor) -> tuple[Tensor, ...]:
                 if mode == "tangent":

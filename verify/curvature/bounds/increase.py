@@ -171,6 +171,8 @@ class Bounded:
         program = self.program
         adjoints, tangents = tops
         names = frozenset(adjoints)
+        if not all(self._affordable(program.steps[name].top, adjoint) for name, adjoint in adjoints.items()):
+            return math.inf
         met = program.backwards(tangents, "tangent")
         zero = [torch.zeros_like(w) for w in self.line.leaves[: self.line.parameters]]
         g = [met.parameters[i][0] if i in met.parameters else z for i, z in enumerate(zero)]
@@ -181,12 +183,7 @@ class Bounded:
             assert top is not None
             total += float(top.rounding(adjoint)) * SURE
             weight = top.weight(adjoint).reshape(-1)
-            if not bool(torch.isfinite(weight).all()):
-                return math.inf
             kept = torch.nonzero(weight > 0).flatten()
-            before = sum(program.steps[n].work for n in program._before(top.source))
-            if len(kept) * sum(z.numel() for z in zero) > ENTRIES or 2 * len(kept) * before > self.second:
-                return math.inf
             size = max(1, int(4e6 / max(v.numel() for v in self.line.leaves)))
             for part in torch.split(kept, size) if len(kept) else ():
                 made, eps = self._rows(top, part, weight[part])
@@ -195,6 +192,17 @@ class Bounded:
         B = torch.cat(rows) if rows else torch.zeros(0, 1, dtype=torch.float64)
         curved = math.sqrt(self._largest(B) * SURE) + math.sqrt(square * SURE)
         return (total + curved**2 / 2) * SURE
+
+    def _affordable(self, top: Top | None, adjoint: Tensor) -> bool:
+        """Whether the weights are finite and the Jacobian's rows that they keep few enough."""
+        assert top is not None
+        weight = top.weight(adjoint)
+        if not bool(torch.isfinite(weight).all()):
+            return False
+        kept = int((weight > 0).sum())
+        before = sum(self.program.steps[n].work for n in self.program._before(top.source))
+        entries = sum(w.numel() for w in self.line.leaves[: self.line.parameters])
+        return kept * entries <= ENTRIES and 2 * kept * before <= self.second
 
     def _rows(self, top: Top, places: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """sqrt(v) J c, rows (k, P), and eps."""

@@ -121,6 +121,11 @@ def product(
             size = size + 2 * rounding
 
         def pull(adjoint: Tensor) -> tuple[Tensor, ...]:
+            if op is torch.mm and len(adjoint) == 1:  # without the product itself, which a transpose by autograd computes first
+                one, pulled = adjoint[0], []
+                pulled += [(one @ q.T)[None]] if pulled_a else []
+                pulled += [(one.T @ p).T[None]] if pulled_b else []
+                return tuple(pulled)
             out = []
             if pulled_a:
                 out.append(transposed(lambda t: op(t, q), zero_a, adjoint))

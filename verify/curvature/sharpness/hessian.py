@@ -4,6 +4,7 @@ from flatproof.verify.curvature.estimates import Symmetric
 from flatproof.verify.curvature.operators import HessianOperator
 from flatproof.verify.curvature.problem import Problem
 from flatproof.verify.curvature.scaled import Scaled
+from flatproof.verify.curvature.shared import once
 from flatproof.verify.curvature.sharpness.landscape import Landscape
 
 
@@ -18,4 +19,5 @@ def operator_of(source: object) -> Symmetric:
 
 def adaptive(source: object) -> Scaled:
     """diag(|w|) H diag(|w|) of a problem or of an operator with one."""
-    return Scaled(operator_of(source), Landscape.of(source).weights.abs())
+    operator = operator_of(source)
+    return once(operator, ("adaptive", operator), lambda: Scaled(operator, Landscape.of(source).weights.abs()))

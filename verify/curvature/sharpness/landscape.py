@@ -14,6 +14,7 @@ from flatproof.verify.curvature.estimates import Estimate, data_of
 from flatproof.verify.curvature.examination import examine
 from flatproof.verify.curvature.problem import Problem, first_derivative
 from flatproof.verify.curvature.processes import distributed
+from flatproof.verify.curvature.shared import once
 from flatproof.verify.utils.checks import check_one_of, check_whole
 
 Logits = Literal["plain", "normalized", "standardized"]
@@ -123,7 +124,11 @@ class Landscape:
 
     def total(self, delta: Tensor | None, logits: Logits = "plain", batch_size: int | None = None) -> float:
         """The loss over the whole data, L(w + delta), in its own batches or in batches of `batch_size` samples."""
-        return sum(batch.weight * self.value(delta, batch, logits) for batch in self.batches(batch_size))
+
+        def loss() -> float:
+            return sum(batch.weight * self.value(delta, batch, logits) for batch in self.batches(batch_size))
+
+        return loss() if delta is not None else once(self.problem, ("loss", logits, batch_size), loss)
 
     def total_and_gradient(self, delta: Tensor | None) -> tuple[float, Tensor]:
         """The loss over the whole data and its gradient, (P,)."""

@@ -21,7 +21,7 @@ from flatproof.verify.curvature.operators import HessianOperator
 from flatproof.verify.curvature.problem import Problem
 from flatproof.verify.curvature.scaled import Delegate
 from flatproof.verify.curvature.sharpness.registry import Measure
-from flatproof.verify.curvature.traces import Method, hutchinson, hutchpp, trace, xtrace
+from flatproof.verify.curvature.traces import Method, hutchinson, hutchpp, krylov_trace, trace, xtrace
 
 
 def relative_flatness(
@@ -32,7 +32,7 @@ def relative_flatness(
     Args:
         source: a problem, or an operator with one.
         layer: name of the layer, or of its weight; None for the last but one of the linear layers with chosen parameters, or the only one.
-        method: the estimator, "hutchinson", "hutch++" or "xtrace".
+        method: the estimator, "hutchinson", "hutch++", "xtrace" or "krylov".
         products: Hessian-vector products spent, of the layer's own Hessian; twice the size of its weight is exact.
         seed: of the probes.
         **rest: settings of that estimator.
@@ -134,6 +134,6 @@ MEASURES = (
         relative_flatness,
         "problem",
         "positive rescaling of the layer's own neurons and of whole layers",
-        passes_on=(hutchinson, hutchpp, xtrace),
+        passes_on=(hutchinson, hutchpp, xtrace, krylov_trace),
     ),
 )

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from flatproof.verify.curvature.bounds import NO_BOUND, Above, mean_above
 from flatproof.verify.curvature.estimates import Estimate
+from flatproof.verify.curvature.shared import once
 from flatproof.verify.curvature.sharpness.ascent import Ball, Coordinates, Norm, Scaled
 from flatproof.verify.curvature.sharpness.landscape import Cost, Landscape, Logits
 from flatproof.verify.curvature.sharpness.published import Ellipsoid, published_ascent
@@ -133,7 +134,14 @@ def bound_of(
     """What the mean over batches of the largest increase within the ball is at most, at least the value that an ascent found there."""
     if logits != "plain":
         return Above(math.inf, "normalized logits have no rule")
-    return mean_above(landscape.problem, landscape.batches(batch_size), scale, rho, norm).over(value, landscape.problem)
+    problem = landscape.problem
+
+    def found() -> Above:
+        return mean_above(problem, landscape.batches(batch_size), scale, rho, norm)
+
+    # a ball in the parameters' own units is that of several measures
+    bound = found() if scale is not None else once(problem, ("above", rho, norm, batch_size), found)
+    return bound.over(value, problem)
 
 
 class _Mean:
