@@ -8,12 +8,12 @@ from flatproof.verify.curvature.sharpness.registry import Measure
 from flatproof.verify.curvature.traces import Method, hutchinson, hutchpp, krylov_trace, trace, xtrace
 
 
-def hessian_trace(source: object, *, method: Method = "krylov", products: int = 60, seed: int = 0, **rest: Any) -> Estimate:
+def hessian_trace(source: object, *, method: Method = "xtrace", products: int = 60, seed: int = 0, **rest: Any) -> Estimate:
     """tr H (wen2023, Sharpness).
 
     Args:
         source: a problem or a symmetric operator.
-        method: the estimator, "krylov" (shares the start's products with lambda_max), "hutchinson", "hutch++" or "xtrace".
+        method: the estimator, "hutchinson", "hutch++", "xtrace" or "krylov", which shares its basis with lambda_max.
         products: Hessian-vector products spent.
         seed: of the probes.
         **rest: settings of that estimator.
@@ -24,12 +24,12 @@ def hessian_trace(source: object, *, method: Method = "krylov", products: int = 
     return trace(operator_of(source), method, products=products, seed=seed, **rest)
 
 
-def adaptive_trace(source: object, *, method: Method = "krylov", products: int = 60, seed: int = 0, **rest: Any) -> Estimate:
+def adaptive_trace(source: object, *, method: Method = "xtrace", products: int = 60, seed: int = 0, **rest: Any) -> Estimate:
     """sum_i w_i^2 H_ii, the limit of 2 S_avg / rho^2 for c = |w| (andriushchenko2023, S_avg) where L is smooth, as rho -> 0.
 
     Args:
         source: a problem, or an operator with one.
-        method: the estimator, "krylov" (shares the start's products with lambda_max), "hutchinson", "hutch++" or "xtrace".
+        method: the estimator, "hutchinson", "hutch++", "xtrace" or "krylov", which shares its basis with lambda_max.
         products: Hessian-vector products spent.
         seed: of the probes.
         **rest: settings of that estimator.

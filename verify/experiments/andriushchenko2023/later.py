@@ -40,7 +40,7 @@ ASAM = tuple(
 HESSIAN = (Definition("relative-flatness"), Definition("lambda-max"), Definition("trace"))
 GEODESIC = tuple(Definition(name, rho) for name in ("geodesic", "geodesic-mixed") for rho in (0.1, 0.5))
 DEFINITIONS: dict[Kind, tuple[Definition, ...]] = {"ResNet": (*ASAM, *HESSIAN), "ViT": (*ASAM, *HESSIAN, *GEODESIC)}
-PRODUCTS = {"relative-flatness": 60, "trace": 16}  # Hessian-vector products, by XTrace
+PRODUCTS = {"relative-flatness": 60, "trace": 16}  # Hessian-vector products
 TOLERANCE = 0.05  # of the largest eigenvalue
 
 
@@ -118,7 +118,7 @@ class Remeasured(Computation):
         if definition.rho is not None:
             return {"rho": definition.rho, "batch_size": self.batch, "steps": STEPS, "starts": 1}
         if definition.measure in PRODUCTS:
-            return {"method": "xtrace", "products": PRODUCTS[definition.measure]}
+            return {"products": PRODUCTS[definition.measure]}
         return {"tolerance": TOLERANCE}
 
     def summary(self, values: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ ESTIMATES = (
     ("hutchinson", "mean_k w_k'Hw_k, w_k random signs", "Hutchinson 1990"),
     ("hutchpp", "tr Q'HQ + mean_k w_k'(I - QQ')H(I - QQ')w_k", "Meyer et al. 2021"),
     ("xtrace", "mean_k of Hutch++ with every probe left out once", "Epperly, Tropp and Webber 2024"),
+    ("krylov_trace", "tr V'HV + mean_k w_k'(I - VV')H(I - VV')w_k", "Chen and Hallman 2023, for f(H) = H"),
     ("spectral_density", "mean_k Σ_j (first entry of s_j)² δ(λ - θ_j)", "stochastic Lanczos quadrature: Ubaru et al. 2017"),
     ("whole_spectrum, gram", "eigenvalues of (2/n) JJ', residual term included", "verify/curvature/two_layer/spectrum.py"),
 )

@@ -94,7 +94,7 @@ class CheckpointSharpness(Computation):
     """
 
     JOB = "own sweep"
-    VERSION = 2  # raised when a change in verify.curvature alters what is measured
+    VERSION = 1  # raised when a change in verify.curvature alters what is measured
 
     subject: Subject
     name: str = field(metadata=OFF_ADDRESS)
