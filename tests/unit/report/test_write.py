@@ -110,11 +110,12 @@ def test_nothing_of_scale_smoke_lies_among_the_results(tmp_path: Path) -> None:
 
 
 def test_the_ledger_is_of_no_scale_and_counts_the_runs_behind_it(tmp_path: Path) -> None:
-    run = runs(ROW["1b"], "smoke", 1)[0]
+    run = runs(ROW["6b"], "smoke", 1)[0]
     with Store(tmp_path / "s.sqlite") as store:
         before = _behind_the_claims(store)
         assert set(before.values()) == {0}
-        store.put(runs(ROW["1b"], "paper", 1)[0], run.carry_out(), {})
+        store.put(runs(ROW["6b"], "paper", 1)[0], run.carry_out(), {})
         after = _behind_the_claims(store)
-    assert after["1b no-bias, 1-SAM, scale paper"] == after["1b no-bias, 1-SAM, scale quick"] == 1  # quick is as printed here
+    row = f"6b {ROW['6b'].name}, scale"
+    assert after[f"{row} paper"] == after[f"{row} quick"] == 1  # quick is as printed here
     assert sum(after.values()) == 2
