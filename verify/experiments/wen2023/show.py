@@ -85,7 +85,7 @@ COLUMNS = (
     "weight decay: trace",
     "remarks",
 )
-BRIEF = tuple(COLUMNS[i] for i in (0, 1, 2, 3, 4, 5, 6, 9, 12))
+BRIEF = tuple(COLUMNS[i] for i in (0, 1, 2, 3, 4, 6, 9, 12))
 
 
 def table_1(stored: dict[str, list[StoredRun]], scale: str, seeds: int, proofs: Proofs = ()) -> Table:
