@@ -11,8 +11,8 @@ from flatproof.theory.claims import Evidence, own_claim, require
     "layernorm-1",
     """Simplified LayerNorm, a network that interpolates with ||h(x_i)|| > epsilon at every sample: with the first layer times s >= 1 it
     still does, f(x) is the same wherever ||h(x)|| >= epsilon, and the trace is 2 + (T - 2)/s², T the trace before. It is always at least
-    2, so 2 is the infimum for every function that fits: the trace does not choose among functions, and the gap to 2 is a matter of the
-    size of activations.""",
+    2, so that of such networks 2 is the infimum for every function that fits: the trace does not choose among functions, and the gap to
+    2 is a matter of the size of activations.""",
     depends_on=("wen2023/lemma-4.1",),
 )
 def layernorm_1() -> Iterator[Evidence]:

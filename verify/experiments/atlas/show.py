@@ -194,7 +194,7 @@ def scope(scale: str) -> str:
     """What a scale leaves out, in words."""
     return {
         "smoke": "Scale smoke: d = 2 alone.",
-        "quick": "Scale quick: d = 2, 3 (flatproof reproduce atlas --scale paper: d = 4, too, in about an hour of a core).",
+        "quick": "Scale quick: d = 2, 3 (flatproof reproduce atlas --scale paper: d = 4, too).",
         "paper": "Scale paper: d = 2, 3, 4.",
     }[scale]
 

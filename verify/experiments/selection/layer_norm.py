@@ -31,27 +31,20 @@ from flatproof.theory.constructions import generalizing_network, memorizing_netw
 from flatproof.theory.networks import Network, hidden
 from flatproof.verify.experiments.minimizers.kinds import kind
 from flatproof.verify.experiments.selection.jobs import RANDOM, SIZES, TEST, data_without_repeats
-from flatproof.verify.experiments.selection.rules import FITS, KEPT, Judgement, judged_at
+from flatproof.verify.experiments.selection.rules import FITS, KEPT, Judgement, judged_at, most_of
+from flatproof.verify.experiments.selection.show import interval_of, lines
 from flatproof.verify.experiments.vocabulary import (
-    DASH,
     Effect,
-    Verdict,
-    bracketed,
     consistently_below,
     every_above,
-    mean_and_diverged,
-    most_seeds,
-    numbers,
     of_scale,
     provenance_of,
 )
-from flatproof.verify.experiments.vocabulary.cells import UNLIMITED, Limits, limited
 from flatproof.verify.jobs.job import Computation, StoredValues
 from flatproof.verify.report.artifacts import Table
 from flatproof.verify.two_layer.engine import choose
 from flatproof.verify.two_layer.initialization import initial_network
 from flatproof.verify.two_layer.settings import Phase
-from flatproof.verify.utils.statistics import mean_interval
 
 LAYER_NORM, LAYER_NORM_ENDS = "selection/table-4", "selection/table-5"
 EPSILON, LR, SMALL, SPARE = 1e-3, 0.1, 0.01, 0.01
@@ -219,28 +212,23 @@ def judge_layer_norm(pairs: Pairs, scale: str) -> list[Judgement]:
         scale,
         bool(pairs),
         [
-            _most("stays", cells(pairs, 1.0), lambda end: end["memorized"] >= KEPT),
+            most_of("stays", _ends(cells(pairs, 1.0), lambda end: end["memorized"] >= KEPT)),
             Judgement("shrinks", consistently_below(tuple(shrinks)), tuple(shrinks)),
             Judgement("fades", consistently_below(tuple(fades)), tuple(fades)),
             Judgement("grows", every_above(tuple(grows)), tuple(grows)),
-            _most("enters", random, lambda end: end["memorized"] <= LITTLE),
+            most_of("enters", _ends(random, lambda end: end["memorized"] <= LITTLE)),
         ],
     )
 
 
-def _most(name: str, runs: Mapping[tuple[float, float], Any], holds: Callable[[Mapping[str, float]], bool]) -> Judgement:
-    """Whether most seeds of every cell end so."""
-    says, words = list[Verdict](), list[str]()
-    for (rho, size), cell in runs.items():
-        ends = [counts(values) and holds(values["end"]) for _, values in cell]
-        says.append(most_seeds(sum(ends), len(ends)))
-        words.append(f"ρ {rho:g}{f', size {size:g}' if size else ''}: {sum(ends)} of {len(ends)}")
-    verdict = Verdict.INCONCLUSIVE
-    if says and all(said is Verdict.AGREES for said in says):
-        verdict = Verdict.SUPPORTED
-    elif any(said is Verdict.DIFFERS for said in says):
-        verdict = Verdict.REFUTED
-    return Judgement(name, verdict, measured="; ".join(words))
+def _ends(
+    runs: Mapping[tuple[float, float], list[tuple[LayerNormDrift, dict[str, Any]]]], holds: Callable[[Mapping[str, float]], bool]
+) -> dict[str, list[bool]]:
+    """By cell, in words: whether each run ends so."""
+    return {
+        f"ρ {rho:g}{f', size {size:g}' if size else ''}": [counts(values) and holds(values["end"]) for _, values in cell]
+        for (rho, size), cell in runs.items()
+    }
 
 
 def _setting(scale: str) -> str:
@@ -253,21 +241,7 @@ def _setting(scale: str) -> str:
 
 def layer_norm_table(pairs: Pairs, scale: str) -> Table:
     """A line a statement."""
-    shown, raw = [], []
-    for judgement in judge_layer_norm(pairs, scale):
-        words = [f"{e.where}: {mean_and_diverged(e.values, '+.3g')}" for e in judgement.effects]
-        shown.append(
-            {
-                "id": judgement.name,
-                "statement": STATEMENTS[judgement.name],
-                "measured": judgement.measured or "; ".join(words) or DASH,
-                "verdict": judgement.verdict.value,
-            }
-        )
-        raw += [
-            {"id": judgement.name, "where": e.where, "seeds": e.seeds} | numbers(e.quantity, e.interval)
-            for e in judgement.effects
-        ]
+    shown, raw = lines(judge_layer_norm(pairs, scale), STATEMENTS)
     notes = (
         "With simplified LayerNorm every network that fits is as flat as any other once its activations are large (own/layernorm-1): the "
         "trace cannot choose among functions. Means over seeds [95 % interval]. Statements of the project's own; the rules stand in "
@@ -278,8 +252,8 @@ def layer_norm_table(pairs: Pairs, scale: str) -> Table:
     return Table(
         LAYER_NORM,
         "Simplified LayerNorm: what does 1-SAM choose where all functions are as flat?",
-        pd.DataFrame(shown),
-        pd.DataFrame(raw),
+        shown,
+        raw,
         notes,
         provenance_of([stored for _, stored in pairs], scale, seeds=True),
         ("id", "statement", "measured", "verdict"),
@@ -295,19 +269,16 @@ def layer_norm_ends(pairs: Pairs, scale: str) -> Table:
     for (start, rho), runs in groups.items():
         fits = [values["end"] for _, values in runs if counts(values)]
 
-        def interval(name: str, limits: Limits = UNLIMITED, ends: Sequence[Mapping[str, float]] = fits) -> str:
-            return bracketed(limited(mean_interval([end[name] for end in ends]), limits), ".3f") if ends else DASH
-
         shown.append(
             {
                 "start": start,
                 "ρ": f"{rho:g}",
                 "seeds": f"{len(runs)}",
                 "fit at the end": f"{len(fits)}",
-                "memorized share": interval("memorized", (0, 1)),
-                "test accuracy": interval("accuracy", (0, 1)),
-                "‖h‖": interval("size"),
-                "trace": interval("trace"),
+                "memorized share": interval_of([end["memorized"] for end in fits], limits=(0, 1)),
+                "test accuracy": interval_of([end["accuracy"] for end in fits], limits=(0, 1)),
+                "‖h‖": interval_of([end["size"] for end in fits]),
+                "trace": interval_of([end["trace"] for end in fits]),
             }
         )
         for job, values in runs:

@@ -147,20 +147,22 @@ def judged_at(scale: str, run: bool, judged: list[Judgement]) -> list[Judgement]
     return [Judgement(j.name, verdict, j.effects, j.measured) for j in judged]
 
 
+def most_of(name: str, cells: Mapping[str, Sequence[bool]]) -> Judgement:
+    """Supported where most seeds of every cell end as stated, refuted where most of one do not; `cells`: whether each seed does."""
+    says = [most_seeds(sum(ends), len(ends)) for ends in cells.values()]
+    words = "; ".join(f"{where}: {sum(ends)} of {len(ends)}" for where, ends in cells.items())
+    if any(said is Verdict.DIFFERS for said in says):
+        return Judgement(name, Verdict.REFUTED, measured=words)
+    agrees = says and all(said is Verdict.AGREES for said in says)
+    return Judgement(name, Verdict.SUPPORTED if agrees else Verdict.INCONCLUSIVE, measured=words)
+
+
 def _stays(pairs: Pairs) -> Judgement:
-    says, words = [], []
-    for method, strength, lr in METHODS:
-        ends = [
-            s.result["status"] == "finished" and s.result["end"]["memorized"] >= KEPT
-            for job, s in pairs
-            if (job.method, job.strength, job.lr, job.memorizing) == (method, strength, lr, 1.0)
-        ]
-        says.append(most_seeds(sum(ends), len(ends)))
-        words.append(f"{method}: {sum(ends)} of {len(ends)}")
-    for verdict, of_all in ((Verdict.DIFFERS, any), (Verdict.AGREES, all)):
-        if of_all(said is verdict for said in says):
-            return Judgement("stays", Verdict.REFUTED if verdict.against else Verdict.SUPPORTED, measured="; ".join(words))
-    return Judgement("stays", Verdict.INCONCLUSIVE, measured="; ".join(words))
+    ends: dict[str, list[bool]] = {method: [] for method, _, _ in METHODS}
+    for job, s in pairs:
+        if job.memorizing == 1.0 and (job.method, job.strength, job.lr) in METHODS:
+            ends[job.method].append(s.result["status"] == "finished" and s.result["end"]["memorized"] >= KEPT)
+    return most_of("stays", ends)
 
 
 def _order(pairs: Pairs) -> Judgement:

@@ -1,6 +1,6 @@
 """Owns the tables and the figure of drifts along the set of flattest networks, made from stored runs alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,15 +48,15 @@ def setting(scale: str) -> str:
     )
 
 
-def verdicts(judged: Sequence[Judgement], pairs: Pairs, scale: str) -> Table:
-    """A line a statement."""
+def lines(judged: Sequence[Judgement], statements: Mapping[str, str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A line a statement, as shown; and its effects in numbers."""
     shown, raw = [], []
     for judgement in judged:
         words = [f"{e.where}: {mean_and_diverged(e.values, '+.3g')}" for e in judgement.effects]
         shown.append(
             {
                 "id": judgement.name,
-                "statement": STATEMENTS[judgement.name],
+                "statement": statements[judgement.name],
                 "measured": judgement.measured or "; ".join(words) or DASH,
                 "verdict": judgement.verdict.value,
             }
@@ -65,11 +65,17 @@ def verdicts(judged: Sequence[Judgement], pairs: Pairs, scale: str) -> Table:
             {"id": judgement.name, "where": e.where, "seeds": e.seeds} | numbers(e.quantity, e.interval)
             for e in judgement.effects
         ]
+    return pd.DataFrame(shown), pd.DataFrame(raw)
+
+
+def verdicts(judged: Sequence[Judgement], pairs: Pairs, scale: str) -> Table:
+    """A line a statement."""
+    shown, raw = lines(judged, STATEMENTS)
     return Table(
         id=CLAIMS,
         title="Why does the method matter? What happens among networks of the smallest trace",
-        shown=pd.DataFrame(shown),
-        raw=pd.DataFrame(raw),
+        shown=shown,
+        raw=raw,
         notes=(
             f"Rates are of the memorized share's logarithm in {EPOCHS:,} epochs. Means over seeds [95 % interval]. Statements of the "
             "project's own; the rules stand in verify/experiments/selection/rules.py and were written after a pilot on "
@@ -98,9 +104,9 @@ def ends(pairs: Pairs, scale: str) -> Table:
             "seeds": f"{len(runs)}",
             "diverged": f"{len(runs) - len(ended)}",
             "ends flattest": f"{len(counted)}",
-            "memorized share at the end": _interval([end["memorized"] for end in counted], limits=(0, 1)),
-            "test accuracy": _interval([end["accuracy"] for end in counted], limits=(0, 1)),
-            f"rate in {EPOCHS:,} epochs": _interval([r for job, v in runs if np.isfinite(r := rate(job, v))], "+.3g"),
+            "memorized share at the end": interval_of([end["memorized"] for end in counted], limits=(0, 1)),
+            "test accuracy": interval_of([end["accuracy"] for end in counted], limits=(0, 1)),
+            f"rate in {EPOCHS:,} epochs": interval_of([r for job, v in runs if np.isfinite(r := rate(job, v))], "+.3g"),
         }
         shown.append(row)
         for job, values in runs:
@@ -124,7 +130,8 @@ def ends(pairs: Pairs, scale: str) -> Table:
     )
 
 
-def _interval(values: Sequence[float], form: str = ".3f", limits: Limits = UNLIMITED) -> str:
+def interval_of(values: Sequence[float], form: str = ".3f", limits: Limits = UNLIMITED) -> str:
+    """Their mean with its interval, in words."""
     return bracketed(limited(mean_interval(values), limits), form) if values else DASH
 
 
