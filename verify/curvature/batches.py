@@ -7,9 +7,10 @@ A batch is a pair (inputs, targets), or one mapping, as libraries yield them: th
 "labels", "label", "targets", "target" is what the loss compares outputs with; the mapping itself where there is none.
 """
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,21 @@ class Batch:
     index: int
 
 
+def part(batch: Batch, start: int, stop: int) -> Batch:
+    """The samples start..stop-1 of a batch: every tensor whose first axis has one entry a sample is cut."""
+
+    if start == 0 and stop >= batch.samples:
+        return batch
+
+    def cut(t: Tensor) -> Tensor:
+        return t[start:stop] if t.ndim and len(t) == batch.samples else t
+
+    inputs = mapped(cut, batch.inputs)
+    return Batch(
+        inputs, inputs if batch.targets is batch.inputs else mapped(cut, batch.targets), stop - start, batch.weight, batch.index
+    )
+
+
 class Batches:
     """The (inputs, targets) pairs of a problem, re-iterable: each pass yields the same `Batch`es.
 
@@ -61,6 +77,8 @@ class Batches:
         uneven: whether targets have other shapes from batch to batch, the samples' axis left out.
         differ: whether batches have other numbers of samples.
         one_each: whether targets have one entry a sample, as far as one sees.
+        largest: samples of the largest batch of this rank.
+        most: samples of a part that batches are given in, one after another; None: whole.
 
     Raises:
         TypeError: data of another form, or one that is used up after one pass.
@@ -81,14 +99,35 @@ class Batches:
         self._data, self.mean, self.weight_of, self._fixed = data, mean, weight_of, fixed
         self.dtype, self.device, self._cast = dtype, device, cast
         self._single = is_pair(data)
+        self.most: int | None = None
         self._count()
 
+    def in_parts(self, most: int) -> "Batches":
+        """The same samples in batches of at most `most`: each batch is cut, and its parts weigh together what it weighed."""
+        made = copy.copy(self)
+        made.most, made.largest = most, min(most, self.largest)
+        made.count = sum(-(-batch.samples // most) for batch in self._whole())
+        return made
+
     def __iter__(self) -> Iterator[Batch]:
-        """This rank's batches.
+        """This rank's batches, or their parts.
 
         Raises:
             ValueError: the samples are not those of the first pass.
         """
+        index = 0
+        for batch in self._whole():
+            for piece in self.parts(batch, self.most or batch.samples):
+                yield replace(piece, index=index)
+                index += 1
+
+    def parts(self, batch: Batch, most: int) -> Iterator[Batch]:
+        """A batch in parts of at most `most` samples."""
+        for start in range(0, batch.samples, most):
+            piece = part(batch, start, min(start + most, batch.samples))
+            yield piece if piece is batch else replace(piece, weight=self.weigh(piece.inputs, piece.targets, piece.samples))
+
+    def _whole(self) -> Iterator[Batch]:
         seen, sums = 0, _Fingerprint()
         for index, (inputs, targets) in enumerate(self._pairs()):
             if index == 0 and self._fixed and not _same((inputs, targets), self._first):
@@ -148,7 +187,7 @@ class Batches:
                 )
             if iter(self._data) is self._data:
                 raise TypeError("data must be re-iterable, like a list or a DataLoader: a generator is used up after one product")
-        self._local = self.count = 0
+        self._local = self.count = self.largest = 0
         self.uneven, self.differ, self.one_each = False, False, True
         weight = 0.0
         self._first: tuple[Any, Any] = (None, None)
@@ -160,7 +199,7 @@ class Batches:
             samples = _samples(pair[0], index)
             self.differ |= index > 0 and samples * index != self._local
             self.one_each &= all(t.ndim > 0 and len(t) == samples for t in tensors_of(pair[1]))
-            self._local, self.count = self._local + samples, index + 1
+            self._local, self.count, self.largest = self._local + samples, index + 1, max(self.largest, samples)
             weight += self.counted(*pair, samples)
             if self._sums is not None:
                 self._sums.add(pair[0])

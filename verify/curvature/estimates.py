@@ -207,6 +207,7 @@ def multiply(operator: Symmetric, block: Tensor) -> Tensor:
 
 def finite(product: Tensor, count: int) -> Tensor:
     """The product itself; ValueError naming its count unless it is finite."""
-    if not bool(torch.isfinite(product).all()):
+    # a sum is NaN or infinite if an entry is; the other way round only by overflow
+    if not math.isfinite(float(product.sum())) and not bool(torch.isfinite(product).all()):
         raise ValueError(f"product {count} of the operator holds NaN or infinity; expected finite numbers")
     return product

@@ -14,30 +14,17 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from flatproof.verify.curvature.batches import Batch
+from flatproof.verify.curvature.basis import norm
+from flatproof.verify.curvature.batches import Batch, part
 from flatproof.verify.curvature.kernels import Unsupported
 from flatproof.verify.curvature.kernels.finite_difference import gradient
+from flatproof.verify.curvature.precision import drawn
 from flatproof.verify.curvature.problem import Problem, first_derivative
 from flatproof.verify.curvature.singular import complaint
-from flatproof.verify.curvature.tree import mapped, tensors_of
+from flatproof.verify.curvature.tree import tensors_of
 
 SAMPLES = 16
 SEED = 1_234_567
-
-
-def part(batch: Batch, start: int, stop: int) -> Batch:
-    """The samples start..stop-1 of a batch: every tensor whose first axis has one entry a sample is cut."""
-
-    if start == 0 and stop >= batch.samples:
-        return batch
-
-    def cut(t: Tensor) -> Tensor:
-        return t[start:stop] if t.ndim and len(t) == batch.samples else t
-
-    inputs = mapped(cut, batch.inputs)
-    return Batch(
-        inputs, inputs if batch.targets is batch.inputs else mapped(cut, batch.targets), stop - start, batch.weight, batch.index
-    )
 
 
 def first_samples(problem: Problem) -> Batch | None:
@@ -104,7 +91,7 @@ def _differentiable(problem: Problem, batch: Batch) -> None:
                 "there is no derivative; expected other parameters, or no max_norm"
             )
     try:
-        says = complaint(problem, batch, problem.unflatten(problem.weights + shift(problem)))
+        says = complaint(problem, batch, lambda: problem.unflatten(problem.weights + shift(problem)))
     except (RuntimeError, NotImplementedError):  # said where the gradient itself is asked for
         return
     if says:
@@ -198,14 +185,15 @@ def _halves(problem: Problem, batch: Batch) -> tuple[float, list[float], list[fl
 
 def _really_moved(problem: Problem, batch: Batch) -> None:
     away = shift(problem)
-    moved = [p + s for p, s in zip(problem.points(), problem.unflatten(away), strict=True)]
     try:
         theirs = gradient(problem, batch, away)
+        moved = [p + s for p, s in zip(problem.points(), problem.unflatten(away), strict=True)]
+        del away
         ours = _moved_gradient(problem, batch, moved)
     except (RuntimeError, ValueError):  # said where the gradient itself is asked for
         return
-    size = max(float(torch.linalg.vector_norm(g.double())) for g in (theirs, ours))
-    gap = float(torch.linalg.vector_norm((theirs - ours).double()))
+    size = max(norm(theirs), norm(ours))
+    gap = norm(theirs.sub_(ours))
     if math.isfinite(size) and gap > _tolerance(problem) * size:
         raise ValueError(
             f"the loss reads parameters past the model: its gradient is {gap / size:.1%} off that of the model with its parameters "
@@ -216,11 +204,11 @@ def _really_moved(problem: Problem, batch: Batch) -> None:
 def shift(problem: Problem) -> Tensor:
     """A random displacement of a twentieth of the parameters' length, (P,)."""
     away = direction(problem)
-    return away * (0.05 * float(problem.weights.norm()) / float(torch.linalg.vector_norm(away)) or 1.0)
+    return away.mul_(0.05 * float(problem.weights.norm()) / float(torch.linalg.vector_norm(away)) or 1.0)
 
 
 def _moved_gradient(problem: Problem, batch: Batch, moved: Sequence[Tensor]) -> Tensor:
-    """The gradient of the module as it stands, its parameters' memory exchanged for `moved` and given back."""
+    """The gradient of the module as it stands, its parameters' memory exchanged for that of `moved` and given back."""
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
     kept = [(p, p.data, p.requires_grad) for p in problem.tensors]
@@ -228,7 +216,7 @@ def _moved_gradient(problem: Problem, batch: Batch, moved: Sequence[Tensor]) -> 
     with torch.enable_grad(), problem.prepared(batch) as buffers, sdpa_kernel(SDPBackend.MATH), untouched:
         try:
             for (p, _, _), values in zip(kept, moved, strict=True):
-                p.data = values.clone()
+                p.data = values
                 p.requires_grad_()
             compute = partial(problem.batch_loss, list(problem.tensors), buffers, batch)
             return problem.flatten(_without_touching(compute, problem.tensors))
@@ -244,7 +232,7 @@ def _without_touching(compute: Callable[[], Tensor], tensors: Sequence[Tensor]) 
     for t in tensors:
         t.grad = None
     try:
-        return [None if g is None else g.clone() for g in first_derivative(compute, tensors)[1]]
+        return list(first_derivative(compute, tensors)[1])
     finally:
         for t, grad in zip(tensors, held, strict=True):
             t.grad = grad
@@ -252,5 +240,4 @@ def _without_touching(compute: Callable[[], Tensor], tensors: Sequence[Tensor]) 
 
 def direction(problem: Problem) -> Tensor:
     """A random vector, the same at every call, (P,)."""
-    drawn = torch.randn(problem.size, generator=torch.Generator().manual_seed(SEED), dtype=torch.float64)
-    return drawn.to(problem.dtype).to(problem.device)
+    return drawn(problem, 1, torch.Generator().manual_seed(SEED))[:, 0]

@@ -1,4 +1,4 @@
-"""Owns the orthonormal basis of a block Krylov space that grows by one product at a time, with full reorthogonalization.
+"""Owns the orthonormal basis of a block Krylov space that grows by one product at a time, with full reorthogonalization (`basis` holds it).
 
 `Prefix` is the same space for one of several that share it: it grows from nothing, as if it were alone, and multiplies only where none of
 them has been.
@@ -10,31 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flatproof.verify.curvature.basis import Basis, norm
 from flatproof.verify.curvature.estimates import Floats, Symmetric
 from flatproof.verify.curvature.scaled import Rescaled
 from flatproof.verify.curvature.shared import once, shares
 
-SEGMENT = 1 << 18  # numbers that are converted to float64 at a time
-
-
-def inner_products(rows: Tensor, block: Tensor) -> Tensor:
-    """rows @ block in float64, (r, P), (P, c) -> (r, c): float32 sums of ten million products may lose the second digit."""
-    total = torch.zeros(
-        rows.shape[0], block.shape[1], dtype=torch.float64, device="cpu" if rows.device.type == "mps" else rows.device
-    )
-    for begin in range(0, rows.shape[1], SEGMENT):
-        total += rows[:, begin : begin + SEGMENT].to(total) @ block[begin : begin + SEGMENT].to(total)
-    return total
-
-
-def norm(vector: Tensor) -> float:
-    """The length of a vector, its squares summed in float64."""
-    flat = vector.reshape(1, -1)
-    return math.sqrt(float(inner_products(flat, flat.T)))
-
 
 class Krylov:
     """A growing orthonormal basis V of block Krylov spaces with T = V'HV, (P, k b) and (k b, k b).
+
+    Args:
+        operator: H.
+        start: (P, b), written over.
 
     Attributes:
         T: V'HV, symmetric, (k b, k b).
@@ -49,9 +36,9 @@ class Krylov:
 
     def __init__(self, operator: Rescaled, start: Tensor) -> None:
         self.operator, self.block = operator, start.shape[1]
-        self._chunks: list[Tensor] = []  # each (rows, P), filled from the top: growing copies nothing
+        self._rows = Basis(operator.rows_held)
         self.size = 0
-        first, self.starts = self._orthonormal(start.clone())
+        first, self.starts = self._orthonormal(start)
         self.T: Floats = np.zeros((0, 0))
         self.coupling: Floats = np.zeros((self.block, self.block))
         self.asymmetry, self.invariant = 0.0, False
@@ -82,6 +69,8 @@ class Krylov:
         self._store(block)
         old, new = self.size - columns, self.size
         product = self.operator.matmat(block)
+        del block
+        self._next = product[:, :0]  # its rows are kept
         coefficients = self._remove(product)
         coefficients += self._remove(product)
         below = self.coupling if old else np.zeros((0, columns))
@@ -112,52 +101,29 @@ class Krylov:
 
     def combine(self, weights: Floats) -> Tensor:
         """V s for the columns s of `weights` (k b, c), (P, c)."""
-        parts, done = None, 0
-        for rows in self._filled():
-            part = torch.as_tensor(weights[done : done + len(rows)], dtype=rows.dtype, device=rows.device)
-            parts = rows.T @ part if parts is None else parts.addmm_(rows.T, part)
-            done += len(rows)
-        if parts is None:
-            raise ValueError("the Krylov space is empty; expected at least one product")
-        return parts
+        return self._rows.combine(weights, self.size)
 
     @property
     def basis(self) -> Tensor:
         """V, (P, k b)."""
-        return torch.cat(self._filled()).T
-
-    def _filled(self) -> list[Tensor]:
-        out, left = [], self.size
-        for chunk in self._chunks:
-            out.append(chunk[: min(left, len(chunk))])
-            left -= len(out[-1])
-        return [rows for rows in out if len(rows)]
+        return self._rows.tensor(self.size).T
 
     def _store(self, block: Tensor) -> None:
         for column in block.T:
-            capacity = sum(len(c) for c in self._chunks)
-            if self.size == capacity:
-                self._chunks.append(torch.empty(8, len(column), dtype=column.dtype, device=column.device))
-                capacity += 8
-            self._chunks[-1][self.size - capacity] = column
+            self._rows.append(column)
             self.size += 1
 
     def _remove(self, block: Tensor) -> Floats:
         """Subtract the projection on V in place; its coordinates, (k b, c)."""
-        parts = []
-        for rows in self._filled():
-            part = inner_products(rows, block)
-            block.addmm_(rows.T, part.to(block.dtype), alpha=-1)
-            parts.append(part.cpu().numpy())
-        return np.concatenate(parts) if parts else np.zeros((0, block.shape[1]))
+        return self._rows.remove(block, self.size)
 
     def _orthonormal(self, block: Tensor, floor: float | None = None) -> tuple[Tensor, Floats]:
-        """Orthonormal columns Q and R with block = Q R; directions that are nothing but rounding are left out of Q."""
+        """Orthonormal columns Q, in the block's place, and R with block = Q R; directions that are nothing but rounding are left out of Q."""
         least = self.floor if floor is None else floor
         kept: list[Tensor] = []
         R = np.zeros((0, block.shape[1]))
         for index in range(block.shape[1]):
-            column = block[:, index].clone()
+            column = block[:, index]
             row = np.zeros(len(kept))
             for _ in range(2):
                 for place, unit in enumerate(kept):
@@ -169,13 +135,12 @@ class Krylov:
             if length > least:
                 column.div_(length)
                 if self.size and length < 1e5 * self.floor:  # a short remainder is partly rounding along V until that is removed
-                    remainder = column[:, None]
-                    self._remove(remainder)
-                    column = remainder[:, 0].div(norm(remainder))
+                    self._remove(column[:, None])
+                    column.div_(norm(column))
                 kept.append(column)
                 R = np.vstack([R, np.zeros((1, block.shape[1]))])
                 R[-1, index] = length
-        return (torch.stack(kept, dim=1) if kept else block[:, :0]), R
+        return (block if len(kept) == block.shape[1] else torch.stack(kept, dim=1) if kept else block[:, :0]), R
 
 
 class Prefix(Krylov):
@@ -187,7 +152,7 @@ class Prefix(Krylov):
 
     def __init__(self, whole: Krylov) -> None:
         self._whole: Krylov | None = whole
-        self.operator, self.block, self.starts, self._chunks = whole.operator, whole.block, whole.starts, whole._chunks
+        self.operator, self.block, self.starts, self._rows = whole.operator, whole.block, whole.starts, whole._rows
         self.size, self._products = 0, 0
         self.T, self.coupling = np.zeros((0, 0)), np.zeros((whole.block, whole.block))
         self.asymmetry, self.invariant, self.rounding = 0.0, False, 0.0
@@ -207,7 +172,7 @@ class Prefix(Krylov):
     def restart(self, fresh: Tensor) -> bool:
         """As for every space; from here on it grows apart from the others."""
         if self._whole is not None:
-            self._whole, self._chunks = None, [rows.clone() for rows in self._chunks]
+            self._whole, self._rows = None, self._rows.copy(self.size)
         return super().restart(fresh)
 
 

@@ -31,7 +31,7 @@ plus a multiple of the unit roundoff times the norm of T, plus, for an operator 
 import math
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -39,6 +39,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flatproof.verify.curvature.basis import norm
 from flatproof.verify.curvature.estimates import Estimate, Floats, Symmetric, gaussian, generator_of, metered
 from flatproof.verify.curvature.krylov import Krylov, started
 from flatproof.verify.curvature.parts import Followed
@@ -211,9 +212,11 @@ def eigenvalues(
         for place, vector in enumerate(hint.vectors):
             first[:, place % block].add_(vector, alpha=hint.length * math.sqrt(size))
         leaning = start is not None or bool(hint.vectors)
+        hint = replace(hint, vectors=())
+        norms = np.array([norm(column) for column in first.unbind(1)])
         krylov = Krylov(Rescaled(operator), first) if leaning else started(operator, first, seed)
+        del first
         rescaled = krylov.operator
-        norms = torch.linalg.vector_norm(first.double(), dim=0).cpu().numpy()
         bounds = _Bounds(krylov, norms, None if start is not None else seen.left(confidence))
         bound = partial(seen.norm, confidence)
         selection, done = _search(bounds, k, which, stop, tolerance, budget, bound, lambda: gaussian(operator, block, generator))
@@ -345,7 +348,7 @@ def _given(operator: Symmetric, start: Tensor, block: int) -> Tensor:
         raise ValueError(f"start must have shape ({operator.shape[0]}, {block}), got {tuple(start.shape)}")
     if not bool(torch.isfinite(vector).all()) or not bool(vector.any()):
         raise ValueError("start must be finite and not zero")
-    return vector.to(dtype=operator.dtype, device=operator.device)
+    return vector.to(dtype=operator.dtype, device=operator.device, copy=True)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator
 from torch import Tensor, nn
 
+from flatproof.verify.curvature.allowance import Allowance, allowed, room_left
 from flatproof.verify.curvature.batches import Batch, WeightOf, same_data
 from flatproof.verify.curvature.examination import examine, shortly
 from flatproof.verify.curvature.isolation import plain
@@ -51,6 +52,9 @@ class Operator(ABC):
         kernel: what multiplies, one of `KERNELS`; "auto" takes the first of `kernels.AUTO` that applies and is verified, once, at the first
             product, and `rests_on` says which and why not those before it.
         memory: bytes of kept state beyond which batches are prepared anew for every product.
+        peak: bytes that looking at the loss, the kernel and the rounding, products and searches for eigenvalues may take at once beyond model
+            and data: `allowance` says how they are shared out. The matrix is the same; it costs more time. A block is multiplied vector
+            by vector, and what is returned is the caller's. None: what they take; an error where the machine has not got that.
         verify: whether what multiplies is verified; if not, it stands as it is, and `rests_on` says so.
 
     Attributes:
@@ -82,24 +86,32 @@ class Operator(ABC):
         arithmetic: torch.dtype | None = None,
         kernel: KernelName = "auto",
         memory: int = MEMORY,
+        peak: int | None = None,
         verify: bool = True,
     ) -> None:
         problem = Problem(
             model, loss, data, parameters, mode=mode, reduction=reduction, seed=seed, weight_of=weight_of, arithmetic=arithmetic
         )
-        self._begin(problem, kernel, memory, verify)
+        self._begin(problem, kernel, memory, verify, peak)
 
     @classmethod
-    def of(cls, problem: Problem, *, kernel: KernelName = "auto", memory: int = MEMORY, verify: bool = True) -> Self:
+    def of(
+        cls, problem: Problem, *, kernel: KernelName = "auto", memory: int = MEMORY, peak: int | None = None, verify: bool = True
+    ) -> Self:
         """The operator of a problem that is there already; arguments of the class."""
         operator = cls.__new__(cls)
-        operator._begin(problem, kernel, memory, verify)
+        operator._begin(problem, kernel, memory, verify, peak)
         return operator
 
-    def _begin(self, problem: Problem, kernel: str, memory: int, verify: bool) -> None:
+    def _begin(self, problem: Problem, kernel: str, memory: int, verify: bool, peak: int | None = None) -> None:
         self.kernel: str = check_one_of("kernel", kernel, self.KERNELS)
-        if isinstance(memory, bool) or not isinstance(memory, int) or memory < 0:
-            raise ValueError(f"memory must be a whole number of bytes of at least 0, got {memory!r}")
+        for name, count in (("memory", memory), ("peak", 0 if peak is None else peak)):
+            if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+                raise ValueError(f"{name} must be a whole number of bytes of at least 0, got {count!r}")
+        self.allowance: Allowance | None = None if peak is None else allowed(problem, peak)
+        if self.allowance is not None:
+            problem = problem.lighter(self.allowance.most, self.allowance.narrow)
+            memory = min(memory, self.allowance.state)
         self.problem, self.memory = problem, memory
         self.products, self.gradients, self.rests_on, self.verify = 0, 0.0, "", verify
         self._kept: dict[int, tuple[Batch, Product]] = {}
@@ -117,6 +129,7 @@ class Operator(ABC):
         """
         operator = type(self).__new__(type(self))
         operator._begin(problem, kernel or self.kernel, memory=0, verify=False)
+        operator.allowance = self.allowance
         return operator
 
     @property
@@ -195,9 +208,14 @@ class Operator(ABC):
         block = block.clone() if block.is_inference() else block
         block = block if moving is None else block * moving[:, None]
         for batch, product in self._batches():
+            if self.allowance is not None and block.shape[1] > 1:
+                total = torch.zeros_like(block) if total is None else total
+                for column, vector in zip(total.unbind(1), block.unbind(1), strict=True):
+                    column.add_(product(vector[:, None])[:, 0], alpha=batch.weight)
+                continue
             part = product(block)
             if batch.weight != 1:
-                part = part * batch.weight
+                part.mul_(batch.weight)
             total = part if total is None else total.add_(part)
         if total is None:  # a rank without data
             total = torch.zeros_like(block)
@@ -255,6 +273,17 @@ class Operator(ABC):
         operator.memory = self.memory
         return operator
 
+    @property
+    def rows_held(self) -> int | None:
+        """Vectors of a search that memory may hold; None: as many as there is room for."""
+        return None if self.allowance is None else self.allowance.rows
+
+    def _examine(self) -> None:
+        """Look at the loss, once, where there is room for that."""
+        if self.allowance is None and not self.problem.checked and (left := room_left(self.problem)) is not None:
+            self.memory = min(self.memory, left // 2)
+        self.gradients += examine(self.problem)
+
     def refresh(self) -> None:
         """Forget what was kept; the next product reads the parameters anew."""
         self._kept.clear()
@@ -302,7 +331,7 @@ class HessianOperator(Operator):
             self.kernel, self._left = self._left[0], self._left[1:]
             self.rests_on = f"kernel {self.kernel}, not verified"
             return
-        self.gradients += examine(self.problem)
+        self._examine()
         if self._left == ("finite-difference",) and not self._auto:
             says, spent = differenced(self.problem)
             self.rests_on, self._left, self.gradients = f"kernel finite-difference, {says}", (), self.gradients + spent
@@ -344,8 +373,8 @@ class _OuterOperator(Operator):
     KERNELS = ("auto", "linearize")
     _recorded = True  # else tangents by a kept graph
 
-    def _begin(self, problem: Problem, kernel: str, memory: int, verify: bool) -> None:
-        super()._begin(problem, kernel, memory, verify)
+    def _begin(self, problem: Problem, kernel: str, memory: int, verify: bool, peak: int | None = None) -> None:
+        super()._begin(problem, kernel, memory, verify, peak)
         self.kernel = "linearize"
 
     def moved(self, problem: Problem, kernel: str | None = None) -> Self:
@@ -358,7 +387,7 @@ class _OuterOperator(Operator):
         if not self.verify:
             self.rests_on = "tangents not verified"
             return
-        self.gradients += examine(self.problem)
+        self._examine()
         self._recorded, says, spent = verified_tangents(self.problem, self._outer)
         self.gradients += spent
         self.rests_on = says

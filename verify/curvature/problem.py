@@ -94,6 +94,7 @@ class Problem:
             matrices hold these rows constant.
         samples: n, over all ranks.
         shared: what its measures share, within `shared.sharing`; None outside of it.
+        narrow: whether what is looked at in float64 otherwise is looked at in the parameters' own precision, to take less memory.
 
     Raises:
         TypeError: a model, loss or data of another kind, one-shot data, parameters that are no floating point numbers.
@@ -143,6 +144,7 @@ class Problem:
         self._written: set[str] | None = None  # what a forward pass writes in place; not known before the first
         self.checked = False
         self.shared: Shared | None = None
+        self.narrow = False
         self._embeddings = embeddings(model)
         self.moving = moving_rows(self._embeddings, chosen)
         self._watched = (*model.parameters(), *model.buffers())
@@ -162,6 +164,18 @@ class Problem:
     def batches(self) -> Iterator[Batch]:
         """This rank's batches; ValueError where they are not those of the first pass."""
         return iter(self.data)
+
+    def lighter(self, most: int | None, narrow: bool) -> "Problem":
+        """The same problem for less memory.
+
+        Args:
+            most: samples that are run at a time; None: whole batches.
+            narrow: see `narrow`.
+        """
+        made = copy.copy(self)
+        made.data = self.data if most is None else self.data.in_parts(most)
+        made.narrow, made._rooms = narrow, []
+        return made
 
     # ------------------------------------------------------------------------------------------------------------ evaluation
 

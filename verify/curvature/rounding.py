@@ -27,7 +27,9 @@ from scipy import special
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from flatproof.verify.curvature.basis import segments
 from flatproof.verify.curvature.estimates import Floats, Symmetric
+from flatproof.verify.curvature.precision import drawn
 from flatproof.verify.curvature.problem import Problem
 from flatproof.verify.curvature.processes import distributed
 from flatproof.verify.curvature.scaled import Rescaled, times
@@ -115,33 +117,45 @@ def rounding_of(operator: Symmetric) -> Rounding:
 
 
 def _look(operator: Any, problem: Problem) -> Rounding:
-    rescaled, generator = Rescaled(operator), torch.Generator().manual_seed(SEED)
-    block = torch.randn(problem.size, 4, generator=generator, dtype=torch.float64).to(operator.dtype).to(operator.device)
+    rescaled = Rescaled(operator)
     reference = _Reference(operator, problem)
     errors: list[float] = []
     forms: list[float] = []
     relative, exponent = 0.0, 0
-    for columns in (block[:, :2], block[:, 2:]):
-        mine = rescaled.matmat(columns.contiguous())
+    width = 1 if problem.narrow else 2  # vectors at a time
+    for first in range(0, 4, width):
+        columns = drawn(problem, 4, torch.Generator().manual_seed(SEED), slice(first, first + width))
+        mine = rescaled.matmat(columns)
         exponent = rescaled.exponent or 0
-        theirs = reference.matmat(columns.contiguous(), exponent)
+        theirs = reference.matmat(columns, exponent)
         if theirs is None:
             return UNSEEN
         if rescaled.exponent is None and bool(theirs.any()):  # every digit of the product underflowed
             exponent = math.frexp(float(theirs.abs().max()))[1]
-            theirs = theirs * 2.0 ** (-exponent // 2) * 2.0 ** (-exponent - -exponent // 2)
-        E, wide = mine.double() - theirs, columns.double()
-        errors += torch.linalg.vector_norm(E, dim=0).tolist()
-        forms += (wide * E).sum(0).tolist()
-        sizes = torch.maximum(torch.linalg.vector_norm(theirs, dim=0), torch.linalg.vector_norm(mine.double(), dim=0))
-        relative = max([relative, *(e / s for e, s in zip(errors[-len(sizes) :], sizes.tolist(), strict=True) if s > 0)])
-        if relative <= CLOSE or rescaled.exponent is None:
+            theirs = theirs.double() * 2.0 ** (-exponent // 2) * 2.0 ** (-exponent - -exponent // 2)
+        for vector, product, other in zip(columns.unbind(1), mine.unbind(1), theirs.unbind(1), strict=True):
+            error, form, size = _apart(vector, product, other)
+            errors.append(error)
+            forms.append(form)
+            relative = max(relative, error / size if size > 0 else 0.0)
+        if len(errors) > 1 and (relative <= CLOSE or rescaled.exponent is None):
             break
     return Rounding(np.array(errors), np.array(forms), relative, reference.how, exponent)
 
 
+def _apart(vector: Tensor, product: Tensor, other: Tensor) -> tuple[float, float, float]:
+    """||E g||, g'Eg and the length of the longer product, in float64 a stretch at a time."""
+    sums = torch.zeros(4, dtype=torch.float64, device=vector.device)
+    for stretch in segments(len(vector)):
+        g, mine, theirs = (v[stretch].double() for v in (vector, product, other))
+        E = mine - theirs
+        sums += torch.stack([E @ E, g @ E, mine @ mine, theirs @ theirs])
+    squares = sums.tolist()
+    return math.sqrt(squares[0]), squares[1], math.sqrt(max(squares[2:]))
+
+
 class _Reference:
-    """The second operator's products in float64 and units of 2^exponent; None where there is none. `how` says what it is."""
+    """The second operator's products in units of 2^exponent; None where there is none. `how` says what it is."""
 
     def __init__(self, operator: Any, problem: Problem) -> None:
         self.operator, self.problem, self.how = operator, problem, ""
@@ -151,7 +165,9 @@ class _Reference:
     def matmat(self, block: Tensor, exponent: int) -> Tensor | None:
         """(P, k) -> (P, k)."""
         ahead = -(exponent // 2)
-        wide = self.problem.dtype != torch.float64 and self.problem.mode == "eval" and not distributed()
+        wide = (
+            self.problem.dtype != torch.float64 and self.problem.mode == "eval" and not self.problem.narrow and not distributed()
+        )
         attempts: list[tuple[str, str | None, bool]] = [("float64", None, True), ("float64", None, False)] if wide else []
         inner = getattr(self.operator, "operator", self.operator)
         if getattr(inner, "kernel", "") != "closed-form":  # compiled loops are no operations that could be rounded
@@ -159,10 +175,10 @@ class _Reference:
         attempts.append(("random rounding", "double-backward", True))
         for how, kernel, noisy in attempts[attempts.index(self.attempt) if self.attempt else 0 :]:
             with suppress(Exception):  # the model's own code in another precision or mode: anything can happen in it
-                product = self._times(block * 2.0**ahead, how == "float64", kernel, noisy)
-                if bool(torch.isfinite(product).all()):
+                product = self._times(block * 2.0**ahead if ahead else block, how == "float64", kernel, noisy)
+                if math.isfinite(float(product.sum())) or bool(torch.isfinite(product).all()):
                     self.attempt, self.how = (how, kernel, noisy), how
-                    return product.double() * 2.0 ** (-exponent - ahead)
+                    return product if exponent == ahead == 0 else product.double() * 2.0 ** (-exponent - ahead)
         return None
 
     def _times(self, block: Tensor, wide: bool, kernel: str | None, noisy: bool) -> Tensor:

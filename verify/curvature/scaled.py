@@ -47,6 +47,12 @@ class Delegate:
         return self.operator.products
 
     @property
+    def rows_held(self) -> int | None:
+        """Vectors of a search that memory may hold; None: as many as there is room for."""
+        held: int | None = getattr(self.operator, "rows_held", None)
+        return held
+
+    @property
     def gradients(self) -> float:
         """Passes over the data that the operator has spent on verifying its products; 0 for a bare matrix."""
         return float(getattr(self.operator, "gradients", 0.0))
@@ -113,8 +119,8 @@ class Rescaled(Delegate):
         """The first product that is not zero; it decides the exponent."""
         limit, ahead = LIMIT.get(self.dtype, 30), AHEAD.get(self.dtype, 60)
         product, shift = _plain(self.operator, block), 0
-        count, given = self.operator.products, float(block.abs().max())
-        largest = float(product.abs().max())
+        count, given = self.operator.products, _largest(block)
+        largest = _largest(product)
         sign = 1 if largest < given else -1  # small or zero: look again at longer vectors; large or not finite: at shorter
         for further in (ahead, 2 * ahead):
             if given == 0 or 2.0**-limit <= largest / given <= 2.0**limit or (shift and 0 < largest < math.inf):
@@ -122,7 +128,7 @@ class Rescaled(Delegate):
             other = _plain(self.operator, block * 2.0 ** (sign * further))
             if not bool(torch.isfinite(other).all()):
                 break
-            product, shift, largest = other, sign * further, float(other.abs().max())
+            product, shift, largest = other, sign * further, _largest(other)
         finite(product, count)
         if largest == 0:
             return product
@@ -178,6 +184,11 @@ class Scaled(Delegate):
 
 def _plain(operator: Symmetric, block: Tensor) -> Tensor:
     return operator.matvec(block[:, 0])[:, None] if block.shape[1] == 1 else operator.matmat(block)
+
+
+def _largest(block: Tensor) -> float:
+    """The largest modulus, without a copy; NaN if an entry is."""
+    return float(torch.linalg.vector_norm(block, math.inf))
 
 
 def times(value: Any, exponent: int) -> float:

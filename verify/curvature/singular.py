@@ -6,7 +6,7 @@ operations are looked at twice, at the parameters and at moved ones. NaN that an
 does not take leaves the loss finite and makes the gradient NaN.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -91,13 +91,13 @@ def looking(model: nn.Module) -> Any:
             handle.remove()
 
 
-def complaint(problem: Problem, batch: Batch, moved: Sequence[Tensor]) -> str:
+def complaint(problem: Problem, batch: Batch, moved: Callable[[], Sequence[Tensor]]) -> str:
     """Why there is no second derivative at the parameters, in a line; "" where nothing is seen.
 
     Args:
         problem: model and loss.
         batch: of its data.
-        moved: other parameters, in the chosen ones' shapes.
+        moved: gives other parameters, in the chosen ones' shapes.
     """
     with torch.enable_grad(), problem.prepared(batch) as buffers:
         leaves = problem.leaves()
@@ -117,7 +117,7 @@ def complaint(problem: Problem, batch: Batch, moved: Sequence[Tensor]) -> str:
     if not zeros:
         return ""
     with torch.enable_grad(), problem.prepared(batch) as buffers, looking(problem.model) as there:
-        problem.batch_loss([m.detach().requires_grad_() for m in moved], buffers, batch)
+        problem.batch_loss([m.detach().requires_grad_() for m in moved()], buffers, batch)
     if [s.zeros.shape for s in there.seen] != [s.zeros.shape for s in here.seen]:
         return ""
     for n in zeros:

@@ -10,7 +10,7 @@ float64 where the model can be evaluated there (`precision`).
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -31,13 +31,18 @@ def step(problem: Problem, vector: Tensor) -> float:
     return torch.finfo(problem.dtype).eps ** (1 / 3) * (1 + theta) / norm if norm > 0 else 1.0
 
 
-def gradient(problem: Problem, batch: Batch, shift: Tensor) -> Tensor:
-    """The gradient of the batch's loss with the parameters moved by `shift` (P,), (P,)."""
-    with torch.enable_grad(), problem.prepared(batch) as buffers, sdpa_kernel(SDPBackend.MATH):
-        pieces = problem.unflatten(shift)
-        leaves = [(p + s).detach().requires_grad_() for p, s in zip(problem.points(), pieces, strict=True)]
+def gradient(problem: Problem, batch: Batch, shift: Tensor, factor: float = 1.0) -> Tensor:
+    """The gradient of the batch's loss with the parameters moved by `factor` times `shift` (P,), (P,)."""
+
+    def pieces() -> Sequence[Tensor | None]:
+        moved = zip(problem.points(), problem.unflatten(shift), strict=True)
+        leaves = [(p + s * factor).detach().requires_grad_() for p, s in moved]
         compute = partial(problem.batch_loss, leaves, buffers, batch)
-        return problem.flatten(first_derivative(lambda: problem.check_loss(compute(), batch), leaves)[1])
+        return first_derivative(lambda: problem.check_loss(compute(), batch), leaves)[1]
+
+    with torch.enable_grad(), problem.prepared(batch) as buffers, sdpa_kernel(SDPBackend.MATH):
+        grads = pieces()
+    return problem.flatten(grads)  # the leaves are gone
 
 
 def prepare(problem: Problem, batch: Batch, stretch: float = 1.0) -> Callable[[Tensor], Tensor]:
@@ -53,7 +58,7 @@ def prepare(problem: Problem, batch: Batch, stretch: float = 1.0) -> Callable[[T
 
     def difference(vector: Tensor, factor: float) -> Tensor:
         e = step(exact, vector) * stretch * factor
-        ahead, behind = (gradient(exact, same, vector * side) for side in (e, -e))
+        ahead, behind = (gradient(exact, same, vector, side) for side in (e, -e))
         return (ahead - behind) / (2 * e)
 
     def product(block: Tensor) -> Tensor:

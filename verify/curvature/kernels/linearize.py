@@ -5,7 +5,7 @@ at the point are kept, so a product costs two multiplications a layer on the way
 and only what the rules need stays in memory. Convolutions are recorded with channels last, the layout that they are fastest in.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import torch
@@ -61,13 +61,24 @@ class _Recorded:
                 except RuntimeError:  # an operation without a batching rule
                     self.together = False
             if k == 1:
-                return self._single(block.squeeze(1)).unsqueeze(1)
-            return torch.stack([self._single(vector) for vector in block.unbind(1)], dim=1)
+                return self._poured(block.squeeze(1)).unsqueeze(1)
+            return torch.stack([self._poured(vector) for vector in block.unbind(1)], dim=1)
+
+    def _pieces(self, vector: Tensor) -> Iterator[Tensor]:
+        pieces = self.problem.unflatten(vector)
+        return (laid_out(p, last) for p, last in zip(pieces, self.formats, strict=True))
 
     def _single(self, vector: Tensor) -> Tensor:
-        pieces = self.problem.unflatten(vector)
-        pieces = [laid_out(p, last) for p, last in zip(pieces, self.formats, strict=True)]
-        return self.problem.flatten(self.program(pieces))
+        return self.problem.flatten(self.program(self._pieces(vector)))
+
+    def _poured(self, vector: Tensor) -> Tensor:
+        """The same, piece by piece into its place: no second copy of the product is held."""
+        product = torch.empty_like(vector, memory_format=torch.contiguous_format)
+        places = self.problem.unflatten(product)
+        for place in (n for n, slot in enumerate(self.program.targets) if slot is None):
+            places[place].zero_()
+        self.program.pour(self._pieces(vector), lambda place, tangent: places[place].copy_(tangent))
+        return product
 
 
 def laid_out(tensor: Tensor, channels_last: bool) -> Tensor:

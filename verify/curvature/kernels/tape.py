@@ -6,7 +6,7 @@ What double backward treats as constant (detach, no_grad) is constant here; what
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
@@ -229,23 +229,35 @@ class Program:
         storages = {s._cdata: s.nbytes() for step in steps for t, _ in step.kept for s in (t.untyped_storage(),)}
         self.bytes: int = sum(storages.values())
         last = {slot: n for n, step in enumerate(steps) for slot in (*step.reads, *(w for w in step.writes if w is not None))}
-        wanted = set(targets)
+        self._places: dict[int | None, list[int]] = {}
+        for place, target in enumerate(targets):
+            self._places.setdefault(target, []).append(place)
         self._steps: list[tuple[Push, tuple[int, ...], Any, bool, tuple[int, ...]]] = [
             (step.push, step.reads, step.writes if step.several else step.writes[0], step.several, dead)
             for n, step in enumerate(steps)
-            for dead in (
-                tuple({s for s in (*step.reads, *(w for w in step.writes if w is not None)) if last[s] == n and s not in wanted}),
-            )
+            for dead in (tuple({s for s in (*step.reads, *(w for w in step.writes if w is not None)) if last[s] == n}),)
         ]
 
     def __len__(self) -> int:
         return len(self._steps)
 
-    def __call__(self, tangents: Sequence[Tensor]) -> list[Tensor | None]:
+    def __call__(self, tangents: Iterable[Tensor]) -> list[Tensor | None]:
         """One tangent for each source; None where a target does not move."""
+        moved: list[Tensor | None] = [None] * len(self.targets)
+        self.pour(tangents, moved.__setitem__)
+        return moved
+
+    def pour(self, tangents: Iterable[Tensor], into: Callable[[int, Any], None]) -> None:
+        """The same, each target's tangent handed on as soon as it is known: few are held at a time.
+
+        Args:
+            tangents: one for each source.
+            into: called with the place of each target that moves and its tangent.
+        """
         values: list[Any] = [None] * self._slots
         for slot, tangent in zip(self.sources, tangents, strict=True):
             values[slot] = tangent
+        del tangents, tangent
         for push, reads, writes, several, dead in self._steps:
             moved = push(*[values[r] for r in reads])
             if several:
@@ -256,8 +268,12 @@ class Program:
                 values[writes] = moved
             del moved
             for slot in dead:
+                for place in self._places.get(slot, ()):
+                    into(place, values[slot])
                 values[slot] = None
-        return [None if slot is None else values[slot] for slot in self.targets]
+        for slot in {slot for slot in self.targets if slot is not None and values[slot] is not None}:  # a source itself
+            for place in self._places[slot]:
+                into(place, values[slot])
 
 
 def _functional(op: Any) -> Any:
