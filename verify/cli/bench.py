@@ -15,6 +15,7 @@ from rich.table import Table as Grid
 
 from flatproof.verify.cli.options import AsJson, check_at_least_one, check_writable
 from flatproof.verify.cli.terminal import print_grid, refusing_bad_input, say
+from flatproof.verify.utils.checks import check_positive
 from flatproof.verify.utils.errors import UserError
 
 REHEARSAL = "cuda-rehearsal"
@@ -174,6 +175,37 @@ def _products_on(device: str, workload: str | None, as_json: bool) -> None:
         require_cuda()
     rows = list(product_rows("cuda" if device == "cuda" else "cpu", [workload] if workload else None))
     _show(rows, [grid(rows)], as_json, about=accelerator())
+
+
+@app.command("large")
+def bench_large(
+    size: Annotated[str | None, typer.Option(help="6m, 25m or 100m; all if none.")] = None,
+    peak: Annotated[
+        float | None, typer.Option(help="Gigabytes beyond model and data; default by size.", show_default=False)
+    ] = None,
+    tolerance: Annotated[float, typer.Option(help="Of the interval, relative.")] = 0.1,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the table there, as in paper_results.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """The largest Hessian eigenvalue of transformers of 6, 25 and 100 million parameters, with its interval, within a stated peak."""
+    with refusing_bad_input():
+        check_positive("--tolerance", tolerance)
+        if peak is not None:
+            check_positive("--peak", peak)
+        if out is not None:
+            check_writable(out)
+    from flatproof.verify.bench.large import SIZES, artifact, grid, large_row
+    from flatproof.verify.jobs.provenance import provenance
+    from flatproof.verify.report.write import write
+
+    rows = []
+    with refusing_bad_input():
+        for name in [size] if size else list(SIZES):
+            rows.append(large_row(name, peak, tolerance))
+    if out is not None:
+        with refusing_bad_input():
+            write([artifact(rows, provenance(), out)], out, "flatproof bench large --out DIR")
+    _show(rows, [grid(rows)], as_json)
 
 
 @app.command("gpu")

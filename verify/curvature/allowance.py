@@ -1,9 +1,9 @@
 """Owns what memory is divided into: what must be held at once is counted before the first product, the rest is shared out.
 
 Counted beyond model and data. In vectors of P numbers: a search holds SEARCH of them beside its basis; looking at the loss, the kernel and
-the rounding of products takes OWN in the parameters' precision, and WIDE where that is done in float64. A batch takes STATE times what a
+the rounding of products takes OWN in the parameters' precision, and WIDE where that is done in float64. BASE is taken whatever the problem. A batch takes STATE times what a
 forward pass over it makes: the record of a gradient, KEPT of it, what replaying it holds at a time, and the same of the second operator that
-products are compared with. All are measured on small and middle-sized networks, and above what was measured there.
+products are compared with. All are above what was measured on networks of 6 and 25 million parameters.
 
 A peak is shared out in this order. Batches are whole if that fits; else they are cut into parts (`Batches.in_parts`) that take at most half
 of what is left beside the vectors. What is looked at is looked at in float64 if that fits. The rest is shared by the state of further
@@ -22,7 +22,8 @@ from flatproof.verify.curvature.batches import Batch, part
 from flatproof.verify.curvature.problem import Problem
 from flatproof.verify.utils.memory import available
 
-SEARCH, OWN, WIDE = 4, 9, 24  # vectors
+SEARCH, OWN, WIDE = 4, 10, 28  # vectors
+BASE = 100 << 20  # bytes of libraries that are loaded at first use, and of what the allocator keeps
 STATE, KEPT = 5.0, 0.3  # of what a forward pass makes, and the share of that
 SAME = 100  # units of roundoff that the loss of a batch and that of its parts may be apart
 
@@ -68,7 +69,9 @@ class Need:
         _made(problem, 1)  # what a forward pass writes in place is then known, and nothing else is copied
         one, two = (_made(problem, count) for count in (1, 2))
         slope = max(0.0, two - one)
-        copies = sum(n for n, shape in zip(problem.sizes, problem.shapes, strict=True) if len(shape) == 4) * problem.dtype.itemsize
+        copies = (
+            sum(n for n, shape in zip(problem.sizes, problem.shapes, strict=True) if len(shape) == 4) * problem.dtype.itemsize
+        )
         return cls(
             problem.size * problem.dtype.itemsize,
             STATE * max(0.0, one - slope) + copies,  # filters are recorded with channels last
@@ -79,11 +82,11 @@ class Need:
 
     def own(self, samples: int) -> float:
         """Bytes at once, batches of so many samples, everything in the parameters' precision."""
-        return OWN * self.vector + self.batch(samples)
+        return BASE + OWN * self.vector + self.batch(samples)
 
     def double(self, samples: int) -> float:
         """The same with what is looked at in float64."""
-        return WIDE * self.vector + 1.5 * self.batch(samples)
+        return BASE + WIDE * self.vector + 1.5 * self.batch(samples)
 
     def batch(self, samples: int) -> float:
         """Bytes of the state of a batch."""
@@ -92,7 +95,7 @@ class Need:
     def says(self, samples: int) -> str:
         """What takes how much, for a message."""
         count = f"{samples} sample{'s' if samples > 1 else ''}"
-        return f"{OWN} vectors of {said(self.vector)} and {said(self.batch(samples))} for {count} at a time"
+        return f"{said(BASE)}, {OWN} vectors of {said(self.vector)} and {said(self.batch(samples))} for {count} at a time"
 
 
 def said(count: float) -> str:
@@ -113,7 +116,7 @@ def allowed(problem: Problem, peak: int) -> Allowance:
     need = Need.of(problem)
     most = None
     if need.own(need.largest) > peak:
-        half = (peak - OWN * need.vector) / 2
+        half = (peak - need.own(0) + need.fixed) / 2
         most = max(1, math.floor((half - need.fixed) / need.sample)) if need.sample else 1
         whole = not divisible(problem, most)
         most = need.largest if whole else min(most, need.largest)
