@@ -32,6 +32,7 @@ from flatproof.verify.curvature.processes import distributed, reduced
 from flatproof.verify.curvature.selection import Parameters
 from flatproof.verify.curvature.verification import differenced, verified, verified_tangents
 from flatproof.verify.utils.checks import check_one_of
+from flatproof.verify.utils.memory import give_back
 
 MEMORY = 4 << 30  # bytes of kept activations beyond which further batches are prepared anew for each product
 
@@ -234,6 +235,7 @@ class Operator(ABC):
         every = True
         if not self.rests_on:
             self._settle()
+            self._trim()
         for batch in self.problem.batches():
             if batch.index in self._kept and not same_data(batch, self._kept[batch.index][0]):
                 raise ValueError(
@@ -241,6 +243,7 @@ class Operator(ABC):
                 )
             if batch.index not in self._kept:
                 product = self._prepare(batch)
+                self._trim()
                 used += getattr(product, "bytes", 0)
                 if used > self.memory and self._kept:
                     every, used = False, used - getattr(product, "bytes", 0)
@@ -283,6 +286,11 @@ class Operator(ABC):
         if self.allowance is None and not self.problem.checked and (left := room_left(self.problem)) is not None:
             self.memory = min(self.memory, left // 2)
         self.gradients += examine(self.problem)
+
+    def _trim(self) -> None:
+        """Holes between what is kept count for nobody."""
+        if self.allowance is not None:
+            give_back()
 
     def refresh(self) -> None:
         """Forget what was kept; the next product reads the parameters anew."""

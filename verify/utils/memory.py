@@ -1,6 +1,8 @@
 """Owns what the machine says of memory: how much a process may still take, by the system and by the group that it was put in."""
 
+import ctypes
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -25,6 +27,12 @@ def available(proc: Path = PROC, groups: Path = GROUPS) -> int | None:
     return max(0, min([free, *_left(proc, groups)]))
 
 
+def give_back() -> None:
+    """Let the C library return to the system what it keeps of freed memory, where it can (glibc)."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def _left(proc: Path, groups: Path) -> Iterator[int]:
     """What each control group above this process leaves: its limit less what it uses and cannot drop."""
     try:
@@ -32,7 +40,7 @@ def _left(proc: Path, groups: Path) -> Iterator[int]:
     except OSError:
         return
     for line in lines:
-        _, controllers, path = (line.split(":", 2) + ["", ""])[:3]
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
         if controllers not in ("", "memory"):
             continue
         one = controllers == "memory"
