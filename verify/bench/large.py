@@ -1,7 +1,8 @@
 """Owns the measurement behind `flatproof bench large`: λ_max of transformers of 6, 25 and 100 million parameters within a stated peak.
 
-Each size is measured in a fresh process with one thread: a causal transformer (pre-norm, GELU, tied embedding, as GPT-2) at its initialization, four
-sequences of 64 tokens drawn by Zipf's law, cross-entropy of the next token. What a peak is: `verify.curvature.allowance`.
+Each size is measured in a fresh process with one thread: a causal transformer (pre-norm, GELU, tied embedding, as GPT-2) at its
+initialization, four sequences of 64 tokens drawn by Zipf's law, cross-entropy of the next token. What a peak is:
+`verify.curvature.allowance`.
 """
 
 import json

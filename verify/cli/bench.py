@@ -198,10 +198,8 @@ def bench_large(
     from flatproof.verify.jobs.provenance import provenance
     from flatproof.verify.report.write import write
 
-    rows = []
     with refusing_bad_input():
-        for name in [size] if size else list(SIZES):
-            rows.append(large_row(name, peak, tolerance))
+        rows = [large_row(name, peak, tolerance) for name in ([size] if size else SIZES)]
     if out is not None:
         with refusing_bad_input():
             write([artifact(rows, provenance(), out)], out, "flatproof bench large --out DIR")

@@ -1,9 +1,9 @@
 """Owns what memory is divided into: what must be held at once is counted before the first product, the rest is shared out.
 
 Counted beyond model and data. In vectors of P numbers: a search holds SEARCH of them beside its basis; looking at the loss, the kernel and
-the rounding of products takes OWN in the parameters' precision, and WIDE where that is done in float64. BASE is taken whatever the problem. A batch takes STATE times what a
-forward pass over it makes: the record of a gradient, KEPT of it, what replaying it holds at a time, and the same of the second operator that
-products are compared with. All are above what was measured on networks of 6 and 25 million parameters.
+the rounding of products takes OWN in the parameters' precision, and WIDE where that is done in float64. BASE is taken whatever the problem.
+A batch takes STATE times what a forward pass over it makes: the record of a gradient, KEPT of it, what replaying it holds at a time, and
+the same of the second operator that products are compared with. All are above what was measured on networks of 6 and 25 million parameters.
 
 A peak is shared out in this order. Batches are whole if that fits; else they are cut into parts (`Batches.in_parts`) that take at most half
 of what is left beside the vectors. What is looked at is looked at in float64 if that fits. The rest is shared by the state of further
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from flatproof.verify.curvature.batches import Batch, part
+from flatproof.verify.curvature.batches import part
 from flatproof.verify.curvature.problem import Problem
 from flatproof.verify.utils.memory import available
 
@@ -121,10 +121,10 @@ def allowed(problem: Problem, peak: int) -> Allowance:
         whole = not divisible(problem, most)
         most = need.largest if whole else min(most, need.largest)
         if need.own(most) > peak:
-            why = "; its batches cannot be cut: the loss is not the mean of its parts'" if whole and need.largest > 1 else ""
+            why = "; its batches cannot be cut, the loss is not the mean of their parts'" if whole and need.largest > 1 else ""
             raise ValueError(
-                f"peak must be at least {said(need.own(most))} for {problem.size:,} parameters ({need.says(most)}), got {said(peak)}{why}: "
-                "raise it, or choose fewer parameters=, shorter samples or a lower precision"
+                f"peak must be at least {said(need.own(most))} for {problem.size:,} parameters ({need.says(most)}), got {said(peak)}"
+                f"{why}: raise it, or choose fewer parameters=, shorter samples or a lower precision"
             )
         most = None if whole else most
     samples = most or need.largest
@@ -153,7 +153,7 @@ def room_left(problem: Problem) -> int | None:
 
 
 def divisible(problem: Problem, most: int) -> bool:
-    """Whether the first batch's loss is the sum of its parts', each weighed by its samples: models that draw or normalize over it are not."""
+    """Whether the first batch's loss is the sum of its parts', each weighed: of a model that draws or normalizes over it, it is not."""
     batch = next(iter(problem.batches()), None)
     if batch is None or problem.mode == "train":
         return False

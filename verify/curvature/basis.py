@@ -106,7 +106,7 @@ class _Elsewhere:
 
 
 def _bytes_of(row: Tensor) -> memoryview:
-    return memoryview(row.detach().view(torch.uint8).numpy())
+    return row.detach().view(torch.uint8).numpy().data
 
 
 class Basis:

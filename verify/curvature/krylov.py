@@ -118,7 +118,7 @@ class Krylov:
         return self._rows.remove(block, self.size)
 
     def _orthonormal(self, block: Tensor, floor: float | None = None) -> tuple[Tensor, Floats]:
-        """Orthonormal columns Q, in the block's place, and R with block = Q R; directions that are nothing but rounding are left out of Q."""
+        """Orthonormal columns Q, in the block's place, and R with block = Q R; what is nothing but rounding is left out of Q."""
         least = self.floor if floor is None else floor
         kept: list[Tensor] = []
         R = np.zeros((0, block.shape[1]))

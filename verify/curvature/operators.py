@@ -53,9 +53,10 @@ class Operator(ABC):
         kernel: what multiplies, one of `KERNELS`; "auto" takes the first of `kernels.AUTO` that applies and is verified, once, at the first
             product, and `rests_on` says which and why not those before it.
         memory: bytes of kept state beyond which batches are prepared anew for every product.
-        peak: bytes that looking at the loss, the kernel and the rounding, products and searches for eigenvalues may take at once beyond model
-            and data: `allowance` says how they are shared out. The matrix is the same; it costs more time. A block is multiplied vector
-            by vector, and what is returned is the caller's. None: what they take; an error where the machine has not got that.
+        peak: bytes that looking at the loss, the kernel and the rounding, products and searches for eigenvalues may take at once
+            beyond model and data: `allowance` says how they are shared out. The matrix is the same; it costs more time. A block is
+            multiplied vector by vector, and what is returned is the caller's. None: what they take; an error where the machine has
+            not got that.
         verify: whether what multiplies is verified; if not, it stands as it is, and `rests_on` says so.
 
     Attributes:

@@ -75,9 +75,15 @@ class _Recorded:
         """The same, piece by piece into its place: no second copy of the product is held."""
         product = torch.empty_like(vector, memory_format=torch.contiguous_format)
         places = self.problem.unflatten(product)
-        for place in (n for n, slot in enumerate(self.program.targets) if slot is None):
+        still = set(range(len(places)))
+
+        def put(place: int, tangent: Tensor) -> None:
+            places[place].copy_(tangent)
+            still.discard(place)
+
+        self.program.pour(self._pieces(vector), put)
+        for place in still:
             places[place].zero_()
-        self.program.pour(self._pieces(vector), lambda place, tangent: places[place].copy_(tangent))
         return product
 
 

@@ -252,7 +252,7 @@ class Program:
 
         Args:
             tangents: one for each source.
-            into: called with the place of each target that moves and its tangent.
+            into: called with the place of each target that moves, and its tangent.
         """
         values: list[Any] = [None] * self._slots
         for slot, tangent in zip(self.sources, tangents, strict=True):
@@ -268,7 +268,7 @@ class Program:
                 values[writes] = moved
             del moved
             for slot in dead:
-                for place in self._places.get(slot, ()):
+                for place in self._places.get(slot, ()) if values[slot] is not None else ():
                     into(place, values[slot])
                 values[slot] = None
         for slot in {slot for slot in self.targets if slot is not None and values[slot] is not None}:  # a source itself
