@@ -1,7 +1,6 @@
 """A peak for curvature: the same matrix in parts, the same search with its basis in a file, and one line where it does not fit."""
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -73,19 +72,19 @@ def test_a_loss_of_the_whole_batch_is_not_cut(data: Any) -> None:
 
 
 def test_a_peak_too_small_is_refused_in_one_line(data: Any) -> None:
-    with pytest.raises(ValueError, match=r"^peak must be at least 2\d\d MB|0\.2\d* GB") as refused:
+    with pytest.raises(ValueError, match=r"^peak must be at least 0\.21 GB") as refused:
         HessianOperator(mlp().float(), F.cross_entropy, data, peak=MB)
     assert "got 1.05 MB" in str(refused.value)
     assert "parameters=" in str(refused.value)
     assert "\n" not in str(refused.value)
-    with pytest.raises(ValueError, match="peak must be a whole number of bytes of at least 0, got 1.5"):
+    with pytest.raises(ValueError, match=r"peak must be a whole number of bytes of at least 0, got 1\.5"):
         HessianOperator(mlp().float(), F.cross_entropy, data, peak=1.5)  # type: ignore[arg-type]
 
 
 def test_a_machine_without_room_is_refused_before_the_first_product(data: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(allowance, "available", lambda: 150 * MB)
     operator = HessianOperator(mlp().float(), F.cross_entropy, data)
-    with pytest.raises(ValueError, match=r"products of \d+ parameters take .* at once .* 157 MB|0\.157 GB are free: give peak="):
+    with pytest.raises(ValueError, match=r"products of \d+ parameters take .* at once .*, 0\.157 GB are free: give peak="):
         operator.matvec(torch.ones(operator.shape[0]))
     assert operator.products == 0
     monkeypatch.setattr(allowance, "available", lambda: 400 * MB)
@@ -152,13 +151,16 @@ def test_no_room_for_the_file_is_one_line(monkeypatch: pytest.MonkeyPatch) -> No
 def test_what_a_control_group_leaves(tmp_path: Path, version: int) -> None:
     proc, groups = tmp_path / "proc", tmp_path / "groups"
     (proc / "self").mkdir(parents=True)
-    (proc / "meminfo").write_text("MemTotal: 9000 kB\nMemAvailable:    8000 kB\n")
+    (proc / "meminfo").write_text("MemTotal: 9000 kB\nMemAvailable:    8000 kB\n", encoding="utf-8")
     assert memory.available(proc, groups) == 8000 << 10
-    (proc / "self" / "cgroup").write_text("5:cpu:/\n4:memory:/a/b\n" if version == 1 else "0::/a/b\n")
+    (proc / "self" / "cgroup").write_text("5:cpu:/\n4:memory:/a/b\n" if version == 1 else "0::/a/b\n", encoding="utf-8")
     inner = groups / ("memory/a/b" if version == 1 else "a/b")
     inner.mkdir(parents=True)
     limit, used = ("memory.limit_in_bytes", "memory.usage_in_bytes") if version == 1 else ("memory.max", "memory.current")
-    write: Callable[[Path, str, str], int] = lambda folder, name, text: (folder / name).write_text(text)
+
+    def write(folder: Path, name: str, text: str) -> None:
+        (folder / name).write_text(text, encoding="utf-8")
+
     write(inner, limit, "9223372036854771712" if version == 1 else "max")
     write(inner, used, "1000")
     assert memory.available(proc, groups) == 8000 << 10
