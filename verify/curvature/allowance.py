@@ -23,7 +23,7 @@ from flatproof.verify.curvature.problem import Problem
 from flatproof.verify.utils.memory import available
 
 SEARCH, OWN, WIDE = 4, 10, 28  # vectors
-BASE = 200 << 20  # bytes of libraries that are loaded at first use, and of what the allocator keeps
+BASE = 256 << 20  # bytes of libraries that are loaded at first use, and of what the allocator keeps
 STATE, KEPT = 5.0, 0.3  # of what a forward pass makes, and the share of that
 SAME = 100  # units of roundoff that the loss of a batch and that of its parts may be apart
 

@@ -77,6 +77,11 @@ def moving_rows(given: list[tuple[nn.Embedding | nn.EmbeddingBag, bool]], chosen
 
 def _floating(chosen: dict[str, nn.Parameter]) -> dict[str, nn.Parameter]:
     for name, p in chosen.items():
+        if hasattr(p, "full_tensor"):  # a DTensor, as fully_shard leaves them
+            raise TypeError(
+                f"parameters must be whole on every rank, {name} is sharded ({type(p).__name__}, as of fully_shard); expected the model "
+                "before it is sharded, or with its state dict gathered (torch.distributed.checkpoint.state_dict)"
+            )
         if not p.is_floating_point():
             raise TypeError(f"parameters must be real floating point, {name} is {p.dtype}")
     return chosen

@@ -20,6 +20,8 @@ import pytest
         (["bench", "train", "--repeats", "0"], "--repeats must be a whole number of at least 1"),
         (["bench", "hvp", "--rounds", "0"], "--rounds must be a whole number of at least 1, got 0"),
         (["bench", "hvp", "--workload", "lenet"], "--workload must be one of two-layer, mlp, vgg11, resnet18, vit, got 'lenet'"),
+        (["bench", "large", "--size", "7m"], "--size must be one of 6m, 25m, 100m, got '7m'"),
+        (["bench", "large", "--peak", "0"], "--peak must be"),
         (["bench", "sweep", "--workers", "0"], "--workers must be a whole number of at least 1, got 0"),
         (["bench", "sweep", "--runs", "1"], "--runs must be at least 2, got 1"),
         (["bench", "hvp", "--out", "/proc/nowhere"], "cannot use /proc/nowhere"),

@@ -72,7 +72,7 @@ def test_a_loss_of_the_whole_batch_is_not_cut(data: Any) -> None:
 
 
 def test_a_peak_too_small_is_refused_in_one_line(data: Any) -> None:
-    with pytest.raises(ValueError, match=r"^peak must be at least 0\.21 GB") as refused:
+    with pytest.raises(ValueError, match=r"^peak must be at least 0\.268 GB") as refused:
         HessianOperator(mlp().float(), F.cross_entropy, data, peak=MB)
     assert "got 1.05 MB" in str(refused.value)
     assert "parameters=" in str(refused.value)

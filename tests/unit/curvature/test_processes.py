@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 
 from flatproof.verify.curvature import GaussNewtonOperator, HessianOperator, eigenvalues
 from flatproof.verify.curvature.during import Recorder, read_rows
@@ -33,8 +35,19 @@ def _rank(rank: int, folder: str, kernel: Any) -> None:
         )
         torch.save(results, f"{folder}/{rank}.pt")
         _record(rank, nn.parallel.DistributedDataParallel(model), mine, f"{folder}/s.csv")
+        _refuse_shards(mine)
     finally:
         torch.distributed.destroy_process_group()
+
+
+def _refuse_shards(mine: list[Any]) -> None:
+    """Of parameters that are spread over the processes there is no product: one line in place of torch's own error."""
+    sharded = mlp()
+    fully_shard(sharded, mesh=init_device_mesh("cpu", (2,)))
+    with pytest.raises(
+        TypeError, match=r"parameters must be whole on every rank, 0\.weight is sharded \(DTensor, as of fully_shard\)"
+    ):
+        HessianOperator(sharded, nn.CrossEntropyLoss(), mine)
 
 
 def _record(rank: int, model: nn.Module, mine: list[Any], file: str) -> None:
