@@ -282,5 +282,6 @@ window.ENTRIES = [
 {"id": "curvature/coverage", "title": "How often the intervals hold the exact value", "at": "curvature/index.html#curvature-coverage"},
 {"id": "curvature/definitions", "title": "Curvature: every operator, estimate and sharpness measure", "at": "curvature/index.html#curvature-definitions"},
 {"id": "curvature/functions", "title": "Products through every differentiable function of torch", "at": "curvature/index.html#curvature-functions"},
+{"id": "curvature/large", "title": "λ_max of transformers within a stated peak of memory", "at": "curvature/index.html#curvature-large"},
 {"id": "curvature/well-fitted", "title": "Well-fitted networks: how often the intervals hold the exact value", "at": "curvature/index.html#curvature-well-fitted"}
 ];
