@@ -6,7 +6,7 @@ from the recurrence, so at every k and without another product
     w = (I - VV')g, made sqrt(n) long, n = P - k,   R w = (I - VV')H g - v_{k+1} b (v_k'g) in the same units,
 
 and mean ||R w||^2 - mu^2 n, mu = mean w'Rw / n, estimates ||R - mu I||_F^2: half the variance of one probe of R, by the same vectors
-at all k, so that its fall is seen better than its size. V grows as long as this lowered the cost (variance of the mean of the products
+at all k, so that its fall is seen better than its size. V grows as long as this lowered the cost (the interval's width with the products
 that would be left, or the number of products that a tolerance would need) within the last few products. Those that grew V are not
 lost: tr V'HV is exact, and V is that of `lanczos` from the same seed.
 
@@ -68,7 +68,7 @@ class Referees:
         lengths, forms, squares = ((a * b).sum(dim=0, dtype=torch.float64) for a, b in pairs)
         scale = n / lengths.clamp_min(torch.finfo(product.dtype).tiny)
         self.trace = float((forms * scale).mean())
-        self.spread = max(0.0, float((squares * scale).mean()) - self.trace**2 / n)
+        self.spread = max(0.0, float((squares * scale).mean()) - self.trace**2 / max(n, 1))
 
 
 def grow_while_it_pays(referees: Referees, cost: Cost, most: int, patience: int, fresh: Callable[[], Tensor]) -> tuple[bool, str]:
@@ -94,6 +94,6 @@ def grow_while_it_pays(referees: Referees, cost: Cost, most: int, patience: int,
         if now < best:
             best, at = now, krylov.size
     left = referees.spread / whole if whole else 0.0
-    says = "deflated as long as it lowered the variance" if at else "deflation did not lower the variance, as of a flat spectrum"
+    says = "deflated as long as it narrowed the interval" if at else "deflation did not narrow the interval, as of a flat spectrum"
     seen = f"{left:.1g} of ||H - mean||_F^2 left after {krylov.size} products, as seen by vectors that do not enter the value"
     return at > 0, f"{says}: {seen}"

@@ -25,6 +25,7 @@ a second one, the bound of |tr E| for its products' own rounding E (`rounding`).
 Memory in vectors of length P: Hutchinson `block`, Hutch++, Krylov-aware and "auto" about `products`, XTrace about twice `products`.
 """
 
+from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -33,7 +34,7 @@ from scipy import special, stats
 from torch import Tensor
 
 from flatproof.verify.curvature.estimates import Estimate, Floats, Meter, Symmetric, gaussian, generator_of, metered
-from flatproof.verify.curvature.forms import Forms, Probes, draw, in_blocks
+from flatproof.verify.curvature.forms import Forms, Probes, draw, far_quantile, in_blocks
 from flatproof.verify.curvature.krylov import Krylov, started
 from flatproof.verify.curvature.pilot import Referees, grow_while_it_pays
 from flatproof.verify.curvature.rounding import UNSEEN, Rounding, rounding_of
@@ -61,7 +62,13 @@ def trace(operator: Symmetric, method: Method = "auto", **settings: Any) -> Esti
         ValueError: settings out of range, a product that is not finite.
     """
     check_one_of("method", method, get_args(Method))
-    functions = {"auto": auto_trace, "hutchinson": hutchinson, "hutch++": hutchpp, "xtrace": xtrace, "krylov": krylov_trace}
+    functions: dict[str, Callable[..., Estimate]] = {
+        "auto": auto_trace,
+        "hutchinson": hutchinson,
+        "hutch++": hutchpp,
+        "xtrace": xtrace,
+        "krylov": krylov_trace,
+    }
     return functions[method](operator, **settings)
 
 
@@ -116,13 +123,14 @@ def auto_trace(
             target = None if wanted is None else _Target(wanted, level)
 
             def cost(k: int, spread: float, rest: float) -> float:
-                """The variance of the estimate, or the products that the tolerance takes."""
+                """The square of the half-width that the probes left would have, or the products that the tolerance takes."""
                 if target is None:
-                    return spread / (budget - spent - k)
+                    probes = budget - spent - k
+                    return spread * far_quantile(level, probes**2) ** 2 / probes
                 return k + target.probes(2 * spread, float(np.trace(krylov.T)) + rest)
 
             most = min(budget - spent - PROBES, size)
-            paid, why = grow_while_it_pays(referees, cost, most, spent + 2, lambda: gaussian(operator, 1, generator))
+            paid, why = grow_while_it_pays(referees, cost, most, spent + 3, lambda: gaussian(operator, 1, generator))
             if target is not None and cost(krylov.size, referees.spread, referees.trace) >= size <= budget - spent:
                 _grow(krylov, size, generator)
         scaled, diagonal = krylov.operator, np.diag(krylov.T)
