@@ -94,6 +94,8 @@ def grow_while_it_pays(referees: Referees, cost: Cost, most: int, patience: int,
         if now < best:
             best, at = now, krylov.size
     left = referees.spread / whole if whole else 0.0
-    says = "deflated as long as it narrowed the interval" if at else "deflation did not narrow the interval, as of a flat spectrum"
+    says = (
+        "deflated as long as it narrowed the interval" if at else "deflation did not narrow the interval, as of a flat spectrum"
+    )
     seen = f"{left:.1g} of ||H - mean||_F^2 left after {krylov.size} products, as seen by vectors that do not enter the value"
     return at > 0, f"{says}: {seen}"

@@ -86,7 +86,8 @@ def auto_trace(
     """The exact trace on a Lanczos basis that grows while it pays, and probes uniform in direction for the rest.
 
     With a `tolerance` (relative to the value) as many products as it takes. The interval may then be looked at several times: look j
-    fails with probability (1 - confidence) / 2^j, all of them together with no more than 1 - confidence.
+    fails with probability (1 - confidence) / 2^j, all of them together with no more than 1 - confidence. Without one the value is
+    unbiased; with one it is but for what stopping at a look does.
 
     Args:
         operator: H, (P, P).

@@ -14,7 +14,7 @@ from flatproof.verify.curvature.scaled import Rescaled
 from flatproof.verify.utils.statistics import binomial_interval
 from tests.unit.curvature.matrices import SPECTRA, Dense, with_spectrum
 
-TRIALS = 300
+TRIALS = 200
 DECAYS = 0.7 ** np.arange(100.0)
 
 
