@@ -282,5 +282,7 @@ window.ENTRIES = [
 {"id": "curvature/coverage", "title": "How often the intervals hold the exact value", "at": "curvature/index.html#curvature-coverage"},
 {"id": "curvature/definitions", "title": "Curvature: every operator, estimate and sharpness measure", "at": "curvature/index.html#curvature-definitions"},
 {"id": "curvature/functions", "title": "Products through every differentiable function of torch", "at": "curvature/index.html#curvature-functions"},
+{"id": "curvature/traces", "title": "How often the trace's intervals hold, at few products", "at": "curvature/index.html#curvature-traces"},
+{"id": "curvature/traces", "title": "", "at": "curvature/index.html#curvature-paper-scale-traces"},
 {"id": "curvature/well-fitted", "title": "Well-fitted networks: how often the intervals hold the exact value", "at": "curvature/index.html#curvature-well-fitted"}
 ];

@@ -15,10 +15,13 @@ from flatproof.verify.curvature.scaled import Rescaled
 from flatproof.verify.curvature.shared import once, shares
 
 SEGMENT = 1 << 18  # numbers that are converted to float64 at a time
+ROWS = 8  # of a chunk of the basis
 
 
 def inner_products(rows: Tensor, block: Tensor) -> Tensor:
     """rows @ block in float64, (r, P), (P, c) -> (r, c): float32 sums of ten million products may lose the second digit."""
+    if rows.shape[1] <= SEGMENT and rows.dtype == torch.float64:
+        return rows @ block
     total = torch.zeros(
         rows.shape[0], block.shape[1], dtype=torch.float64, device="cpu" if rows.device.type == "mps" else rows.device
     )
@@ -122,6 +125,11 @@ class Krylov:
         return parts
 
     @property
+    def ahead(self) -> Tensor:
+        """The direction that the next product is of, (P, b), orthogonal to V; (P, 0) where V spans an invariant subspace."""
+        return self._next
+
+    @property
     def basis(self) -> Tensor:
         """V, (P, k b)."""
         return torch.cat(self._filled()).T
@@ -137,8 +145,8 @@ class Krylov:
         for column in block.T:
             capacity = sum(len(c) for c in self._chunks)
             if self.size == capacity:
-                self._chunks.append(torch.empty(8, len(column), dtype=column.dtype, device=column.device))
-                capacity += 8
+                self._chunks.append(torch.empty(ROWS, len(column), dtype=column.dtype, device=column.device))
+                capacity += ROWS
             self._chunks[-1][self.size - capacity] = column
             self.size += 1
 
@@ -192,6 +200,14 @@ class Prefix(Krylov):
         self.T, self.coupling = np.zeros((0, 0)), np.zeros((whole.block, whole.block))
         self.asymmetry, self.invariant, self.rounding = 0.0, False, 0.0
         self._history = []
+
+    @property
+    def ahead(self) -> Tensor:
+        """As for every space; the whole may have stored it as part of its own basis."""
+        if self._whole is None or self._whole.size == self.size:
+            return (self._whole or self)._next
+        rows = range(self.size, self.size + self.block)
+        return torch.stack([self._chunks[i // ROWS][i % ROWS] for i in rows], dim=1)
 
     def grow(self) -> None:
         """One block product more, or one that was made already."""
