@@ -141,6 +141,56 @@ def larger_activations(statement: Callable[..., float], case: Case) -> None:
     assert close(trace(scaled), statement(trace(network), s))
 
 
+def several_outputs(statement: Callable[..., float], case: Case) -> None:
+    """flattest-9: the trace of a network of several outputs that interpolates, by autograd."""
+    kind, d, m, number = case
+    network, (x, _) = random_network(kind, d, m, number), random_points(d, 3, number)
+    outputs = 1 + number % 3
+    inputs = x if network.b1 is None else np.hstack([x, np.ones((len(x), 1))])
+    first, second = network.weights, np.random.default_rng(number).standard_normal((m, outputs))
+    targets = torch.as_tensor(np.maximum(inputs @ first.T, 0) @ second)
+
+    def loss(parameters: torch.Tensor) -> torch.Tensor:
+        w, a = parameters[: first.size].reshape(first.shape), parameters[first.size :].reshape(second.shape)
+        return ((torch.relu(torch.as_tensor(inputs) @ w.T) @ a - targets) ** 2).sum(dim=1).mean()
+
+    hessian = torch.autograd.functional.hessian(loss, torch.as_tensor(np.concatenate([first.ravel(), second.ravel()])))
+    z = inputs @ first.T
+    squares, seen = np.sum(np.maximum(z, 0) ** 2, axis=0), (z > 0).T @ np.sum(inputs**2, axis=1)
+    parts = [statement(outputs, h, a @ a, s) for h, a, s in zip(squares, second, seen, strict=True)]
+    assert close(2 / len(x) * sum(parts), float(torch.trace(hessian)))
+
+
+def one_direction(statement: Callable[..., float], case: Case) -> None:
+    """flattest-9: at the best balance f costs at least sqrt(K) times what one output of it does, and as much if all a are along it."""
+    kind, d, m, number = case
+    rng = np.random.default_rng(number)
+    outputs = 2 + number % 3
+    b, a = rng.standard_normal(outputs), rng.standard_normal((m, outputs))
+    b /= np.linalg.norm(b)
+
+    def balanced(second: np.ndarray) -> float:
+        """The least over balances of K t + |a|^2 / t, a neuron at a time: what several_outputs says of one with h = S = 1."""
+        return float(sum(2 * np.sqrt(second.shape[1]) * np.linalg.norm(second, axis=1)))
+
+    one = balanced((a @ b)[:, None])
+    assert balanced(a) >= statement(outputs) * one * (1 - 1e-9)
+    assert close(balanced(np.outer(a @ b, b)), statement(outputs) * one)
+
+
+def even_part(statement: Callable[..., float], case: Case) -> None:
+    """flattest-10: the squares of E phi |w.x| over orthonormal even phi add up to `statement(w)` at most, which quarters reach."""
+    d, on_kinks, number = case
+    x, rng = CUBE[d], np.random.default_rng(number)
+    w = rng.integers(-1, 2, d).astype(float) if on_kinks else rng.standard_normal(d)
+    phi = np.stack([np.ones(len(x)), x[:, 0] * x[:, 1]], axis=1)
+    if number % 2 and d > 2:
+        phi = np.stack([phi[:, 1], x[:, 0] * x[:, 2]], axis=1)
+    assert np.sum((phi.T @ np.abs(x @ w) / len(x)) ** 2) <= statement(w) * (1 + 1e-12)
+    quarter = np.eye(d)[0] + np.eye(d)[1]
+    assert close(np.sum((np.stack([np.ones(len(x)), x[:, 0] * x[:, 1]]) @ np.abs(x @ quarter) / len(x)) ** 2), statement(quarter))
+
+
 PROPERTIES = {
     "own/flattest-4, a neuron": Property(
         share_of_a_neuron,
@@ -196,6 +246,37 @@ PROPERTIES = {
             "the length of the sum": lambda before, after: float(np.linalg.norm(after.sum(axis=0))),
             "squared": lambda before, after: float(np.sum(after**2)),
         },
+    ),
+    "own/flattest-9, the trace": Property(
+        several_outputs,
+        networks,
+        lambda outputs, squares, a, seen: outputs * squares + a * seen,
+        {
+            "each output's activations once": lambda outputs, squares, a, seen: squares + a * seen,
+            "the other layer's": lambda outputs, squares, a, seen: squares + outputs * a * seen,
+            "the mean over outputs": lambda outputs, squares, a, seen: squares + a * seen / outputs,
+        },
+    ),
+    "own/flattest-9, one direction": Property(
+        one_direction,
+        networks,
+        lambda outputs: float(outputs**0.5),
+        {
+            "K": float,
+            "nothing": lambda outputs: 1.0,
+            "two for any": lambda outputs: 2**0.5,
+        },
+    ),
+    "own/flattest-10": Property(
+        even_part,
+        cubes,
+        lambda w: float(w @ w),
+        {
+            "that of one output": lambda w: float(w @ w) / 2,
+            "for each of them": lambda w: 2 * float(w @ w),
+            "not squared": lambda w: float(np.linalg.norm(w)),
+        },
+        cheap=True,
     ),
     "own/layernorm-1": Property(
         larger_activations,
