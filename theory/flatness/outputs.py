@@ -119,6 +119,8 @@ class Outputs:
         Raises:
             NotRealized: where none is made.
         """
+        if not self.labels.any():
+            return []
         signs = np.array([case.signs for case in self.sets])
         v, index, a = program.network(self.setting.points, self.labels, signs, self.prices, self.relaxed.dual)
         size = np.abs(v).max(axis=1, keepdims=True)

@@ -25,8 +25,8 @@ SIX = (0, 1, 2, 3, 4, 7)  # vertices of the cube, d = 3, -1 before 1, the last c
     "flattest-9",
     """Networks of K outputs, no bias or bias, that interpolate Y. A neuron's part of the trace is (2/n)(K |h|² + |a|² S), S = sum_D
     |x_i|², and (4/n) sqrt(K S) |a| |h| at the best balance: sqrt(K) times that of one output, with |a| the length of a vector. So
-    T_K(Y O) = T_K(Y) for orthogonal O; T_K(Y) >= sqrt(K) T_1(Y b) for every unit vector b; and T_K(y b') = sqrt(K) |b| T_1(y), where the networks that attain it
-    are those of y, times b. Outputs y and -y cost 2 T_1(y), and what flattest networks predict is what those of one output do.
+    T_K(Y O) = T_K(Y) for orthogonal O; T_K(Y) >= sqrt(K) T_1(Y b) for every unit vector b; and T_K(y b') = sqrt(K) |b| T_1(y), where the
+    networks that attain it are those of y, times b: outputs y and -y cost 2 T_1(y), and flattest networks predict what those of y do.
     T_K(Y) >= (4/n) sqrt(K) sum_i |x_i| |y_i|, with equality if a neuron can see each sample alone, as on the cube with a bias.""",
     depends_on=("wen2023/equation-2", "wen2023/equation-3"),
 )
