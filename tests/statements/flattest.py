@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -9,8 +10,9 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
 from flatproof import theory
+from flatproof.theory.constructions import deep_generalizing, deep_memorizing
 from flatproof.theory.losses import Loss
-from flatproof.theory.networks import PARAMETERS, Network, hidden
+from flatproof.theory.networks import PARAMETERS, DeepNetwork, Network, hidden
 from tests.certificates import CUBE
 from tests.networks import random_network, random_points
 from tests.statements.closed_forms import close
@@ -193,6 +195,27 @@ def even_part(statement: Callable[..., float], case: Case) -> None:
     assert close(np.sum((np.stack([np.ones(len(x)), x[:, 0] * x[:, 1]]) @ np.abs(x @ quarter) / len(x)) ** 2), statement(quarter))
 
 
+def deeper(statement: Callable[..., float], case: Case) -> None:
+    """flattest-11: ||grad f||^2 without bias is at least `statement(D, r, |f|)`, which memorizing and generalizing networks attain."""
+    d, depth, number = case
+    rng, x = np.random.default_rng(number), CUBE[d]
+    sizes = [d, *rng.integers(1, 4, depth - 1), 1]
+    layers = tuple(rng.standard_normal((m, below)) for below, m in pairwise(sizes))
+    network = DeepNetwork(layers, None)
+    for f, square in zip(network.forward(x), network.squared_gradient_norms(x), strict=True):
+        assert square >= statement(depth, d**0.5, abs(f)) * (1 - 1e-12)
+    size, held_out = float(np.exp(rng.standard_normal())), rng.random(len(x)) < 0.5
+    values = np.where(held_out, rng.standard_normal(len(x)), size * rng.choice([-1, 1], len(x)))
+    memorizing = deep_memorizing(x, values, size, depth)
+    assert np.allclose(memorizing.forward(x), values)
+    for square in memorizing.squared_gradient_norms(x)[~held_out]:
+        assert close(square, statement(depth, d**0.5, size))
+    generalizing = deep_generalizing(d, depth)
+    assert np.allclose(generalizing.forward(x), x[:, 0] * x[:, 1])
+    for square in generalizing.squared_gradient_norms(x):
+        assert close(square, statement(depth, d**0.5, 1.0))
+
+
 PROPERTIES = {
     "own/flattest-4, a neuron": Property(
         share_of_a_neuron,
@@ -279,6 +302,17 @@ PROPERTIES = {
             "not squared": lambda w: float(np.linalg.norm(w)),
         },
         cheap=True,
+    ),
+    "own/flattest-11": Property(
+        deeper,
+        st.tuples(st.integers(2, 4), st.integers(3, 5), seed),
+        lambda depth, r, y: depth * (y ** (2 * (depth - 1)) * r**2) ** (1 / depth),
+        {
+            "that of two layers": lambda depth, r, y: 2 * r * y,
+            "a bias in the first layer": lambda depth, r, y: depth * (y ** (2 * (depth - 1)) * (r**2 + 1)) ** (1 / depth),
+            "the length not squared": lambda depth, r, y: depth * (y ** (2 * (depth - 1)) * r) ** (1 / depth),
+            "a layer less": lambda depth, r, y: (depth - 1) * (y ** (2 * (depth - 1)) * r**2) ** (1 / depth),
+        },
     ),
     "own/layernorm-1": Property(
         larger_activations,
