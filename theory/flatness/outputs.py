@@ -184,8 +184,16 @@ class Outputs:
 
         Returns:
             The bound with the certificate's entry; infinity and None where an on-set does not span the space, for which none is made.
+
+        Raises:
+            ValueError: for shapes that do not fit, NaN and within < 0.
         """
         at, along = np.asarray(x, float), np.asarray(direction, float)
+        wanted = self.setting.x.shape[1:], self.labels.shape[1:]
+        if (at.shape, along.shape) != wanted or not (np.isfinite(at).all() and np.isfinite(along).all()):
+            raise ValueError(f"expected a finite point and direction of shapes {wanted}, got {at.shape, along.shape}")
+        if not 0 <= within < np.inf:
+            raise ValueError(f"within must be a number >= 0, got {within}")
         p = self.setting.points.shape[1]
         row = decimal_rows(self.setting.architecture, at[None])[0]
         query = np.array([float(c) for c in row])

@@ -154,6 +154,12 @@ def test_bad_input_is_named() -> None:
         flattest_outputs(x, y, "sim-bn")
     with pytest.raises(Infeasible):
         flattest_outputs(CUBE[3], np.stack([CUBE[3].prod(axis=1), np.ones(8)], axis=1))
+    answer = flattest_outputs(x, y)
+    for q, direction, within in (([1, 0, 0], [1, 0], 0.1), ([1, 0], [1], 0.1), ([1, np.nan], [1, 0], 0.1)):
+        with pytest.raises(ValueError, match="expected a finite point and direction"):
+            answer.at_most(q, direction, within)
+    with pytest.raises(ValueError, match="within must be a number >= 0, got -1"):
+        answer.at_most([1, 0], [1, 0], -1)
     zero = flattest_outputs(x, 0 * y)
     assert (zero.lower, zero.upper, zero.neurons) == (0, 0, [])
     assert check(zero.certificate()).upper == 0
