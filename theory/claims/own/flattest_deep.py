@@ -23,12 +23,11 @@ from flatproof.theory.constructions import cube, deep_generalizing, deep_memoriz
     kink that take any values at any further points of that length. So from no training set but the whole cube do all flattest networks of
     three layers without bias generalize, on parity or other labels: that is so of two layers alone (own/parity-2). With relu'(0) = 0
     parity by four quarters (x1, x2) attains it as well, on every training subset of the cube, and off the kinks approaches it.""",
-    depends_on=("wen2023/theorem-4.1",),
 )
 def flattest_11() -> Iterator[Evidence]:
     """Deeper networks without bias memorize at no cost.
 
-    f = g_l . h_l for every l, and theorem-4.1's bound holds without bias, with x for x'.
+    f = g_l . h_l for every l < D, as ReLUs are homogeneous: the bound is that of theorem-4.1, with x for x'.
     """
     depth = sp.symbols("D", positive=True, integer=True)
     r, y, b = sp.symbols("r y b", positive=True)
@@ -52,8 +51,8 @@ def flattest_11() -> Iterator[Evidence]:
         "proved",
         "symbolic; arithmetic against geometric mean, the inequality of Cauchy and Schwarz; frames of seven points, exactly",
         "every depth D >= 3, dimension, training set of distinct samples of one length, labels of one size",
-        "|g_l| |h_l| >= y for every l: the D parts have a product of at least (y^(D-1) r)², whence the bound. Memorizing: the first layer "
-        "has, for each ordered pair of points, an orthogonal basis and its negative, times one factor, the first vector near x' - x, "
+        "The D parts have the product r² times that of |g_l|² |h_l|² over l < D, each at least y²: whence the bound. Memorizing: the first "
+        "layer has, for each ordered pair of points, an orthogonal basis and its negative, times one factor, the first vector near x' - x, "
         "turned so that no point is on a kink: w.x' > 0 > w.x as lengths are equal, and sum_j h_j² is the same at all points, as "
         "max(t, 0)² + max(-t, 0)² = t². Neuron k of the second layer has weights b h_1(x_k)/|h_1| where these are not 0 and -M elsewhere: "
         "b |h_1| at x_k, and with M large below 0 at every other point, which has a neuron that x_k has not. Then one path a point. At "
