@@ -30,6 +30,7 @@ from torch import Tensor
 
 from flatproof.verify.curvature.estimates import Floats, Symmetric, gaussian, rademacher
 from flatproof.verify.curvature.krylov import inner_products
+from flatproof.verify.curvature.processes import of_first
 from flatproof.verify.curvature.scaled import Rescaled
 from flatproof.verify.utils.checks import check_one_of, check_whole
 
@@ -77,7 +78,7 @@ class Forms:
         for done in range(0, count, self.block):
             W = self._directions(min(self.block, count - done))
             Y = self.operator.matmat(W)
-            self._values.append((W * Y).sum(dim=0, dtype=torch.float64).cpu().numpy())
+            self._values.append(of_first((W * Y).sum(dim=0, dtype=torch.float64).cpu().numpy()))
             if self.probes == "sphere":
                 Y = self._rest(Y)
                 self._grams.append(tuple(_gram(a, b) for a, b in ((W, W), (W, Y), (Y, Y))))  # type: ignore[arg-type]
@@ -148,4 +149,4 @@ def in_blocks(operator: Rescaled, columns: Tensor, block: int) -> Tensor:
 
 
 def _gram(a: Tensor, b: Tensor) -> Floats:
-    return inner_products(a.T, b).cpu().numpy()
+    return of_first(inner_products(a.T, b).cpu().numpy())

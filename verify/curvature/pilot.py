@@ -18,11 +18,13 @@ understated. For this reason the referees enter no mean.
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from flatproof.verify.curvature.estimates import gaussian
 from flatproof.verify.curvature.krylov import Krylov
+from flatproof.verify.curvature.processes import of_first
 
 Cost = Callable[[int, float, float], float]
 
@@ -65,8 +67,8 @@ class Referees:
     def _look(self, product: Tensor) -> None:
         n = self.krylov.operator.shape[0] - self.krylov.size
         pairs = (self._left, self._left), (self._left, product), (product, product)
-        lengths, forms, squares = ((a * b).sum(dim=0, dtype=torch.float64) for a, b in pairs)
-        scale = n / lengths.clamp_min(torch.finfo(product.dtype).tiny)
+        lengths, forms, squares = (of_first((a * b).sum(dim=0, dtype=torch.float64).cpu().numpy()) for a, b in pairs)
+        scale = n / np.maximum(lengths, torch.finfo(product.dtype).tiny)
         self.trace = float((forms * scale).mean())
         self.spread = max(0.0, float((squares * scale).mean()) - self.trace**2 / max(n, 1))
 
