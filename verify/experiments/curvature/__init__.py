@@ -33,7 +33,7 @@ class Curvature(Experiment):
         figure="curvature/figure-1",
     )
     ARTIFACTS = (DEFINITIONS, COVERAGE, TRACES, WELL_FITTED, FUNCTIONS, ABOVE)
-    DEFAULT_SEEDS: ClassVar = {"smoke": 4, "quick": 250, "paper": 5000}
+    DEFAULT_SEEDS: ClassVar = {"smoke": 4, "quick": 200, "paper": 5000}
 
     def grid(self, only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Job[Any]]]:
         """The networks; definitions need no run."""
