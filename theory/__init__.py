@@ -12,7 +12,7 @@
     compiled             how kernels are compiled and where they are kept
 
 What is listed in `__all__` is the public face, imported when it is first used; `theory.flattest`,
-`theory.flattest_for`, `theory.bracket` and `theory.decide` are the functions.
+`theory.flattest_for`, `theory.flattest_outputs`, `theory.bracket` and `theory.decide` are the functions.
 """
 
 from importlib import import_module
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from flatproof.theory.flatness.lower_bounds import relaxed_bound
     from flatproof.theory.flatness.neurons import NotRealized
     from flatproof.theory.flatness.objectives import Objective, Tolerance
+    from flatproof.theory.flatness.outputs import Outputs, flattest_outputs
     from flatproof.theory.flatness.parity import generalizing_infimum
     from flatproof.theory.flatness.patterns import TooManyPatterns
     from flatproof.theory.flatness.predictions import Ranges
@@ -68,6 +69,7 @@ _HOMES = {
     "flatproof.theory.flatness.lower_bounds": ("relaxed_bound",),
     "flatproof.theory.flatness.neurons": ("NotRealized",),
     "flatproof.theory.flatness.objectives": ("Objective", "Tolerance"),
+    "flatproof.theory.flatness.outputs": ("Outputs", "flattest_outputs"),
     "flatproof.theory.flatness.parity": ("generalizing_infimum",),
     "flatproof.theory.flatness.patterns": ("TooManyPatterns",),
     "flatproof.theory.flatness.predictions": ("Ranges",),
@@ -101,6 +103,7 @@ __all__ = [
     "Network",
     "NotRealized",
     "Objective",
+    "Outputs",
     "Ranges",
     "Tolerance",
     "TooManyPatterns",
@@ -118,6 +121,7 @@ __all__ = [
     "flatness",
     "flattest",
     "flattest_for",
+    "flattest_outputs",
     "forward",
     "generalizing_infimum",
     "generalizing_network",

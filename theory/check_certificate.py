@@ -78,6 +78,19 @@ Fits within a tolerance (format 4). Off the kinks f is linear in a and in w, so 
 |g_i|^2 for every network. sum_i dual_i f(x_i) is at least dual.y - e sum_i |dual_i| if |f(x_i) - y_i| <= e at all inputs, and at least
 dual.y - sqrt(n m) |dual| if the mean of (f(x_i) - y_i)^2 is at most m: that is `lower`, and what bounds on predictions lose.
 
+Several outputs (format 5, "no-bias" and "bias" only). Labels y_i, duals and second layers a are in Q^K; the trace is that of the Hessian of
+(1/n) sum_i |f(x_i) - y_i|^2 at interpolation, (2/n) sum_{i,k} |grad f_k(x_i)|^2. A neuron's w has the derivatives a_k x_i in f_k and each
+a_k has max(w.x_i, 0) in f_k alone, for i in D: its share is (2/n) (K |Xw|_D^2 + |a|^2 sum_{i in D} |x_i|^2), at least
+(4/n) sqrt(K) |a| |Xw|_D sqrt(sum_{i in D} |x_i|^2) = sqrt(K) c_D |a| |Xw|_D. So `lower` = sum_i dual_i.y_i if for every D and v as in (*)
+
+    |sum_{i in D} (x_i.v) dual_i|^2 <= K c_D^2 |Xv|_D^2,
+
+for the sum over neurons of a.(sum_{i in D} (x_i.w) dual_i) is at most that of |a| sqrt(K) c_D |Xw|_D. It is proved by `products` N >= 0 for
+which K c_D^2 G_D - B B' - M is positive semidefinite, B = sum_{i in D} x_i dual_i', and M the matrix of the form sum_{i<=k} N_ik r_i r_k,
+r_i(v) = |x_i.v|, that is x_i.v on D and -x_i.v off D: the form is not negative for these v. A prediction bounds direction.f(q) by
+sum_i dual_i.y_i + tau U: for every D, where q.v >= 0 and where q.v <= 0, with B less q direction' in the first case, tau^2 K c_D^2 for
+K c_D^2, and r_n(v) = |q.v| among the r.
+
 Speed. Vectors of whole numbers are packed into one number each, a field of bits an entry (`Packed`): a sum of vectors is a sum of numbers.
 Formats 1 and 2, which are still read, have `v` in every proof; format 1 has no digest and no predictions.
 """
@@ -99,7 +112,8 @@ from typing import Any, NamedTuple
 
 FORMAT = "flatproof-certificate-3"
 WIDER = "flatproof-certificate-4"  # of other objectives and of fits within a tolerance
-FORMATS = ("flatproof-certificate-1", "flatproof-certificate-2", FORMAT, WIDER)
+OUTPUTS = "flatproof-certificate-5"  # of several outputs
+FORMATS = ("flatproof-certificate-1", "flatproof-certificate-2", FORMAT, WIDER, OUTPUTS)
 ARCHITECTURES = {"no-bias": "network without bias", "bias": "network with bias", "sim-bn": "network with simplified BatchNorm"}
 KINKS = {"differentiable": "with no input on a kink", "relu'(0)=0": "with relu'(0) = 0"}
 FIELDS = ("format", "statement", "architecture", "kinks", "x", "y", "dual", "lower", "upper", "patterns", "neurons")
@@ -333,7 +347,8 @@ class Data:
         self.n, self.d = len(rows), len(items(rows[0], "x[0]")) if rows else 0
         need(self.n > 0 and self.d > 0, "x is empty")
         self.x = [self.point(row, f"x[{i}]") for i, row in enumerate(rows)]
-        self.y = vector(data["y"], self.n, "y")
+        several = data.get("format") == OUTPUTS
+        self.y = [Fraction(0)] * self.n if several else vector(data["y"], self.n, "y")  # Outputs has them
         self.p = len(self.x[0])
         self.scale = lcm(*(c.denominator for row in self.x for c in row))
         self.whole = [[int(c * self.scale) for c in row] for row in self.x]
@@ -603,6 +618,8 @@ def check(certificate: Any) -> Verdict:
     need(not network_file, "this is a network, not a certificate; its certificate is the file that was written beside it")
     version = certificate.get("format")
     need(isinstance(version, str) and version in FORMATS, f'the field "format" is not "{FORMAT}"')
+    if version == OUTPUTS:
+        return check_outputs(certificate)
     added = [field for field in ADDED if version != FORMATS[0] and (field in certificate or field == "data_sha256")]
     added += [field for field in CHANGES if version == WIDER and field in certificate]
     data = fields(certificate, "the certificate", (*FIELDS, *added))
@@ -809,9 +826,184 @@ def check_decision(value: Any, cases: Sequence[Prediction], within: Fraction) ->
     return f"{answer}: not decided whether all {near}" if answer == "undecided" else f"{answer} {near}"
 
 
+class Outputs:
+    """Labels, dual points and networks of several outputs, and the proofs that go with them."""
+
+    def __init__(self, data: Data, y: Any) -> None:
+        self.data = data
+        rows = items(y, "y", data.n)
+        self.count = len(items(rows[0], "y[0]"))
+        need(self.count > 0, "y has no outputs")
+        self.y = self.table(rows, "y")
+
+    def table(self, value: Any, name: str) -> list[list[Fraction]]:
+        """A row of K numbers for each input."""
+        rows = items(value, name, self.data.n)
+        return [vector(row, self.count, f"{name}[{i}]") for i, row in enumerate(rows)]
+
+    def at_labels(self, dual: Sequence[Sequence[Fraction]]) -> Fraction:
+        """sum_i dual_i.y_i."""
+        return sum((dot(a, b) for a, b in zip(dual, self.y, strict=True)), Fraction(0))
+
+    def price(self, on: Sequence[int]) -> Fraction:
+        """K c_D^2."""
+        return Fraction(16 * self.count * sum(dot(self.data.x[i], self.data.x[i]) for i in on)) / self.data.n**2
+
+    def products(self, value: Any, name: str, rows: int) -> dict[tuple[int, int], Fraction]:
+        """Numbers >= 0 by pairs "i,k", i <= k < rows."""
+        need(isinstance(value, dict), f"{name} is no object")
+        out = {}
+        for key, entry in value.items():
+            i, _, k = key.partition(",")
+            fine = key == f"{i},{k}" and all(t.isdecimal() and t == str(int(t)) for t in (i, k)) and int(i) <= int(k) < rows
+            need(fine, f"{name} names no pair of inputs: {json.dumps(key)[:60]}")
+            out[int(i), int(k)] = rational(entry, f"{name}[{key}]")
+            need(out[int(i), int(k)] >= 0, f"{name}[{key}] is negative")
+        return out
+
+    def prove(
+        self,
+        on: Sequence[int],
+        dual: Sequence[Sequence[Fraction]],
+        products: dict[tuple[int, int], Fraction],
+        tau: Fraction = Fraction(1),
+        query: tuple[Sequence[Fraction], int, Sequence[Fraction]] | None = None,
+    ) -> list[list[Fraction]]:
+        """The matrix that must be semidefinite: tau^2 K c_D^2 G_D - B B' - M.
+
+        Args:
+            on: D.
+            dual: (n, K).
+            products: N by pairs; n stands for the query.
+            tau: 1 but for predictions.
+            query: q, the side of it that v is on, 1 or -1, and the direction.
+        """
+        data, members = self.data, frozenset(on)
+        rows = [row if i in members else [-c for c in row] for i, row in enumerate(data.x)]
+        b = [[sum((data.x[i][a] * dual[i][k] for i in on), Fraction(0)) for k in range(self.count)] for a in range(data.p)]
+        if query is not None:
+            q, side, direction = query
+            rows.append([side * c for c in q])
+            if side > 0:
+                b = [[c - q[a] * e for c, e in zip(row, direction, strict=True)] for a, row in enumerate(b)]
+        price, gram, unit = tau**2 * self.price(on), data.gram(on), data.scale**2
+        out = [[price * gram[a][c] / unit - dot(b[a], b[c]) for c in range(data.p)] for a in range(data.p)]
+        for (i, k), m in products.items():
+            for a, c in data.pairs:
+                less = m * (rows[i][a] * rows[k][c] + rows[k][a] * rows[i][c]) / 2
+                out[a][c] -= less
+                if a != c:
+                    out[c][a] -= less
+        return out
+
+    def network(self, value: Any) -> Fraction:
+        """The cost of neurons that interpolate."""
+        data, total = self.data, Fraction(0)
+        output = [[Fraction(0)] * self.count for _ in range(data.n)]
+        for j, entry in enumerate(items(value, "neurons")):
+            at = f"neurons[{j}]"
+            neuron = fields(entry, at, ("w", "a", "cost"))
+            w, a = vector(neuron["w"], data.p, f"{at}.w"), vector(neuron["a"], self.count, f"{at}.a")
+            cost = rational(neuron["cost"], f"{at}.cost")
+            on = tuple(compress(range(data.n), data.signs(whole(w), f"{at}.w")[0]))
+            h = {i: dot(data.x[i], w) for i in on}
+            square = self.price(on) * sum(z**2 for z in h.values()) * dot(a, a)
+            need(cost >= 0 and cost**2 >= square, f"{at}.cost is too small")
+            total += cost
+            for i, z in h.items():
+                output[i] = [o + z * c for o, c in zip(output[i], a, strict=True)]
+        for i, (made, label) in enumerate(zip(output, self.y, strict=True)):
+            need(made == label, f"the neurons do not interpolate y[{i}]")
+        return total
+
+    def prediction(self, entry: Any, name: str, active: Sequence[tuple[int, ...]], within: Fraction, upper: Fraction) -> str:
+        """What a prediction proves, in a sentence."""
+        data = self.data
+        parts = fields(entry, name, ("x", "direction", "statement", "bound", "dual", "tau", "proofs"))
+        q, direction = data.point(parts["x"], f"{name}.x"), vector(parts["direction"], self.count, f"{name}.direction")
+        dual, tau = self.table(parts["dual"], f"{name}.dual"), rational(parts["tau"], f"{name}.tau")
+        need(tau >= 0, f"{name}.tau is negative")
+        need(isinstance(parts["proofs"], dict), f"{name}.proofs is no object")
+        proofs = dict(parts["proofs"])
+        for on in active:
+            key = ",".join(map(str, on))
+            need(key in proofs, f"{name} has no proof for the inputs {key or 'none'} and needs one")
+            for side, proof in zip((1, -1), items(proofs.pop(key), f"{name}.proofs", 2), strict=True):
+                products = self.products(proof, f"{name}.proofs[{key}]", data.n + 1)
+                rest = self.prove(on, dual, products, tau, (q, side, direction))
+                need(semidefinite(in_whole(rest)), f"{name}.proofs[{key}] leaves a negative eigenvalue")
+        need(not proofs, f"{name}.proofs has sets of inputs that no pattern has: {[*proofs][:1]}")
+        bound, least = rational(parts["bound"], f"{name}.bound"), self.at_labels(dual) + tau * (1 + within) * upper
+        need(bound == least, f"{name}.bound is not dual . y + tau U = {least}")
+        at, along = ("(" + ", ".join(str(decimal(c, ROUND_HALF_EVEN, 17)) for c in row) + ")" for row in (q[: data.d], direction))
+        near = f"within {decimal(within, ROUND_FLOOR)} of the flattest"
+        said = f"at {at}: every network {near} has {along} . f <= {decimal(bound, ROUND_CEILING)}"
+        need(parts["statement"] == said, f'{name}.statement is not "{said}"')
+        return said
+
+
+def in_whole(matrix: Sequence[Sequence[Fraction]]) -> list[list[int]]:
+    """A positive multiple of a matrix in whole numbers."""
+    size, entries = len(matrix), common([entry for row in matrix for entry in row])[0]
+    return [entries[size * k : size * (k + 1)] for k in range(size)]
+
+
+def check_outputs(certificate: Any) -> Verdict:
+    """What a certificate of several outputs proves."""
+    more = ("within", "predictions") if "predictions" in certificate else ()
+    data = fields(certificate, "the certificate", (*FIELDS, "data_sha256", *more))
+    need(data["architecture"] != "sim-bn", "several outputs do not go with sim-bn")
+    inputs = Data(data)
+    outputs = Outputs(inputs, data["y"])
+    need(data["data_sha256"] == digest(data["x"], data["y"]), "data_sha256 is not the digest of x and y")
+    dual = outputs.table(data["dual"], "dual")
+    seen, active, proved = dict[tuple[bytes, bytes], int](), list[tuple[int, ...]](), set[tuple[int, ...]]()
+    if inputs.kinks != "differentiable":
+        seen[inputs.signs([0] * inputs.p, "the origin")] = -1  # a face; it needs no witness
+        active.append(())
+        proved.add(())
+    for k, entry in enumerate(items(data["patterns"], "patterns")):
+        name = f"patterns[{k}]"
+        pattern = fields(entry, name, ("w", "products"))
+        shown = inputs.signs(whole(vector(pattern["w"], inputs.p, f"{name}.w")), f"{name}.w")
+        need(shown not in seen, f"{name}.w lies in the same cell or face as patterns[{seen.get(shown)}].w")
+        seen[shown] = k
+        on = tuple(compress(range(inputs.n), shown[0]))
+        active.append(on)
+        if pattern["products"] is not None:
+            rest = outputs.prove(on, dual, outputs.products(pattern["products"], f"{name}.products", inputs.n))
+            need(semidefinite(in_whole(rest)), f"{name}.products leaves a negative eigenvalue")
+            proved.add(on)  # faces with the same active inputs share it
+    for k, on in enumerate(active):
+        need(on in proved, f"the pattern of the inputs {','.join(map(str, on)) or 'none'} has no proof and needs one: entry {k}")
+    lines = frozenset(map(line, inputs.directions)) - {()}
+    count = count_cells(lines, len(seen)) if inputs.kinks == "differentiable" else count_faces(lines, len(seen))
+    need(len(seen) == count, f"patterns has too few entries: {count - len(seen)} are missing")
+    lower, upper = rational(data["lower"], "lower"), rational(data["upper"], "upper")
+    need(lower == outputs.at_labels(dual), f"lower is not dual . y = {outputs.at_labels(dual)}")
+    least = outputs.network(data["neurons"])
+    need(upper == least, f"upper is not the sum of the neurons' costs, {least}")
+    need(lower <= upper, "lower exceeds upper")
+    networks = f"interpolating network of {outputs.count} output{'s' * (outputs.count > 1)}"
+    claimed = statement(inputs.architecture, inputs.kinks, inputs.n, inputs.d, lower, upper, networks=networks)
+    need(data["statement"] == claimed, f'statement is not "{claimed}"')
+    if not more:
+        return Verdict(claimed, lower, upper)
+    within = rational(data.get("within"), "within")
+    need(within >= 0, "within is negative")
+    cases = enumerate(items(data["predictions"], "predictions"))
+    said = [outputs.prediction(entry, f"predictions[{k}]", sorted(set(active)), within, upper) for k, entry in cases]
+    return Verdict(claimed, lower, upper, tuple(said))
+
+
+def rows_of(x: Any, y: Any) -> list[list[Any]]:
+    """A row a point, its label or labels last."""
+    return [[*row, *(label if isinstance(label, list) else [label])] for row, label in zip(x, y, strict=True)]
+
+
 def digest(x: Any, y: Any) -> str:
     """SHA-256 of inputs and labels: their numbers in lowest terms, a line a point, the label last."""
-    lines = [",".join(str(rational(c, "x or y")) for c in [*row, label]) for row, label in zip(x, y, strict=True)]
+    lines = [",".join(str(rational(c, "x or y")) for c in row) for row in rows_of(x, y)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -861,7 +1053,7 @@ def compare(data: Any, path: str) -> None:
             numbers.append([Fraction(repr(float(cell))) for cell in row])  # as it is read where certificates are made
         except ValueError:
             need(k == 0, f"{path}: row {k + 1} is not made of numbers")
-    stated = [[rational(c, "x or y") for c in [*row, label]] for row, label in zip(data["x"], data["y"], strict=True)]
+    stated = [[rational(c, "x or y") for c in row] for row in rows_of(data["x"], data["y"])]
     need(len(numbers) == len(stated), f"{path} has {len(numbers)} points, the certificate {len(stated)}")
     for k, (a, b) in enumerate(zip(numbers, stated, strict=True)):
         need(a == b, f"{path}: point {k} is not that of the certificate")

@@ -19,7 +19,7 @@ import sympy as sp
 from numpy.typing import ArrayLike
 from scipy.optimize import linprog
 
-from flatproof.theory.networks import Network, check_architecture, check_points
+from flatproof.theory.networks import DeepNetwork, Network, check_architecture, check_points
 
 Point = tuple[Fraction, ...]
 SIGNS = ((1, 1), (1, -1), (-1, 1), (-1, -1))  # (-1)^i, (-1)^j for i, j in {0, 1}
@@ -297,3 +297,44 @@ def generalizing_network(d: int, architecture: str = "bias", epsilon: float = 1e
         half = np.full(4, np.sqrt(0.5))
         return Network(w1=w1, b1=b1, w2=half * products, gamma=half, architecture="sim-bn")
     return Network(w1=w1, b1=b1, w2=products, architecture="sim-ln", epsilon=epsilon)
+
+
+def deep_memorizing(x: ArrayLike, values: ArrayLike, y: float = 1.0, depth: int = 3) -> DeepNetwork:
+    """A network without bias that takes any values at distinct vertices of {-1, 1}^d, each by a path of its own (own/flattest-11).
+
+    The first layer has the 2 d neurons relu(x_k) and relu(-x_k). A neuron of the second is positive on the vertex that it is for and
+    negative on all others. If |values| = y on a training set, its trace there is the least of all networks without bias.
+
+    Args:
+        x: vertices, (N, d).
+        values: what it outputs at them, (N,); 0 needs no path.
+        y: the size of the labels.
+        depth: layers, at least 3.
+
+    Returns:
+        The network, of width N.
+    """
+    points, wanted = check_points(x, values)
+    d = points.shape[1]
+    share = (y / np.sqrt(d)) ** (1 / depth)  # of each layer but the first in an output of y
+    first = np.vstack([np.eye(d), -np.eye(d)]) * y / np.sqrt(d) * share ** -(depth - 1)
+    seen = np.hstack([points, -points]) > 0
+    second = np.where(seen, 1.0, -d) * share / np.sqrt(d)
+    chain = [share * np.eye(len(points))] * (depth - 3)
+    return DeepNetwork((first, second, *chain, (share * wanted / y)[None]), None)
+
+
+def deep_generalizing(d: int, depth: int = 3) -> DeepNetwork:
+    """x1 x2 without bias: four quarters, then one path for each sign; with relu'(0) = 0 of the least trace on every subset of the cube.
+
+    Args:
+        d: dimension, at least 2.
+        depth: layers, at least 3.
+
+    Returns:
+        The network.
+    """
+    share = d ** (-1 / (2 * depth))
+    first = np.array([[s, t, *[0.0] * (d - 2)] for s, t in SIGNS]) / 2 * share ** -(depth - 1)
+    second = np.array([[float(s * t == label) for s, t in SIGNS] for label in (1, -1)]) * share
+    return DeepNetwork((first, second, *[share * np.eye(2)] * (depth - 3), share * np.array([[1.0, -1.0]])), None)

@@ -421,20 +421,20 @@ def _least_squared_gradient(depth: int, length: Array, f: Array) -> Array:
 
 @dataclass(frozen=True)
 class DeepNetwork:
-    """MLP-Bias of depth D: W_D relu(... W_2 relu(W_1 x + b_1)), bias in the first layer only (wen2023, Setting).
+    """MLP-Bias of depth D: W_D relu(... W_2 relu(W_1 x + b_1)), bias in the first layer only (wen2023, Setting), or nowhere.
 
-    Attributes: layers, [W_1 (m_1, d), ..., W_D (1, m_{D-1})]; b1, (m_1,).
+    Attributes: layers, [W_1 (m_1, d), ..., W_D (1, m_{D-1})]; b1, (m_1,), None without bias.
     """
 
     layers: tuple[Array, ...]
-    b1: Array
+    b1: Array | None
 
     def forward(self, x: ArrayLike) -> Array:
         """f(x), (n,)."""
         return _by_blocks(lambda block: self._activations(block)[-1][:, 0], check_points(x, d=self.layers[0].shape[1])[0])
 
     def squared_gradient_norms(self, x: ArrayLike) -> Array:
-        """||grad_theta f(x_i)||^2 over all layers and the bias, (n,)."""
+        """||grad_theta f(x_i)||^2 over all layers and the bias if there is one, (n,)."""
         points, _ = check_points(x, d=self.layers[0].shape[1])
         activations = self._activations(points)
         signal, total = np.ones((len(points), 1)), np.zeros(len(points))
@@ -452,13 +452,17 @@ class DeepNetwork:
     def trace_lower_bound(self, x: ArrayLike, y: ArrayLike) -> float:
         """(2/n) sum_i D |y_i|^(2(D-1)/D) ||x'_i||^(2/D), which no interpolating network goes below (wen2023/theorem-4.1)."""
         points, labels = check_points(x, y)
-        length = np.linalg.norm(with_ones("bias", points), axis=1)
+        length = np.linalg.norm(self._seen(points), axis=1)
         return float(2 * np.mean(_least_squared_gradient(len(self.layers), length, labels)))
+
+    def _seen(self, x: Array) -> Array:
+        """x', what the first layer sees."""
+        return x if self.b1 is None else with_ones("bias", x)
 
     def _activations(self, x: Array) -> list[Array]:
         """x' and the activations of every layer; the last is f, (n, 1)."""
-        first = np.hstack([self.layers[0], self.b1[:, None]])
-        out = [with_ones("bias", x)]
+        first = self.layers[0] if self.b1 is None else np.hstack([self.layers[0], self.b1[:, None]])
+        out = [self._seen(x)]
         for level, weights in enumerate((first, *self.layers[1:])):
             z = out[-1] @ weights.T
             out.append(z if level == len(self.layers) - 1 else np.maximum(z, 0))

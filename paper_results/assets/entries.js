@@ -273,6 +273,8 @@ window.ENTRIES = [
 {"id": "beyond/table-2", "title": "From no bias to bias: a constant of size s", "at": "beyond/index.html#beyond-table-2"},
 {"id": "beyond/table-3", "title": "The flattest in λ_max, and whether they are the flattest in trace", "at": "beyond/index.html#beyond-table-3"},
 {"id": "beyond/table-4", "title": "Whitening the inputs: from which subsets of the cube do all flattest networks generalize?", "at": "beyond/index.html#beyond-table-4"},
+{"id": "beyond/table-5", "title": "Several outputs: the least trace, from both sides", "at": "beyond/index.html#beyond-table-5"},
+{"id": "beyond/table-6", "title": "Three layers without bias: flat networks that many seeds find, and what they predict", "at": "beyond/index.html#beyond-table-6"},
 {"id": "curvature", "title": "Curvature of any model", "at": "curvature/index.html"},
 {"id": "curvature/figure-1", "title": "Hessian-vector products, in gradients", "at": "curvature/index.html#curvature-figure-1"},
 {"id": "curvature/table-1", "title": "Hessian-vector products", "at": "curvature/index.html#curvature-table-1"},
@@ -283,5 +285,7 @@ window.ENTRIES = [
 {"id": "curvature/definitions", "title": "Curvature: every operator, estimate and sharpness measure", "at": "curvature/index.html#curvature-definitions"},
 {"id": "curvature/functions", "title": "Products through every differentiable function of torch", "at": "curvature/index.html#curvature-functions"},
 {"id": "curvature/large", "title": "λ_max of transformers within a stated peak of memory", "at": "curvature/index.html#curvature-large"},
+{"id": "curvature/traces", "title": "How often the trace's intervals hold, at few products", "at": "curvature/index.html#curvature-traces"},
+{"id": "curvature/traces", "title": "", "at": "curvature/index.html#curvature-paper-scale-traces"},
 {"id": "curvature/well-fitted", "title": "Well-fitted networks: how often the intervals hold the exact value", "at": "curvature/index.html#curvature-well-fitted"}
 ];

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import torch
 from hypothesis import strategies as st
+from scipy.optimize import minimize_scalar
 
 from flatproof import theory
+from flatproof.theory.constructions import deep_generalizing, deep_memorizing
 from flatproof.theory.losses import Loss
-from flatproof.theory.networks import PARAMETERS, Network, hidden
+from flatproof.theory.networks import PARAMETERS, DeepNetwork, Network, hidden
 from tests.certificates import CUBE
 from tests.networks import random_network, random_points
 from tests.statements.closed_forms import close
@@ -141,6 +144,78 @@ def larger_activations(statement: Callable[..., float], case: Case) -> None:
     assert close(trace(scaled), statement(trace(network), s))
 
 
+def several_outputs(statement: Callable[..., float], case: Case) -> None:
+    """flattest-9: the trace of a network of several outputs that interpolates, by autograd."""
+    kind, d, m, number = case
+    network, (x, _) = random_network(kind, d, m, number), random_points(d, 3, number)
+    outputs = 1 + number % 3
+    inputs = x if network.b1 is None else np.hstack([x, np.ones((len(x), 1))])
+    first, second = network.weights, np.random.default_rng(number).standard_normal((m, outputs))
+    targets = torch.as_tensor(np.maximum(inputs @ first.T, 0) @ second)
+
+    def loss(parameters: torch.Tensor) -> torch.Tensor:
+        w, a = parameters[: first.size].reshape(first.shape), parameters[first.size :].reshape(second.shape)
+        return ((torch.relu(torch.as_tensor(inputs) @ w.T) @ a - targets) ** 2).sum(dim=1).mean()
+
+    hessian = torch.autograd.functional.hessian(loss, torch.as_tensor(np.concatenate([first.ravel(), second.ravel()])))
+    z = inputs @ first.T
+    squares, seen = np.sum(np.maximum(z, 0) ** 2, axis=0), (z > 0).T @ np.sum(inputs**2, axis=1)
+    parts = [statement(outputs, h, a @ a, s) for h, a, s in zip(squares, second, seen, strict=True)]
+    assert close(2 / len(x) * sum(parts), float(torch.trace(hessian)))
+
+
+def one_direction(statement: Callable[..., float], case: Case) -> None:
+    """flattest-9: at the best balance f costs at least sqrt(K) times what one output of it does, and as much if all a are along it."""
+    _, _, m, number = case
+    rng = np.random.default_rng(number)
+    outputs = 2 + number % 3
+    b, a = rng.standard_normal(outputs), rng.standard_normal((m, outputs))
+    b /= np.linalg.norm(b)
+
+    def balanced(second: np.ndarray) -> float:
+        """The least over balances t of what several_outputs has for a neuron with h = S = 1, a neuron at a time."""
+        parts = [minimize_scalar(lambda t, a=a: len(a) * np.exp(t) + a @ a * np.exp(-t)).fun for a in second]  # type: ignore[misc]
+        return float(sum(parts))
+
+    one = balanced((a @ b)[:, None])
+    assert balanced(a) >= statement(outputs) * one * (1 - 1e-9)
+    assert close(balanced(np.outer(a @ b, b)), statement(outputs) * one)
+
+
+def even_part(statement: Callable[..., float], case: Case) -> None:
+    """flattest-10: the squares of E phi |w.x| over orthonormal even phi add up to `statement(w)` at most, which quarters reach."""
+    d, on_kinks, number = case
+    x, rng = CUBE[d], np.random.default_rng(number)
+    w = rng.integers(-1, 2, d).astype(float) if on_kinks else rng.standard_normal(d)
+    phi = np.stack([np.ones(len(x)), x[:, 0] * x[:, 1]], axis=1)
+    if number % 2 and d > 2:
+        phi = np.stack([phi[:, 1], x[:, 0] * x[:, 2]], axis=1)
+    assert np.sum((phi.T @ np.abs(x @ w) / len(x)) ** 2) <= statement(w) * (1 + 1e-12)
+    quarter = np.eye(d)[0] + np.eye(d)[1]
+    assert close(np.sum((np.stack([np.ones(len(x)), x[:, 0] * x[:, 1]]) @ np.abs(x @ quarter) / len(x)) ** 2), statement(quarter))
+
+
+def deeper(statement: Callable[..., float], case: Case) -> None:
+    """flattest-11: ||grad f||^2 without bias is at least `statement(D, r, |f|)`, which memorizing and generalizing networks attain."""
+    d, depth, number = case
+    rng, x = np.random.default_rng(number), CUBE[d]
+    sizes = [d, *rng.integers(1, 4, depth - 1), 1]
+    layers = tuple(rng.standard_normal((m, below)) for below, m in pairwise(sizes))
+    network = DeepNetwork(layers, None)
+    for f, square in zip(network.forward(x), network.squared_gradient_norms(x), strict=True):
+        assert square >= statement(depth, d**0.5, abs(f)) * (1 - 1e-12)
+    size, held_out = float(np.exp(rng.standard_normal())), rng.random(len(x)) < 0.5
+    values = np.where(held_out, rng.standard_normal(len(x)), size * rng.choice([-1, 1], len(x)))
+    memorizing = deep_memorizing(x, values, size, depth)
+    assert np.allclose(memorizing.forward(x), values)
+    for square in memorizing.squared_gradient_norms(x)[~held_out]:
+        assert close(square, statement(depth, d**0.5, size))
+    generalizing = deep_generalizing(d, depth)
+    assert np.allclose(generalizing.forward(x), x[:, 0] * x[:, 1])
+    for square in generalizing.squared_gradient_norms(x):
+        assert close(square, statement(depth, d**0.5, 1.0))
+
+
 PROPERTIES = {
     "own/flattest-4, a neuron": Property(
         share_of_a_neuron,
@@ -195,6 +270,48 @@ PROPERTIES = {
             "the lengths before": lambda before, after: float(np.sqrt(np.sum(before**2))),
             "the length of the sum": lambda before, after: float(np.linalg.norm(after.sum(axis=0))),
             "squared": lambda before, after: float(np.sum(after**2)),
+        },
+    ),
+    "own/flattest-9, the trace": Property(
+        several_outputs,
+        networks,
+        lambda outputs, squares, a, seen: outputs * squares + a * seen,
+        {
+            "each output's activations once": lambda outputs, squares, a, seen: squares + a * seen,
+            "the other layer's": lambda outputs, squares, a, seen: squares + outputs * a * seen,
+            "the mean over outputs": lambda outputs, squares, a, seen: squares + a * seen / outputs,
+        },
+    ),
+    "own/flattest-9, one direction": Property(
+        one_direction,
+        networks,
+        lambda outputs: float(outputs**0.5),
+        {
+            "K": float,
+            "nothing": lambda outputs: 1.0,
+            "two for any": lambda outputs: 2**0.5,
+        },
+    ),
+    "own/flattest-10": Property(
+        even_part,
+        cubes,
+        lambda w: float(w @ w),
+        {
+            "that of one output": lambda w: float(w @ w) / 2,
+            "for each of them": lambda w: 2 * float(w @ w),
+            "not squared": lambda w: float(np.linalg.norm(w)),
+        },
+        cheap=True,
+    ),
+    "own/flattest-11": Property(
+        deeper,
+        st.tuples(st.integers(2, 4), st.integers(3, 5), seed),
+        lambda depth, r, y: depth * (y ** (2 * (depth - 1)) * r**2) ** (1 / depth),
+        {
+            "that of two layers": lambda depth, r, y: 2 * r * y,
+            "a bias in the first layer": lambda depth, r, y: depth * (y ** (2 * (depth - 1)) * (r**2 + 1)) ** (1 / depth),
+            "the length not squared": lambda depth, r, y: depth * (y ** (2 * (depth - 1)) * r) ** (1 / depth),
+            "a layer less": lambda depth, r, y: (depth - 1) * (y ** (2 * (depth - 1)) * r**2) ** (1 / depth),
         },
     ),
     "own/layernorm-1": Property(

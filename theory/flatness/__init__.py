@@ -38,6 +38,9 @@ What each module owns, from the problem to the proof:
     exact_networks      networks in rational numbers made from their solutions
     wider               `flattest_for`: the least value of an objective, ranges of predictions, certificates
 
+    outputs_program     networks of several outputs: a bound by linear matrix inequalities, networks by alternating search
+    outputs             `flattest_outputs`: the least trace of several outputs from both sides, predictions, certificates
+
     rational            exact arithmetic: linear systems and projections on cones in rational numbers
     multipliers         proofs by multipliers alone, all patterns at once
     bumps               exact interpolation of many points in short numbers

@@ -376,7 +376,7 @@ class Problem:
             whole = given + (self.varied(spare) if varied else spare)
             active = self.active(whole)
             start += [ZERO] * (len(whole) - len(start))
-            order = [j for j in _well_conditioned(active, start) if any(active[j]) and (start[j] or j >= len(given))]
+            order = [j for j in well_conditioned(active, start) if any(active[j]) and (start[j] or j >= len(given))]
             for columns in ([j for k, j in enumerate(order) if k < self.n or start[j]], order):
                 matrix = [[active[j][i] for j in columns] for i in range(self.n)]
                 solution = solve(matrix, right, [start[j] for j in columns])
@@ -441,7 +441,7 @@ def neurons_written(network: list[tuple[Rationals, int, Fraction]]) -> list[dict
     return [{"v": numbers(v), "sign": sign, "cost": number(cost)} for v, sign, cost in network]
 
 
-def _well_conditioned(active: Whole, start: Rationals) -> list[int]:
+def well_conditioned(active: Whole, start: Rationals) -> list[int]:
     """An order of the neurons that starts with a basis of their activations, those that matter most if possible."""
     if not active:
         return []

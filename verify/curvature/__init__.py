@@ -16,7 +16,7 @@ from flatproof.verify.curvature.problem import Problem
 from flatproof.verify.curvature.rounding import rounding_of
 from flatproof.verify.curvature.scaled import Scaled
 from flatproof.verify.curvature.sharpness import Landscape, Measure, measures, select
-from flatproof.verify.curvature.traces import hutchinson, hutchpp, krylov_trace, trace, xtrace
+from flatproof.verify.curvature.traces import auto_trace, hutchinson, hutchpp, krylov_trace, trace, xtrace
 from flatproof.verify.curvature.two_layer.product import TwoLayerHessians
 from flatproof.verify.curvature.two_layer.spectrum import Spectrum, gram, whole_spectrum
 
@@ -36,6 +36,7 @@ __all__ = [
     "Spectrum",
     "Symmetric",
     "TwoLayerHessians",
+    "auto_trace",
     "eigenvalues",
     "gram",
     "hutchinson",

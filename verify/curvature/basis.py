@@ -30,6 +30,8 @@ def segments(length: int) -> Iterator[slice]:
 
 def inner_products(rows: Tensor, block: Tensor) -> Tensor:
     """rows @ block in float64, (r, P), (P, c) -> (r, c): float32 sums of ten million products may lose the second digit."""
+    if rows.shape[1] <= SEGMENT and rows.dtype == torch.float64:
+        return rows @ block
     total = torch.zeros(
         rows.shape[0], block.shape[1], dtype=torch.float64, device="cpu" if rows.device.type == "mps" else rows.device
     )
@@ -176,12 +178,19 @@ class Basis:
         """The first `size` rows in memory, (size, P)."""
         return torch.cat([torch.cat([rows for _, rows in chunk.pieces(count)], dim=1) for count, chunk in self._filled(size)])
 
+    def row(self, place: int) -> Tensor:
+        """One row, apart from the basis, (P,)."""
+        for chunk in self._chunks:
+            if place < chunk.capacity:
+                return torch.cat([rows[place] for _, rows in chunk.pieces(place + 1)])
+            place -= chunk.capacity
+        raise IndexError(f"the basis has {self.size} rows")
+
     def copy(self, size: int) -> "Basis":
         """The first `size` rows, apart from these."""
         made = Basis(self.most)
-        for count, chunk in self._filled(size):
-            for place in range(count):
-                made.append(torch.cat([rows[place] for _, rows in chunk.pieces(count)]))
+        for place in range(size):
+            made.append(self.row(place))
         return made
 
     def _filled(self, size: int) -> Iterator[tuple[int, _Held | _Elsewhere]]:

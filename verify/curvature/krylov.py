@@ -104,6 +104,11 @@ class Krylov:
         return self._rows.combine(weights, self.size)
 
     @property
+    def ahead(self) -> Tensor:
+        """The direction that the next product is of, (P, b), orthogonal to V; (P, 0) where V spans an invariant subspace."""
+        return self._next
+
+    @property
     def basis(self) -> Tensor:
         """V, (P, k b)."""
         return self._rows.tensor(self.size).T
@@ -157,6 +162,13 @@ class Prefix(Krylov):
         self.T, self.coupling = np.zeros((0, 0)), np.zeros((whole.block, whole.block))
         self.asymmetry, self.invariant, self.rounding = 0.0, False, 0.0
         self._history = []
+
+    @property
+    def ahead(self) -> Tensor:
+        """As for every space; the whole may have stored it as part of its own basis."""
+        if self._whole is None or self._whole.size == self.size:
+            return (self._whole or self)._next
+        return torch.stack([self._rows.row(place) for place in range(self.size, self.size + self.block)], dim=1)
 
     def grow(self) -> None:
         """One block product more, or one that was made already."""

@@ -1,6 +1,11 @@
-"""Owns estimates of the trace of a symmetric operator from random probes: Hutchinson, Hutch++, XTrace and Krylov-aware, with intervals.
+"""Owns estimates of the trace of a symmetric operator from random probes, with intervals: the choice "auto" and the methods by name.
 
 With probes w, E[w w'] = I:
+- "auto" deflates as far as it pays and leaves the rest to probes: the Krylov-aware method with the number k of directions chosen on the
+  way (`pilot`: how, and why the choice does not bias), and probes uniform in direction, whose interval holds for few probes too (`forms`).
+  k is a few where the spectrum is flat, which is Hutchinson's method but for these, and most of the products where it decays fast.
+  Persson, Cortinovis and Kressner (SIMAX 2022) choose the rank of Hutch++ for a tolerance alike; a Lanczos basis costs half of their
+  sketch, and `lanczos` shares it.
 - Hutchinson (1990): mean of w'Hw over independent probes; Student's t interval over the probes. Under random signs the variance
   of one is 2 (||H||_F^2 - sum H_ii^2), under Gaussians 2 ||H||_F^2.
 - Hutch++ (Meyer, Musco, Musco, Woodruff, SOSA 2021, algorithm 1): with Q an orthonormal basis of H S, S random signs, the exact
@@ -17,33 +22,37 @@ With probes w, E[w w'] = I:
 Intervals are widened by what rounding may add: units of roundoff of the values' size and, for an operator that can be compared with
 a second one, the bound of |tr E| for its products' own rounding E (`rounding`). All are computed for 2^-e H (`scaled`).
 
-Memory in vectors of length P: Hutchinson `block`, Hutch++ and Krylov-aware about `products`, XTrace about twice `products`.
+Memory in vectors of length P: Hutchinson `block`, Hutch++, Krylov-aware and "auto" about `products`, XTrace about twice `products`.
 """
 
+from collections.abc import Callable
 from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-from scipy import stats
+from scipy import special, stats
 from torch import Tensor
 
-from flatproof.verify.curvature.estimates import Estimate, Floats, Meter, Symmetric, gaussian, generator_of, metered, rademacher
-from flatproof.verify.curvature.krylov import started
+from flatproof.verify.curvature.estimates import Estimate, Floats, Meter, Symmetric, gaussian, generator_of, metered
+from flatproof.verify.curvature.forms import Forms, Probes, draw, far_quantile, in_blocks
+from flatproof.verify.curvature.krylov import Krylov, started
+from flatproof.verify.curvature.pilot import Referees, grow_while_it_pays
 from flatproof.verify.curvature.rounding import UNSEEN, Rounding, rounding_of
 from flatproof.verify.curvature.scaled import Rescaled
 from flatproof.verify.utils.checks import check_one_of, check_positive, check_share, check_whole
-from flatproof.verify.utils.statistics import mean_interval
 
-Method = Literal["hutchinson", "hutch++", "xtrace", "krylov"]
-Probes = Literal["rademacher", "gaussian"]
+Method = Literal["auto", "hutchinson", "hutch++", "xtrace", "krylov"]
+PILOT = 12  # products from which on one of them is spent on choosing; below, half of them deflate
+LARGE = 20  # products from which on two are
+PROBES = 3  # at least
 
 
-def trace(operator: Symmetric, method: Method = "xtrace", **settings: Any) -> Estimate:
+def trace(operator: Symmetric, method: Method = "auto", **settings: Any) -> Estimate:
     """The trace by the named method.
 
     Args:
         operator: H, (P, P).
-        method: "hutchinson", "hutch++", "xtrace" or "krylov".
+        method: "auto", "hutchinson", "hutch++", "xtrace" or "krylov".
         **settings: those of the method's function.
 
     Returns:
@@ -53,8 +62,130 @@ def trace(operator: Symmetric, method: Method = "xtrace", **settings: Any) -> Es
         ValueError: settings out of range, a product that is not finite.
     """
     check_one_of("method", method, get_args(Method))
-    functions = {"hutchinson": hutchinson, "hutch++": hutchpp, "xtrace": xtrace, "krylov": krylov_trace}
+    functions: dict[str, Callable[..., Estimate]] = {
+        "auto": auto_trace,
+        "hutchinson": hutchinson,
+        "hutch++": hutchpp,
+        "xtrace": xtrace,
+        "krylov": krylov_trace,
+    }
     return functions[method](operator, **settings)
+
+
+def auto_trace(
+    operator: Symmetric,
+    *,
+    products: int = 60,
+    tolerance: float | None = None,
+    max_products: int = 10_000,
+    confidence: float = 0.95,
+    block: int = 8,
+    seed: int = 0,
+    rounding: bool = True,
+) -> Estimate:
+    """The exact trace on a Lanczos basis that grows while it pays, and probes uniform in direction for the rest.
+
+    With a `tolerance` (relative to the value) as many products as it takes. The interval may then be looked at several times: look j
+    fails with probability (1 - confidence) / 2^j, all of them together with no more than 1 - confidence. Without one the value is
+    unbiased; with one it is but for what stopping at a look does.
+
+    Args:
+        operator: H, (P, P).
+        products: in all; within `shared.sharing` those of the basis may have been made already. Not used with a tolerance.
+        tolerance: relative half-width wanted; None for as many products as `products`.
+        max_products: products at most, with a tolerance.
+        confidence: of the interval.
+        block: vectors multiplied at a time.
+        seed: of the start, the referees and the probes.
+        rounding: as for `eigenvalues`.
+
+    Returns:
+        The trace with its interval; `method` says how far was deflated, `rests_on` why.
+
+    Raises:
+        ValueError: settings out of range, a product that is not finite.
+    """
+    budget = check_whole("products", products, 4) if tolerance is None else check_whole("max_products", max_products, PILOT)
+    wanted = None if tolerance is None else check_positive("tolerance", tolerance)
+    check_share("confidence", confidence)
+    generator, size = generator_of(seed), operator.shape[0]
+    with metered(operator) as meter:
+        seen = _seen(operator, meter, rounding)
+        level = seen.left(confidence)
+        krylov = started(operator, gaussian(operator, 1, generator), seed)
+        about = {"seed": seed, "source": "Chen, Hallman 2023, for the identity; choice of k as in Persson et al. 2022"}
+        if budget < PILOT or (wanted is None and size <= budget):
+            _grow(krylov, min(budget // 2 if budget < size else size, size), generator)
+            spent, target, paid = 0, None, True
+            why = f"fewer than {PILOT} products leave none to choose by: half of them deflate"
+        else:
+            spent = 1 if budget < LARGE else 2
+            referees = Referees(krylov, spent, generator)
+            target = None if wanted is None else _Target(wanted, level)
+
+            def cost(k: int, spread: float, rest: float) -> float:
+                """The square of the half-width that the probes left would have, or the products that the tolerance takes."""
+                if target is None:
+                    probes = budget - spent - k
+                    return spread * far_quantile(level, probes**2) ** 2 / probes
+                return k + target.probes(2 * spread, float(np.trace(krylov.T)) + rest)
+
+            most = min(budget - spent - PROBES, size)
+            paid, why = grow_while_it_pays(referees, cost, most, spent + 3, lambda: gaussian(operator, 1, generator))
+            if target is not None and cost(krylov.size, referees.spread, referees.trace) >= size <= budget - spent:
+                _grow(krylov, size, generator)
+        scaled, diagonal = krylov.operator, np.diag(krylov.T)
+        first, own = float(diagonal.sum()), np.abs(diagonal).sum(keepdims=True)
+        if krylov.size == size:
+            return _estimate(
+                meter, scaled, seen, None, first, (first, first), own,
+                method=f"auto: Lanczos, all {size} directions",
+                rests_on="the basis spans the space, to rounding",
+                **about,
+            )  # fmt: skip
+        forms = Forms(scaled, "sphere", block, generator, krylov.basis)
+        left = PROBES if spent and referees.done else budget - spent - krylov.size
+        if target is None:
+            half = forms.draw(left).half(level)
+        else:
+            half = target.reached(forms, first, target.probes(2 * referees.spread, first + referees.trace), left)
+        value, count = first + forms.mean, len(forms.values)
+        return _estimate(
+            meter, scaled, seen, confidence, value, (value - half, value + half), np.append(forms.values, own),
+            method=f"auto: {'Krylov-aware' if paid else 'Hutchinson'}, {krylov.size} directions, {count} probes uniform in direction",
+            rests_on=f"quadratic forms by their effective rank, given the Lanczos basis; coverage measured; {why}",
+            **about,
+        )  # fmt: skip
+
+
+class _Target:
+    """A relative half-width that probes are drawn for; look j at them fails with probability (1 - level) / 2^j."""
+
+    def __init__(self, tolerance: float, level: float) -> None:
+        self.tolerance, self.look = tolerance, (1 + level) / 2
+
+    def probes(self, variance: float, value: float) -> float:
+        """How many values of that variance reach it at the next look, with a tenth to spare."""
+        reach = self.tolerance * abs(value)
+        return 1.1 * variance * (float(special.ndtri(0.5 + self.look / 2)) / reach) ** 2 if reach else np.inf
+
+    def reached(self, forms: Forms, first: float, guess: float, most: int) -> float:
+        """Draw until the interval of first + mean is narrow enough, or there are `most`; its half-width."""
+        forms.draw(int(min(most, max(PROBES + 1, np.ceil(guess)))))
+        while (half := forms.half(self.look)) > self.tolerance * abs(first + forms.mean) and len(forms.values) < most:
+            self.look = (1 + self.look) / 2
+            count = len(forms.values)
+            more = self.probes(forms.deviation() ** 2, first + forms.mean) - count
+            forms.draw(int(min(most - count, max(PROBES, np.ceil(more)))))
+        return half
+
+
+def _grow(krylov: Krylov, width: int, generator: torch.Generator) -> None:
+    """Grow to a number of directions; a space that closes early has not seen copies of its eigenvalues."""
+    while krylov.size < width:
+        krylov.grow()
+        if krylov.invariant and krylov.size < width and not krylov.restart(gaussian(krylov.operator, 1, generator)):
+            return
 
 
 def hutchinson(
@@ -81,7 +212,7 @@ def hutchinson(
         products: probes; with a tolerance, of the pilot.
         tolerance: relative half-width wanted; None for as many probes as `products`.
         max_products: probes at most.
-        probes: their law, "rademacher" or "gaussian".
+        probes: their law, "rademacher", "gaussian" or "sphere" (`forms`).
         confidence: of the interval.
         block: vectors multiplied at a time.
         seed: of the probes.
@@ -98,22 +229,21 @@ def hutchinson(
     generator = generator_of(seed)
     with metered(operator) as meter:
         scaled, seen = _looked_at(operator, meter, rounding)
-        values = _quadratic_forms(scaled, products, probes, block, generator, None)
+        forms = Forms(scaled, probes, block, generator).draw(products)
         level = seen.left(confidence)
-        deviation, quantile = float(np.std(values, ddof=1)), float(stats.t.ppf(0.5 + level / 2, products - 1))
+        deviation, quantile = forms.deviation(), forms.quantile(level)
         if tolerance is not None:
-            target = check_positive("tolerance", tolerance) * abs(float(values.mean()))
+            target = check_positive("tolerance", tolerance) * abs(forms.mean)
             wanted = int(min(max_products, np.ceil((quantile * deviation / target) ** 2))) if target > 0 else max_products
-            if wanted > products:
-                more = _quadratic_forms(scaled, wanted - products, probes, block, generator, None)
-                values = np.append(values, more)
-        mean, half = float(values.mean()), quantile * deviation / float(np.sqrt(len(values)))
+            forms.draw(max(0, wanted - products))
+        mean, count = forms.mean, len(forms.values)
+        half = quantile * deviation / float(np.sqrt(count))
         return _estimate(
-            meter, scaled, seen, confidence, mean, (mean - half, mean + half), values,
+            meter, scaled, seen, confidence, mean, (mean - half, mean + half), forms.values,
             seed=seed,
-            method=f"Hutchinson, {len(values)} {probes} probes",
+            method=f"Hutchinson, {count} {probes} probes",
             source="Hutchinson 1990",
-            rests_on="Student's t over independent probes",
+            rests_on=f"{forms.law} over independent probes",
         )  # fmt: skip
 
 
@@ -132,7 +262,7 @@ def hutchpp(
     Args:
         operator: H, (P, P).
         products: in all.
-        probes: law of the rest's, "rademacher" or "gaussian".
+        probes: law of the rest's, "rademacher", "gaussian" or "sphere" (`forms`).
         confidence: of the interval.
         block: vectors multiplied at a time.
         seed: of the probes.
@@ -150,8 +280,8 @@ def hutchpp(
     with metered(operator) as meter:
         scaled, seen = _looked_at(operator, meter, rounding)
         width = min(products // 3, operator.shape[0])
-        Q, floor = _range(_in_blocks(scaled, _draw(operator, width, "rademacher", generator), block))
-        captured = _in_blocks(scaled, Q, block)
+        Q, floor = _range(in_blocks(scaled, draw(operator, width, "rademacher", generator), block))
+        captured = in_blocks(scaled, Q, block)
         first = float((Q * captured).sum(dtype=torch.float64))
         left = products - width - Q.shape[1]
         source = "Meyer et al. 2021, algorithm 1"
@@ -164,14 +294,14 @@ def hutchpp(
                 source=source,
                 rests_on="the sketch spans the range (almost surely), to rounding",
             )  # fmt: skip
-        values = _quadratic_forms(scaled, left, probes, block, generator, Q)
-        mean, low, high = mean_interval([float(v) for v in values], seen.left(confidence))
+        forms = Forms(scaled, probes, block, generator, Q).draw(left)
+        value, half = first + forms.mean, forms.half(seen.left(confidence))
         return _estimate(
-            meter, scaled, seen, confidence, first + mean, (first + low, first + high), np.append(values, first),
+            meter, scaled, seen, confidence, value, (value - half, value + half), np.append(forms.values, first),
             seed=seed,
             method=f"Hutch++, rank {Q.shape[1]}, {left} {probes} probes",
             source=source,
-            rests_on="Student's t over independent probes of the deflated rest, given the sketch",
+            rests_on=f"{forms.law} over independent probes of the deflated rest, given the sketch",
         )  # fmt: skip
 
 
@@ -214,7 +344,7 @@ def xtrace(
         count = min(products // 2, size)
         W = gaussian(operator, count, generator)
         W = W * (size**0.5 / torch.linalg.vector_norm(W, dim=0))
-        Y = _in_blocks(scaled, W, block)
+        Y = in_blocks(scaled, W, block)
         Q, upper = torch.linalg.qr(Y)
         R = upper.double().cpu().numpy()
         diagonal = np.abs(np.diag(R))
@@ -222,7 +352,7 @@ def xtrace(
         source = "Epperly, Tropp, Webber 2024, section 2"
         if count == size or diagonal.min() <= floor:
             basis, floor = _range(Y, 64) if count < size else (Q, 0.0)
-            exact = float((basis * _in_blocks(scaled, basis, block)).sum(dtype=torch.float64)) if basis.shape[1] else 0.0
+            exact = float((basis * in_blocks(scaled, basis, block)).sum(dtype=torch.float64)) if basis.shape[1] else 0.0
             return _estimate(
                 meter, scaled, seen, None, exact, (exact - floor, exact + floor), np.array([exact]),
                 seed=seed,
@@ -230,7 +360,7 @@ def xtrace(
                 source=source,
                 rests_on="the probes span the range (almost surely), to rounding",
             )  # fmt: skip
-        T = (Q.T @ _in_blocks(scaled, Q, block)).double().cpu().numpy()
+        T = (Q.T @ in_blocks(scaled, Q, block)).double().cpu().numpy()
         T = (T + T.T) / 2
         coordinates = (Q.T @ W).double().cpu().numpy()
         values = _leave_one_out(T, R, coordinates, size)
@@ -262,7 +392,7 @@ def krylov_trace(
     Args:
         operator: H, (P, P).
         products: in all; within `shared.sharing` those of the basis may have been made already.
-        probes: law of the rest's, "rademacher" or "gaussian".
+        probes: law of the rest's, "rademacher", "gaussian" or "sphere" (`forms`).
         confidence: of the interval.
         block: vectors multiplied at a time.
         seed: of the start and the probes.
@@ -280,11 +410,7 @@ def krylov_trace(
     with metered(operator) as meter:
         seen = _seen(operator, meter, rounding)
         krylov = started(operator, gaussian(operator, 1, generator), seed)
-        while krylov.size < width:
-            krylov.grow()
-            # a space that closes early has not seen copies of its eigenvalues
-            if krylov.invariant and krylov.size < width and not krylov.restart(gaussian(operator, 1, generator)):
-                break
+        _grow(krylov, width, generator)
         scaled, diagonal = krylov.operator, np.diag(krylov.T)
         first, about = float(diagonal.sum()), {"seed": seed, "source": "Chen, Hallman 2023, for the identity"}
         if krylov.size == operator.shape[0]:
@@ -295,12 +421,12 @@ def krylov_trace(
                 **about,
             )  # fmt: skip
         left = products - width
-        values = _quadratic_forms(scaled, left, probes, block, generator, krylov.basis)
-        mean, low, high = mean_interval([float(v) for v in values], seen.left(confidence))
+        forms = Forms(scaled, probes, block, generator, krylov.basis).draw(left)
+        value, half = first + forms.mean, forms.half(seen.left(confidence))
         return _estimate(
-            meter, scaled, seen, confidence, first + mean, (first + low, first + high), np.append(values, np.abs(diagonal).sum()),
+            meter, scaled, seen, confidence, value, (value - half, value + half), np.append(forms.values, np.abs(diagonal).sum()),
             method=f"Krylov-aware, {krylov.size} directions, {left} {probes} probes",
-            rests_on="Student's t over independent probes of the deflated rest, given the Lanczos basis",
+            rests_on=f"{forms.law} over independent probes of the deflated rest, given the Lanczos basis",
             **about,
         )  # fmt: skip
 
@@ -359,18 +485,6 @@ def _without_each(T: Floats, R: Floats, coordinates: Floats, size: int) -> Float
     return _leave_one_out(left @ T @ U, rest, left @ coordinates[:, others].swapaxes(0, 1), size).mean(axis=-1)
 
 
-def _draw(operator: Symmetric, columns: int, probes: str, generator: torch.Generator) -> Tensor:
-    check_one_of("probes", probes, ("rademacher", "gaussian"))
-    return (rademacher if probes == "rademacher" else gaussian)(operator, columns, generator)
-
-
-def _in_blocks(operator: Rescaled, columns: Tensor, block: int) -> Tensor:
-    """H V, at most `block` columns at a time."""
-    step = check_whole("block", block)
-    parts = [operator.matmat(columns[:, i : i + step].contiguous()) for i in range(0, columns.shape[1], step)]
-    return torch.cat(parts, dim=1) if parts else columns
-
-
 def _range(Y: Tensor, units: float = 16) -> tuple[Tensor, float]:
     """Orthonormal basis of the range of Y = H W, numerically: what lies below `units` of roundoff of the largest is rounding.
 
@@ -380,17 +494,3 @@ def _range(Y: Tensor, units: float = 16) -> tuple[Tensor, float]:
     U, singular, _ = torch.linalg.svd(Y, full_matrices=False)
     floor = units * torch.finfo(Y.dtype).eps * float(singular.max()) if len(singular) else 0.0
     return U[:, singular > floor].contiguous(), floor * len(Y) ** 0.5
-
-
-def _quadratic_forms(
-    operator: Rescaled, count: int, probes: str, block: int, generator: torch.Generator, deflate: Tensor | None
-) -> Floats:
-    """w'Hw of independent probes, with the range of `deflate` projected out of each probe, (count,)."""
-    forms: list[Floats] = []
-    step = check_whole("block", block)
-    for done in range(0, count, step):
-        W = _draw(operator, min(step, count - done), probes, generator)
-        if deflate is not None:
-            W = W - deflate @ (deflate.T @ W)
-        forms.append((W * operator.matmat(W)).sum(dim=0, dtype=torch.float64).cpu().numpy())
-    return np.concatenate(forms)

@@ -9,22 +9,17 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from flatproof.verify.deep import Training
-from flatproof.verify.deep.costs import gradient_seconds, images_of, training_seconds
-from flatproof.verify.deep.settings import TrainingSettings
 from flatproof.verify.experiments import EXPERIMENTS
 from flatproof.verify.experiments.andriushchenko2023.grid import SIZES, model
-from flatproof.verify.experiments.andriushchenko2023.jobs import Studied
 from flatproof.verify.experiments.andriushchenko2023.published import KINDS
 from flatproof.verify.experiments.kaur2023.grid import runs_of
-from flatproof.verify.experiments.kaur2023.jobs import Final
 from flatproof.verify.experiments.keskar2017.grid import NETWORKS, needed, plan_of
+from flatproof.verify.experiments.seconds import seconds_of, trained_by
 from flatproof.verify.experiments.vocabulary.verdicts import LEAST_SEEDS
 from flatproof.verify.jobs.budget import Costed, Lot
 from flatproof.verify.jobs.job import Job
 
 PAPERS = ("keskar2017", "kaur2023", "andriushchenko2023")
-GRADIENT = 1e-4  # seconds that a job's own `cost` states for one image's gradient on a core
-BATCH = 1000  # images that measurements take at once
 FIRST = {"table-1", "table-3", "eigenvalues", "distances"}  # of keskar2017: two trainings and what is measured of them
 
 
@@ -42,20 +37,8 @@ def lots(scale: str, device: str, seeds: int | None = None) -> list[Lot]:
 
 def costed(job: Job[Any], name: str) -> Costed:
     """A job with what it is stated to take, on the device that it names."""
-    training = trained_by(job)
-    own = isinstance(job, (Training, Final, Studied))
-    measuring = 0.0 if isinstance(job, Training) else job.cost - (training.cost if own else 0.0)
-    batch = min(BATCH, images_of(training.data)[1])
-    seconds = (training_seconds(training) if own else 0.0) + measuring / GRADIENT / BATCH * gradient_seconds(training, batch)
-    return Costed(job, f"{name}, seed {training.seed}", seconds, f"{name.split()[0]} {type(job).__name__}")
-
-
-def trained_by(job: Any) -> Training:
-    """The training that a job carries out or measures. Errors: TypeError for a job without one."""
-    training = job if isinstance(job, TrainingSettings) else getattr(job, "training", getattr(job, "small", None))
-    if not isinstance(training, Training):
-        raise TypeError(f"{type(job).__name__} has no training")
-    return training
+    kind = f"{name.split()[0]} {type(job).__name__}"
+    return Costed(job, f"{name}, seed {trained_by(job).seed}", seconds_of(job), kind)
 
 
 def _an_outcome(lot: Lot) -> float:

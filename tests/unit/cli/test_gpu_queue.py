@@ -12,6 +12,7 @@ import pytest
 
 from flatproof.verify.cli import gpu_queue
 from flatproof.verify.experiments import gpu_queue as queue
+from flatproof.verify.experiments.seconds import trained_by
 from flatproof.verify.jobs.store import Store
 from tests.command import here
 
@@ -132,9 +133,9 @@ def test_the_cheapest_settings_come_first_seed_by_seed(monkeypatch: pytest.Monke
     monkeypatch.setattr(ImageData, "available", lambda self: True)
     monkeypatch.setattr(realdata, "edition_of", edition)
     lots = queue.lots("paper", "cuda", 4)
-    assert {queue.trained_by(costed.job).device for lot in lots for costed in lot} == {"cuda"}
+    assert {trained_by(costed.job).device for lot in lots for costed in lot} == {"cuda"}
     assert {lot[0].name.split()[0] for lot in lots} == {*queue.PAPERS}
-    seeds = [queue.trained_by(lot[0].job).seed for lot in lots]
+    seeds = [trained_by(lot[0].job).seed for lot in lots]
     firsts = seeds.index(4)
     assert 4 not in seeds[:firsts]
     assert {1, 2, 3}.isdisjoint(seeds[firsts:])

@@ -10,7 +10,7 @@ from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
-from flatproof.verify.curvature import GaussNewtonOperator, HessianOperator, eigenvalues
+from flatproof.verify.curvature import GaussNewtonOperator, HessianOperator, Problem, eigenvalues, measures
 from flatproof.verify.curvature.during import Recorder, read_rows
 from tests.unit.curvature.models import CLOSE, error, mlp, points
 
@@ -34,6 +34,7 @@ def _rank(rank: int, folder: str, kernel: Any) -> None:
             eigenvalues(operator, tolerance=1e-8, stop="ritz")[0].value,
         )
         torch.save(results, f"{folder}/{rank}.pt")
+        torch.save(_measured(mine), f"{folder}/measured-{rank}.pt")
         _record(rank, nn.parallel.DistributedDataParallel(model), mine, f"{folder}/s.csv")
         _refuse_shards(mine)
     finally:
@@ -48,6 +49,16 @@ def _refuse_shards(mine: list[Any]) -> None:
         TypeError, match=r"parameters must be whole on every rank, 0\.weight is sharded \(DTensor, as of fully_shard\)"
     ):
         HessianOperator(sharded, nn.CrossEntropyLoss(), mine)
+
+
+def _measured(batches: list[Any]) -> dict[str, list[float]]:
+    """What every measure that this network has says of it: value, ends, losses."""
+    problem, out = Problem(mlp(), nn.CrossEntropyLoss(), batches), {}
+    for name, measure in measures().items():
+        if not name.startswith("geodesic"):  # of attention layers
+            e = measure(problem)
+            out[name] = [e.value, e.low, e.high, e.losses]
+    return out
 
 
 def _record(rank: int, model: nn.Module, mine: list[Any], file: str) -> None:
@@ -76,7 +87,14 @@ def test_two_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert samples == 9
         assert error(directions[:, 0], operator.directions()[:, 0]) < CLOSE
         assert largest == pytest.approx(float(torch.linalg.eigvalsh(operator.dense())[-1]), rel=1e-6)
+    x, y = data
+    alone = _measured([(x[:2], y[:2]), (x[2:5], y[2:5]), (x[5:], y[5:])])
+    first, second = (torch.load(tmp_path / f"measured-{rank}.pt") for rank in (0, 1))
+    assert {"worst-l2", "m-sharpness", "keskar", "average-l2", "fisher-rao", "relative-flatness"} < first.keys()
+    for name, values in alone.items():
+        assert first[name] == pytest.approx(second[name], rel=1e-12), name
+        assert first[name] == pytest.approx(values, rel=1e-6), name
     rows = read_rows(tmp_path / "s.csv")
     assert [(row.step, row.measure) for row in rows] == [(step, name) for step in (1, 2) for name in ("loss", "lambda-max")]
-    alone = Recorder(model, nn.CrossEntropyLoss(), data, ["lambda-max"]).measure(1)
-    assert [row.value for row in rows[:2]] == pytest.approx([row.value for row in alone])
+    recorded = Recorder(model, nn.CrossEntropyLoss(), data, ["lambda-max"]).measure(1)
+    assert [row.value for row in rows[:2]] == pytest.approx([row.value for row in recorded])

@@ -46,6 +46,7 @@ def test_estimates_are_the_same_numbers_shared_or_alone_and_cover_the_explicit_h
     estimators: dict[str, Callable[[HessianOperator], Estimate]] = {
         "largest": lambda_max,
         "trace": lambda H: trace(H, "krylov", products=40),
+        "chosen trace": lambda H: trace(H, products=40),
         "smallest": lambda H: eigenvalues(H, which="smallest")[0],
         "third": lambda H: eigenvalues(H, 3)[2],
     }
@@ -63,6 +64,7 @@ def test_estimates_are_the_same_numbers_shared_or_alone_and_cover_the_explicit_h
     assert alone["largest"].covers(values[-1])
     assert alone["smallest"].covers(values[0])
     assert alone["trace"].covers(np.trace(exact))
+    assert alone["chosen trace"].covers(np.trace(exact))
     assert problem.shared is None
 
 

@@ -11,8 +11,9 @@ from flatproof import theory
 from flatproof.synth.cube import cube
 from flatproof.theory.check_certificate import check
 from flatproof.theory.cube_symmetries import members
-from flatproof.theory.networks import trace_lower_bound
+from flatproof.theory.networks import DeepNetwork, trace_lower_bound
 from flatproof.verify.experiments.beyond import EXPERIMENT, jobs, show
+from flatproof.verify.experiments.beyond.deep import MISS, Deep, Pass, deeps, searched
 from flatproof.verify.experiments.beyond.jobs import (
     DIFFERENTIABLE,
     NORMAL,
@@ -27,6 +28,7 @@ from flatproof.verify.experiments.beyond.jobs import (
     fits,
     training_set,
 )
+from flatproof.verify.experiments.beyond.outputs import ONE_HOT, SIX, Several, labels_of, points_of, several
 from flatproof.verify.experiments.beyond.whitening import whitened, whitenings
 from flatproof.verify.jobs.job import Outcome
 from flatproof.verify.jobs.store import Store
@@ -46,7 +48,7 @@ def test_training_sets(data: str, n: int, asked: int) -> None:
 
 
 def test_files_have_names_of_their_own() -> None:
-    every = [*fits("quick"), *constants("quick"), *eigenvalues("quick")]
+    every = [*fits("quick"), *constants("quick"), *eigenvalues("quick"), *several("quick")]
     assert len({(type(job), job.file) for job in every}) == len({job.key for job in every}) == len(every)
     assert all(job.file.isascii() and " " not in job.file for job in every)
 
@@ -72,6 +74,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """What smoke needs, and two lines of the trade-off at d = 3."""
     store = Store(tmp_path_factory.mktemp("beyond") / "runs.sqlite")
     every: list[Any] = [*fits("smoke"), *constants("smoke"), *eigenvalues("smoke"), *whitenings("smoke")]
+    every += [*several("smoke"), *deeps("smoke")]
     for job in every:
         store.put(job, Outcome(job.carry_out()), {})
     return store
@@ -81,8 +84,8 @@ def test_tables_and_figures_are_made_from_what_is_stored(stored: Store) -> None:
     made = EXPERIMENT.build(EXPERIMENT.ARTIFACTS, "smoke", 1, stored)
     assert [artifact.id for artifact in made] == list(EXPERIMENT.ARTIFACTS)
     tables = [artifact for artifact in made if isinstance(artifact, show.Table)]
-    assert [len(table.shown) for table in tables] == [2, 4, 8, 4]
-    for table in tables[:3]:
+    assert [len(table.shown) for table in tables] == [2, 4, 8, 4, 4, 3]
+    for table in (*tables[:3], tables[4]):
         assert set(table.files) == set(table.shown["certificate"])
         for text in table.files.values():
             check(json.loads(text))
@@ -132,3 +135,62 @@ def test_a_fit_and_an_eigenvalue_say_what_they_are() -> None:
     assert fit.file in fit.summary({"upper": 1.0, "gap": 1e-9})
     assert eigenvalue.file == "square_no-bias_0.25_1.json"
     assert jobs.Fit(SEVEN, 0.0, 0.5).file == "7_of_cube_d3_rms_0.5.json"
+
+
+def test_labels_of_several_outputs() -> None:
+    for job in several("quick"):
+        x, asked = points_of(job.data)
+        y = labels_of(job.labels, x)
+        assert y.shape[0] == len(x)
+        assert not asked.size or not (x[:, None] == asked).all(axis=2).any()
+        if job.labels == ONE_HOT:
+            assert (y.sum(axis=1) == 1).all()
+            assert (y[:, 0] - y[:, 1] == x[:, 0] * x[:, 1]).all()
+
+
+def test_seven_vertices_force_the_class_of_the_eighth() -> None:
+    """And six do not let the least trace be sqrt(2) times that of one output."""
+    values = Several(SEVEN, ONE_HOT, "no-bias", DIFFERENTIABLE).carry_out()
+    verdict = check(json.loads(values["certificate"]))
+    assert values["wrong_less_right"] < -0.99
+    assert len(verdict.predictions) == 1
+    assert float(verdict.upper) == values["upper"] == pytest.approx(2**0.5 * values["one_output"][1], rel=1e-6)
+    six = Several(SIX, ONE_HOT, "no-bias", DIFFERENTIABLE).carry_out()
+    assert six["relaxed"] < six["lower"] <= six["upper"] < 0.999 * 2**0.5 * six["one_output"][0]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_search_knows_the_trace_and_its_gradient(seed: int) -> None:
+    """Against the closed form of any depth, and differences."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((5, 3))
+    layers, towards = ([rng.standard_normal(shape) for shape in ((2, 4, 3), (2, 6, 4), (2, 6))] for _ in range(2))
+    now = Pass.of(layers, x)
+    for k in range(2):
+        network = DeepNetwork((layers[0][k], layers[1][k], layers[2][k][None]), None)
+        assert network.forward(x) == pytest.approx(now.f[k])
+        assert network.trace_of_hessian(x) == pytest.approx(now.trace(x)[k])
+    ends = [Pass.of([w + s * v for w, v in zip(layers, towards, strict=True)], x) for s in (1e-6, -1e-6)]
+    for slope, ours in (
+        ((ends[0].trace(x) - ends[1].trace(x)) / 2e-6, now.back_of_trace(layers, x)),
+        ((ends[0].f - ends[1].f)[:, 2] / 2e-6, now.back(np.eye(5)[[2, 2]], x)),
+    ):
+        products = [sum(float(np.sum(g[k] * v[k])) for g, v in zip(ours, towards, strict=True)) for k in range(2)]
+        assert slope == pytest.approx(products, rel=1e-5)
+
+
+def test_the_search_ends_at_networks_that_interpolate_no_flatter_than_the_bound() -> None:
+    x = cube(3)[1:]
+    y = x[:, 0] * x[:, 1]
+    now = Pass.of(searched(x, y, 8, 10, 400), x)
+    fits = np.abs(now.f - y).max(axis=1) <= MISS
+    trace, least = now.trace(x)[fits], 6 * 3 ** (1 / 3)
+    assert fits.sum() >= 4
+    assert (trace >= least * (1 - 1e-7)).all()
+    assert trace.min() < 1.2 * least
+
+
+def test_two_networks_of_three_layers_attain_the_bound() -> None:
+    values = Deep(3, (5, 6), 2, 6, 20).carry_out()
+    assert values["memorizing"] == pytest.approx(values["bound"]) == pytest.approx(values["generalizing"])
+    assert values["memorizing_margins"] == pytest.approx([-1, -1])

@@ -230,7 +230,7 @@ def test_earlier_formats_are_read(hard):
     assert check(long | {"format": "flatproof-certificate-2"}) == check(hard)
     first = {key: value for key, value in long.items() if key != "data_sha256"} | {"format": "flatproof-certificate-1"}
     assert check(first) == check(hard)
-    for name in ("flatproof-certificate-0", "flatproof-certificate-5", 3, None, ["flatproof-certificate-3"]):
+    for name in ("flatproof-certificate-0", "flatproof-certificate-6", 3, None, ["flatproof-certificate-3"]):
         with pytest.raises(Invalid, match="format"):
             check(hard | {"format": name})
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from flatproof import theory
 from flatproof.theory.constructions import (
     cube,
+    deep_generalizing,
     exact_points,
     four_corners,
     generalizing,
@@ -19,6 +20,8 @@ from flatproof.theory.constructions import (
     separating_direction,
     zero_one_errors,
 )
+from flatproof.theory.networks import DeepNetwork
+from tests.certificates import CUBE
 from tests.networks import seeds
 
 
@@ -78,3 +81,23 @@ def test_points_that_are_no_vertices_are_refused() -> None:
         memorizing_network(x, np.ones(3), "no-bias")
     with pytest.raises(ValueError, match="d must be a whole number of at least 2"):
         generalizing_network(1)
+
+
+@pytest.mark.parametrize("d", [2, 3, 4])
+def test_four_quarters_of_three_layers_off_their_kinks(d: int) -> None:
+    """own/flattest-11: moved by e << M, with weights -M between quarters and paths of unlike signs, the trace tends to the bound."""
+    network, x = deep_generalizing(d), CUBE[d]
+    first, second, last = network.layers
+    turn = np.random.default_rng(d).standard_normal(first.shape)
+    excess = []
+    for m in (1e-1, 1e-2, 1e-3):
+        moved = DeepNetwork((first + m**2 * 0.1 * turn, np.where(second > 0, second, -m), last), None)
+        z = x @ moved.layers[0].T
+        assert (z != 0).all()
+        assert (np.abs(np.maximum(z, 0) @ moved.layers[1].T) > 1e-9).all()
+        assert moved.forward(x) == pytest.approx(x[:, 0] * x[:, 1], abs=10 * m)
+        excess.append(moved.trace_of_hessian(x) / (6 * d ** (1 / 3)) - 1)
+    assert abs(excess[2]) < 1e-3
+    assert abs(excess[2]) < abs(excess[1]) < abs(excess[0])
+    unguarded = DeepNetwork((first + 1e-7 * turn, second, last), None)
+    assert unguarded.trace_of_hessian(x) > 1.2 * 6 * d ** (1 / 3)

@@ -26,6 +26,7 @@ from flatproof.verify.curvature.bounds.program import Program
 from flatproof.verify.curvature.bounds.tracing import traced
 from flatproof.verify.curvature.bounds.values import Ball, Mode, Norm, Top, Unknown, gamma, up
 from flatproof.verify.curvature.problem import Problem
+from flatproof.verify.curvature.processes import reduced, summed
 
 EFFORT = 4e9  # floating point operations that smaller boxes may take, a batch
 SECOND = 4e9  # the same for the second-order bound
@@ -34,6 +35,7 @@ MANY = 100  # batches
 ENTRIES = 2e7  # of J
 SLOPES: tuple[Mode, ...] = ("tangent", "chords", "steep")
 SURE = 1 + 1e-12
+ELSEWHERE = "another process has none for its batches"
 FROM_BELOW = "lower bound of a maximum, which the ascent may miss"
 
 
@@ -305,7 +307,7 @@ def mean_above(
     problem: Problem, batches: Iterable[Batch], scale: Tensor | None, rho: float, norm: Norm, effort: float = EFFORT
 ) -> Above:
     """The mean over batches, weighed by their samples, of their bounds; inf with the reason where there is none."""
-    total, weight, ways = 0.0, 0, set[str]()
+    total, weight, ways, unknown = 0.0, 0, set[str](), ""
     try:
         for count, batch in enumerate(batches):
             if count == MANY:
@@ -314,8 +316,9 @@ def mean_above(
             total, weight = total + batch.samples * value, weight + batch.samples
             ways.add(way)
     except Unknown as reason:
-        return Above(math.inf, str(reason))
-    return Above(total / weight * SURE, " and ".join(sorted(ways)))
+        unknown = str(reason)
+    failed, total, weights = summed(float(bool(unknown)), total, weight)
+    return Above(math.inf, unknown or ELSEWHERE) if failed else Above(total / weights * SURE, " and ".join(sorted(ways)))
 
 
 def box_above(problem: Problem, batches: Iterable[Batch], reach: Tensor) -> Above:
@@ -323,7 +326,7 @@ def box_above(problem: Problem, batches: Iterable[Batch], reach: Tensor) -> Abov
 
     The least of the sum of slopes over the batches, which share delta, and the mean of the batches' own bounds.
     """
-    apart = errors = 0.0
+    apart, errors, unknown = 0.0, 0.0, ""
     slope: list[Tensor] = []
     try:
         for batch in batches:
@@ -333,6 +336,9 @@ def box_above(problem: Problem, batches: Iterable[Batch], reach: Tensor) -> Abov
             slope = [a + b for a, b in zip(slope, parts, strict=True)] if slope else parts
             dual = best.dual_of
     except Unknown as reason:
-        return Above(math.inf, str(reason))
-    together = (dual(slope) + errors) * SURE
+        unknown = str(reason)
+    failed, apart, errors = summed(float(bool(unknown)), apart, errors)
+    if failed:
+        return Above(math.inf, unknown or ELSEWHERE)
+    together = (dual([reduced(a) for a in slope]) + errors) * SURE
     return Above(together, "slopes") if together <= apart else Above(apart * SURE, "batch by batch")

@@ -16,6 +16,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from flatproof.verify.curvature.estimates import Estimate
+from flatproof.verify.curvature.processes import summed
 from flatproof.verify.curvature.sharpness.landscape import Cost, Landscape
 from flatproof.verify.curvature.sharpness.registry import Measure
 from flatproof.verify.utils.checks import check_one_of
@@ -67,6 +68,7 @@ def fisher_rao_norm(source: object, *, fisher: Literal["empirical", "model"] = "
                 (second,) = torch.autograd.grad(each.sum(), leaf)
                 total += batch.weight * float((second * along).sum())
         landscape.gradients += count / landscape.problem.samples
+    (total,) = summed(total)
     rounding = 64 * torch.finfo(landscape.weights.dtype).eps * abs(total)
     return cost.estimate(
         total,

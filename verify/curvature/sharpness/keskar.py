@@ -9,7 +9,7 @@ itself, or at a random point of the box.
 """
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from scipy.optimize import Bounds, minimize
 
 from flatproof.verify.curvature.bounds import NO_BOUND, Above, box_above
 from flatproof.verify.curvature.estimates import Estimate, Floats, generator_of
+from flatproof.verify.curvature.processes import Joint, led
 from flatproof.verify.curvature.sharpness.landscape import Cost, Landscape
 from flatproof.verify.curvature.sharpness.registry import Measure
 from flatproof.verify.utils.checks import check_one_of, check_positive, check_whole
@@ -88,14 +89,13 @@ def keskar_sharpness(
     first = np.zeros(len(reach), dtype=np.float64)
     if start == "random":
         first = reach * (2 * torch.rand(len(reach), generator=generator, dtype=torch.float64).numpy() - 1)
-    minimize(
-        negative,
-        first,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=Bounds(-reach, reach),
-        options={"maxiter": iterations, "ftol": 0.0, "gtol": 0.0},
-    )
+    box = Bounds(-reach, reach)
+
+    def search(asked: Joint) -> None:
+        options: Any = {"maxiter": iterations, "ftol": 0.0, "gtol": 0.0}
+        minimize(asked, first, jac=True, method="L-BFGS-B", bounds=box, options=options)
+
+    led(negative, len(first), search)
     value = 100 * (best - base) / (1 + base)
     bound = Above(math.inf, "a random subspace has no rule") if A is not None else NO_BOUND
     if above and A is None:

@@ -13,7 +13,7 @@ from flatproof.verify.curvature.batches import Batch
 from flatproof.verify.curvature.estimates import Estimate, data_of
 from flatproof.verify.curvature.examination import examine
 from flatproof.verify.curvature.problem import Problem, first_derivative
-from flatproof.verify.curvature.processes import distributed
+from flatproof.verify.curvature.processes import reduced, summed
 from flatproof.verify.curvature.shared import once
 from flatproof.verify.utils.checks import check_one_of, check_whole
 
@@ -24,6 +24,8 @@ LEAST = 1e-10  # norm of logits below which they are not made longer
 class Landscape:
     """The loss of a problem as a function of the displacement delta (P,) of its parameters.
 
+    Where processes share the data, each has its own batches, and a mean over the data is that of all: every process gets the same numbers.
+
     Modes are the problem's: in "train", batch normalization uses each batch's own statistics, and dropout's masks depend on the seed
     and the batch's place alone, so that all displacements see the same ones. Nothing is written to the model. The problem is examined
     once (`verification.examine`).
@@ -31,12 +33,12 @@ class Landscape:
     Attributes:
         problem: whose loss it is.
         weights: its parameters in a row, (P,), read once.
-        losses: passes over the whole data spent on losses so far.
-        gradients: passes over the whole data spent on gradients so far.
+        losses: passes over the whole data that this process has spent on losses so far: of its own batches their share.
+        gradients: the same of gradients.
 
     Raises:
         TypeError: what is given is no problem.
-        ValueError: in a process group; parameters that are not finite.
+        ValueError: parameters that are not finite.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -44,8 +46,6 @@ class Landscape:
             raise TypeError(
                 f"this measure needs a loss at displaced parameters; expected a Problem, got {type(problem).__name__}"
             )
-        if distributed():
-            raise ValueError("measures that displace the parameters run in one process; expected no process group")
         self.problem = problem
         self.weights = problem.weights
         if not bool(torch.isfinite(self.weights).all()):
@@ -126,7 +126,7 @@ class Landscape:
         """The loss over the whole data, L(w + delta), in its own batches or in batches of `batch_size` samples."""
 
         def loss() -> float:
-            return sum(batch.weight * self.value(delta, batch, logits) for batch in self.batches(batch_size))
+            return summed(sum(batch.weight * self.value(delta, batch, logits) for batch in self.batches(batch_size)))[0]
 
         return loss() if delta is not None else once(self.problem, ("loss", logits, batch_size), loss)
 
@@ -137,7 +137,7 @@ class Landscape:
             value, part = self.value_and_gradient(delta, batch)
             loss += batch.weight * value
             gradient.add_(part, alpha=batch.weight)
-        return loss, gradient
+        return summed(loss)[0], reduced(gradient)
 
 
 @dataclass
@@ -153,7 +153,8 @@ class Cost:
         """The estimate with its cost and the data it was measured on; ValueError where the loss was not finite."""
         if not math.isfinite(value):
             raise ValueError("the loss is not finite at a displaced point; expected a smaller radius or finite data")
-        place = self.landscape
+        place, (losses, gradients) = self.landscape, self.before
+        losses, gradients = summed(self.landscape.losses - losses, self.landscape.gradients - gradients)
         return Estimate(
             value,
             low,
@@ -162,8 +163,8 @@ class Cost:
             products=0,
             seconds=time.perf_counter() - self.start,
             **data_of(place.problem),
-            losses=round(place.losses - self.before[0], 6),
-            gradients=round(place.gradients - self.before[1], 6),
+            losses=round(losses, 6),
+            gradients=round(gradients, 6),
             **({"seed": None} | rest),
         )
 

@@ -21,19 +21,19 @@ from flatproof.verify.curvature.operators import HessianOperator
 from flatproof.verify.curvature.problem import Problem
 from flatproof.verify.curvature.scaled import Delegate
 from flatproof.verify.curvature.sharpness.registry import Measure
-from flatproof.verify.curvature.traces import Method, hutchinson, hutchpp, krylov_trace, trace, xtrace
+from flatproof.verify.curvature.traces import Method, auto_trace, hutchinson, hutchpp, krylov_trace, trace, xtrace
 
 
 def relative_flatness(
-    source: object, *, layer: str | None = None, method: Method = "xtrace", products: int = 60, seed: int = 0, **rest: Any
+    source: object, *, layer: str | None = None, method: Method = "auto", products: int = 60, seed: int = 0, **rest: Any
 ) -> Estimate:
     """sum_(s, s') <w_s, w_s'> tr H_(s, s') of one layer.
 
     Args:
         source: a problem, or an operator with one.
         layer: name of the layer, or of its weight; None for the last but one of the linear layers with chosen parameters, or the only one.
-        method: the estimator, "hutchinson", "hutch++", "xtrace" or "krylov".
-        products: Hessian-vector products spent, of the layer's own Hessian; twice the size of its weight is exact.
+        method: the estimator, "auto", "hutchinson", "hutch++", "xtrace" or "krylov".
+        products: Hessian-vector products spent, of the layer's own Hessian; as many as its weight has entries are exact.
         seed: of the probes.
         **rest: settings of that estimator.
 
@@ -134,6 +134,6 @@ MEASURES = (
         relative_flatness,
         "problem",
         "positive rescaling of the layer's own neurons and of whole layers",
-        passes_on=(hutchinson, hutchpp, xtrace, krylov_trace),
+        passes_on=(auto_trace, hutchinson, hutchpp, xtrace, krylov_trace),
     ),
 )

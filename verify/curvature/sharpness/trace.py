@@ -5,15 +5,15 @@ from typing import Any
 from flatproof.verify.curvature.estimates import Estimate
 from flatproof.verify.curvature.sharpness.hessian import adaptive, operator_of
 from flatproof.verify.curvature.sharpness.registry import Measure
-from flatproof.verify.curvature.traces import Method, hutchinson, hutchpp, krylov_trace, trace, xtrace
+from flatproof.verify.curvature.traces import Method, auto_trace, hutchinson, hutchpp, krylov_trace, trace, xtrace
 
 
-def hessian_trace(source: object, *, method: Method = "xtrace", products: int = 60, seed: int = 0, **rest: Any) -> Estimate:
+def hessian_trace(source: object, *, method: Method = "auto", products: int = 60, seed: int = 0, **rest: Any) -> Estimate:
     """tr H (wen2023, Sharpness).
 
     Args:
         source: a problem or a symmetric operator.
-        method: the estimator, "hutchinson", "hutch++", "xtrace" or "krylov", which shares its basis with lambda_max.
+        method: the estimator, "auto", "hutchinson", "hutch++", "xtrace" or "krylov"; "auto" and it share their basis with lambda_max.
         products: Hessian-vector products spent.
         seed: of the probes.
         **rest: settings of that estimator.
@@ -24,12 +24,12 @@ def hessian_trace(source: object, *, method: Method = "xtrace", products: int = 
     return trace(operator_of(source), method, products=products, seed=seed, **rest)
 
 
-def adaptive_trace(source: object, *, method: Method = "xtrace", products: int = 60, seed: int = 0, **rest: Any) -> Estimate:
+def adaptive_trace(source: object, *, method: Method = "auto", products: int = 60, seed: int = 0, **rest: Any) -> Estimate:
     """sum_i w_i^2 H_ii, the limit of 2 S_avg / rho^2 for c = |w| (andriushchenko2023, S_avg) where L is smooth, as rho -> 0.
 
     Args:
         source: a problem, or an operator with one.
-        method: the estimator, "hutchinson", "hutch++", "xtrace" or "krylov", which shares its basis with lambda_max.
+        method: the estimator, "auto", "hutchinson", "hutch++", "xtrace" or "krylov"; "auto" and it share their basis with lambda_max.
         products: Hessian-vector products spent.
         seed: of the probes.
         **rest: settings of that estimator.
@@ -48,7 +48,7 @@ MEASURES = (
         hessian_trace,
         "products",
         "rotations of the parameters",
-        passes_on=(hutchinson, hutchpp, xtrace, krylov_trace),
+        passes_on=(auto_trace, hutchinson, hutchpp, xtrace, krylov_trace),
     ),
     Measure(
         "adaptive-trace",
@@ -57,6 +57,6 @@ MEASURES = (
         adaptive_trace,
         "products",
         "positive rescaling between ReLU layers",
-        passes_on=(hutchinson, hutchpp, xtrace, krylov_trace),
+        passes_on=(auto_trace, hutchinson, hutchpp, xtrace, krylov_trace),
     ),
 )

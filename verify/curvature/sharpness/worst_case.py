@@ -8,6 +8,7 @@ from torch import Tensor
 
 from flatproof.verify.curvature.bounds import NO_BOUND, Above, mean_above
 from flatproof.verify.curvature.estimates import Estimate
+from flatproof.verify.curvature.processes import summed
 from flatproof.verify.curvature.shared import once
 from flatproof.verify.curvature.sharpness.ascent import Ball, Coordinates, Norm, Scaled
 from flatproof.verify.curvature.sharpness.landscape import Cost, Landscape, Logits
@@ -74,8 +75,9 @@ def worst_case_sharpness(
         with torch.no_grad():
             base, best = published_ascent(Ellipsoid(landscape, batch, scale, radius, norm, logits), count)
         mean.add(best - base, batch.samples)
-    bound = bound_of(landscape, mean.value, scale, radius, norm, logits, batch_size) if above else NO_BOUND
-    return _estimate(cost, mean.value, bound, f"Auto-PGD as published, {about}", SOURCE, batch_size)
+    value = mean.value
+    bound = bound_of(landscape, value, scale, radius, norm, logits, batch_size) if above else NO_BOUND
+    return _estimate(cost, value, bound, f"Auto-PGD as published, {about}", SOURCE, batch_size)
 
 
 def mean_increase(
@@ -122,10 +124,10 @@ def mean_increase(
         most = max(most, taken)
     if most > 1:
         method += f", {'up to ' if starts is None else ''}{most} starts a batch"
-    bound = NO_BOUND
+    value, bound = mean.value, NO_BOUND
     if above and isinstance(coordinates, Scaled):
-        bound = bound_of(landscape, mean.value, coordinates.scale, rho, norm, logits, batch_size)
-    return _estimate(cost, mean.value, bound, method, source, batch_size)
+        bound = bound_of(landscape, value, coordinates.scale, rho, norm, logits, batch_size)
+    return _estimate(cost, value, bound, method, source, batch_size)
 
 
 def bound_of(
@@ -156,8 +158,9 @@ class _Mean:
 
     @property
     def value(self) -> float:
-        """The mean."""
-        return self.total / self.weight
+        """The mean over the batches of all processes."""
+        total, weight = summed(self.total, self.weight)
+        return total / weight
 
 
 def _estimate(cost: Cost, value: float, bound: Above, method: str, source: str, batch_size: int | None) -> Estimate:

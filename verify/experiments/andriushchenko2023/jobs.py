@@ -45,6 +45,7 @@ class Studied(Computation):
 
     JOB = "andriushchenko2023"
     VERSION = 1  # raised when a change here, in verify.curvature or in the corruptions alters what is measured
+    TRAINS = True  # `cost` contains the training's
 
     training: Training
     kind: Kind = field(metadata=OFF_ADDRESS)

@@ -118,7 +118,7 @@ class Remeasured(Computation):
         if definition.rho is not None:
             return {"rho": definition.rho, "batch_size": self.batch, "steps": STEPS, "starts": 1}
         if definition.measure in PRODUCTS:
-            return {"products": PRODUCTS[definition.measure]}
+            return {"products": PRODUCTS[definition.measure], "method": "xtrace"}  # the default when these were stored
         return {"tolerance": TOLERANCE}
 
     def summary(self, values: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ OPERATORS = (
 )
 ESTIMATES = (
     ("eigenvalues, lambda_max", "θ = s'Ts, T = V'HV on a Krylov space", "Lanczos 1950; bounds as in verify/curvature/lanczos.py"),
+    ("auto_trace", "tr V'HV + mean_k w_k'Hw_k, w_k uniform in direction, orthogonal to V", "Chen and Hallman 2023, for f(H) = H"),
     ("hutchinson", "mean_k w_k'Hw_k, w_k random signs", "Hutchinson 1990"),
     ("hutchpp", "tr Q'HQ + mean_k w_k'(I - QQ')H(I - QQ')w_k", "Meyer et al. 2021"),
     ("xtrace", "mean_k of Hutch++ with every probe left out once", "Epperly, Tropp and Webber 2024"),

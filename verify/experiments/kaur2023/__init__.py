@@ -1,7 +1,7 @@
 """Owns the experiment kaur2023: lambda_max and generalization of VGG-11 and a dropout network.
 
 `published`: what is claimed. `grid`: what is run at each scale. `jobs`: what is measured, `networks`: of what. `rules`: how claims are
-judged. `show`: tables and figures.
+judged. `show`: tables and figures; `settling`: what would settle the rules.
 """
 
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ class Kaur2023(Experiment):
 
     def build(self, only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
         """The artifacts `only`, from stored runs alone."""
-        return [artifact for artifact in artifacts(stored_runs(scale, seeds, store), scale, seeds) if artifact.id in only]
+        return artifacts(stored_runs(scale, seeds, store), scale, seeds, only)
 
     def claims(self, ids: Sequence[str], store: Store | None) -> list[Claim]:
         """Judged from stored runs at the largest scale of which there are any, which are looked up once for all."""

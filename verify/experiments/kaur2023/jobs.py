@@ -58,6 +58,7 @@ class Final(Computation):
 
     JOB = "kaur2023"
     VERSION = 1  # raised when a change here or in verify.curvature alters what is measured
+    TRAINS = True  # `cost` contains the training's
 
     training: Training
     images: Images = field(metadata=OFF_ADDRESS)

@@ -37,6 +37,8 @@ would refute is called contradicted: networks other than the paper's settle noth
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -63,11 +65,27 @@ RULES = {
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a claim ("1a"): its verdict and every effect that went into it."""
+    """One part of a claim ("1a").
+
+    Attributes:
+        id: of the part.
+        decide: the rule, a function of effects alone.
+        of: the effects in the order in which the rule takes them; None where there is no value.
+    """
 
     id: str
-    verdict: Verdict
-    effects: tuple[Effect, ...]
+    decide: Callable[[Sequence[Effect | None]], Verdict]
+    of: tuple[Effect | None, ...]
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """Of the effects as they are."""
+        return self.decide(self.of)
+
+    @property
+    def effects(self) -> tuple[Effect, ...]:
+        """Those that have values."""
+        return _kept(*self.of)
 
 
 def effect_of(where: str, quantity: str, values: pd.Series) -> Effect | None:
@@ -128,11 +146,16 @@ def cells(runs: pd.DataFrame, keys: Sequence[str]) -> Iterator[tuple[str, pd.Dat
         yield where(key), group
 
 
+def triples(effects: Sequence[Effect | None]) -> list[tuple[Effect | None, ...]]:
+    """Of each setup the effects at the small batch, at the large one, and their difference."""
+    return list(zip(*[iter(effects)] * 3, strict=True))
+
+
 def vanishing(gains: Sequence[Sequence[Effect | None]]) -> list[tuple[bool, bool, bool]]:
     """What becomes of a benefit from small batches to large ones.
 
     Args:
-        gains: of each setup the effects at the small batch, at the large one, and their difference.
+        gains: the `triples` of setups.
 
     Returns:
         For each setup whether there is a benefit at the small batch, whether it vanishes at the large one, and whether it persists
@@ -170,46 +193,68 @@ RATIO, GAIN = "log10 of the ratio of λ_max", "difference of test accuracy"
 WORTH = "d test accuracy per tenth of λ_max"
 
 
+def falls(effects: Sequence[Effect | None]) -> Verdict:
+    """The rule of 1a and 3a."""
+    return consistently_below(_kept(*effects))
+
+
+def _rises(effects: Sequence[Effect | None]) -> Verdict:
+    """The rule of 5a: the opposite statement."""
+    return falls(effects).opposite
+
+
+def _sometimes_vanishes(effects: Sequence[Effect | None]) -> Verdict:
+    """The rule of 1b."""
+    seen = vanishing(triples(effects))
+    if any(vanishes for _, vanishes, _ in seen):
+        return Verdict.SUPPORTED
+    return Verdict.REFUTED if seen and all(persists for *_, persists in seen) else Verdict.INCONCLUSIVE
+
+
 def claim_1(runs: pd.DataFrame) -> list[Part]:
     """Larger learning rates: lambda_max at every batch size; the benefit at large ones."""
     sgd = runs[runs.rho == 0].assign(log_lr=np.log10(runs.lr))
-    falls = _kept(
-        *(effect_of(w, SLOPE_LAMBDA, slopes(group, "log_lr", "log_lambda")) for w, group in cells(sgd, ("setup", "batch")))
-    )
+    slope = [effect_of(w, SLOPE_LAMBDA, slopes(group, "log_lr", "log_lambda")) for w, group in cells(sgd, ("setup", "batch"))]
     gains = [
         _ends(group, lambda cell: slopes(cell, "log_lr", "accuracy"), w, SLOPE_ACCURACY) for w, group in cells(sgd, ("setup",))
     ]
-    seen = vanishing(gains)
-    verdict = Verdict.INCONCLUSIVE
-    if any(vanishes for _, vanishes, _ in seen):
-        verdict = Verdict.SUPPORTED
-    elif seen and all(persists for *_, persists in seen):
-        verdict = Verdict.REFUTED
-    return [Part("1a", consistently_below(falls), falls), Part("1b", verdict, _kept(*(e for gain in gains for e in gain)))]
+    return [Part("1a", falls, _kept(*slope)), Part("1b", _sometimes_vanishes, tuple(chain(*gains)))]
 
 
-def claim_2(runs: pd.DataFrame) -> list[Part]:
-    """Batch size and learning rate scaled together."""
-    sgd = runs[runs.rho == 0]
-    effects: list[Effect] = []
+def _moves_alone(effects: Sequence[Effect | None]) -> Verdict:
+    """The rule of 2, of pairs: the change of lambda_max, that of accuracy."""
     says: list[Says] = []
-    for name, group in cells(sgd, ("setup",)):
-        ratio = group.assign(ratio=(group.lr / group.batch).map("{:.6e}".format))
-        small = ratio[ratio.batch == ratio.batch.min()]
-        large = ratio[ratio.batch > ratio.batch.min()]
-        pairs = [
-            effect_of(name, what, by_seed(differences(large, small, ("ratio",), y)))
-            for y, what in (("log_lambda", RATIO), ("accuracy", GAIN))
-        ]
-        if pairs[0] is None or pairs[1] is None:
+    for moved, gained in zip(*[iter(effects)] * 2, strict=True):
+        if moved is None or gained is None:
             continue
-        moved, gained = pairs[0], pairs[1]
-        effects += [moved, gained]
         if (moved.above or moved.below) and gained.within(MARGIN):
             says.append("supports")
         else:
             says.append("contradicts" if moved.within(SAME) or gained.outside(MARGIN) else "open")
-    return [Part("2", majority(says), tuple(effects))]
+    return majority(says)
+
+
+def claim_2(runs: pd.DataFrame) -> list[Part]:
+    """Batch size and learning rate scaled together."""
+    effects: list[Effect | None] = []
+    for name, group in cells(runs[runs.rho == 0], ("setup",)):
+        ratio = group.assign(ratio=(group.lr / group.batch).map("{:.6e}".format))
+        small = ratio[ratio.batch == ratio.batch.min()]
+        large = ratio[ratio.batch > ratio.batch.min()]
+        pair = [
+            effect_of(name, what, by_seed(differences(large, small, ("ratio",), y)))
+            for y, what in (("log_lambda", RATIO), ("accuracy", GAIN))
+        ]
+        effects += pair if None not in pair else []
+    return [Part("2", _moves_alone, tuple(effects))]
+
+
+def _vanishes(effects: Sequence[Effect | None]) -> Verdict:
+    """The rule of 3b, of triples."""
+    seen = vanishing(triples(effects))
+    return majority(
+        ["supports" if vanishes else "contradicts" if persists else "open" for benefit, vanishes, persists in seen if benefit]
+    )
 
 
 def claim_3(runs: pd.DataFrame) -> list[Part]:
@@ -219,31 +264,35 @@ def claim_3(runs: pd.DataFrame) -> list[Part]:
         return by_seed(differences(group[group.rho > 0], group[group.rho == 0], ("batch", "lr"), y))
 
     both = runs[runs.setup.isin(runs[runs.rho > 0].setup)]
-    falls = _kept(*(effect_of(w, RATIO, against(group, "log_lambda")) for w, group in cells(both, ("setup", "batch"))))
+    ratios = [effect_of(w, RATIO, against(group, "log_lambda")) for w, group in cells(both, ("setup", "batch"))]
     gains = [_ends(group, lambda cell: against(cell, "accuracy"), w, GAIN) for w, group in cells(both, ("setup",))]
-    seen = vanishing(gains)
-    says: list[Says] = [
-        "supports" if vanishes else "contradicts" if persists else "open" for benefit, vanishes, persists in seen if benefit
-    ]
-    return [
-        Part("3a", consistently_below(falls), falls),
-        Part("3b", majority(says), _kept(*(e for gain in gains for e in gain))),
-    ]
+    return [Part("3a", falls, _kept(*ratios)), Part("3b", _vanishes, tuple(chain(*gains)))]
+
+
+def _degrades(effects: Sequence[Effect | None]) -> Verdict:
+    """The rule of 4, of pairs: the change of accuracy, that of lambda_max; two None of a data set where dropout was not excessive."""
+    says: list[Says] = []
+    for gained, moved in zip(*[iter(effects)] * 2, strict=True):
+        if gained is None or moved is None:
+            says.append("open")
+        else:
+            contradicts = gained.above or moved.above
+            says.append("contradicts" if contradicts else "supports" if gained.below and moved.below else "open")
+    return majority(says)
 
 
 def claim_4(runs: pd.DataFrame, most: float) -> list[Part]:
     """The largest planned dropout, `most`, against the best of the others, which the other seeds choose."""
-    effects: list[Effect] = []
-    says: list[Says] = []
+    effects: list[Effect | None] = []
     for name, group in cells(runs, ("data",)):
         group = group[group.groupby(["seed", "batch", "lr"]).p.transform("nunique") == group.p.nunique()]
         if most not in group.p.values or group.p.nunique() < 2 or group.seed.nunique() < 2:
-            says.append("open")  # excessive dropout was not seen here, or there is nothing to compare it with
+            effects += [None, None]  # excessive dropout was not seen here, or there is nothing to compare it with
             continue
         table = {y: group.groupby(["seed", "p"])[y].mean().unstack() for y in ("accuracy", "log_lambda")}
         lesser = table["accuracy"].drop(columns=most)
         best = {seed: lesser.drop(index=seed).mean().idxmax() for seed in lesser.index}
-        pair = [
+        effects += [
             effect_of(
                 f"{name}, p = {most:g} against the best",
                 what,
@@ -251,13 +300,12 @@ def claim_4(runs: pd.DataFrame, most: float) -> list[Part]:
             )
             for t, what in ((table["accuracy"], GAIN), (table["log_lambda"], RATIO))
         ]
-        if pair[0] is None or pair[1] is None:
-            continue
-        gained, moved = pair[0], pair[1]
-        effects += [gained, moved]
-        contradicts = gained.above or moved.above
-        says.append("contradicts" if contradicts else "supports" if gained.below and moved.below else "open")
-    return [Part("4", majority(says), tuple(effects))]
+    return [Part("4", _degrades, tuple(effects))]
+
+
+def _helps(effects: Sequence[Effect | None]) -> Verdict:
+    """The rule of 5b."""
+    return majority(["supports" if e.above else "contradicts" if e.below else "open" for e in _kept(*effects)])
 
 
 def claim_5(runs: pd.DataFrame, plain: str, normalized: str) -> list[Part]:
@@ -265,36 +313,34 @@ def claim_5(runs: pd.DataFrame, plain: str, normalized: str) -> list[Part]:
     sgd = runs[runs.rho == 0]
     keys = ("data", "batch", "lr")
     first, second = sgd[sgd.network == normalized], sgd[sgd.network == plain]
-    moved = _kept(
-        *(
-            effect_of(f"{d}, batch {b}, lr {lr:g}", RATIO, by_seed(group))
-            for (d, b, lr), group in differences(first, second, keys, "log_lambda").groupby(list(keys), sort=False)
-        )
-    )
-    gained = _kept(
-        *(
-            effect_of(w, GAIN, by_seed(group))
-            for w, group in cells(differences(first, second, keys, "accuracy"), ("data", "batch"))
-        )
-    )
-    says: list[Says] = ["supports" if e.above else "contradicts" if e.below else "open" for e in gained]
-    return [Part("5a", consistently_below(moved).opposite, moved), Part("5b", majority(says), gained)]
+    moved = [
+        effect_of(f"{d}, batch {b}, lr {lr:g}", RATIO, by_seed(group))
+        for (d, b, lr), group in differences(first, second, keys, "log_lambda").groupby(list(keys), sort=False)
+    ]
+    gained = [
+        effect_of(w, GAIN, by_seed(group)) for w, group in cells(differences(first, second, keys, "accuracy"), ("data", "batch"))
+    ]
+    return [Part("5a", _rises, _kept(*moved)), Part("5b", _helps, _kept(*gained))]
+
+
+def _limits(effects: Sequence[Effect | None]) -> Verdict:
+    """The rule of 6, of triples."""
+    says: list[Says] = []
+    for small, _, gap in triples(effects):
+        if gap is not None:
+            benefit = small is not None and small.above
+            below_margin = gap.judged and gap.interval.high < MARGIN
+            says.append("open" if not benefit else "supports" if gap.above else "contradicts" if below_margin else "open")
+    return majority(says)
 
 
 def claim_6(runs: pd.DataFrame) -> list[Part]:
     """What a tenth of lambda_max is worth in accuracy, at the smallest and the largest batch."""
     flat = runs.assign(flatness=-runs.log_lambda)
-    effects: list[Effect] = []
-    says: list[Says] = []
-    for name, group in cells(flat, ("setup",)):
-        ends = _ends(group, lambda cell: slopes(cell, "flatness", "accuracy"), name, WORTH)
-        effects += _kept(*ends)
-        small, _, gap = ends
-        if gap is not None:
-            benefit = small is not None and small.above
-            below_margin = gap.judged and gap.interval.high < MARGIN
-            says.append("open" if not benefit else "supports" if gap.above else "contradicts" if below_margin else "open")
-    return [Part("6", majority(says), tuple(effects))]
+    ends = [
+        _ends(group, lambda cell: slopes(cell, "flatness", "accuracy"), name, WORTH) for name, group in cells(flat, ("setup",))
+    ]
+    return [Part("6", _limits, tuple(chain(*ends)))]
 
 
 def judge(runs: pd.DataFrame) -> dict[str, list[Part]]:

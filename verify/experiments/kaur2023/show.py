@@ -14,6 +14,7 @@ from flatproof.verify.experiments.kaur2023 import rules
 from flatproof.verify.experiments.kaur2023.grid import ACCURACY, GRIDS, RHO
 from flatproof.verify.experiments.kaur2023.jobs import DENSE, EXAMPLES, Final
 from flatproof.verify.experiments.kaur2023.published import CLAIMS
+from flatproof.verify.experiments.kaur2023.settling import SETTLING, settling_table
 from flatproof.verify.experiments.vocabulary import DASH, LEAST_SEEDS, Effect, Verdict, bracketed, provenance_of, together
 from flatproof.verify.jobs.job import StoredValues
 from flatproof.verify.realdata import UNAVAILABLE
@@ -24,7 +25,7 @@ from flatproof.verify.utils.statistics import mean_interval
 VERDICTS, CELLS, EFFECTS = "kaur2023/table-1", "kaur2023/table-2", "kaur2023/table-3"
 BY_RATE = ("kaur2023/figure-1", "kaur2023/figure-2")
 SCATTER, DROPOUT = "kaur2023/figure-3", "kaur2023/figure-4"
-ARTIFACTS = (VERDICTS, CELLS, EFFECTS, *BY_RATE, SCATTER, DROPOUT)
+ARTIFACTS = (VERDICTS, CELLS, EFFECTS, SETTLING, *BY_RATE, SCATTER, DROPOUT)
 
 
 def frame(done: Sequence[tuple[Final, StoredValues]]) -> pd.DataFrame:
@@ -109,8 +110,10 @@ CURVATURE = (
 )
 
 
-def artifacts(done: Sequence[tuple[Final, StoredValues]], scale: str, seeds: int) -> list[Artifact]:
-    """All tables and figures; figures of what there is."""
+def artifacts(
+    done: Sequence[tuple[Final, StoredValues]], scale: str, seeds: int, only: Sequence[str] = ARTIFACTS
+) -> list[Artifact]:
+    """The tables and figures `only`; figures of what there is."""
     outcomes = [stored for _, stored in done]
     provenance = provenance_of(outcomes, scale, unit="runs")
     editions = sorted({stored.result["edition"] for stored in outcomes})
@@ -121,6 +124,7 @@ def artifacts(done: Sequence[tuple[Final, StoredValues]], scale: str, seeds: int
         _verdicts(judged, runs, scale, notes, provenance),
         _cells(runs, scale, notes, provenance),
         _effects(judged, notes, provenance),
+        *([settling_table(judged, runs, scale, notes, provenance)] if SETTLING in only else []),
     ]
     convolutional, dense = runs[runs.reached & (runs.network != DENSE)], runs[runs.reached & (runs.network == DENSE)]
     if len(convolutional):
@@ -133,7 +137,7 @@ def artifacts(done: Sequence[tuple[Final, StoredValues]], scale: str, seeds: int
         ]
     if len(dense):
         out.append(_dropout(dense, notes, provenance))
-    return out
+    return [artifact for artifact in out if artifact.id in only]
 
 
 def _verdicts(

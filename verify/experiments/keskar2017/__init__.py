@@ -20,6 +20,8 @@ from flatproof.verify.jobs.store import Store
 from flatproof.verify.report.about import About
 from flatproof.verify.report.artifacts import Artifact
 
+SAME_JOBS = {"settling": "claims"}
+
 
 class Keskar2017(Experiment):
     """Small and large batches: accuracy, sharpness, paths, warm starts, remedies."""
@@ -38,7 +40,7 @@ class Keskar2017(Experiment):
 
     def grid(self, only: Sequence[str], scale: str, seeds: int) -> list[tuple[str, Job[Any]]]:
         """What the artifacts `only` need, of the networks whose data are there: trainings first, then what is measured of them."""
-        plan, wanted = plan_of(scale), {id.split("/")[1] for id in only}
+        plan, wanted = plan_of(scale), {SAME_JOBS.get(name, name) for name in (id.split("/")[1] for id in only)}
         jobs: list[tuple[str, Job[Any]]] = []
         for network in (n for n in NETWORKS if plan.runs(n) and plan.images(n).available()):
             for seed in range(1, seeds + 1):

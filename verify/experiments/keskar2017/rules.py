@@ -12,7 +12,8 @@ inconclusive, for what looks like a gap in generalization may be underfitting.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from flatproof.verify.deep import Training
 from flatproof.verify.experiments.keskar2017.grid import NETWORKS, REMEDIES, detailed, path, spectrum
@@ -72,22 +73,38 @@ class Judgement:
     findings: tuple[Finding, ...]
 
 
-Judged = tuple[Verdict, str, int]  # the verdict on one network, the numbers in words, the seeds that were there
+@dataclass(frozen=True)
+class Judged:
+    """One network before a rule.
 
+    Attributes:
+        columns: what the rule looks at, one entry a seed each.
+        numbers: in words.
+        decide: the rule, a function of the columns as effects.
+        alike: whether trainings are as similar as the rule asks for.
+        counted: the seeds that were there, if not those of the first column.
+    """
 
-def effects(parts: Sequence[list[float]]) -> list[Effect]:
-    """Columns of numbers, one a seed, as effects."""
-    return [Effect("", "", tuple(values)) for values in parts]
+    columns: Sequence[list[float]]
+    numbers: str
+    decide: Callable[[Sequence[Effect]], Verdict] = every_above
+    alike: bool = True
+    counted: int | None = None
 
+    @property
+    def seeds(self) -> int:
+        """How many seeds were there."""
+        return len(self.columns[0]) if self.counted is None else self.counted
 
-def signs(parts: Sequence[list[float]]) -> Verdict:
-    """Supported if every interval lies above 0, refuted if one lies below."""
-    return every_above(effects(parts))
+    @property
+    def effects(self) -> list[Effect]:
+        """The columns as effects."""
+        return [Effect("", "", tuple(values)) for values in self.columns]
 
-
-def judgeable(parts: Sequence[list[float]]) -> bool:
-    """Whether each part has enough seeds and none diverged."""
-    return all(effect.judged for effect in effects(parts))
+    @property
+    def verdict(self) -> Verdict:
+        """Of the rule, inconclusive where trainings are not alike."""
+        return self.decide(self.effects) if self.alike else Verdict.INCONCLUSIVE
 
 
 def never_refuted(verdict: Verdict) -> Verdict:
@@ -95,18 +112,16 @@ def never_refuted(verdict: Verdict) -> Verdict:
     return Verdict.INCONCLUSIVE if verdict.against else verdict
 
 
-def similar(r: Results, verdict: Verdict, numbers: str, groups: Mapping[str, Sequence[Training]]) -> tuple[Verdict, str]:
-    """A verdict that asks for similar training accuracy.
+def similar(r: Results, judged: Judged, groups: Mapping[str, Sequence[Training]]) -> Judged:
+    """What a rule says that asks for similar training accuracy.
 
     Args:
         r: what is stored.
-        verdict: of the rule without that.
-        numbers: that it rests on, in words.
+        judged: by the rule without that.
         groups: trainings by name.
 
     Returns:
-        The verdict, inconclusive where mean training accuracies differ by more than SAME_TRAINING; the numbers, with those accuracies
-        then.
+        The same, not alike where mean training accuracies differ by more than SAME_TRAINING, with those accuracies in words then.
     """
     means = {
         name: accuracy.mean
@@ -114,9 +129,14 @@ def similar(r: Results, verdict: Verdict, numbers: str, groups: Mapping[str, Seq
         if (accuracy := interval(known(r.final(group, "train_accuracy")))) is not None
     }
     if not means or max(means.values()) - min(means.values()) <= SAME_TRAINING:
-        return verdict, numbers
+        return judged
     apart = ", ".join(f"{name} {mean:.2f}" for name, mean in means.items())
-    return Verdict.INCONCLUSIVE, f"{numbers}; training accuracies differ: {apart}"
+    return replace(judged, alike=False, numbers=f"{judged.numbers}; training accuracies differ: {apart}")
+
+
+def _gap(seen: Sequence[Effect]) -> Verdict:
+    """The rule of claim 1: at the end, and against the best of all epochs, which cannot refute."""
+    return Verdict.REFUTED if every_above(seen[:1]).against else never_refuted(every_above(seen))
 
 
 def claim_1(r: Results, network: str) -> Judged:
@@ -124,9 +144,19 @@ def claim_1(r: Results, network: str) -> Judged:
     sb, lb = r.trainings(r.plan.sb, network), r.trainings(r.plan.lb, network)
     last = differences(r.final(sb, "test_accuracy"), r.final(lb, "test_accuracy"))
     best = differences(r.final(sb, "test_accuracy"), r.best(lb, "test_accuracy"))
-    verdict = Verdict.REFUTED if signs([last]).against else never_refuted(signs([last, best]))
     numbers = f"test accuracy SB - LB {mean_and_diverged(last)} points; SB - best of LB {mean_and_diverged(best)}"
-    return *similar(r, verdict, numbers, {"SB": sb, "LB": lb}), len(last)
+    return similar(r, Judged([last, best], numbers, _gap), {"SB": sb, "LB": lb})
+
+
+def _orders(seen: Sequence[Effect], unfit: int = 0) -> Verdict:
+    """The rule of claim 2; `unfit`: seeds whose last eigenvalues have no ratio."""
+    verdict = never_refuted(every_above(seen))
+    metric = [ratio for ratio in (interval(effect.values) for effect in seen[:2]) if ratio]
+    if verdict is Verdict.SUPPORTED and (unfit or any(ratio.mean < HALF_AN_ORDER for ratio in metric)):
+        verdict = Verdict.INCONCLUSIVE
+    if all(effect.judged for effect in seen[:2]) and any(ratio.high < HALF_AN_ORDER for ratio in metric):
+        verdict = Verdict.REFUTED
+    return verdict
 
 
 def claim_2(r: Results, network: str) -> Judged:
@@ -134,18 +164,12 @@ def claim_2(r: Results, network: str) -> Judged:
     sb, lb = r.trainings(r.plan.sb, network), r.trainings(r.plan.lb, network)
     full, subspace = (log_ratios(r.phi(lb, space), r.phi(sb, space)) for space in ("full", "subspace"))
     last, unfit = positive_log_ratios(*([_last_eigenvalue(r, training) for training in of] for of in (lb, sb)))
-    verdict = never_refuted(signs([full, subspace, last]))
-    metric = [ratio for ratio in map(interval, (full, subspace)) if ratio]
-    if verdict is Verdict.SUPPORTED and (unfit or any(ratio.mean < HALF_AN_ORDER for ratio in metric)):
-        verdict = Verdict.INCONCLUSIVE
-    if judgeable([full, subspace]) and any(ratio.high < HALF_AN_ORDER for ratio in metric):
-        verdict = Verdict.REFUTED
     numbers = (
         f"log10 LB/SB: full space {mean_and_diverged(full)}, subspace {mean_and_diverged(subspace)}, "
         f"eigenvalue number {r.plan.eigenvalues} {mean_and_diverged(last)}"
     )
     numbers += f"; not positive, so without a ratio, in {unfit} seeds" if unfit else ""
-    return verdict, numbers, len(full)
+    return Judged([full, subspace, last], numbers, partial(_orders, unfit=unfit))
 
 
 def _last_eigenvalue(r: Results, training: Training) -> float | None:
@@ -163,7 +187,7 @@ def claim_3(r: Results, network: str) -> Judged:
         f"{along}, {split} {what} {mean_and_diverged(part, '.3f')}"
         for (along, split, what), part in zip(cases, parts, strict=True)
     )
-    return signs(parts), f"rise of the loss and fall of accuracy (of 1) at LB less at SB: {numbers}", len(parts[0])
+    return Judged(parts, f"rise of the loss and fall of accuracy (of 1) at LB less at SB: {numbers}")
 
 
 def _rise(r: Results, network: str, seed: int, along: str, name: str) -> float | None:
@@ -186,7 +210,7 @@ def claim_4(r: Results, network: str) -> Judged:
         f"batch {sizes[0]} to {sizes[-1]}: test accuracy lost {mean_and_diverged(lost)} points, "
         f"log10 of the metric gained {mean_and_diverged(grown)}"
     )
-    return *similar(r, signs([lost, grown]), numbers, {f"batch {sizes[0]}": first, f"batch {sizes[-1]}": last}), len(lost)
+    return similar(r, Judged([lost, grown], numbers), {f"batch {sizes[0]}": first, f"batch {sizes[-1]}": last})
 
 
 def claim_5(r: Results, network: str) -> Judged:
@@ -197,25 +221,30 @@ def claim_5(r: Results, network: str) -> Judged:
         warm = [r.plan.warm_start(network, seed, epoch) for seed in r.seeds]
         gained = differences(r.final(warm, "test_accuracy"), r.final(cold, "test_accuracy"))
         columns.append((len(gained), epoch, gained, log_ratios(r.phi(cold), r.phi(warm))))
-    seeds, epoch, gained, fallen = max(columns, key=lambda column: column[:2])  # of most seeds, the last epoch
+    _, epoch, gained, fallen = max(columns, key=lambda column: column[:2])  # of most seeds, the last epoch
     numbers = (
         f"after {epoch} epochs: test accuracy gained {mean_and_diverged(gained)} points, "
         f"log10 of the metric lost {mean_and_diverged(fallen)}"
     )
     warm = [r.plan.warm_start(network, seed, epoch) for seed in r.seeds]
-    return *similar(r, signs([gained, fallen]), numbers, {"warm": warm, "from the start": cold}), seeds
+    return similar(r, Judged([gained, fallen], numbers), {"warm": warm, "from the start": cold})
+
+
+def _in_range(seen: Sequence[Effect]) -> Verdict:
+    """The rule of claim 6."""
+    (ratio,) = seen
+    if not ratio.judged:
+        return Verdict.INCONCLUSIVE
+    _, low, high = ratio.interval
+    if RATIO[0] <= low and high <= RATIO[1]:
+        return Verdict.SUPPORTED
+    return Verdict.REFUTED if high < RATIO[0] or low > RATIO[1] else Verdict.INCONCLUSIVE
 
 
 def claim_6(r: Results, network: str) -> Judged:
     """SB goes farther from the start."""
     ratios = known(ratios_of_distances(r, network))
-    ratio, verdict = interval(ratios), Verdict.INCONCLUSIVE
-    if ratio and judgeable([ratios]):
-        if RATIO[0] <= ratio.low and ratio.high <= RATIO[1]:
-            verdict = Verdict.SUPPORTED
-        elif ratio.high < RATIO[0] or ratio.low > RATIO[1]:
-            verdict = Verdict.REFUTED
-    return verdict, f"ratio of distances {mean_and_diverged(ratios)}", len(ratios)
+    return Judged([ratios], f"ratio of distances {mean_and_diverged(ratios)}", _in_range)
 
 
 def ratios_of_distances(r: Results, network: str) -> Column:
@@ -231,7 +260,7 @@ def claim_7(r: Results, network: str) -> Judged:
     trainings = [r.trainings(of, network) for of in (r.plan.lb, r.plan.sb)]
     lb, sb = (log_ratios(r.phi(of), r.phi(of, epoch=1)) for of in trainings)
     numbers = f"log10 of the metric, end over epoch 1: LB {mean_and_diverged(lb)}, SB {mean_and_diverged(sb)}"
-    return signs([lb, [-v for v in sb]]), numbers, len(lb)
+    return Judged([lb, [-v for v in sb]], numbers)
 
 
 def claim_8(r: Results, network: str) -> Judged:
@@ -245,7 +274,7 @@ def claim_8(r: Results, network: str) -> Judged:
         sharp = log_ratios(r.phi(remedied), r.phi(sb))
         parts += [gain, sharp]
         numbers.append(f"{name}: gain {mean_and_diverged(gain)} points, log10 of the metric over SB's {mean_and_diverged(sharp)}")
-    return *similar(r, signs(parts), "; ".join(numbers), groups), min(map(len, parts))
+    return similar(r, Judged(parts, "; ".join(numbers), counted=min(map(len, parts))), groups)
 
 
 Judge = Callable[[Results, str], Judged]
@@ -272,9 +301,9 @@ def judge(r: Results, claim: str) -> Judgement:
     """The claim by its rule, from what is stored."""
     findings = []
     for network in networks_of(r, claim):
-        verdict, numbers, seeds = JUDGES[claim](r, network)
-        if not seeds:
+        judged = JUDGES[claim](r, network)
+        if not judged.seeds:
             findings.append(Finding(network, Verdict.NOT_RUN, r.absent(network)))
             continue
-        findings.append(Finding(network, Verdict.NOT_JUDGED if r.plan.scale == "smoke" else verdict, numbers))
+        findings.append(Finding(network, Verdict.NOT_JUDGED if r.plan.scale == "smoke" else judged.verdict, judged.numbers))
     return Judgement(claim, together(finding.verdict for finding in findings), tuple(findings))

@@ -5,12 +5,14 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from flatproof.verify.deep import Training
-from flatproof.verify.experiments.keskar2017.grid import NETWORKS, REMEDIES, Plan, detailed, path, spectrum
+from flatproof.verify.experiments.keskar2017.grid import NETWORKS, REMEDIES, Plan, detailed, needed, path, plan_of, spectrum
 from flatproof.verify.experiments.keskar2017.published import ACCURACY, CLAIMS, DATA, DESCRIBED, EPSILONS, SHARPNESS, Pair
 from flatproof.verify.experiments.keskar2017.results import PERCENT, POSITIVE, Results, capped, interval, known, updates
-from flatproof.verify.experiments.keskar2017.rules import RULES, judge, ratios_of_distances
+from flatproof.verify.experiments.keskar2017.rules import JUDGES, RULES, judge, ratios_of_distances
 from flatproof.verify.experiments.keskar2017.rules import __doc__ as COMMON
+from flatproof.verify.experiments.seconds import seconds_of
 from flatproof.verify.experiments.vocabulary import DASH, mean_and_diverged, numbers
+from flatproof.verify.experiments.vocabulary.power import seeds_needed, settling
 from flatproof.verify.report.artifacts import Table
 
 ID = "keskar2017"
@@ -298,6 +300,25 @@ def claims_table(r: Results) -> Table:
     return _table(r, "claims", "keskar2017: verdicts on its claims", rows, raw, f"Rules. {common}", brief=brief)
 
 
+def settling_table(r: Results) -> Table:
+    """What would settle each rule."""
+    paper = plan_of("paper", "cuda")
+    hours = {n: sum(seconds_of(job) for ids, _, job in needed(paper, n, 1) if "claims" in ids) / 3600 for n in NETWORKS}
+    rows = []
+    for claim in CLAIMS:
+        for finding in judge(r, claim).findings:
+            judged = JUDGES[claim](r, finding.network)
+            open_ = r.plan.scale != "smoke" and judged.seeds > 0 and judged.alike
+            needs = seeds_needed(judged.decide, judged.effects) if open_ else None
+            rows.append(
+                ({"claim": claim, "network": finding.network}, finding.verdict, judged.seeds, needs, hours[finding.network])
+            )
+    shown, raw, notes = settling(rows, r.plan.scale)
+    apart = "No number where training accuracies differ: no number of seeds mends that. The hours are those of all rules of a network."
+    title = f"{ID}: what would settle each rule, and its cost"
+    return Table(f"{ID}/settling", title, shown, raw, (apart, *notes, about(r.plan)), r.provenance(), tuple(shown.columns))
+
+
 TABLES: dict[str, Callable[[Results], Table]] = {
     "table-1": table_1,
     "table-2": table_2,
@@ -308,4 +329,5 @@ TABLES: dict[str, Callable[[Results], Table]] = {
     "remedies": remedies,
     "trainings": trainings_table,
     "claims": claims_table,
+    "settling": settling_table,
 }

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from flatproof.verify.curvature.user_model import Batch, Loaded
 
 SHOWN = 12  # digits of a digest that tables print
+TRACES = ("trace", "adaptive-trace", "relative-flatness")
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,8 @@ class CheckpointSharpness(Computation):
             return {"reason": str(error)}
         try:
             given = ({"above": False} if "above" in measure.accepts else {}) | json.loads(self.arguments)
+            if self.measure in TRACES:
+                given = {"method": "xtrace"} | given  # the default when measurements were first stored at these addresses
             estimate = measure(operator, **given)
         except (ValueError, TypeError, NotImplementedError) as error:
             return {"reason": " ".join(str(error).split())}

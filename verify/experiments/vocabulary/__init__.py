@@ -1,7 +1,7 @@
 """Owns the words in which experiments are said: what an experiment is, verdicts, effects, what is stored, cells of tables.
 
 `experiment` has the base class of a paper and its entries in the ledger, `verdicts` what rules conclude, `stored` the way from the store to
-outcomes with their provenance, `cells` numbers as tables print them.
+outcomes with their provenance, `cells` numbers as tables print them, `power` how many seeds a rule needs.
 """
 
 from flatproof.verify.experiments.vocabulary.cells import (

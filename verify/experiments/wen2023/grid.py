@@ -83,7 +83,7 @@ ROWS = (
         "sim-bn",
         SAM,
         (Phase(lr=0.005, epochs=100_000, rho=0.1), Phase(lr=0.003, epochs=100_000, rho=1.0)),
-        quick_epochs=(2_000, 500),
+        quick_epochs=(1_500, 250),
         keep_networks=True,  # figure 2b looks at them
     ),
     Row("4a", "bias", DECAY, (FULL_BATCH,), quick_epochs=(25_000,)),

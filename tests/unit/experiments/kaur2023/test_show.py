@@ -9,6 +9,7 @@ from flatproof.verify.experiments.kaur2023 import EXPERIMENT, rules, stored_runs
 from flatproof.verify.experiments.kaur2023.grid import runs_of
 from flatproof.verify.experiments.kaur2023.jobs import DENSE, NORMALIZED, PLAIN, Final
 from flatproof.verify.experiments.kaur2023.show import frame
+from flatproof.verify.experiments.vocabulary import DASH
 from flatproof.verify.jobs.job import Outcome, Stored, StoredValues
 from flatproof.verify.jobs.store import Store
 
@@ -108,7 +109,7 @@ def test_only_scale_paper_refutes(scale: str, word: str, status: str, tmp_path: 
             outcome = stored(run, 0.8 + 0.1 * run.p + 0.001 * run.training.seed, 10.0)  # the more dropout the better
             store.put(run, Outcome(outcome.result), outcome.provenance)
         claim = EXPERIMENT.claims(["kaur2023/claim-4"], store)[0]
-        (table,) = EXPERIMENT.build(["kaur2023/table-1"], scale, 3, store)
+        table, settling = EXPERIMENT.build(["kaur2023/table-1", "kaur2023/table-4"], scale, 3, store)
     assert claim.status == claim.evidence[0].supports == status
     assert claim.evidence[0].finding.startswith(word)
     assert (claim.corrected is None) == (status == "open")
@@ -117,6 +118,10 @@ def test_only_scale_paper_refutes(scale: str, word: str, status: str, tmp_path: 
         assert "4 above 0" in claim.corrected  # of four data sets
     rows = table.shown.set_index("claim")  # type: ignore[union-attr]
     assert rows.loc["claim-4", "verdict"] == rows.loc["claim-4", "part"] == word
+    needs = settling.shown.set_index("part")  # type: ignore[union-attr]
+    assert (needs.loc["4", "verdict"], needs.loc["4", "seeds"], needs.loc["4", "would end as"]) == (word, "3", f"{word} in 100%")
+    assert float(needs.loc["4", "GPU hours in all"]) > float(needs.loc["4", "GPU hours a seed"]) > 0
+    assert set(needs.loc["1a", ["seeds needed", "GPU hours in all"]]) == {DASH}  # no convolutional network has run
 
 
 def test_without_data_the_tables_say_so(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_columns() -> None:
     ],
 )
 def test_signs(parts: list[list[float]], verdict: str) -> None:
-    assert rules.signs(parts) == verdict
+    assert rules.Judged(parts, "").verdict == verdict
 
 
 class Made(Results):
@@ -130,7 +130,7 @@ WARM = {
     ],
 )
 def test_rules_of_single_networks(store: Store, claim: str, numbers: dict[tuple[str, str], float], verdict: str) -> None:
-    assert rules.JUDGES[claim](Made(store, "paper", numbers, 0.002), "C1")[0] == verdict
+    assert rules.JUDGES[claim](Made(store, "paper", numbers, 0.002), "C1").verdict == verdict
 
 
 @pytest.mark.parametrize(
@@ -168,12 +168,12 @@ def test_claims_3_and_6_from_stored_paths(store: Store, large: tuple[float, ...]
         curves = {"status": "measured", "alpha": list(job.alphas), "linear": along, "curved": along}
         put(store, job, {**curves, "distance_small": 5.0, "distance_large": distance, "distance_between": 1.0})
     results = results_of("quick", 3, store)
-    assert rules.claim_6(results, "F1")[0] == verdict
-    verdict_3, numbers, seeds = rules.claim_3(results, "F1")
-    assert seeds == 3
-    assert "at LB less at SB: linear, train loss" in numbers
+    assert rules.claim_6(results, "F1").verdict == verdict
+    judged = rules.claim_3(results, "F1")
+    assert judged.seeds == 3
+    assert "at LB less at SB: linear, train loss" in judged.numbers
     # both bend alike, the kink at SB adds 0.1 x 0.25 there
-    assert verdict_3 == "refuted"
+    assert judged.verdict == "refuted"
 
 
 @pytest.mark.parametrize(
@@ -200,4 +200,4 @@ def test_claim_3_wants_all_of_loss_and_accuracy_on_both_paths_and_splits(
             for along in ("linear", "curved")
         }
         put(store, job, {"status": "measured", "alpha": list(job.alphas), **values})
-    assert rules.claim_3(results_of("quick", 3, store), "F1")[0] == verdict
+    assert rules.claim_3(results_of("quick", 3, store), "F1").verdict == verdict

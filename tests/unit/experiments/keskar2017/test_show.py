@@ -42,7 +42,7 @@ def test_an_sb_that_stops_early_leaves_its_warm_starts_out_of_the_tables(store: 
     never, began = (results.plan.warm_start("F1", 1, epoch) for epoch in (4, 1))
     assert results.final([never], "test_accuracy") == results.best([never], "test_accuracy") == results.phi([never]) == [None]
     assert None not in (*results.final([began], "test_accuracy"), *results.phi([began]))
-    assert rules.claim_5(results, "F1")[1].startswith("after 1 epochs")
+    assert rules.claim_5(results, "F1").numbers.startswith("after 1 epochs")
     built = {a.id: a for a in EXPERIMENT.build([*EXPERIMENT.ARTIFACTS], "smoke", 1, store)}
     assert names <= set(built)
     table = built["keskar2017/trainings"]

@@ -1,0 +1,71 @@
+"""How many seeds a rule needs: against the noncentral t distribution, and what is certain without any draw."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from flatproof.verify.experiments.vocabulary import Effect, Verdict, every_above, majority
+from flatproof.verify.experiments.vocabulary.power import COUNTS, POWER, seeds_needed
+
+
+def effect(mean: float, deviation: float, seeds: int = 8) -> Effect:
+    """With exactly that mean and standard deviation over its seeds."""
+    values = np.random.default_rng(3).standard_normal(seeds)
+    values = (values - values.mean()) / values.std(ddof=1)
+    return Effect("", "", tuple((mean + deviation * values).tolist()))
+
+
+def power(mean: float, deviation: float, seeds: int) -> float:
+    """How often Student's t interval at 95 % lies above 0."""
+    return float(stats.nct.sf(stats.t.ppf(0.975, seeds - 1), seeds - 1, mean / deviation * np.sqrt(seeds)))
+
+
+@pytest.mark.parametrize("ratio", [0.3, 0.5, 1.0, 2.0])
+def test_one_sign_needs_what_the_noncentral_t_distribution_says(ratio: float) -> None:
+    needed = seeds_needed(every_above, [effect(ratio, 1.0)])
+    assert needed is not None
+    assert needed.seeds is not None
+    assert needed.verdict is Verdict.SUPPORTED
+    below = COUNTS[COUNTS.index(needed.seeds) - 1]
+    error = 4 * np.sqrt(POWER * (1 - POWER) / 100)  # four standard errors of the share of 100 draws
+    assert power(ratio, 1.0, needed.seeds) > POWER - error
+    assert power(ratio, 1.0, below) < POWER + error
+    assert seeds_needed(every_above, [effect(1e3 * ratio, 1e3)]) == needed
+
+
+def test_the_slowest_interval_of_a_rule_counts_and_the_verdict_is_the_rules() -> None:
+    fast, slow = effect(3.0, 1.0), effect(0.4, 1.0)
+    alone, both = (seeds_needed(every_above, effects) for effects in ([fast], [fast, slow]))
+    assert alone is not None
+    assert both is not None
+    assert alone.seeds < both.seeds  # type: ignore[operator]
+    against = seeds_needed(every_above, [fast, effect(-3.0, 1.0)])
+    assert against is not None
+    assert against.verdict is Verdict.REFUTED
+
+
+def test_effects_of_a_seed_vary_together() -> None:
+    first = effect(0.0, 1.0)
+    second = Effect("", "", tuple(1.0 - v for v in first.values))  # the sum is 1 in every seed
+
+    def rule(seen: list[Effect]) -> Verdict:
+        sums = [a + b for a, b in zip(seen[0].values, seen[1].values, strict=True)]
+        return Verdict.SUPPORTED if np.allclose(sums, 1.0) else Verdict.REFUTED
+
+    needed = seeds_needed(rule, [first, second])
+    assert needed is not None
+    assert (needed.seeds, needed.verdict, needed.share) == (COUNTS[0], Verdict.SUPPORTED, 1.0)
+
+
+def test_what_no_number_decides_and_what_cannot_vary() -> None:
+    chance = seeds_needed(every_above, [effect(0.0, 1.0)])
+    assert chance is not None
+    assert chance.seeds is None
+    assert chance.share < POWER
+    never = seeds_needed(lambda _: majority(["open"]), [effect(1.0, 1.0)])
+    assert never is not None
+    assert (never.seeds, never.verdict) == (None, Verdict.INCONCLUSIVE)
+    assert seeds_needed(every_above, []) is None
+    assert seeds_needed(every_above, [None]) is None
+    assert seeds_needed(every_above, [Effect("", "", (1.0,))]) is None
+    assert seeds_needed(every_above, [Effect("", "", (1.0, float("nan"), 2.0))]) is None
