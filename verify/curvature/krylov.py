@@ -12,6 +12,7 @@ from torch import Tensor
 
 from flatproof.verify.curvature.basis import Basis, norm
 from flatproof.verify.curvature.estimates import Floats, Symmetric
+from flatproof.verify.curvature.processes import of_first, told
 from flatproof.verify.curvature.scaled import Rescaled
 from flatproof.verify.curvature.shared import once, shares
 
@@ -120,7 +121,7 @@ class Krylov:
 
     def _remove(self, block: Tensor) -> Floats:
         """Subtract the projection on V in place; its coordinates, (k b, c)."""
-        return self._rows.remove(block, self.size)
+        return of_first(self._rows.remove(block, self.size))
 
     def _orthonormal(self, block: Tensor, floor: float | None = None) -> tuple[Tensor, Floats]:
         """Orthonormal columns Q, in the block's place, and R with block = Q R; what is nothing but rounding is left out of Q."""
@@ -132,10 +133,10 @@ class Krylov:
             row = np.zeros(len(kept))
             for _ in range(2):
                 for place, unit in enumerate(kept):
-                    along = torch.dot(unit, column)
-                    column.sub_(unit, alpha=float(along))
-                    row[place] += float(along)
-            length = norm(column)
+                    along = told(float(torch.dot(unit, column)))
+                    column.sub_(unit, alpha=along)
+                    row[place] += along
+            length = told(norm(column))
             R[:, index] = row
             if length > least:
                 column.div_(length)

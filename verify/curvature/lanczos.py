@@ -44,6 +44,7 @@ from flatproof.verify.curvature.estimates import Estimate, Floats, Symmetric, ga
 from flatproof.verify.curvature.krylov import Krylov, started
 from flatproof.verify.curvature.parts import Followed
 from flatproof.verify.curvature.polynomials import christoffel_bound, excluded, jacobi, probability_quantile, ritz_values
+from flatproof.verify.curvature.processes import of_first
 from flatproof.verify.curvature.rounding import UNSEEN, rounding_of
 from flatproof.verify.curvature.scaled import Rescaled
 from flatproof.verify.utils.checks import check_one_of, check_positive, check_share, check_whole
@@ -213,7 +214,7 @@ def eigenvalues(
             first[:, place % block].add_(vector, alpha=hint.length * math.sqrt(size))
         leaning = start is not None or bool(hint.vectors)
         hint = replace(hint, vectors=())
-        norms = np.array([norm(column) for column in first.unbind(1)])
+        norms = of_first(np.array([norm(column) for column in first.unbind(1)]))
         krylov = Krylov(Rescaled(operator), first) if leaning else started(operator, first, seed)
         del first
         rescaled = krylov.operator

@@ -36,6 +36,11 @@ def of_first(numbers: Floats) -> Floats:
     return sent.cpu().numpy().reshape(numbers.shape)
 
 
+def told(number: float) -> float:
+    """The number of the first process."""
+    return float(of_first(np.array(number)))
+
+
 def led(function: Joint, size: int, search: Callable[[Joint], object]) -> None:
     """Carry out a search whose function all processes compute together: the first one searches, the others compute where it says.
 

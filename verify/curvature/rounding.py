@@ -31,7 +31,7 @@ from flatproof.verify.curvature.basis import segments
 from flatproof.verify.curvature.estimates import Floats, Symmetric
 from flatproof.verify.curvature.precision import drawn
 from flatproof.verify.curvature.problem import Problem
-from flatproof.verify.curvature.processes import distributed
+from flatproof.verify.curvature.processes import distributed, of_first
 from flatproof.verify.curvature.scaled import Rescaled, times
 from flatproof.verify.curvature.tree import cast
 
@@ -134,7 +134,7 @@ def _look(operator: Any, problem: Problem) -> Rounding:
             exponent = math.frexp(float(theirs.abs().max()))[1]
             theirs = theirs.double() * 2.0 ** (-exponent // 2) * 2.0 ** (-exponent - -exponent // 2)
         for vector, product, other in zip(columns.unbind(1), mine.unbind(1), theirs.unbind(1), strict=True):
-            error, form, size = _apart(vector, product, other)
+            error, form, size = of_first(np.array(_apart(vector, product, other))).tolist()
             errors.append(error)
             forms.append(form)
             relative = max(relative, error / size if size > 0 else 0.0)

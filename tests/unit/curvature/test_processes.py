@@ -92,6 +92,7 @@ def test_two_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = (torch.load(tmp_path / f"measured-{rank}.pt") for rank in (0, 1))
     assert {"worst-l2", "m-sharpness", "keskar", "average-l2", "fisher-rao", "relative-flatness"} < first.keys()
     for name, values in alone.items():
+        assert first[name][0] == second[name][0], name  # to the last bit, on which a decision may rest
         assert first[name] == pytest.approx(second[name], rel=1e-12), name
         assert first[name] == pytest.approx(values, rel=1e-6), name
     rows = read_rows(tmp_path / "s.csv")
