@@ -15,7 +15,6 @@ from rich.table import Table as Grid
 
 from flatproof.verify.cli.options import AsJson, check_at_least_one, check_writable
 from flatproof.verify.cli.terminal import print_grid, refusing_bad_input, say
-from flatproof.verify.utils.checks import check_positive
 from flatproof.verify.utils.errors import UserError
 
 REHEARSAL = "cuda-rehearsal"
@@ -188,6 +187,8 @@ def bench_large(
     as_json: AsJson = False,
 ) -> None:
     """The largest Hessian eigenvalue of transformers of 6, 25 and 100 million parameters, with its interval, within a stated peak."""
+    from flatproof.verify.utils.checks import check_positive  # imports numpy, which --help does without
+
     with refusing_bad_input():
         check_positive("--tolerance", tolerance)
         if peak is not None:

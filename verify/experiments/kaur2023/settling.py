@@ -44,7 +44,7 @@ def settling_table(
             part.verdict if scale != "smoke" else Verdict.NOT_JUDGED,
             min((e.seeds for e in part.effects), default=0),
             seeds_needed(part.decide, part.of) if scale != "smoke" else None,
-            hours(claim),
+            hours(claim) if scale != "smoke" else None,
         )
         for claim, parts in judged.items()
         for part in parts
@@ -55,10 +55,15 @@ def settling_table(
         if epochs
         else ""
     )
-    few = f"The data sets of {EXAMPLES} images alone: {hours('claim-3', EXAMPLES):.2g} GPU hours a seed for all of claims 1, 2, 3, 5 and 6."
+    few = (
+        ""
+        if scale == "smoke"
+        else f"The data sets of {EXAMPLES} images alone: {hours('claim-3', EXAMPLES):.2g} GPU hours a seed for all of claims 1, 2, 3, 5 "
+        "and 6."
+    )
     title = "kaur2023: what would settle each rule, and its cost"
     brief = tuple(column for column in shown.columns if column != "rule")
-    return Table(SETTLING, title, shown, raw, (lasting + few, *more, *notes), provenance, brief)
+    return Table(SETTLING, title, shown, raw, (*filter(None, [lasting + few]), *more, *notes), provenance, brief)
 
 
 def _shortened(run: Final, epochs: int | None) -> Final:

@@ -303,15 +303,20 @@ def claims_table(r: Results) -> Table:
 def settling_table(r: Results) -> Table:
     """What would settle each rule."""
     paper = plan_of("paper", "cuda")
-    hours = {n: sum(seconds_of(job) for ids, _, job in needed(paper, n, 1) if "claims" in ids) / 3600 for n in NETWORKS}
+    smoke = r.plan.scale == "smoke"
+
+    def hours(network: str) -> float:
+        return sum(seconds_of(job) for ids, _, job in needed(paper, network, 1) if "claims" in ids) / 3600
+
+    of_network = {network: None if smoke else hours(network) for network in NETWORKS}
     rows = []
     for claim in CLAIMS:
         for finding in judge(r, claim).findings:
             judged = JUDGES[claim](r, finding.network)
-            open_ = r.plan.scale != "smoke" and judged.seeds > 0 and judged.alike
+            open_ = not smoke and judged.seeds > 0 and judged.alike
             needs = seeds_needed(judged.decide, judged.effects) if open_ else None
             rows.append(
-                ({"claim": claim, "network": finding.network}, finding.verdict, judged.seeds, needs, hours[finding.network])
+                ({"claim": claim, "network": finding.network}, finding.verdict, judged.seeds, needs, of_network[finding.network])
             )
     shown, raw, notes = settling(rows, r.plan.scale)
     apart = "No number where training accuracies differ: no number of seeds mends that. The hours are those of all rules of a network."

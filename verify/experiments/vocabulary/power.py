@@ -107,22 +107,26 @@ def in_words(needed: Needed | None, reduced: bool) -> tuple[str, str]:
 
 
 def settling(
-    rows: Sequence[tuple[dict[str, str], Verdict, int, Needed | None, float]], scale: str
+    rows: Sequence[tuple[dict[str, str], Verdict, int, Needed | None, float | None]], scale: str
 ) -> tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...]]:
     """The table of what would settle each rule: as shown, raw, and its notes.
 
     Args:
         rows: of each rule its name by columns, its verdict, the seeds it rests on, what it needs, and the stated GPU hours that one seed
-            of its runs takes at scale paper.
+            of its runs takes at scale paper; None: not asked.
         scale: of the runs.
     """
     shown, raw = [], []
     for name, verdict, seeds, needed, hours in rows:
         count, outcome = in_words(needed, scale != "paper")
-        in_all = DASH if needed is None else f"{'> ' * (needed.seeds is None)}{hours * (needed.seeds or COUNTS[-1]):.2g}"
+        in_all = (
+            DASH
+            if needed is None or hours is None
+            else f"{'> ' * (needed.seeds is None)}{hours * (needed.seeds or COUNTS[-1]):.2g}"
+        )
         shown.append({
             **name, "verdict": verdict.worded(scale != "paper"), "seeds": str(seeds), "seeds needed": count,
-            "would end as": outcome, "GPU hours a seed": f"{hours:.2g}", "GPU hours in all": in_all,
+            "would end as": outcome, "GPU hours a seed": DASH if hours is None else f"{hours:.2g}", "GPU hours in all": in_all,
         })  # fmt: skip
         raw.append({
             **name, "verdict": verdict.value, "seeds": seeds, "needed": needed.seeds if needed else None,
