@@ -146,7 +146,7 @@ def test_networks_on_images_without_any_data(tmp_path: Path) -> None:
     assert ", 0 to do" in again.stdout
     assert results(tmp_path / "again") == results(tmp_path / "paper_results")
     folder = tmp_path / "paper_results/keskar2017/smoke_scale"
-    tables = {*(f"table_{i}" for i in range(1, 5)), "eigenvalues", "distances", "remedies", "claims", "trainings"}
+    tables = {*(f"table_{i}" for i in range(1, 5)), "eigenvalues", "distances", "remedies", "claims", "settling", "trainings"}
     assert {p.stem for p in folder.iterdir() if p.name != NAME} == {*tables, *(f"figure_{i}" for i in range(2, 8))}
     said = (folder / "table_2.md").read_text().splitlines()
     assert all("data not available on this machine" in line for line in said if line.startswith(("| F2", "| C3", "| C4")))

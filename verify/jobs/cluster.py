@@ -7,6 +7,7 @@ what was done is stored and the same command goes on.
 
 import importlib
 import queue
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ CONNECTING = 20.0  # seconds until a scheduler must have answered
 WAITING = 300.0  # seconds that a scheduler may be without workers before the first run
 AHEAD = 2  # runs handed over for each worker: the next is there when one ends
 LOOK = 1.0  # seconds between looks at the connection
+PATIENCE = 10.0  # seconds within which a connection that broke shows what it was
 
 Name = Callable[[Job[Any]], str]
 Note = Callable[[str], None]
@@ -202,9 +204,18 @@ class Cluster:
         if future.status in ("lost", "cancelled"):
             self._check_connected(1)
             return str(future.status)
-        error = future.exception()
-        if error is None:
-            return future.result()
+        try:
+            error = future.exception()
+            if error is None:
+                return future.result()
+        except (
+            OSError
+        ) as gone:  # the connection broke while the outcome was on its way: that the scheduler is lost shows a little later
+            until = time.monotonic() + PATIENCE
+            while self.client.status == "running" and time.monotonic() < until:
+                time.sleep(0.05)
+            self._check_connected(1)
+            return type(gone).__name__
         if type(error).__name__ == "KilledWorker":
             return "KilledWorker"
         return Attempt(index, Failure(reason(error), "".join(traceback.format_exception(error))), {})
