@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-Floats = NDArray[np.float64]
+from flatproof.verify.curvature.estimates import Floats
+
 Joint = Callable[[Floats], tuple[float, Floats]]
 
 

@@ -31,7 +31,7 @@ def settling_table(
     epochs = int(reached.max()) if len(reached) else None
 
     def hours(claim: str, largest: float = math.inf) -> float:
-        """Of a claim's runs of one seed at scale paper, on data sets of so many images."""
+        """Of a claim's runs of one seed at scale paper, on data sets of at most so many images."""
         dense, sam = claim == "claim-4", claim in ("claim-3", "claim-6")
         mine = [
             run for run in runs_of("paper", 1, "cuda") if (run.network == DENSE) == dense and (sam or not run.training.method.rho)
