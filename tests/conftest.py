@@ -1,9 +1,13 @@
-"""Owns how tests run: hypothesis profiles, which tests are slow, and which share a worker so that no kernel is compiled twice.
+"""Owns how tests run: profiles, seeds, which tests are slow, and which share a worker so that no kernel is compiled twice.
 
-Profiles are "ci" (default) and "thorough" (HYPOTHESIS_PROFILE=thorough) for a nightly run.
+Hypothesis' profiles are "ci" (default) and "thorough" (HYPOTHESIS_PROFILE=thorough) for a nightly run.
+What a test draws without a seed of its own depends on TEST_SEED alone (0), not on the tests that ran before it.
 """
 
+import operator
 import os
+import random
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,6 +44,16 @@ COMPILING = {  # where a test lies that compiles kernels of training, and of the
     "closed form": ("tests/property/test_curvature.py", "tests/unit/curvature/two_layer/"),
 }
 UNCOMPILED = ("test_networks_on_images_without_any_data", "test_an_experiment_at_scale_smoke_needs_no_data")  # of those files
+
+
+@pytest.hookimpl(tryfirst=True)  # before a module's fixtures, which may draw too
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Seed the generators that are shared by all tests of a process; a network's first weights come from torch's."""
+    seed = int(os.environ.get("TEST_SEED", "0"))
+    random.seed(seed)
+    for name, seeded in (("numpy", "random.seed"), ("torch", "manual_seed")):
+        if name in sys.modules:
+            operator.attrgetter(seeded)(sys.modules[name])(seed)
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
