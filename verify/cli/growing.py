@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from flatproof.verify.jobs.job import Job
     from flatproof.verify.jobs.store import Store
 
-SHARE = 0.07  # of the time, at most, that goes into writing before the sweep has ended
+SHARE = 0.04  # of the time, at most, that goes into writing before the sweep has ended
 PAGE = "index.html"
 
 

@@ -1,7 +1,9 @@
 """Owns `flatproof reproduce` and `flatproof report`: runs what is missing, and writes tables, figures and the page."""
 
 import shlex
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -137,6 +139,7 @@ def _reproduce(
             counted.update(names)
             say(f"{len(names)} runs at scale {scale}: {stored} stored in {path}, {len(missing)} to do; the page is {out / PAGE}")
             if missing:
+                Thread(target=_prepare, args=(chosen,), daemon=True).start()
                 try:
                     with Display(console, len(missing), names) as display:
                         growing = Growing(chosen, scale, count, db, out, command, columns, force, display.note)
@@ -194,6 +197,13 @@ def _reproduce(
         raise failed
     if damaged or altered or unpublished:
         raise typer.Exit(1)
+
+
+def _prepare(chosen: "dict[Experiment, list[str]]") -> None:
+    """What needs no run; an error is left to the one who needs it."""
+    with suppress(Exception):
+        for experiment, ids in chosen.items():
+            experiment.prepare(ids)
 
 
 def _chosen(ids: list[str], scale: str, seeds: int | None, workers: int | None, path: Path) -> "dict[Experiment, list[str]]":

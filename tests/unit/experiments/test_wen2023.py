@@ -356,6 +356,26 @@ def test_what_was_not_run_is_said_to_be_so(tmp_path: Path) -> None:
     assert list(made[show.FIGURE_2B].shown["seed"]) == ["as printed", "not yet run"]
 
 
+def test_statements_are_examined_beside_the_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of this paper and no others, and only where an artifact shows them."""
+    asked: list[str] = []
+
+    class Watched:
+        def __init__(self, id: str) -> None:
+            self.id = id
+
+        def claim(self) -> None:
+            asked.append(self.id)
+
+    watched = {id: Watched(id) for id in (*theory.claims.statements(), "keskar2017/of-another")}
+    monkeypatch.setattr("flatproof.theory.claims.statements", lambda: watched)
+    EXPERIMENT.prepare(["wen2023/table-2"])
+    assert asked == []
+    EXPERIMENT.prepare([CLAIMS])
+    assert len(asked) > 40
+    assert all(id.startswith("wen2023/") for id in asked)
+
+
 def test_ids() -> None:
     assert select([]) == {paper: list(e.ARTIFACTS) for paper, e in EXPERIMENTS.items() if not EXPERIMENTS.on_request(paper)}
     assert select(["wen2023/figure-1b", "wen2023/figure-1b"]) == {"wen2023": ["wen2023/figure-1b"]}

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from itertools import pairwise
 
+import mpmath
 import numpy as np
 import pytest
 import torch
@@ -106,6 +107,15 @@ def test_memorizing_networks_attain_the_bounds_of_either_loss(loss: Loss) -> Non
     normed = theory.memorizing_network(data.x, labels, "sim-ln", epsilon=1e-3)
     bound = theory.trace_lower_bound("sim-ln", data.x, data.y, 1e-3, loss)
     assert theory.trace_of_hessian(normed, data.x, data.y, loss) == pytest.approx(bound, rel=1e-9)
+
+
+def test_softplus_has_no_overflow_and_loses_no_digits() -> None:
+    z = np.concatenate([np.linspace(-40, 40, 90), [-750.0, -700.0, 700.0, 1e300]])
+    network = Network(np.ones((1, 1)), np.ones(1), activation="softplus")
+    with np.errstate(all="raise", under="ignore"):
+        values = theory.forward(network, z[:, None])
+    exact = [float(mpmath.log1p(mpmath.exp(value))) for value in z[:-1]] + [1e300]
+    np.testing.assert_allclose(values, exact, rtol=1e-14)
 
 
 def test_no_bound_is_known_for_softplus() -> None:

@@ -13,6 +13,7 @@ import types
 import unittest
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,11 +81,7 @@ def functions() -> Iterator[tuple[str, Callable[..., Any], list[Any]]]:
             continue
         name = f"{op.name}{'.' + op.variant_test_name if op.variant_test_name else ''}"
         taken = 0
-        try:
-            samples = list(op.sample_inputs("cpu", torch.float64, requires_grad=True))
-        except Exception:  # needs what is not installed here
-            continue
-        for sample in samples:
+        for sample in _samples(op):
             leaves, shape = _pytree.tree_flatten((sample.input, tuple(sample.args), sample.kwargs))
             places = [n for n, v in enumerate(leaves) if isinstance(v, Tensor) and v.requires_grad and v.is_floating_point()]
             leaves = [v.detach() if isinstance(v, Tensor) else v for v in leaves]
@@ -102,6 +99,14 @@ def functions() -> Iterator[tuple[str, Callable[..., Any], list[Any]]]:
             taken += 1
             if taken == SAMPLES:
                 break
+
+
+def _samples(op: Any) -> Iterator[Any]:
+    """What torch's list feeds an operator with, one by one, up to one that needs what is not installed."""
+    import torch
+
+    with suppress(Exception):
+        yield from op.sample_inputs("cpu", torch.float64, requires_grad=True)
 
 
 def layers() -> Iterator[tuple[str, Callable[..., Any], list[Any]]]:

@@ -39,6 +39,9 @@ class Experiment(ABC):
     def build(self, only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
         """The artifacts `only`, from what is stored alone."""
 
+    def prepare(self, only: Sequence[str]) -> None:  # noqa: B027  # most have nothing to prepare
+        """What takes `build` seconds for the artifacts `only` and rests on no run: done once a process, beside the runs."""
+
     def claim_ids(self) -> list[str]:
         """The ids of the empirical statements."""
         return [f"{self.ID}/{name}" for name in self.PUBLISHED]

@@ -4,6 +4,7 @@
 behind table 1's first column.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -95,6 +96,11 @@ class Wen2023(Experiment):
         # a row whose runs all diverged before their second checkpoint has no curve to draw; the tables count them
         drawn = [row for row in ROWS if row.id in only and any(len(s.result.curve["epoch"]) > 1 for s in stored[row.figure])]
         return [*made, *(figure(row, stored[row.figure], scale, seeds) for row in drawn)]
+
+    def prepare(self, only: Sequence[str]) -> None:
+        """Examine the paper's statements."""
+        if {CLAIMS, CLAIMS_GRAPH} & {*only}:
+            deque(_of_the_paper(), maxlen=0)
 
     def claim(self, id: str, store: Store | None) -> Claim:
         """Judged by the rules of table-1 and table-2."""
