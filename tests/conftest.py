@@ -1,4 +1,4 @@
-"""Owns how tests run: profiles, seeds, which tests are slow, and which share a worker so that no kernel is compiled twice.
+"""Owns how tests run: profiles, seeds, which tests are slow, and which share a worker so that nothing dear is made twice.
 
 Hypothesis' profiles are "ci" (default) and "thorough" (HYPOTHESIS_PROFILE=thorough) for a nightly run.
 What a test draws without a seed of its own depends on TEST_SEED alone (0), not on the tests that ran before it.
@@ -29,9 +29,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 LISTED = {  # marks of tests, by the file that lists them; measured
     mark: frozenset(Path(__file__).with_name(f"{mark}.txt").read_text().split())
-    for mark in ("slow", "long")  # each takes some seconds; eight and more
+    for mark in ("slow", "long")  # each takes some seconds; five and more
 }
-COMPILING = {  # where a test lies that compiles kernels of training, and of the Hessian in closed form
+TOGETHER = {  # where a test lies that compiles kernels of training, or of the Hessian in closed form, or asks for all statements
     "training": (
         "tests/integration/test_cli.py",
         "tests/property/test_batch_norm.py",
@@ -41,6 +41,7 @@ COMPILING = {  # where a test lies that compiles kernels of training, and of the
         "tests/unit/jobs/",
         "tests/unit/two_layer/",
     ),
+    "statements": ("tests/unit/theory/claims/test_claims.py",),
     "closed form": ("tests/property/test_curvature.py", "tests/unit/curvature/two_layer/"),
 }
 UNCOMPILED = ("test_networks_on_images_without_any_data", "test_an_experiment_at_scale_smoke_needs_no_data")  # of those files
@@ -58,7 +59,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the slow tests, put those that compile the same kernels on one worker (--dist loadgroup), and begin with the longest."""
+    """Mark the slow tests, put those that make the same on one worker (--dist loadgroup), and begin with the longest."""
     for item in items:
         place, _, name = item.nodeid.partition("[")[0].partition("::")
         for mark, names in LISTED.items():
@@ -66,7 +67,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(mark)
         if item.get_closest_marker("long") is not None:
             item.add_marker("slow")
-        for group, places in COMPILING.items():
+        for group, places in TOGETHER.items():
             if place.startswith(places) and name not in UNCOMPILED:
                 item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: (item.get_closest_marker("xdist_group") is None, item.get_closest_marker("slow") is None))
