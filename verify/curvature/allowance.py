@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from flatproof.verify.curvature.batches import part
+from flatproof.verify.curvature.batches import Batch, part
 from flatproof.verify.curvature.problem import Problem
 from flatproof.verify.utils.memory import available
 
@@ -187,6 +187,13 @@ class _Made(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return out
 
 
+def made(problem: Problem, batch: Batch) -> int:
+    """Bytes that a forward pass over the batch makes."""
+    with torch.no_grad(), problem.prepared(batch) as buffers, _Made() as seen:
+        problem.batch_loss(problem.points(), buffers, batch)
+    return seen.bytes
+
+
 def _made(problem: Problem, samples: int) -> float:
     """Bytes that a forward pass over so many samples makes, or what they come to where the model insists on whole batches."""
     batch = next(iter(problem.batches()), None)
@@ -194,9 +201,7 @@ def _made(problem: Problem, samples: int) -> float:
         return 0.0
     for few in (part(batch, 0, samples), batch):
         try:
-            with torch.no_grad(), problem.prepared(few) as buffers, _Made() as made:
-                problem.batch_loss(problem.points(), buffers, few)
-            return made.bytes * samples / few.samples if few is batch else made.bytes
+            return made(problem, few) * (samples / few.samples if few is batch else 1)
         except Exception:  # the model's own code; said where it is evaluated for itself
             continue
     return 0.0

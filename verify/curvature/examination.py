@@ -91,7 +91,7 @@ def _differentiable(problem: Problem, batch: Batch) -> None:
                 "there is no derivative; expected other parameters, or no max_norm"
             )
     try:
-        says = complaint(problem, batch, lambda: problem.unflatten(problem.weights + shift(problem)))
+        says = complaint(problem, batch, lambda: problem.beside(shift(problem)))
     except (RuntimeError, NotImplementedError):  # said where the gradient itself is asked for
         return
     if says:
@@ -187,7 +187,7 @@ def _really_moved(problem: Problem, batch: Batch) -> None:
     away = shift(problem)
     try:
         theirs = gradient(problem, batch, away)
-        moved = [p + s for p, s in zip(problem.points(), problem.unflatten(away), strict=True)]
+        moved = problem.beside(away)
         del away
         ours = _moved_gradient(problem, batch, moved)
     except (RuntimeError, ValueError):  # said where the gradient itself is asked for

@@ -60,12 +60,17 @@ def first_derivative(compute: Callable[[], Tensor], leaves: Sequence[Tensor]) ->
     try:
         return value, torch.autograd.grad(value, leaves, allow_unused=True)
     except RuntimeError as error:
-        if "use_reentrant" not in str(error) and "Checkpointing is not compatible" not in str(error):
+        if not insists(error):
             raise
     torch.set_rng_state(state)
     value = compute()
     value.backward()  # type: ignore[no-untyped-call]
     return value, [leaf.grad for leaf in leaves]
+
+
+def insists(error: RuntimeError) -> bool:
+    """Whether reentrant checkpointing asks for a plain `backward`."""
+    return "use_reentrant" in str(error) or "Checkpointing is not compatible" in str(error)
 
 
 class Problem:
@@ -249,6 +254,16 @@ class Problem:
     def points(self) -> list[Tensor]:
         """The chosen parameters at their present values, constants that a forward pass may write to."""
         return [self.safe(n, self._fit(p)) for n, p in zip(self.names, self.tensors, strict=True)]
+
+    def beside(self, shift: Tensor, factor: float = 1.0) -> list[Tensor]:
+        """The chosen parameters moved by `factor` times `shift`, one after another: no second copy of all of them is held.
+
+        Args:
+            shift: (P,), of any precision.
+            factor: of it.
+        """
+        moved = zip(self.tensors, self.unflatten(shift), strict=True)
+        return [(self._fit(p) + s.to(self.dtype) * factor).detach() for p, s in moved]
 
     def compare(self, outputs: Any, batch: Batch) -> Tensor:
         """The batch's loss, a checked scalar."""

@@ -1,7 +1,9 @@
 """Owns what is looked at once of an operator before a number is believed: the kernel that multiplies.
 
-A kernel's product with a random vector is symmetric and agrees with central differences of the gradient, on the same samples as `examine`
-takes and in float64 where the model can be evaluated there, so that rounding plays no part; and the gradient is that of the loss. A
+A kernel's product with a random vector is symmetric and agrees with central differences of the gradient, in float64 where the model can be
+evaluated there, so that rounding plays no part; and the gradient is that of the loss. The samples are those that `examine` takes, or as
+many of them as the record of a gradient has ROOM for in that precision, FEWEST at least: the whole vectors of a large model are
+compared whatever that number is. A
 step is repeated smaller and larger until one agrees: small steps lose digits, large ones cross kinks (ReLU). Where two steps agree with
 each other and not with the kernel, the kernel is wrong. Where none agree with each other, differences say nothing, and the kernel stands
 if double backward gives the same, or where it stands at parameters beside these, and the loss does not jump. Where no kernel has a
@@ -10,24 +12,30 @@ product, differences of the gradient themselves are one, if they are symmetric a
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from flatproof.verify.curvature.batches import Batch
+from flatproof.verify.curvature.allowance import STATE, made
+from flatproof.verify.curvature.basis import inner_products, norm, segments
+from flatproof.verify.curvature.batches import Batch, part
 from flatproof.verify.curvature.examination import direction, first_samples, shift, shortly
 from flatproof.verify.curvature.kernels import PREPARE, Product
-from flatproof.verify.curvature.kernels.finite_difference import gradient
+from flatproof.verify.curvature.kernels.finite_difference import change, gradient
 from flatproof.verify.curvature.kernels.outer import Outer
 from flatproof.verify.curvature.precision import wide
 from flatproof.verify.curvature.problem import Problem
+from flatproof.verify.utils.memory import give_back
 
 STEPS = (1e-7, 1e-9, 1e-5, 1e-3, 1e-2)  # in units of 1 + ||theta||; of float64
 OWN_STEPS = (3e-3, 3e-4, 3e-2)  # of lower precisions
 CLOSE, OWN_CLOSE = 1e-3, 3e-2
 DIFFERENCES = "finite-difference"
+ROOM = 320 << 20  # bytes of what a gradient's record takes at most, by the bound of `allowance`
+FEWEST = {"eval": 4, "train": 8}  # samples; batch norm in training mode takes them for its statistics
+LARGE = 1 << 22  # parameters from which on vectors are held in float32: what is asked is CLOSE
 HINT = "kernel='finite-difference' differentiates the gradient as it is; verify=False takes a kernel unchecked"
 
 
@@ -39,7 +47,7 @@ class Verdict:
         stands: whether it agrees with differences of the gradient; None where they say nothing.
         error: relative.
         why: what to say of a failure.
-        product: the product itself, (P,).
+        product: the product itself, (P,), as precise as vectors are held.
     """
 
     stands: bool | None
@@ -59,10 +67,12 @@ class Check:
         self.problem, self.batch = wide(problem, batch)
         self.share = batch.samples / problem.samples
         own = self.problem.dtype != torch.float64
+        self.held = torch.float32 if self.problem.size >= LARGE and not own else self.problem.dtype
         self.steps: tuple[float, ...]
         self.steps, self.close = (OWN_STEPS, OWN_CLOSE) if own else (STEPS, CLOSE)
-        self.vector = self.fixed(direction(self.problem))
-        self.other = self.fixed(direction(self.problem).roll(1))
+        self.vector = self.fixed(direction(self.problem)).to(self.held)
+        self.length = norm(self.vector)
+        self.reach = 1 + _length(p.detach().to(self.problem.dtype) for p in self.problem.tensors)
         self.gradients = 0.0
         self._differences: dict[int, tuple[Tensor, float]] = {}
 
@@ -70,28 +80,38 @@ class Check:
         """The vector with zeros where matrices hold a parameter constant."""
         return vector if self.problem.moving is None else vector * self.problem.moving
 
+    def other(self) -> Tensor:
+        """A second vector: the first one, its entries moved on by one place."""
+        return self.fixed(self.vector.roll(1))
+
     def difference(self, index: int) -> tuple[Tensor, float]:
         """(g(theta + e v) - g(theta - e v)) / 2e for a step, and a bound of its rounding."""
         if index not in self._differences:
             e = self.step(index)
-            ahead, behind = (gradient(self.problem, self.batch, self.vector, side) for side in (e, -e))
-            rounding = 64 * float(torch.finfo(self.problem.dtype).eps) * float(torch.linalg.vector_norm(ahead)) / e
+            self._trim()
+            apart, length = change(self.problem, self.batch, self.vector, e)
+            rounding = 64 * float(torch.finfo(self.problem.dtype).eps) * length / e
             self.gradients += 2 * self.share
-            self._differences[index] = self.fixed(ahead.sub_(behind)).div_(2 * e), rounding
+            self._differences[index] = self.fixed(apart.div_(2 * e)).to(self.held), rounding
         return self._differences[index]
+
+    def _trim(self) -> None:
+        """Holes that one stage leaves are not added to what the next one takes."""
+        if self.problem.size >= LARGE:
+            give_back()
 
     def step(self, index: int) -> float:
         """e of the step of that place, for the vector's length."""
-        return self.steps[index] * (1 + float(self.problem.weights.norm())) / float(torch.linalg.vector_norm(self.vector))
+        return self.steps[index] * self.reach / self.length
 
     def values(self, index: int) -> tuple[float, float]:
         """The loss ahead and behind of a step."""
         both = []
         for side in (1, -1):
-            pieces, e = self.problem.unflatten(self.vector), side * self.step(index)
             with torch.enable_grad(), self.problem.prepared(self.batch) as buffers:
-                moved = [(p + e * s).detach() for p, s in zip(self.problem.points(), pieces, strict=True)]
+                moved = self.problem.beside(self.vector, side * self.step(index))
                 both.append(float(self.problem.batch_loss(moved, buffers, self.batch).detach()))
+                del moved
         self.gradients += self.share
         return both[0], both[1]
 
@@ -100,21 +120,23 @@ class Check:
         index = self.steps.index(min(self.steps))
         ahead, behind = self.values(index)
         e = self.step(index)
-        slopes = [gradient(self.problem, self.batch, self.vector, side) for side in (e, -e)]
+        slopes = [norm(gradient(self.problem, self.batch, self.vector, side)) for side in (e, -e)]
         self.gradients += 2 * self.share
-        reach = 4 * e * max(float(torch.linalg.vector_norm(g)) for g in slopes) * float(torch.linalg.vector_norm(self.vector))
+        reach = 4 * e * max(slopes) * self.length
         rounding = 1e3 * float(torch.finfo(self.problem.dtype).eps) * max(abs(ahead), abs(behind))
         return f"the loss jumps by {abs(ahead - behind):.2g} at the parameters" if abs(ahead - behind) > reach + rounding else ""
 
     def slope(self) -> str:
         """Why the gradient is not that of the loss, where that shows; "" else. At a kink (ReLU) the two sides differ: nothing shows."""
         try:
-            here = gradient(self.problem, self.batch, torch.zeros_like(self.vector))
+            here = gradient(self.problem, self.batch, self.vector, 0.0)
         except (RuntimeError, NotImplementedError) as error:
             return f"the gradient cannot be computed: {shortly(error)}"
+        along = _dot(here, self.vector)
+        size = max(abs(along), 1e-6 * norm(here) * self.length)
+        del here
+        self._trim()
         middle = self.problem.batch_value(self.batch)
-        along = float(here @ self.vector)
-        size = max(abs(along), 1e-6 * float(torch.linalg.vector_norm(here)) * float(torch.linalg.vector_norm(self.vector)))
         self.gradients += self.share
         off = math.inf
         for index in range(len(self.steps)):
@@ -141,10 +163,19 @@ class Check:
         return self._two(PREPARE[kernel](self.problem, self.batch))[1]
 
     def _two(self, kernel: Product) -> tuple[Tensor, float]:
-        """The product with `vector`, and the asymmetry that the one with `other` shows; vector by vector, to hold no block."""
-        product, beside = (self.fixed(kernel(v[:, None]).detach()[:, 0]) for v in (self.vector, self.other))
-        size = sum(float(torch.linalg.vector_norm(p)) for p in (product, beside))
-        return product, abs(float(self.other @ product) - float(self.vector @ beside)) / size if size > 0 else 0.0
+        """The product with `vector`, and the asymmetry that the one with `other` shows; one product is held at a time."""
+        beside = self._times(kernel, self.other())
+        back, size = _dot(self.vector, beside), norm(beside)
+        del beside
+        product = self._times(kernel, self.vector)
+        del kernel
+        size += norm(product)
+        return product, abs(_dot(self.other(), product) - back) / size if size > 0 else 0.0
+
+    def _times(self, kernel: Product, vector: Tensor) -> Tensor:
+        if not getattr(kernel, "converts", False):
+            vector = vector.to(self.problem.dtype)
+        return self.fixed(kernel(vector[:, None]).detach()[:, 0]).to(self.held)
 
     def judge(self, kernel: str) -> Verdict:
         """A kernel's product against the differences."""
@@ -162,6 +193,7 @@ class Check:
 
     def compare(self, prepare: Callable[[], Product]) -> Verdict:
         """The same of what `prepare` gives."""
+        self._trim()
         try:
             product, tilt = self._two(prepare())
         except Exception as error:  # what torch raises within a kernel, of many kinds
@@ -188,9 +220,31 @@ class Check:
 
 def _apart(first: Tensor, second: Tensor, floor: float = 0.0) -> float:
     """||one - other|| over the larger of the two, what `floor` explains left out."""
-    size = max(float(torch.linalg.vector_norm(first)), float(torch.linalg.vector_norm(second)))
-    gap = max(float(torch.linalg.vector_norm(first - second)) - floor, 0.0)
+    size = max(norm(first), norm(second))
+    gap = max(_length(first[s] - second[s] for s in segments(len(first))) - floor, 0.0)
     return gap / size if gap > 0 else gap
+
+
+def _length(pieces: Iterable[Tensor]) -> float:
+    """The length of a vector that is given in pieces; overflow of a square is no infinity."""
+    return float(torch.linalg.vector_norm(torch.tensor([norm(piece) for piece in pieces], dtype=torch.float64)))
+
+
+def _dot(first: Tensor, second: Tensor) -> float:
+    return float(inner_products(first.reshape(1, -1), second.reshape(-1, 1)))
+
+
+def looked_at(problem: Problem) -> Batch | None:
+    """The samples that products are compared on; see the head of this module. None on a rank without data."""
+    batch = first_samples(problem)
+    if batch is None or batch.samples <= (fewest := FEWEST[problem.mode]):
+        return batch
+    state = STATE * made(problem, batch) * 8 / problem.dtype.itemsize
+    few = batch if state <= ROOM else part(batch, 0, max(fewest, int(batch.samples * ROOM / state)))
+    try:
+        return few if few is batch or math.isfinite(problem.batch_value(few)) else batch
+    except Exception:  # the model's own code on another number of samples
+        return batch
 
 
 def verified(problem: Problem, kernels: Sequence[str]) -> tuple[str, str, float]:
@@ -206,7 +260,7 @@ def verified(problem: Problem, kernels: Sequence[str]) -> tuple[str, str, float]
     Raises:
         ValueError: none stands; says why in one line.
     """
-    batch = first_samples(problem)
+    batch = looked_at(problem)
     if batch is None:
         return kernels[0], "a rank without data", 0.0
     check = Check(problem, batch)
@@ -247,7 +301,7 @@ def verified(problem: Problem, kernels: Sequence[str]) -> tuple[str, str, float]
 
 def differenced(problem: Problem) -> tuple[str, float]:
     """What to say of differences of the gradient as a kernel, which nothing is compared with but itself, and the gradients spent."""
-    batch = first_samples(problem)
+    batch = looked_at(problem)
     if batch is None:
         return "a rank without data", 0.0
     tilt = Check(problem, batch).asymmetry("finite-difference")
@@ -277,7 +331,7 @@ def verified_tangents(problem: Problem, prepare: Tangents) -> tuple[bool, str, f
     Raises:
         ValueError: neither stands; says why in one line.
     """
-    batch = first_samples(problem)
+    batch = looked_at(problem)
     if batch is None:
         return True, "a rank without data", 0.0
     moved, small = wide(problem, batch)

@@ -32,7 +32,12 @@ def prepare(problem: Problem, batch: Batch) -> Callable[[Tensor], Tensor]:
 
 
 class _Recorded:
-    """The recorded gradient of one batch. `bytes` is what it keeps."""
+    """The recorded gradient of one batch. `bytes` is what it keeps.
+
+    A vector of lower precision than the parameters' is converted piece by piece, and so is its product.
+    """
+
+    converts = True
 
     def __init__(self, problem: Problem, batch: Batch, channels_last: bool) -> None:
         self.problem = problem
@@ -66,7 +71,7 @@ class _Recorded:
 
     def _pieces(self, vector: Tensor) -> Iterator[Tensor]:
         pieces = self.problem.unflatten(vector)
-        return (laid_out(p, last) for p, last in zip(pieces, self.formats, strict=True))
+        return (laid_out(p.to(self.problem.dtype), last) for p, last in zip(pieces, self.formats, strict=True))
 
     def _single(self, vector: Tensor) -> Tensor:
         return self.problem.flatten(self.program(self._pieces(vector)))
