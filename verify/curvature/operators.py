@@ -289,8 +289,8 @@ class Operator(ABC):
         self.gradients += examine(self.problem)
 
     def _trim(self) -> None:
-        """Holes between what is kept count for nobody."""
-        if self.allowance is not None:
+        """Holes between what is kept count for nobody; those that checking and recording left, once."""
+        if self.allowance is not None or (self.problem.size >= finite_difference.LARGE and not self.products):
             give_back()
 
     def refresh(self) -> None:

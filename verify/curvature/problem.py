@@ -253,17 +253,24 @@ class Problem:
 
     def points(self) -> list[Tensor]:
         """The chosen parameters at their present values, constants that a forward pass may write to."""
-        return [self.safe(n, self._fit(p)) for n, p in zip(self.names, self.tensors, strict=True)]
+        return list(self.each_point())
+
+    def each_point(self) -> Iterator[Tensor]:
+        """The same one after another, to be copied."""
+        return (self.safe(n, self._fit(p)) for n, p in zip(self.names, self.tensors, strict=True))
 
     def beside(self, shift: Tensor, factor: float = 1.0) -> list[Tensor]:
-        """The chosen parameters moved by `factor` times `shift`, one after another: no second copy of all of them is held.
+        """The chosen parameters moved by `factor` times `shift`, in a row of memory that nothing is copied to or from.
 
         Args:
             shift: (P,), of any precision.
             factor: of it.
         """
-        moved = zip(self.tensors, self.unflatten(shift), strict=True)
-        return [(self._fit(p) + s.to(self.dtype) * factor).detach() for p, s in moved]
+        moved = torch.empty(self.size, dtype=self.dtype, device=self.device).copy_(shift).mul_(factor)
+        places = self.unflatten(moved)
+        for place, p in zip(places, self.tensors, strict=True):
+            place.add_(p.detach())
+        return [place.data for place in places]  # each with a version of its own
 
     def compare(self, outputs: Any, batch: Batch) -> Tensor:
         """The batch's loss, a checked scalar."""

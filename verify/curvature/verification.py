@@ -23,7 +23,7 @@ from flatproof.verify.curvature.basis import inner_products, norm, segments
 from flatproof.verify.curvature.batches import Batch, part
 from flatproof.verify.curvature.examination import direction, first_samples, shift, shortly
 from flatproof.verify.curvature.kernels import PREPARE, Product
-from flatproof.verify.curvature.kernels.finite_difference import change, gradient
+from flatproof.verify.curvature.kernels.finite_difference import LARGE, change, gradient
 from flatproof.verify.curvature.kernels.outer import Outer
 from flatproof.verify.curvature.precision import wide
 from flatproof.verify.curvature.problem import Problem
@@ -35,7 +35,6 @@ CLOSE, OWN_CLOSE = 1e-3, 3e-2
 DIFFERENCES = "finite-difference"
 ROOM = 320 << 20  # bytes of what a gradient's record takes at most, by the bound of `allowance`
 FEWEST = {"eval": 4, "train": 8}  # samples; batch norm in training mode takes them for its statistics
-LARGE = 1 << 22  # parameters from which on vectors are held in float32: what is asked is CLOSE
 HINT = "kernel='finite-difference' differentiates the gradient as it is; verify=False takes a kernel unchecked"
 
 
@@ -67,9 +66,11 @@ class Check:
         self.problem, self.batch = wide(problem, batch)
         self.share = batch.samples / problem.samples
         own = self.problem.dtype != torch.float64
+        # what is asked is CLOSE
         self.held = torch.float32 if self.problem.size >= LARGE and not own else self.problem.dtype
         self.steps: tuple[float, ...]
         self.steps, self.close = (OWN_STEPS, OWN_CLOSE) if own else (STEPS, CLOSE)
+        self._trim()
         self.vector = self.fixed(direction(self.problem)).to(self.held)
         self.length = norm(self.vector)
         self.reach = 1 + _length(p.detach().to(self.problem.dtype) for p in self.problem.tensors)
@@ -164,9 +165,15 @@ class Check:
 
     def _two(self, kernel: Product) -> tuple[Tensor, float]:
         """The product with `vector`, and the asymmetry that the one with `other` shows; one product is held at a time."""
-        beside = self._times(kernel, self.other())
+        self._trim()
+        self.vector = self.vector.roll(1)  # one of the two is held at a time
+        try:
+            beside = self._times(kernel, self.fixed(self.vector))
+        finally:
+            self.vector = self.vector.roll(-1)
         back, size = _dot(self.vector, beside), norm(beside)
         del beside
+        self._trim()
         product = self._times(kernel, self.vector)
         del kernel
         size += norm(product)

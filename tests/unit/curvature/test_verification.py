@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
 from flatproof.verify.curvature import (
@@ -21,6 +23,7 @@ from flatproof.verify.curvature import (
     lambda_max,
     measures,
 )
+from flatproof.verify.curvature import verification
 from flatproof.verify.curvature.kernels import PREPARE
 from flatproof.verify.curvature.sharpness.landscape import Landscape
 
@@ -465,3 +468,33 @@ def test_a_padding_mask_takes_one_path() -> None:
     assert problem.loss() == pytest.approx(wanted, rel=1e-5)
     assert place.total(None) == pytest.approx(wanted, rel=1e-5)
     assert place.total_and_gradient(None)[0] == pytest.approx(wanted, rel=1e-5)
+
+
+def test_few_vectors_are_held_while_a_kernel_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One network, its parameters far more than its activations: what lives at a time is counted in its vectors of float64."""
+    monkeypatch.setattr(verification, "LARGE", 1 << 18)
+    model = nn.Sequential(*(layer for _ in range(8) for layer in (nn.Linear(256, 256), nn.Tanh())), nn.Linear(256, 3))
+    data = torch.randn(4, 256, generator=torch.Generator().manual_seed(1)), torch.tensor([0, 1, 2, 0])
+    operator = HessianOperator(model, F.cross_entropy, data, kernel="linearize")
+    live: dict[int, StorageWeakRef] = {}
+    highest = 0
+
+    class Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        def __torch_dispatch__(self, op: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            nonlocal highest
+            out = op(*args, **(kwargs or {}))
+            for made in out if isinstance(out, (tuple, list)) else (out,):
+                if isinstance(made, Tensor) and made.numel() >= 1 << 16:
+                    storage = made.untyped_storage()
+                    live.setdefault(storage._cdata, StorageWeakRef(storage))  # type: ignore[no-untyped-call]
+                    sizes[storage._cdata] = storage.nbytes()
+            for key in [key for key, reference in live.items() if reference.expired()]:  # type: ignore[no-untyped-call]
+                del live[key]
+            highest = max(highest, sum(sizes[key] for key in live))
+            return out
+
+    sizes: dict[int, int] = {}
+    with Count():
+        operator._settle()
+    assert operator.kernel == "linearize" and "within" in operator.rests_on
+    assert highest < 4 * 8 * operator.problem.size

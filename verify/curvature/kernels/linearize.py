@@ -42,7 +42,7 @@ class _Recorded:
     def __init__(self, problem: Problem, batch: Batch, channels_last: bool) -> None:
         self.problem = problem
         tape = Tape()
-        leaves = [laid_out(p, channels_last).requires_grad_() for p in problem.points()]
+        leaves = [laid_out(p, channels_last).requires_grad_() for p in problem.each_point()]
         self.formats = [p.is_contiguous(memory_format=torch.channels_last) and not p.is_contiguous() for p in leaves]
         inputs = batch if not channels_last else _channels_last(batch)
         sources = [tape.watch(leaf) for leaf in leaves]
