@@ -22,8 +22,8 @@ from flatproof.verify.curvature import (
     hutchinson,
     lambda_max,
     measures,
+    verification,
 )
-from flatproof.verify.curvature import verification
 from flatproof.verify.curvature.kernels import PREPARE
 from flatproof.verify.curvature.sharpness.landscape import Landscape
 
@@ -496,5 +496,6 @@ def test_few_vectors_are_held_while_a_kernel_is_checked(monkeypatch: pytest.Monk
     sizes: dict[int, int] = {}
     with Count():
         operator._settle()
-    assert operator.kernel == "linearize" and "within" in operator.rests_on
+    assert operator.kernel == "linearize"
+    assert "within" in operator.rests_on
     assert highest < 4 * 8 * operator.problem.size
