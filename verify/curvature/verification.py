@@ -246,11 +246,11 @@ def looked_at(problem: Problem) -> Batch | None:
     batch = first_samples(problem)
     if batch is None or batch.samples <= (fewest := FEWEST[problem.mode]):
         return batch
-    state = STATE * made(problem, batch) * 8 / problem.dtype.itemsize
-    few = batch if state <= ROOM else part(batch, 0, max(fewest, int(batch.samples * ROOM / state)))
     try:
+        state = STATE * made(problem, batch) * 8 / problem.dtype.itemsize
+        few = batch if state <= ROOM else part(batch, 0, max(fewest, int(batch.samples * ROOM / state)))
         return few if few is batch or math.isfinite(problem.batch_value(few)) else batch
-    except Exception:  # the model's own code on another number of samples
+    except Exception:  # the model's own code without gradients, or on another number of samples
         return batch
 
 
