@@ -73,6 +73,7 @@ class Batches:
 
     Attributes:
         samples: n, over all ranks.
+        local: samples of this rank.
         count: batches of this rank.
         uneven: whether targets have other shapes from batch to batch, the samples' axis left out.
         differ: whether batches have other numbers of samples.
@@ -137,8 +138,8 @@ class Batches:
             if self._sums is not None:
                 sums.add(inputs)
             yield Batch(inputs, targets, count, self.weigh(inputs, targets, count), index)
-        if seen != self._local:
-            raise ValueError(f"data must give the same samples at each pass, got {self._local} at first and {seen} now")
+        if seen != self.local:
+            raise ValueError(f"data must give the same samples at each pass, got {self.local} at first and {seen} now")
         if self._sums is not None and not sums.fits(self._sums):
             raise ValueError(
                 "data must give the same samples at each pass, these differ: no random augmentation, or a list of batches"
@@ -187,7 +188,7 @@ class Batches:
                 )
             if iter(self._data) is self._data:
                 raise TypeError("data must be re-iterable, like a list or a DataLoader: a generator is used up after one product")
-        self._local = self.count = self.largest = 0
+        self.local = self.count = self.largest = 0
         self.uneven, self.differ, self.one_each = False, False, True
         weight = 0.0
         self._first: tuple[Any, Any] = (None, None)
@@ -197,9 +198,9 @@ class Batches:
             if index == 0 and self._fixed:
                 self._first = pair
             samples = _samples(pair[0], index)
-            self.differ |= index > 0 and samples * index != self._local
+            self.differ |= index > 0 and samples * index != self.local
             self.one_each &= all(t.ndim > 0 and len(t) == samples for t in tensors_of(pair[1]))
-            self._local, self.count, self.largest = self._local + samples, index + 1, max(self.largest, samples)
+            self.local, self.count, self.largest = self.local + samples, index + 1, max(self.largest, samples)
             weight += self.counted(*pair, samples)
             if self._sums is not None:
                 self._sums.add(pair[0])
@@ -207,7 +208,7 @@ class Batches:
                 self.uneven |= shape is not None and shape != pair[1].shape[1:]
                 shape = pair[1].shape[1:]
         totals = torch.tensor(
-            [self._local, weight], dtype=torch.float64, device="cpu" if self.device.type == "mps" else self.device
+            [self.local, weight], dtype=torch.float64, device="cpu" if self.device.type == "mps" else self.device
         )
         if distributed():
             torch.distributed.all_reduce(totals)

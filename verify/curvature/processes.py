@@ -27,6 +27,15 @@ def summed(*values: float) -> tuple[float, ...]:
     return tuple(reduced(_moved(values)).tolist())
 
 
+def places(count: int) -> tuple[int, int]:
+    """Where this rank's `count` things stand among those of all ranks, in their order: the first one's place, and how many there are."""
+    if not distributed():
+        return 0, count
+    rank = torch.distributed.get_rank()
+    counts = summed(*(count if r == rank else 0 for r in range(torch.distributed.get_world_size())))
+    return round(sum(counts[:rank])), round(sum(counts))
+
+
 def of_first(numbers: Floats) -> Floats:
     """The numbers of the first process, of as many in the others; the numbers themselves in a single process."""
     if not distributed():

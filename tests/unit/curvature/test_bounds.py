@@ -380,9 +380,10 @@ def test_lines_about_a_curve(curve: curves.Curve, center: float, low: float, hig
     t = t[(t >= center - low) & (t <= center + high)]
     rise = curve.f(t) - curve.f(z)
     noise = 1e-14 * (1 + curve.f(t).abs())
-    least, most = curves.image(curve, z, below, over)
+    on = curves.Stretch(curve, z, below, over)
+    least, most = on.image
     assert bool((rise >= least - noise).all() and (rise <= most + noise).all())
-    for relaxed in (curves.tangent(curve, z, below, over), curves.chords(curve, z, below, over)):
+    for relaxed in (on.tangent, on.chords):
         assert bool((rise <= relaxed.upper * (t - z) + relaxed.high + noise).all())
         assert bool((rise >= relaxed.lower * (t - z) + relaxed.low - noise).all())
         assert float(relaxed.low) <= 0 <= float(relaxed.high)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -143,4 +144,27 @@ def test_average_case_over_batches_of_m() -> None:
     assert e.method.endswith("batches of 4")
     assert average_case_sharpness(place, rho=0.2, draws=6).value != pytest.approx(e.value)
     steady = problem(network(0))
-    assert average_case_sharpness(steady, batch_size=5).value == pytest.approx(average_case_sharpness(steady).value)
+    assert average_case_sharpness(steady, batch_size=5, draws=8).value == pytest.approx(
+        average_case_sharpness(steady, draws=8).value
+    )
+
+
+def test_each_batch_has_displacements_of_its_own() -> None:
+    """Three batches: 34 losses, 17 pairs a batch, and S_avg by hand."""
+    place = Landscape(problem(network(0)))
+    e = average_case_sharpness(place, rho=0.2, batch_size=5)
+    assert (e.losses, e.method.split(", rho")[0]) == (35, "34 Gaussian draws in pairs, each batch its own")
+    passes = []
+    for which in range(17):
+        increase = 0.0
+        for index, batch in enumerate(place.batches(5)):
+            seed = int(np.random.SeedSequence((0, which, index)).generate_state(1, np.uint64)[0])
+            normal = torch.randn(place.size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+            moved = [place.value(s * 0.2 * normal * place.weights.abs(), batch) for s in (1, -1)]
+            increase += batch.samples / 12 * (sum(moved) / 2 - place.value(None, batch))
+        passes.append(increase)
+    assert e.value == pytest.approx(np.mean(passes), rel=1e-9)
+    half = 2.1199 * np.std(passes, ddof=1) / np.sqrt(17)
+    assert (e.low, e.high) == pytest.approx((np.mean(passes) - half, np.mean(passes) + half), rel=1e-4)
+    single = average_case_sharpness(place, rho=0.2)
+    assert single.value == average_case_sharpness(place, rho=0.2, draws=100).value  # one batch: nothing of its own

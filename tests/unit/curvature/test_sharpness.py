@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ from flatproof.verify.curvature.sharpness import (
     worst_case_sharpness,
 )
 from flatproof.verify.curvature.sharpness.ascent import checkpoints
+from flatproof.verify.curvature.sharpness.average_case import DISPLACEMENTS, PASSES
 from flatproof.verify.curvature.sharpness.landscape import normalize
 
 cross_entropy = nn.functional.cross_entropy
@@ -195,6 +197,52 @@ def test_average_case_on_quadratics() -> None:
     many, truth = quadratic(w.tolist(), h.tolist()), 0.01 * np.sum(w**2 * h) / 2
     covered = [average_case_sharpness(many, draws=40, seed=s).covers(truth) for s in range(80)]
     assert np.mean(covered) >= 0.88  # nominal 0.95
+
+
+@pytest.mark.parametrize("law", ["chi-square", "exponential", "lognormal"])
+@pytest.mark.parametrize("batches", [2, 5, 10, 40])
+def test_passes_of_skewed_draws_cover_as_draws_do(batches: int, law: str) -> None:
+    """4,000 seeds: Student's t over passes, each the mean of a draw a batch, falls no further below 95 % than over 50 draws of the data."""
+    rng = np.random.default_rng(0)
+    draw, mean = {
+        "chi-square": (lambda size: rng.chisquare(1, size), 1.0),
+        "exponential": (lambda size: rng.exponential(1, size), 1.0),
+        "lognormal": (lambda size: rng.lognormal(0, 1, size), np.exp(0.5)),
+    }[law]
+
+    def coverage(passes: int, batches: int) -> float:
+        values = draw((4000, passes, batches)).mean(axis=2)
+        half = scipy.stats.t.ppf(0.975, passes - 1) * values.std(axis=1, ddof=1) / np.sqrt(passes)
+        return float(np.mean(np.abs(values.mean(axis=1) - mean) <= half))
+
+    passes = max(PASSES // 2, -(-DISPLACEMENTS // 2 // batches))
+    reached = coverage(passes, batches)
+    assert reached >= coverage(DISPLACEMENTS // 2, 1) - 0.015
+    assert reached >= {"chi-square": 0.91, "exponential": 0.925, "lognormal": 0.885}[law]
+
+
+def test_batches_with_displacements_of_their_own_cover_in_narrower_intervals() -> None:
+    w, batches = torch.linspace(0.5, 1.5, 30, dtype=torch.float64), 8
+    h = torch.rand(batches, 30, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    data = [(torch.full((1, 1), float(b), dtype=torch.float64), torch.zeros(1)) for b in range(batches)]
+
+    class Curved(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(w.clone())
+
+        def forward(self, x: Tensor) -> Tensor:
+            return h[int(x)] * self.w.square() / 2
+
+    place = Problem(Curved(), lambda out, _: out.sum(), data)
+    truth = 0.01 * float((h.mean(0) * w.square()).sum()) / 2
+    own = [average_case_sharpness(place, seed=s) for s in range(60)]
+    shared = average_case_sharpness(place, draws=20)
+    assert own[0].losses == 21
+    assert np.mean([e.covers(truth) for e in own]) >= 0.88
+    error = np.array([e.value - truth for e in own])
+    assert abs(error.mean()) <= 4 * error.std() / np.sqrt(len(error))
+    assert np.mean([e.high - e.low for e in own]) < 0.6 * (shared.high - shared.low)
 
 
 def test_sam_on_quadratics() -> None:

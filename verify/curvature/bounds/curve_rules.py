@@ -39,26 +39,20 @@ def elementwise(curve: Curve) -> Callable[[Given], Result]:
     def rule(given: Given) -> Result:
         name, value = given.names[0], given.args[0]
         low, high = given.tightened(name, value.box, None)
-        z = value.center
-        center = curve.f(z)
-        rounding = curve.rounding(z, center)
+        on = curves.Stretch(curve, value.center, low, high)
+        center = on.at
+        rounding = curve.rounding(on.z, center)
         if value.fixed:
-            curves.ends(curve, z, low, high)
             return Value(center, None, rounding, value.by_sample), Step(
                 lambda _: Form((), lambda _: (), *interval(rounding)), linear=True
             )
-        least, most = curves.image(curve, z, low, high)
+        least, most = on.image
         if rounding is not None:
             least, most = least - rounding, most + rounding
         out = Value(center, None, None, value.by_sample).within(least, most)
 
-        relaxations: dict[bool, curves.Relaxed] = {}  # by whether it is the tangent's: two modes share the chords
-
         def make(mode: Mode) -> Form:
-            is_tangent = mode == "tangent"
-            if is_tangent not in relaxations:
-                relaxations[is_tangent] = (curves.tangent if is_tangent else curves.chords)(curve, z, low, high)
-            relaxed = relaxations[is_tangent]
+            relaxed = on.tangent if mode == "tangent" else on.chords
 
             def pull(adjoint: Tensor) -> tuple[Tensor, ...]:
                 if mode == "tangent":
@@ -66,21 +60,22 @@ def elementwise(curve: Curve) -> Callable[[Given], Result]:
                 return (torch.where(adjoint > 0, relaxed.upper, relaxed.lower) * adjoint,)
 
             steepest = torch.maximum(relaxed.upper.abs(), relaxed.lower.abs())
-            size = plus(rounding, 4 * UNIT * steepest * torch.maximum(high, -low) + TINY)
+            size = plus(rounding, 4 * UNIT * steepest * on.reach + TINY)
             lows, highs = interval(size, relaxed.low, relaxed.high)
             return Form((name,), pull, lows, highs)
 
-        return out, Step(make, top=_top_of(curve, name, z, low, high, rounding))
+        return out, Step(make, top=_top_of(on, name, rounding))
 
     return rule
 
 
-def _top_of(curve: Curve, name: str, z: Tensor, low: Tensor, high: Tensor, rounding: Tensor | None) -> Top | None:
+def _top_of(on: curves.Stretch, name: str, rounding: Tensor | None) -> Top | None:
+    curve = on.curve
     if curve.breaks is not None:
         return None
-    bends = curve.bends(*curves.ends(curve, z, low, high)) if callable(curve.bends) else curve.bends
-    slope = curve.slope(z)
-    size = FUNCTION * (1 + slope.abs()) * torch.maximum(high, -low) + TINY
+    bends = curve.bends(on.left, on.right) if callable(curve.bends) else curve.bends
+    slope = on.slope
+    size = FUNCTION * (1 + slope.abs()) * on.reach + TINY
     size = size if rounding is None else size + rounding
     return Top(
         lambda adjoint: torch.maximum(adjoint * bends[0], adjoint * bends[1]).clamp(min=0),
@@ -88,7 +83,7 @@ def _top_of(curve: Curve, name: str, z: Tensor, low: Tensor, high: Tensor, round
         lambda adjoint: adjoint * slope,
         lambda adjoint: (adjoint.abs() * size).sum(),
         name,
-        tuple(z.shape),
+        tuple(on.z.shape),
     )
 
 

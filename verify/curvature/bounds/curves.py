@@ -11,6 +11,7 @@ the intersection is taken. Extremes of f and f' inside an interval are counted i
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, reduce
 from typing import Any
 
 import torch
@@ -22,6 +23,9 @@ from flatproof.verify.curvature.bounds.values import FUNCTION, TINY, UNIT, Unkno
 NEAR = 1e-6
 Range = tuple[Tensor, Tensor]
 Extremes = tuple[tuple[float, float], ...]
+Turn = tuple[
+    Tensor, Tensor, Tensor, Tensor
+]  # f(t) - f(z) rounded down and up, t - z and its error; all 0 where t does not lie within
 
 
 @dataclass(frozen=True)
@@ -65,13 +69,127 @@ class Relaxed:
     low: Tensor
 
 
-def ends(curve: Curve, z: Tensor, low: Tensor, high: Tensor) -> Range:
-    """Smallest and largest t, rounded outwards."""
-    slack = 2 * UNIT * z.abs()
-    left, right = z + low - slack - TINY, z + high + slack + TINY
-    if curve.above > -math.inf and not bool((left > curve.above).all()):
-        raise Unknown("a root, logarithm or quotient may meet 0 inside the ball")
-    return left, right
+class Stretch:
+    """A function over the intervals from z + low to z + high; what its bounds have in common is computed once.
+
+    Args:
+        curve: the function.
+        z: its present arguments.
+        low: at most 0.
+        high: at least 0.
+
+    Raises:
+        Unknown: it is not defined all over them.
+    """
+
+    def __init__(self, curve: Curve, z: Tensor, low: Tensor, high: Tensor) -> None:
+        self.curve, self.z, self.low, self.high = curve, z, low, high
+        slack = 2 * UNIT * z.abs() + TINY
+        self.left, self.right = z + low - slack, z + high + slack  # smallest and largest argument, rounded outwards
+        if curve.above > -math.inf and not bool((self.left > curve.above).all()):
+            raise Unknown("a root, logarithm or quotient may meet 0 inside the ball")
+
+    @cached_property
+    def at(self) -> Tensor:
+        """f(z)."""
+        return self.curve.f(self.z)
+
+    @cached_property
+    def slope(self) -> Tensor:
+        """f'(z)."""
+        return self.curve.slope(self.z)
+
+    @cached_property
+    def ends(self) -> Range:
+        """f at both ends."""
+        return self.curve.f(self.left), self.curve.f(self.right)
+
+    @cached_property
+    def reach(self) -> Tensor:
+        """The largest |t - z|."""
+        return torch.maximum(self.high, -self.low)
+
+    @cached_property
+    def still(self) -> Tensor:
+        """Where nothing moves."""
+        return self.low == self.high
+
+    @cached_property
+    def broken(self) -> Tensor:
+        """Where a piecewise linear function breaks between."""
+        inside = [self._within(b) for b in self.curve.breaks or ()]
+        return reduce(torch.logical_or, inside, torch.zeros_like(self.still))
+
+    def _within(self, place: float) -> Tensor:
+        return (self.left <= place) & (self.right >= place)
+
+    def _turn(self, t: Tensor, value: Tensor, kept: Tensor | None = None) -> Turn:
+        rise, run = value - self.at, t - self.z
+        slack = 8 * UNIT * (rise.abs() if self.curve.exact else rise.abs() + value.abs() + self.at.abs())
+        parts = rise - slack, rise + slack, run, 8 * UNIT * run.abs()
+        if kept is None:
+            return parts
+        lower, upper, run, error = (torch.where(kept, v, 0.0) for v in parts)
+        return lower, upper, run, error
+
+    @cached_property
+    def _turns(self) -> list[Turn]:
+        """The arguments t at which a piecewise linear function may be farthest from a line."""
+        breaks = [(torch.full_like(self.z, b), self._within(b)) for b in self.curve.breaks or ()]
+        ends = [self._turn(t, value) for t, value in zip((self.left, self.right), self.ends, strict=True)]
+        return ends + [self._turn(t, self.curve.f(t), inside) for t, inside in breaks]
+
+    def apart(self, s: Tensor | None) -> Range:
+        """The range of f(t) - f(z) - s (t - z) of a piecewise linear function; exactly 0 on one piece of slope s; s None for 0."""
+        least = most = torch.zeros_like(self.z)
+        for lower, upper, run, error in self._turns:
+            if s is not None:
+                size = s.abs()
+                lower = torch.addcmul(torch.addcmul(lower, s, run, value=-1), size, error, value=-1)
+                upper = torch.addcmul(torch.addcmul(upper, s, run, value=-1), size, error)
+            least, most = torch.minimum(least, lower), torch.maximum(most, upper)
+        straight = ~self.broken & (self.slope == (0 if s is None else s))
+        return least.masked_fill(straight, 0.0), most.masked_fill(straight, 0.0)
+
+    def errors(self, s: Tensor, *, is_slope: bool) -> Range:
+        """The range of f(t) - f(z) - s (t - z); `is_slope`: s is f'(z)."""
+        least, most = self.apart(s) if self.curve.breaks is not None else _smooth(self, s, is_slope=is_slope)
+        return least.masked_fill(self.still, 0.0), most.masked_fill(self.still, 0.0)
+
+    @cached_property
+    def tangent(self) -> Relaxed:
+        """Both bounds with the slope f'(z)."""
+        least, most = self.errors(self.slope, is_slope=True)
+        return Relaxed(self.slope, most, self.slope, least)
+
+    @cached_property
+    def image(self) -> Range:
+        """The range of f(t) - f(z), 0 within."""
+        return self.apart(None) if self.curve.breaks is not None else _smooth_image(self)
+
+    @cached_property
+    def chords(self) -> Relaxed:
+        """The bounds with the smaller errors of the tangent and the chord; below a function that breaks once, a piece's own slope."""
+        curve, left, right = self.curve, self.left, self.right
+        chord = torch.where(right > left, (self.ends[1] - self.ends[0]) / (right - left).clamp(min=TINY), self.slope)
+        if curve.breaks is not None:
+            chord = torch.where(self.broken, chord, self.slope)
+        best, slopes = self.tangent, [chord]
+        if curve.breaks is not None:
+            slopes += [curve.slope(torch.where(right > -left, right, left))] if len(curve.breaks) == 1 else []
+        tilt = (self.high + self.low) / 2
+        for s in slopes:
+            least, most = self.errors(s, is_slope=False)
+            # an upper bound is judged by its mean height over the interval, which slopes tilt about z
+            over = most + s * tilt < best.high + best.upper * tilt
+            under = least + s * tilt > best.low + best.lower * tilt
+            best = Relaxed(
+                torch.where(over, s, best.upper),
+                torch.where(over, most, best.high),
+                torch.where(under, s, best.lower),
+                torch.where(under, least, best.low),
+            )
+        return best
 
 
 def _range(at_l: Tensor, at_u: Tensor, extremes: Extremes, left: Tensor, right: Tensor, slack: float) -> Range:
@@ -84,114 +202,37 @@ def _range(at_l: Tensor, at_u: Tensor, extremes: Extremes, left: Tensor, right: 
     return least, most
 
 
-def image(curve: Curve, z: Tensor, low: Tensor, high: Tensor) -> Range:
-    """The range of f(t) - f(z), 0 within."""
-    left, right = ends(curve, z, low, high)
-    at = curve.f(z)
-    if curve.breaks is not None:
-        least, most = _piecewise(curve, torch.zeros_like(z), z, low, high, left, right)
-        return least, most
-    least, most = _range(curve.f(left), curve.f(right), curve.values, left, right, 0.0)
+def _smooth_image(on: Stretch) -> Range:
+    curve, left, right = on.curve, on.left, on.right
+    least, most = _range(*on.ends, curve.values, left, right, 0.0)
     size = (
-        FUNCTION * (torch.maximum(least.abs(), most.abs()) + at.abs() + curve.offset * torch.maximum(left.abs(), right.abs()))
+        FUNCTION * (torch.maximum(least.abs(), most.abs()) + on.at.abs() + curve.offset * torch.maximum(left.abs(), right.abs()))
         + TINY
     )
-    least, most = (least - at - size).clamp(max=0), (most - at + size).clamp(min=0)
-    relaxed = tangent(curve, z, low, high)
-    s = relaxed.upper
-    linear_low = torch.minimum(s * low, s * high) + relaxed.low
-    linear_high = torch.maximum(s * low, s * high) + relaxed.high
+    least, most = (least - on.at - size).clamp(max=0), (most - on.at + size).clamp(min=0)
+    s, relaxed = on.slope, on.tangent
+    linear_low = torch.minimum(s * on.low, s * on.high) + relaxed.low
+    linear_high = torch.maximum(s * on.low, s * on.high) + relaxed.high
     slack = 4 * UNIT
     least = torch.maximum(least, linear_low - slack * linear_low.abs() - TINY)
     most = torch.minimum(most, linear_high + slack * linear_high.abs() + TINY)
     return least.clamp(max=0), most.clamp(min=0)
 
 
-def _piecewise(curve: Curve, s: Tensor, z: Tensor, low: Tensor, high: Tensor, left: Tensor, right: Tensor) -> Range:
-    """The range of f(t) - f(z) - s (t - z), reached at an end or a break; exactly 0 on one piece of slope s."""
-    at = curve.f(z)
-    least = most = torch.zeros_like(z)
-    for t, inside in [(left, None), (right, None)] + [
-        (torch.full_like(z, b), (left <= b) & (right >= b)) for b in curve.breaks or ()
-    ]:
-        here = curve.f(t)
-        rise, line = here - at, s * (t - z)
-        slack = 8 * UNIT * (rise.abs() + line.abs()) + (0 if curve.exact else 8 * UNIT * (here.abs() + at.abs()))
-        below, above = rise - line - slack, rise - line + slack
-        if inside is not None:
-            below, above = torch.where(inside, below, 0.0), torch.where(inside, above, 0.0)
-        least, most = torch.minimum(least, below), torch.maximum(most, above)
-    straight = ~_breaks(curve, left, right) & (s == curve.slope(z))
-    return torch.where(straight, 0.0, least), torch.where(straight, 0.0, most)
-
-
-def _breaks(curve: Curve, left: Tensor, right: Tensor) -> Tensor:
-    """Where a piecewise linear function breaks between."""
-    broken = torch.zeros_like(left, dtype=torch.bool)
-    for b in curve.breaks or ():
-        broken |= (left <= b) & (right >= b)
-    return broken
-
-
-def _smooth(
-    curve: Curve, s: Tensor, z: Tensor, low: Tensor, high: Tensor, left: Tensor, right: Tensor, *, is_slope: bool
-) -> Range:
+def _smooth(on: Stretch, s: Tensor, *, is_slope: bool) -> Range:
+    curve, low, high, left, right, at, reach = on.curve, on.low, on.high, on.left, on.right, on.at, on.reach
     least_slope, most_slope = _range(curve.slope(left), curve.slope(right), curve.slopes, left, right, FUNCTION)
     most = torch.maximum((most_slope - s) * high, (least_slope - s) * low)
     least = torch.minimum((least_slope - s) * high, (most_slope - s) * low)
-    reach = torch.maximum(high, -low)
     if is_slope:
         bends = curve.bends(left, right) if callable(curve.bends) else curve.bends
         square = reach.square() / 2
         most, least = torch.minimum(most, bends[1] * square), torch.maximum(least, bends[0] * square)
-    at = curve.f(z)
-    lowest, highest = _range(curve.f(left), curve.f(right), curve.values, left, right, 0.0)
+    lowest, highest = _range(*on.ends, curve.values, left, right, 0.0)
     most = torch.minimum(most, highest - at - torch.minimum(s * low, s * high))
     least = torch.maximum(least, lowest - at - torch.maximum(s * low, s * high))
-    slack = FUNCTION * (at.abs() + most.abs() + least.abs() + (1 + s.abs()) * reach + curve.offset * (z.abs() + reach)) + TINY
+    slack = FUNCTION * (at.abs() + most.abs() + least.abs() + (1 + s.abs()) * reach + curve.offset * (on.z.abs() + reach)) + TINY
     return (least - slack).clamp(max=0), (most + slack).clamp(min=0)
-
-
-def _errors(curve: Curve, s: Tensor, z: Tensor, low: Tensor, high: Tensor, *, is_slope: bool) -> Range:
-    left, right = ends(curve, z, low, high)
-    if curve.breaks is not None:
-        least, most = _piecewise(curve, s, z, low, high, left, right)
-    else:
-        least, most = _smooth(curve, s, z, low, high, left, right, is_slope=is_slope)
-    still = low == high  # nothing moves
-    return torch.where(still, least.clamp(min=0) * 0, least), torch.where(still, most * 0, most)
-
-
-def tangent(curve: Curve, z: Tensor, low: Tensor, high: Tensor) -> Relaxed:
-    """Both bounds with the slope f'(z)."""
-    s = curve.slope(z)
-    least, most = _errors(curve, s, z, low, high, is_slope=True)
-    return Relaxed(s, most, s, least)
-
-
-def chords(curve: Curve, z: Tensor, low: Tensor, high: Tensor) -> Relaxed:
-    """The bounds with the smaller errors of the tangent and the chord; below a function that breaks once, a piece's own slope."""
-    left, right = ends(curve, z, low, high)
-    chord = torch.where(right > left, (curve.f(right) - curve.f(left)) / (right - left).clamp(min=TINY), curve.slope(z))
-    if curve.breaks is not None:
-        chord = torch.where(_breaks(curve, left, right), chord, curve.slope(z))
-    best = tangent(curve, z, low, high)
-    slopes = [chord]
-    if curve.breaks is not None:
-        slopes += [curve.slope(torch.where(right > -left, right, left))] if len(curve.breaks) == 1 else []
-    for s in slopes:
-        least, most = _errors(curve, s, z, low, high, is_slope=False)
-        # an upper bound is judged by its mean height over the interval, which slopes tilt about z
-        tilt = (high + low) / 2
-        over = most + s * tilt < best.high + best.upper * tilt
-        under = least + s * tilt > best.low + best.lower * tilt
-        best = Relaxed(
-            torch.where(over, s, best.upper),
-            torch.where(over, most, best.high),
-            torch.where(under, s, best.lower),
-            torch.where(under, least, best.low),
-        )
-    return best
 
 
 # ---------------------------------------------------------------------------------------------------------------- the functions

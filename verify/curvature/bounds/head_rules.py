@@ -114,7 +114,7 @@ def log_softmax(given: Given) -> Result:
         name,
         tuple(z.shape),
     )
-    return out, Step(make, top=top)
+    return out, Step(make, top=top, steep=True)
 
 
 def _log_one_and(m: Tensor) -> Tensor:

@@ -135,7 +135,7 @@ class Bounded:
             self.radii = [up(rho * (1 + 4 * eps) * s + o) for s, o in zip(scales, off, strict=True)]
         self.line, self.ball, self.scales, self.second = line, Ball(rho, norm), scales, SECOND if effort else 0.0
         self.program = Program(line, self.ball, scales, self.radii, effort, MOST)
-        mine, theirs = float(self.program.values[self.program.loss].center), float(line.graph(*line.leaves))
+        mine, theirs = float(self.program.values[self.program.loss].center), line.loss
         if not abs(mine - theirs) <= 1e-9 * (abs(theirs) + 1e-3):
             raise Unknown(f"its operations give a loss of {mine:.6g} where torch's give {theirs:.6g}")
 

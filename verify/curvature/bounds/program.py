@@ -7,6 +7,7 @@ there what the samples share counts as an error of each operation, so that no gr
 """
 
 import math
+import weakref
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -128,7 +129,12 @@ class Program:
         listed = node.args[0] if node.args and isinstance(node.args[0], (list, tuple)) else node.args
         names = tuple(self._named(a.name) if isinstance(a, fx.Node) else "" for a in listed)
         self.inputs[node.name] = [n for n in names if n]
-        given = Given(node.name, names, tuple(args), {**kwargs, "target": rule}, self.ball, self.line.samples, self._tightened)
+        me = weakref.proxy(
+            self
+        )  # a rule's closures keep what it is given: freed with the program, not by the collector of cycles
+        given = Given(
+            node.name, names, tuple(args), {**kwargs, "target": rule}, self.ball, self.line.samples, lambda *a: me._tightened(*a)
+        )
         self.values[node.name], self.steps[node.name] = RULES[rule](given)
         self.order.append(node.name)
         self.most -= self.steps[node.name].work

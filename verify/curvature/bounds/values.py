@@ -164,16 +164,25 @@ class Step:
         linear: whether the output's deviation is a linear function of the inputs' but for rounding.
         work: floating point operations of a pull, about.
         top: what a second-order bound needs, if the operation is one that it knows at the top of a loss.
+        steep: whether the form of mode "steep" is another than that of "chords".
     """
 
     def __init__(
-        self, make: Callable[[Mode], Form], *, linear: bool = False, work: float = 0.0, top: "Top | None" = None
+        self,
+        make: Callable[[Mode], Form],
+        *,
+        linear: bool = False,
+        work: float = 0.0,
+        top: "Top | None" = None,
+        steep: bool = False,
     ) -> None:
         self._make, self._made = make, dict[str, Form]()
-        self.linear, self.work, self.top = linear, work, top
+        self.linear, self.work, self.top, self.steep = linear, work, top, steep
 
     def form(self, mode: Mode) -> Form:
         """The form of a mode: "tangent" is a derivative at the present parameters, "samples" treats what samples share as error."""
+        if mode == "steep" and not self.steep:
+            mode = "chords"
         if mode not in self._made:
             self._made[mode] = self._make(mode)
         return self._made[mode]

@@ -64,6 +64,10 @@ class Landscape:
         """The number P of parameters."""
         return self.problem.size
 
+    def count(self, size: int | None = None) -> int:
+        """How many `batches` there are."""
+        return self.problem.data.count if size is None else -(-self.problem.data.local // check_whole("batch_size", size))
+
     def batches(self, size: int | None = None) -> Iterator[Batch]:
         """The problem's own batches, or batches of `size` samples in the same order (the last one may be smaller)."""
         if size is None:

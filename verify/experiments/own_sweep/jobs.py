@@ -118,7 +118,7 @@ class CheckpointSharpness(Computation):
 
     def carry_out(self) -> dict[str, Any]:
         """The estimate's fields and the loss; or the reason why there is none, of what would fail the same way again."""
-        from flatproof.verify.curvature.sharpness import select
+        from flatproof.verify.curvature.sharpness import average_case_sharpness, select
         from flatproof.verify.curvature.user_model import NotFinite
 
         measure = select([self.source])[self.measure]
@@ -130,6 +130,8 @@ class CheckpointSharpness(Computation):
             given = ({"above": False} if "above" in measure.accepts else {}) | json.loads(self.arguments)
             if self.measure in TRACES:
                 given = {"method": "xtrace"} | given  # the default when measurements were first stored at these addresses
+            if measure.function is average_case_sharpness:
+                given = {"draws": 100} | given  # so too
             estimate = measure(operator, **given)
         except (ValueError, TypeError, NotImplementedError) as error:
             return {"reason": " ".join(str(error).split())}
