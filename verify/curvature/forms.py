@@ -19,9 +19,14 @@ is exact for r = 1 and n large, the most skewed law, and tends to the normal qua
 from the Gram matrix K_ij = (B w_i)'(B w_j), as its participation ratio (tr K)^2 / ||K||_F^2 <= m: too small rather than too large, so that
 few probes are not believed to have seen the whole spectrum. The interval is value +- c(nu) s sqrt(2 n / ((n + 2) m)). Between the two
 extremes its coverage is measured (`flatproof reproduce curvature/traces`), not proved.
+
+Over batches H = sum_b w_b H_b, so that each may have a probe of its own: sum_b w_b z_b'R_b z_b is the quadratic form of the matrix that has
+the w_b R_b as its diagonal blocks. Its trace is tr R, and all of the above holds of it with n times the batches in place of n. The square
+of its norm, sum w_b^2 ||R_b||_F^2, is up to as many times less than ||R||_F^2 as there are batches, for the same products.
 """
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -46,12 +51,20 @@ class Forms:
         block: vectors multiplied at a time.
         generator: of the draws.
         basis: Q, (P, k); None for none.
+        apart: whether each of the operator's batches has probes of its own.
     """
 
     def __init__(
-        self, operator: Rescaled, probes: str, block: int, generator: torch.Generator, basis: Tensor | None = None
+        self,
+        operator: Rescaled,
+        probes: str,
+        block: int,
+        generator: torch.Generator,
+        basis: Tensor | None = None,
+        *,
+        apart: bool = False,
     ) -> None:
-        self.operator, self.generator, self.basis = operator, generator, basis
+        self.operator, self.generator, self.basis, self.parts = operator, generator, basis, operator.parts if apart else 1
         self.probes = check_one_of("probes", probes, ("rademacher", "gaussian", "sphere"))
         self.block = check_whole("block", block)
         self.dimension = operator.shape[0] - (0 if basis is None else basis.shape[1])
@@ -76,19 +89,38 @@ class Forms:
     def draw(self, count: int) -> "Forms":
         """So many probes more."""
         for done in range(0, count, self.block):
-            W = self._directions(min(self.block, count - done))
-            Y = self.operator.matmat(W)
-            self._values.append(of_first((W * Y).sum(dim=0, dtype=torch.float64).cpu().numpy()))
-            if self.probes == "sphere":
-                Y = self._rest(Y)
-                self._grams.append(tuple(_gram(a, b) for a, b in ((W, W), (W, Y), (Y, Y))))  # type: ignore[arg-type]
+            values: Any = 0.0
+            grams: Any = (0.0, 0.0, 0.0)
+            for W, Y in self._products(min(self.block, count - done)):
+                values = values + of_first((W * Y).sum(dim=0, dtype=torch.float64).cpu().numpy())
+                if self.probes == "sphere":
+                    Y = self._rest(Y)
+                    grams = tuple(g + _gram(a, b) for g, (a, b) in zip(grams, ((W, W), (W, Y), (Y, Y)), strict=True))
+            self._values.append(values)
+            self._grams.append(grams)
         return self
+
+    def _products(self, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """W and HW, (P, count); or each batch's own W_b with w_b H_b W_b."""
+        if self.parts == 1:
+            W = self._directions(count)
+            yield W, self.operator.matmat(W)
+            return
+        held: list[Tensor] = []
+
+        def draw() -> Tensor:
+            held[:] = [self._directions(count)]
+            return held[0]
+
+        for Y in self.operator.apart(draw):
+            yield held[0], Y
 
     def deviation(self) -> float:
         """Standard deviation of a value, as estimated."""
         if self.probes != "sphere":
             return float(np.std(self.values, ddof=1))
-        return float(np.sqrt(2 * self.dimension / (self.dimension + 2) * self._spread()[0]))
+        dimension = self.parts * self.dimension
+        return float(np.sqrt(2 * dimension / (dimension + 2) * self._spread()[0]))
 
     def quantile(self, confidence: float) -> float:
         """Half-width of the mean's interval in units of deviation / sqrt(m)."""
@@ -109,7 +141,7 @@ class Forms:
 
     def _spread(self) -> tuple[float, float]:
         """s^2 = mean ||B w||^2, and r. Products of two blocks are not kept: their K_ij^2 are taken as those within blocks are."""
-        mu, count = self.mean / self.dimension, len(self.values)
+        mu, count = self.mean / (self.parts * self.dimension), len(self.values)
         grams = [YY - mu * (WY + WY.T) + mu**2 * WW for WW, WY, YY in self._grams]
         lengths = np.maximum(np.concatenate([np.diag(K) for K in grams]), 0.0)
         total, own = float(lengths.sum()), float((lengths**2).sum())

@@ -12,6 +12,7 @@ done behind torch's back (through `.data`) or a module's parameter was replaced 
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Self, get_args
 
 import numpy as np
@@ -224,6 +225,35 @@ class Operator(ABC):
         self.products += block.shape[1]
         total = total.detach() if moving is None else total.detach() * moving[:, None]
         return reduced(total)
+
+    @property
+    def parts(self) -> int:
+        """Over how many batches `apart` goes; 1 where there is one or where processes share the data."""
+        return 1 if distributed() else self.problem.data.count
+
+    def apart(self, draw: Callable[[], Tensor]) -> Iterator[Tensor]:
+        """The products of the batches' own matrices w_b H_b, H = sum_b w_b H_b, with vectors of their own; counted as products with H.
+
+        Args:
+            draw: gives the next batch's V, (P, k).
+
+        Yields:
+            w_b H_b V, (P, k).
+        """
+        moving = self.problem.moving
+        count = 0
+        for batch, product in self._batches():
+            block = draw()
+            block = block if moving is None else block * moving[:, None]
+            with plain(self.device):
+                if self.allowance is not None:
+                    part = torch.cat([product(column[:, None]).detach() for column in block.unbind(1)], dim=1)
+                else:
+                    part = product(block).detach()
+            part = part * batch.weight
+            yield part if moving is None else part * moving[:, None]
+            count = block.shape[1]
+        self.products += count
 
     def _batches(self) -> Any:
         if (versions := self.problem.versions()) != self._versions:

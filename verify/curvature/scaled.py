@@ -6,6 +6,7 @@ times more for the first product.
 """
 
 import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -51,6 +52,11 @@ class Delegate:
         """Vectors of a search that memory may hold; None: as many as there is room for."""
         held: int | None = getattr(self.operator, "rows_held", None)
         return held
+
+    @property
+    def parts(self) -> int:
+        """Over how many batches the operator goes with vectors of their own (`Operator.apart`); 1 where it cannot."""
+        return int(getattr(self.operator, "parts", 1)) if hasattr(self.operator, "apart") else 1
 
     @property
     def gradients(self) -> float:
@@ -115,6 +121,13 @@ class Rescaled(Delegate):
         ahead = -(self.exponent // 2)
         return multiply(self.operator, block * 2.0**ahead) * 2.0 ** (-self.exponent - ahead)
 
+    def apart(self, draw: Callable[[], Tensor]) -> Iterator[Tensor]:
+        """`Operator.apart` of 2^-exponent H, which has been multiplied before; ValueError for a product that is not finite."""
+        exponent, operator = self.exponent or 0, self.operator
+        ahead = -(exponent // 2)
+        for product in operator.apart(lambda: draw() * 2.0**ahead if ahead else draw()):  # type: ignore[attr-defined]
+            yield finite(product * 2.0 ** (-exponent - ahead) if exponent else product, operator.products)
+
     def _first(self, block: Tensor) -> Tensor:
         """The first product that is not zero; it decides the exponent."""
         limit, ahead = LIMIT.get(self.dtype, 30), AHEAD.get(self.dtype, 60)
@@ -175,6 +188,11 @@ class Scaled(Delegate):
     def matmat(self, block: Tensor, /) -> Tensor:
         """D H D V, (P, k) -> (P, k)."""
         return self.scale[:, None] * self.operator.matmat(self.scale[:, None] * block)
+
+    def apart(self, draw: Callable[[], Tensor]) -> Iterator[Tensor]:
+        """`Operator.apart` of D H D."""
+        for product in self.operator.apart(lambda: self.scale[:, None] * draw()):  # type: ignore[attr-defined]
+            yield self.scale[:, None] * product
 
     def directions(self) -> Tensor:
         """D times the operator's, (P, c): near a fit both matrices are J' C J, with J D in place of J."""

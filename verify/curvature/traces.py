@@ -45,6 +45,7 @@ Method = Literal["auto", "hutchinson", "hutch++", "xtrace", "krylov"]
 PILOT = 12  # products from which on one of them is spent on choosing; below, half of them deflate
 LARGE = 20  # products from which on two are
 PROBES = 3  # at least
+BUDGET, PASSES = 60, 10  # products, and those with batches' own probes that are taken at least
 
 
 def trace(operator: Symmetric, method: Method = "auto", **settings: Any) -> Estimate:
@@ -75,7 +76,7 @@ def trace(operator: Symmetric, method: Method = "auto", **settings: Any) -> Esti
 def auto_trace(
     operator: Symmetric,
     *,
-    products: int = 60,
+    products: int | None = None,
     tolerance: float | None = None,
     max_products: int = 10_000,
     confidence: float = 0.95,
@@ -91,7 +92,9 @@ def auto_trace(
 
     Args:
         operator: H, (P, P).
-        products: in all; within `shared.sharing` those of the basis may have been made already. Not used with a tolerance.
+        products: in all; within `shared.sharing` those of the basis may have been made already. None: as far as BUDGET would go; where the
+            data come in batches, each then has probes of its own, as many in all as would be left of BUDGET, in at least PASSES products.
+            Not used with a tolerance.
         tolerance: relative half-width wanted; None for as many products as `products`.
         max_products: products at most, with a tolerance.
         confidence: of the interval.
@@ -105,7 +108,8 @@ def auto_trace(
     Raises:
         ValueError: settings out of range, a product that is not finite.
     """
-    budget = check_whole("products", products, 4) if tolerance is None else check_whole("max_products", max_products, PILOT)
+    given = BUDGET if products is None else check_whole("products", products, 4)
+    budget = given if tolerance is None else check_whole("max_products", max_products, PILOT)
     wanted = None if tolerance is None else check_positive("tolerance", tolerance)
     check_share("confidence", confidence)
     generator, size = generator_of(seed), operator.shape[0]
@@ -143,8 +147,11 @@ def auto_trace(
                 rests_on="the basis spans the space, to rounding",
                 **about,
             )  # fmt: skip
-        forms = Forms(scaled, "sphere", block, generator, krylov.basis)
+        apart = products is None and target is None and scaled.parts > 1
+        forms = Forms(scaled, "sphere", block, generator, krylov.basis, apart=apart)
         left = PROBES if spent and referees.done else budget - spent - krylov.size
+        if apart:
+            left = min(left, max(PASSES, -(-left // forms.parts)))
         if target is None:
             half = forms.draw(left).half(level)
         else:
@@ -152,7 +159,8 @@ def auto_trace(
         value, count = first + forms.mean, len(forms.values)
         return _estimate(
             meter, scaled, seen, confidence, value, (value - half, value + half), np.append(forms.values, own),
-            method=f"auto: {'Krylov-aware' if paid else 'Hutchinson'}, {krylov.size} directions, {count} probes uniform in direction",
+            method=f"auto: {'Krylov-aware' if paid else 'Hutchinson'}, {krylov.size} directions, {count} probes uniform in direction"
+            + (", each batch its own" if apart else ""),
             rests_on=f"quadratic forms by their effective rank, given the Lanczos basis; coverage measured; {why}",
             **about,
         )  # fmt: skip

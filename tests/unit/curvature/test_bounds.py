@@ -190,7 +190,7 @@ def test_no_ascent_passes_the_bound(
 @given(seed=seeds, norm=st.sampled_from(["l2", "linf"]))
 def test_every_part_of_the_bound_is_one(seed: int, norm: Any) -> None:
     """Each choice of slopes, the loss's box and the second-order bound alone, with smaller boxes and without: at corners of the ball."""
-    from flatproof.verify.curvature.bounds.increase import Bounded
+    from flatproof.verify.curvature.bounds.increase import SLOPES, Bounded
 
     problem = network("mlp", "gelu" if seed % 2 else "relu", seed, torch.float64, steps=20)
     batch, w = next(problem.batches()), problem.weights
@@ -207,8 +207,13 @@ def test_every_part_of_the_bound_is_one(seed: int, norm: Any) -> None:
     for effort in (0.0, 1e9):
         with torch.no_grad():
             bounded = Bounded(problem, batch, w.abs(), rho, norm, effort)
-            parts = [s.bound for s in bounded.slopes()] + [bounded.of_box(), bounded.of_second_order()]
+            slopes = [bounded.slope(mode).bound for mode in SLOPES]  # type: ignore[union-attr]
+            parts = [*slopes, bounded.of_box(), bounded.of_second_order()]
+            assert bounded.least_slope().bound == min(slopes)  # type: ignore[union-attr]
         assert worst <= min(parts)
+        ways = [batch_bound(problem, batch, w.abs(), rho, norm, effort, sloped=sloped)[:2] for sloped in (True, False)]
+        assert ways[0] == ways[1]  # what is given up sooner is not the least
+        assert ways[0][0] == min(parts)
     first = float(gradient.abs().sum() if norm == "linf" else torch.linalg.vector_norm(gradient))
     small, how, _ = batch_bound(problem, batch, w.abs(), 1e-7, norm)
     assert small == pytest.approx(1e-7 * first, rel=1e-2), how  # the first order is exact

@@ -33,7 +33,7 @@ SECOND = 4e9  # the same for the second-order bound
 MOST = 2e9  # the same of one pass
 MANY = 100  # batches
 ENTRIES = 2e7  # of J
-SLOPES: tuple[Mode, ...] = ("tangent", "chords", "steep")
+SLOPES: tuple[Mode, ...] = ("steep", "chords", "tangent")  # the first is least in all but small balls
 SURE = 1 + 1e-12
 ELSEWHERE = "another process has none for its batches"
 FROM_BELOW = "lower bound of a maximum, which the ascent may miss"
@@ -149,15 +149,24 @@ class Bounded:
             )
         return total * (1 + 2 * gamma(sum(a.numel() for a in parameters)))
 
-    def slopes(self) -> list[Slope]:
-        """The bounds of first order."""
-        out = []
+    def slope(self, mode: Mode, limit: float = math.inf) -> Slope | None:
+        """A bound of first order; None where its errors alone are more than the limit."""
+        met = self.program.backwards({self.program.loss: torch.ones(1, dtype=torch.float64)}, mode, limit=limit)
+        errors = float(met.errors(self.program.terms)[0])
+        if errors > limit:
+            return None
+        zero = [torch.zeros_like(w) for w in self.line.leaves[: self.line.parameters]]
+        parameters = [met.parameters[i][0] if i in met.parameters else z for i, z in enumerate(zero)]
+        return Slope(parameters, errors, self.dual)
+
+    def least_slope(self, limit: float = math.inf) -> Slope | None:
+        """The least bound of first order; None where all are more than the limit."""
+        best: Slope | None = None
         for mode in SLOPES:
-            met = self.program.backwards({self.program.loss: torch.ones(1, dtype=torch.float64)}, mode)
-            zero = [torch.zeros_like(w) for w in self.line.leaves[: self.line.parameters]]
-            parameters = [met.parameters[i][0] if i in met.parameters else z for i, z in enumerate(zero)]
-            out.append(Slope(parameters, float(met.errors(self.program.terms)[0]), self.dual))
-        return out
+            slope = self.slope(mode, limit)
+            if slope is not None and (best is None or slope.bound < best.bound or math.isnan(best.bound)):
+                best, limit = slope, min(limit, slope.bound)
+        return best
 
     def of_box(self) -> float:
         """The loss's own box."""
@@ -286,16 +295,23 @@ def batch_bound(
     rho: float,
     norm: Norm,
     effort: float = EFFORT,
-) -> tuple[float, str, Slope]:
+    *,
+    sloped: bool = True,
+) -> tuple[float, str, Slope | None]:
     """The bound of one batch, what gave it, and the best one of first order.
+
+    Args:
+        sloped: whether the latter is wanted where it is not the least; None in its place otherwise, sooner.
 
     Raises:
         Unknown: there is none; says why.
     """
     with torch.no_grad():
         bounded = Bounded(problem, batch, scale, rho, norm, effort)
-        best = min(bounded.slopes(), key=lambda slope: slope.bound if math.isfinite(slope.bound) else math.inf)
-        bounds = {"slopes": best.bound, "box": bounded.of_box(), "curvature": bounded.of_second_order()}
+        box = bounded.of_box()
+        best = bounded.least_slope(math.inf if sloped or not math.isfinite(box) else box)
+        bounds = {"box": box, "curvature": bounded.of_second_order()}
+        bounds = bounds if best is None else {"slopes": best.bound} | bounds
     finite = {k: v for k, v in bounds.items() if math.isfinite(v)}
     if not finite:
         raise Unknown("the bound overflows")
@@ -312,7 +328,7 @@ def mean_above(
         for count, batch in enumerate(batches):
             if count == MANY:
                 raise Unknown(f"there are more than {MANY} batches")
-            value, way, _ = batch_bound(problem, batch, scale, rho, norm, effort)
+            value, way, _ = batch_bound(problem, batch, scale, rho, norm, effort, sloped=False)
             total, weight = total + batch.samples * value, weight + batch.samples
             ways.add(way)
     except Unknown as reason:
@@ -331,6 +347,8 @@ def box_above(problem: Problem, batches: Iterable[Batch], reach: Tensor) -> Abov
     try:
         for batch in batches:
             value, _, best = batch_bound(problem, batch, reach, 1.0, "linf")
+            if best is None:
+                raise Unknown("the bound overflows")
             apart, errors = apart + batch.weight * value, errors + batch.weight * best.errors
             parts = [batch.weight * a for a in best.parameters]
             slope = [a + b for a, b in zip(slope, parts, strict=True)] if slope else parts

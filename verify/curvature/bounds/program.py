@@ -143,13 +143,16 @@ class Program:
 
     # ------------------------------------------------------------------------------------------------------------------ backwards
 
-    def backwards(self, start: dict[str, Tensor], mode: Mode, stop: frozenset[str] = frozenset()) -> Gathered:
+    def backwards(
+        self, start: dict[str, Tensor], mode: Mode, stop: frozenset[str] = frozenset(), limit: float = math.inf
+    ) -> Gathered:
         """Adjoints (k, *value) of values, through all operations before them.
 
         Args:
             start: by name.
             mode: of the forms; "samples" keeps the samples apart.
             stop: operations before which the pass ends; the errors of their values' rounding are counted elsewhere.
+            limit: the pass of one adjoint is given up as soon as its errors alone are more; there are more of them then.
         """
         apart = mode == "samples"
         first = next(iter(start.values()))
@@ -167,6 +170,8 @@ class Program:
                 continue
             form = self.steps[name].form(mode)
             _count(out, adjoint, form, apart)
+            if limit < math.inf and float(out.errors(0)[0]) > limit:
+                break
             for source, pulled in zip(form.sources, form.pull(adjoint), strict=True):
                 if source in adjoints:
                     deviation = self.values[source].deviation

@@ -14,7 +14,9 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from scipy.optimize import Bounds, minimize
+from torch import Tensor
 
+from flatproof.verify.curvature.basis import segments
 from flatproof.verify.curvature.bounds import NO_BOUND, Above, box_above
 from flatproof.verify.curvature.estimates import Estimate, Floats, generator_of
 from flatproof.verify.curvature.processes import Joint, led
@@ -22,6 +24,7 @@ from flatproof.verify.curvature.sharpness.landscape import Cost, Landscape
 from flatproof.verify.curvature.sharpness.registry import Measure
 from flatproof.verify.utils.checks import check_one_of, check_positive, check_whole
 
+TALL = 4  # rows over columns from which on the condition number of a random A is about 3 at most
 SOURCE = "keskar2017/metric-2.1"
 
 
@@ -72,7 +75,7 @@ def keskar_sharpness(
     base = landscape.total(None)
     if base <= -1:
         raise ValueError(f"the metric divides by 1 + loss; expected a loss above -1, got {base}")
-    center = weights if A is None else torch.linalg.lstsq(A.double(), weights.double()[:, None]).solution[:, 0]
+    center = weights if A is None else _coordinates(A, weights)
     reach = epsilon * (center.abs().double().cpu().numpy() + 1)
     best = base
 
@@ -110,6 +113,19 @@ def keskar_sharpness(
         source=SOURCE,
         rests_on=bound.rests_on,
     )
+
+
+def _coordinates(A: Tensor, weights: Tensor) -> Tensor:
+    """A+ w in float64, (p,). Tall random columns are nearly orthogonal: there the normal equations lose no more than a digit."""
+    if len(A) < TALL * A.shape[1]:
+        return torch.linalg.lstsq(A.double(), weights.double()[:, None]).solution[:, 0]
+    gram = torch.zeros(A.shape[1], A.shape[1], dtype=torch.float64, device=A.device)
+    along = gram[:, :1].clone()
+    for stretch in segments(len(A)):
+        rows = A[stretch].double()
+        gram += rows.T @ rows
+        along += rows.T @ weights[stretch, None].double()
+    return torch.cholesky_solve(along, torch.linalg.cholesky(gram))[:, 0]
 
 
 def keskar_subspace_sharpness(source: object, *, dimension: int = 100, **settings: object) -> Estimate:

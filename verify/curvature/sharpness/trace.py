@@ -8,36 +8,44 @@ from flatproof.verify.curvature.sharpness.registry import Measure
 from flatproof.verify.curvature.traces import Method, auto_trace, hutchinson, hutchpp, krylov_trace, trace, xtrace
 
 
-def hessian_trace(source: object, *, method: Method = "auto", products: int = 60, seed: int = 0, **rest: Any) -> Estimate:
+def hessian_trace(
+    source: object, *, method: Method = "auto", products: int | None = None, seed: int = 0, **rest: Any
+) -> Estimate:
     """tr H (wen2023, Sharpness).
 
     Args:
         source: a problem or a symmetric operator.
         method: the estimator, "auto", "hutchinson", "hutch++", "xtrace" or "krylov"; "auto" and it share their basis with lambda_max.
-        products: Hessian-vector products spent.
+        products: Hessian-vector products spent; None for the estimator's own default.
         seed: of the probes.
         **rest: settings of that estimator.
 
     Returns:
         The trace with its interval.
     """
-    return trace(operator_of(source), method, products=products, seed=seed, **rest)
+    return trace(operator_of(source), method, seed=seed, **_given(products), **rest)
 
 
-def adaptive_trace(source: object, *, method: Method = "auto", products: int = 60, seed: int = 0, **rest: Any) -> Estimate:
+def adaptive_trace(
+    source: object, *, method: Method = "auto", products: int | None = None, seed: int = 0, **rest: Any
+) -> Estimate:
     """sum_i w_i^2 H_ii, the limit of 2 S_avg / rho^2 for c = |w| (andriushchenko2023, S_avg) where L is smooth, as rho -> 0.
 
     Args:
         source: a problem, or an operator with one.
         method: the estimator, "auto", "hutchinson", "hutch++", "xtrace" or "krylov"; "auto" and it share their basis with lambda_max.
-        products: Hessian-vector products spent.
+        products: Hessian-vector products spent; None for the estimator's own default.
         seed: of the probes.
         **rest: settings of that estimator.
 
     Returns:
         The trace of |w| H |w| with its interval.
     """
-    return trace(adaptive(source), method, products=products, seed=seed, **rest)
+    return trace(adaptive(source), method, seed=seed, **_given(products), **rest)
+
+
+def _given(products: int | None) -> dict[str, int]:
+    return {} if products is None else {"products": products}
 
 
 MEASURES = (
