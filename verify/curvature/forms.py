@@ -21,8 +21,9 @@ few probes are not believed to have seen the whole spectrum. The interval is val
 extremes its coverage is measured (`flatproof reproduce curvature/traces`), not proved.
 
 Over batches H = sum_b w_b H_b, so that each may have a probe of its own: sum_b w_b z_b'R_b z_b is the quadratic form of the matrix that has
-the w_b R_b as its diagonal blocks. Its trace is tr R, and all of the above holds of it with n times the batches in place of n. The square
-of its norm, sum w_b^2 ||R_b||_F^2, is up to as many times less than ||R||_F^2 as there are batches, for the same products.
+the w_b R_b as its diagonal blocks. Its trace is tr R, and the above holds of it with n times the batches in place of n; the variance is
+less, as each block's own multiple of the identity is exact. The square of its norm, sum w_b^2 ||R_b||_F^2, is up to as many times less
+than ||R||_F^2 as there are batches, for the same products.
 """
 
 from collections.abc import Iterator

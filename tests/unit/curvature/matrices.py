@@ -1,6 +1,6 @@
 """Matrices whose eigenvalues are known, as operators."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -22,6 +22,20 @@ class Dense:
     def matmat(self, block: Tensor) -> Tensor:
         self.products += block.shape[1]
         return self.matrix @ block
+
+
+class Apart(Dense):
+    """The sum of matrices (b, P, P), each a batch's own."""
+
+    def __init__(self, matrices: Tensor) -> None:
+        super().__init__(matrices.sum(0))
+        self.matrices, self.parts = matrices, len(matrices)
+
+    def apart(self, draw: Callable[[], Tensor]) -> Iterator[Tensor]:
+        for matrix in self.matrices:
+            block = draw()
+            yield matrix @ block
+        self.products += block.shape[1]
 
 
 def with_spectrum(values: np.ndarray, seed: int, dtype: torch.dtype = torch.float64) -> Dense:

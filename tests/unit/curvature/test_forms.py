@@ -9,7 +9,7 @@ from flatproof.verify.curvature.estimates import generator_of
 from flatproof.verify.curvature.forms import Forms, far_quantile
 from flatproof.verify.curvature.scaled import Rescaled
 from flatproof.verify.utils.statistics import binomial_interval
-from tests.unit.curvature.matrices import Dense, with_spectrum
+from tests.unit.curvature.matrices import Apart, Dense, with_spectrum
 
 TRIALS = 400
 
@@ -88,3 +88,46 @@ def test_blocks_of_one_know_no_pairs_and_are_wider() -> None:
     apart, together = _forms(operator, 6, 0, block=1), _forms(operator, 6, 0)
     assert apart.quantile(0.95) == pytest.approx(far_quantile(0.95, 6))
     assert together.quantile(0.95) < apart.quantile(0.95)
+
+
+def _batches(kind: str) -> Apart:
+    """Five batches' matrices, P = 60: alike, with little in common, of rank one in one batch alone, and that cancel."""
+    rng = np.random.default_rng(0)
+    own = np.stack([with_spectrum(rng.uniform(-1, 2, 60), seed).matrix.numpy() for seed in range(5)]) / 5
+    first = with_spectrum(np.r_[1.0, np.zeros(59)], 0).matrix.numpy()
+    matrices = {
+        "alike": np.repeat(own[:1], 5, axis=0),
+        "apart": own,
+        "one": np.stack([first, *np.zeros((4, 60, 60))]),
+        "cancel": np.stack([own[0], -own[0], own[1], -own[1], own[2]]),
+    }[kind]
+    return Apart(torch.as_tensor(matrices))
+
+
+@pytest.mark.parametrize("kind", ["alike", "apart", "one", "cancel"])
+def test_probes_of_each_batchs_own_are_unbiased_and_cover(kind: str) -> None:
+    """2,000 seeds, ten passes and three, with a basis that is deflated: nominal 95 %; the variance is that of the blocks."""
+    operator = _batches(kind)
+    basis = torch.linalg.qr(torch.as_tensor(np.random.default_rng(1).standard_normal((60, 2))))[0]
+    rest = torch.eye(60, dtype=torch.float64) - basis @ basis.T
+    blocks, n, trials = rest @ operator.matrices @ rest, 58, 2000
+    truth = float(torch.einsum("bii->", blocks))
+    for passes in (3, 10):
+        runs = [
+            Forms(Rescaled(operator), "sphere", 8, generator_of(seed), basis, apart=True).draw(passes) for seed in range(trials)
+        ]
+        held = sum(abs(f.mean - truth) <= f.half(0.95) for f in runs)
+        assert binomial_interval(held, trials, 0.999).high >= 0.95
+        means = np.array([f.mean for f in runs])
+        assert abs(means.mean() - truth) <= 4 * means.std() / np.sqrt(trials)
+        own = blocks.square().sum((1, 2)) - torch.einsum("bii->b", blocks).square() / n
+        assert np.var(means) * passes == pytest.approx(2 * n / (n + 2) * float(own.sum()), rel=0.12)
+    assert operator.products == trials * 13
+
+
+def test_batches_that_are_alike_need_fewer_products() -> None:
+    """The interval of five batches' own probes is about sqrt(5) times narrower than that of as many products."""
+    operator = _batches("alike")
+    own = [Forms(Rescaled(operator), "sphere", 8, generator_of(s), apart=True).draw(10).half(0.95) for s in range(40)]
+    shared = [Forms(Rescaled(operator), "sphere", 8, generator_of(s)).draw(10).half(0.95) for s in range(40)]
+    assert np.mean(own) == pytest.approx(np.mean(shared) / np.sqrt(5), rel=0.15)

@@ -14,6 +14,7 @@ from flatproof.verify.curvature import (
     GaussNewtonOperator,
     HessianOperator,
 )
+from flatproof.verify.curvature.scaled import Rescaled, Scaled
 from tests.unit.curvature.models import CLOSE, LOSSES, cnn, error, images, mlp, points
 
 
@@ -33,6 +34,30 @@ def test_gauss_newton_and_fisher() -> None:
         assert error(GaussNewtonOperator(model, smoothed, parts).dense(), newton) < CLOSE
         g = torch.einsum("nap,na->np", j, slopes)
         assert error(FisherOperator(model, smoothed, parts).dense(), g.T @ g / n) < CLOSE
+
+
+def test_each_batchs_own_products() -> None:
+    """w_b H_b V_b for uneven batches, of the operator, of D H D and of 2^-e H; their sum at one V is the product; counted as one pass."""
+    model, (x, y) = mlp(), points()
+    data = [(x[:2], y[:2]), (x[2:5], y[2:5]), (x[5:], y[5:])]
+    operator = HessianOperator(model, F.cross_entropy, data)
+    size = operator.shape[0]
+    scale = torch.rand(size, dtype=torch.float64) + 0.5
+    own = [HessianOperator(model, F.cross_entropy, batch).dense() * len(batch[1]) / len(y) for batch in data]
+    for chosen, d in ((operator, torch.ones_like(scale)), (Scaled(operator, scale), scale)):
+        rescaled = Rescaled(chosen)
+        rescaled.matmat(torch.ones(size, 1, dtype=torch.float64))
+        for any_of, unit in ((chosen, 1.0), (rescaled, 2.0 ** -(rescaled.exponent or 0))):
+            assert any_of.parts == 3
+            blocks = torch.randn(3, size, 2, dtype=torch.float64)
+            given, before = iter(blocks), operator.products
+            products = list(any_of.apart(lambda given=given: next(given)))
+            assert operator.products == before + 2
+            for H, V, product in zip(own, blocks, products, strict=True):
+                assert error(product, unit * d[:, None] * (H @ (d[:, None] * V))) < CLOSE
+            same = sum(any_of.apart(lambda V=blocks[0]: V))
+            assert error(same, any_of.matmat(blocks[0])) < CLOSE
+    assert next(HessianOperator(model, F.cross_entropy, (x, y)).apart(lambda: blocks[0])).shape == (size, 2)
 
 
 def test_subsets() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from flatproof.verify.curvature import auto_trace, lambda_max, trace
+from flatproof.verify.curvature import HessianOperator, auto_trace, lambda_max, trace
 from flatproof.verify.curvature.estimates import gaussian, generator_of
 from flatproof.verify.curvature.krylov import Krylov, Prefix
 from flatproof.verify.curvature.pilot import Referees
@@ -70,6 +70,23 @@ def test_auto_covers_at_both_levels_and_is_unbiased(name: str, products: int) ->
     assert abs(errors.mean()) <= 4 * errors.std() / np.sqrt(TRIALS) + 1e-12
     sure = [auto_trace(operator, products=products, confidence=0.995, seed=s) for s in range(TRIALS)]
     assert binomial_interval(sum(e.covers(values.sum()) for e in sure), TRIALS, 0.999).high >= 0.995
+
+
+def test_batches_have_probes_of_their_own_unless_the_products_are_given() -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(6, 12), torch.nn.Tanh(), torch.nn.Linear(12, 3)).double()
+    x, y = torch.randn(40, 6, dtype=torch.float64), torch.randint(3, (40,))
+    data = [(x[i : i + 8], y[i : i + 8]) for i in range(0, 40, 8)]
+    operator = HessianOperator(model, torch.nn.functional.cross_entropy, data)
+    exact = float(operator.dense().trace())
+    own = [trace(operator, seed=s) for s in range(60)]
+    assert all("each batch its own" in e.method for e in own if "probes" in e.method)
+    assert binomial_interval(sum(e.covers(exact) for e in own), 60, 0.999).high >= 0.95
+    assert all(e.products <= 60 for e in own)
+    given = trace(operator, products=60)
+    assert "each batch its own" not in given.method
+    whole = HessianOperator(model, torch.nn.functional.cross_entropy, (x, y))
+    assert trace(whole).value == trace(whole, products=60).value == pytest.approx(given.value, rel=1e-9)
 
 
 def test_choosing_pays_on_either_side() -> None:

@@ -23,7 +23,8 @@ from flatproof.verify.utils.statistics import mean_interval
 
 Norm = Literal["l2", "linf"]
 SOURCE = "andriushchenko2023, S_avg"
-DISPLACEMENTS, PASSES = 100, 20  # where every batch has its own
+DRAWS = 100
+DISPLACEMENTS, PASSES = 150, 30  # where every batch has its own: all batches' and losses on the whole data at least
 ASAM = "Kwon et al. 2021, ASAM's c, as S_avg of andriushchenko2023"
 
 
@@ -51,8 +52,8 @@ def average_case_sharpness(
         norm: their law, "l2" or "linf" as above.
         scaling: of c, see `scaling`: "elementwise" (c = |w|, adaptive), "none" (c = 1), "filter" or "layer" (ASAM).
         logits: whether outputs are normalized first, see `landscape.normalize`.
-        draws: displacements, each of the loss on the whole data. None: every batch has its own ones, DISPLACEMENTS in all and at least
-            PASSES a batch, which takes as many losses on the whole data as there are for a batch.
+        draws: displacements, each of the loss on the whole data. None: DRAWS of one batch; of several, each has its own, DISPLACEMENTS of
+            all together, and at least PASSES a batch; the losses are as many as a batch has.
         antithetic: draw in pairs +delta, -delta, whose mean has no first-order noise; the interval is over the independent pairs.
         batch_size: samples a batch S; None for the data's own batches.
         confidence: of the interval.
@@ -82,7 +83,8 @@ def average_case_sharpness(
     signs = (1, -1) if antithetic else (1,)
     first, batches = places(landscape.count(batch_size))
     own = draws is None and batches > 1
-    count = draws or max(PASSES, len(signs) * -(-DISPLACEMENTS // (len(signs) * batches)))
+    share = len(signs) * -(-DISPLACEMENTS // (len(signs) * batches))
+    count = max(PASSES, share) if own else draws or DRAWS
     increases = []
     for look in range(count // len(signs)):
         shared = None if own else displacement(generator)
