@@ -22,6 +22,7 @@ from flatproof.verify.curvature.processes import distributed
 from flatproof.verify.curvature.tree import cast, mapped, tensors_of
 
 WeightOf = Callable[[Any, Any], Any]
+GROUPS = 10  # parts of the data, consecutive batches, that random vectors of their own are drawn for
 LABELS = "labels", "label", "targets", "target"
 
 

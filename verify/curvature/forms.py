@@ -20,10 +20,10 @@ from the Gram matrix K_ij = (B w_i)'(B w_j), as its participation ratio (tr K)^2
 few probes are not believed to have seen the whole spectrum. The interval is value +- c(nu) s sqrt(2 n / ((n + 2) m)). Between the two
 extremes its coverage is measured (`flatproof reproduce curvature/traces`), not proved.
 
-Over batches H = sum_b w_b H_b, so that each may have a probe of its own: sum_b w_b z_b'R_b z_b is the quadratic form of the matrix that has
-the w_b R_b as its diagonal blocks. Its trace is tr R, and the above holds of it with n times the batches in place of n; the variance is
-less, as each block's own multiple of the identity is exact. The square of its norm, sum w_b^2 ||R_b||_F^2, is up to as many times less
-than ||R||_F^2 as there are batches, for the same products.
+Over parts of the data H = sum_b H_b, so that each may have a probe of its own: sum_b z_b'R_b z_b is the quadratic form of the matrix that
+has the R_b as its diagonal blocks. Its trace is tr R, and the above holds of it with n times the parts in place of n; the variance is less,
+as each block's own multiple of the identity is exact. The square of its norm, sum ||R_b||_F^2, is up to as many times less than ||R||_F^2
+as there are parts, for the same products.
 """
 
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ class Forms:
         block: vectors multiplied at a time.
         generator: of the draws.
         basis: Q, (P, k); None for none.
-        apart: whether each of the operator's batches has probes of its own.
+        apart: whether each of the operator's parts of the data has probes of its own.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Forms:
         return self
 
     def _products(self, count: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """W and HW, (P, count); or each batch's own W_b with w_b H_b W_b."""
+        """W and HW, (P, count); or each part's own W_b with H_b W_b."""
         if self.parts == 1:
             W = self._directions(count)
             yield W, self.operator.matmat(W)

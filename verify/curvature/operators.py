@@ -22,7 +22,7 @@ from scipy.sparse.linalg import LinearOperator
 from torch import Tensor, nn
 
 from flatproof.verify.curvature.allowance import Allowance, allowed, room_left
-from flatproof.verify.curvature.batches import Batch, WeightOf, same_data
+from flatproof.verify.curvature.batches import GROUPS, Batch, WeightOf, same_data
 from flatproof.verify.curvature.examination import examine, shortly
 from flatproof.verify.curvature.isolation import plain
 from flatproof.verify.curvature.kernels import AUTO, PREPARE, KernelName, Product, Unsupported, closed_form, finite_difference
@@ -228,32 +228,31 @@ class Operator(ABC):
 
     @property
     def parts(self) -> int:
-        """Over how many batches `apart` goes; 1 where there is one or where processes share the data."""
-        return 1 if distributed() else self.problem.data.count
+        """Over how many parts of the data `apart` goes; 1 where there is one batch, where processes share the data, or memory is short."""
+        return 1 if distributed() or self.allowance is not None else min(GROUPS, self.problem.data.count)
 
     def apart(self, draw: Callable[[], Tensor]) -> Iterator[Tensor]:
-        """The products of the batches' own matrices w_b H_b, H = sum_b w_b H_b, with vectors of their own; counted as products with H.
+        """The products of matrices H_g, H = sum_g H_g, of consecutive batches each, with vectors of their own; counted as products with H.
 
         Args:
-            draw: gives the next batch's V, (P, k).
+            draw: gives the next part's V, (P, k).
 
         Yields:
-            w_b H_b V, (P, k).
+            H_g V, (P, k).
         """
-        moving = self.problem.moving
-        count = 0
-        for batch, product in self._batches():
-            block = draw()
-            block = block if moving is None else block * moving[:, None]
+        parts, count, moving = self.parts, self.problem.data.count, self.problem.moving
+        block = draw()
+        total, group = torch.zeros_like(block), 0
+        for index, (batch, product) in enumerate(self._batches()):
+            if index * parts // count > group:
+                yield total
+                block, group = draw(), group + 1
+                total = torch.zeros_like(block)
             with plain(self.device):
-                if self.allowance is not None:
-                    part = torch.cat([product(column[:, None]).detach() for column in block.unbind(1)], dim=1)
-                else:
-                    part = product(block).detach()
-            part = part * batch.weight
-            yield part if moving is None else part * moving[:, None]
-            count = block.shape[1]
-        self.products += count
+                part = product(block if moving is None else block * moving[:, None]).detach()
+            total.add_(part if moving is None else part * moving[:, None], alpha=batch.weight)
+        yield total
+        self.products += block.shape[1]
 
     def _batches(self) -> Any:
         if (versions := self.problem.versions()) != self._versions:

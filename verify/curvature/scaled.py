@@ -55,7 +55,7 @@ class Delegate:
 
     @property
     def parts(self) -> int:
-        """Over how many batches the operator goes with vectors of their own (`Operator.apart`); 1 where it cannot."""
+        """Over how many parts of the data the operator goes with vectors of their own (`Operator.apart`); 1 where it cannot."""
         return int(getattr(self.operator, "parts", 1)) if hasattr(self.operator, "apart") else 1
 
     @property

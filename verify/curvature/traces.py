@@ -92,9 +92,9 @@ def auto_trace(
 
     Args:
         operator: H, (P, P).
-        products: in all; within `shared.sharing` those of the basis may have been made already. None: as far as BUDGET would go; where the
-            data come in batches, each then has probes of its own, as many in all as would be left of BUDGET, in at least PASSES products.
-            Not used with a tolerance.
+        products: in all; within `shared.sharing` those of the basis may have been made already. None: as far as BUDGET would go; where
+            the data come in batches, parts of them then have probes of their own, as many in all as would be left of BUDGET, in at least
+            PASSES products. Not used with a tolerance.
         tolerance: relative half-width wanted; None for as many products as `products`.
         max_products: products at most, with a tolerance.
         confidence: of the interval.
@@ -160,7 +160,7 @@ def auto_trace(
         return _estimate(
             meter, scaled, seen, confidence, value, (value - half, value + half), np.append(forms.values, own),
             method=f"auto: {'Krylov-aware' if paid else 'Hutchinson'}, {krylov.size} directions, {count} probes uniform in direction"
-            + (", each batch its own" if apart else ""),
+            + (", each part its own" if apart else ""),
             rests_on=f"quadratic forms by their effective rank, given the Lanczos basis; coverage measured; {why}",
             **about,
         )  # fmt: skip

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
@@ -36,8 +36,8 @@ def test_gauss_newton_and_fisher() -> None:
         assert error(FisherOperator(model, smoothed, parts).dense(), g.T @ g / n) < CLOSE
 
 
-def test_each_batchs_own_products() -> None:
-    """w_b H_b V_b for uneven batches, of the operator, of D H D and of 2^-e H; their sum at one V is the product; counted as one pass."""
+def test_each_parts_own_products() -> None:
+    """H_b V_b of uneven parts, of the operator, of D H D and of 2^-e H; their sum at one V is the product; counted as one pass."""
     model, (x, y) = mlp(), points()
     data = [(x[:2], y[:2]), (x[2:5], y[2:5]), (x[5:], y[5:])]
     operator = HessianOperator(model, F.cross_entropy, data)
@@ -57,6 +57,20 @@ def test_each_batchs_own_products() -> None:
                 assert error(product, unit * d[:, None] * (H @ (d[:, None] * V))) < CLOSE
             same = sum(any_of.apart(lambda V=blocks[0]: V))
             assert error(same, any_of.matmat(blocks[0])) < CLOSE
+    singles = HessianOperator(model, F.cross_entropy, [(x[i : i + 1], y[i : i + 1]) for i in range(9)] + [(x[:1], y[:1])] * 4)
+    drawn: list[Tensor] = []
+
+    def draw() -> Tensor:
+        drawn.append(torch.randn(size, 1, dtype=torch.float64))
+        return drawn[-1]
+
+    products = list(singles.apart(draw))  # thirteen batches in ten parts
+    assert len(products) == len(drawn) == singles.parts == 10
+    whole = torch.cat([HessianOperator(model, F.cross_entropy, b).dense()[None] / 13 for b in singles.problem.data._data])
+    groups = [i * 10 // 13 for i in range(13)]
+    for group, (V, product) in enumerate(zip(drawn, products, strict=True)):
+        H = sum(h for h, g in zip(whole, groups, strict=True) if g == group)
+        assert error(product, H @ V) < CLOSE
     assert next(HessianOperator(model, F.cross_entropy, (x, y)).apart(lambda: blocks[0])).shape == (size, 2)
 
 

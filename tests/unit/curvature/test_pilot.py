@@ -80,11 +80,11 @@ def test_batches_have_probes_of_their_own_unless_the_products_are_given() -> Non
     operator = HessianOperator(model, torch.nn.functional.cross_entropy, data)
     exact = float(operator.dense().trace())
     own = [trace(operator, seed=s) for s in range(60)]
-    assert all("each batch its own" in e.method for e in own if "probes" in e.method)
+    assert all("each part its own" in e.method for e in own if "probes" in e.method)
     assert binomial_interval(sum(e.covers(exact) for e in own), 60, 0.999).high >= 0.95
     assert all(e.products <= 60 for e in own)
     given = trace(operator, products=60)
-    assert "each batch its own" not in given.method
+    assert "each part its own" not in given.method
     whole = HessianOperator(model, torch.nn.functional.cross_entropy, (x, y))
     assert trace(whole).value == trace(whole, products=60).value == pytest.approx(given.value, rel=1e-9)
 

@@ -153,7 +153,7 @@ def test_each_batch_has_displacements_of_its_own() -> None:
     """Three batches: 50 losses, 25 pairs a batch, and S_avg by hand."""
     place = Landscape(problem(network(0)))
     e = average_case_sharpness(place, rho=0.2, batch_size=5)
-    assert (e.losses, e.method.split(", rho")[0]) == (51, "50 Gaussian draws in pairs, each batch its own")
+    assert (e.losses, e.method.split(", rho")[0]) == (51, "50 Gaussian draws in pairs, each part its own")
     passes = []
     for which in range(25):
         increase = 0.0
@@ -166,5 +166,7 @@ def test_each_batch_has_displacements_of_its_own() -> None:
     assert e.value == pytest.approx(np.mean(passes), rel=1e-9)
     half = 2.0639 * np.std(passes, ddof=1) / 5
     assert (e.low, e.high) == pytest.approx((np.mean(passes) - half, np.mean(passes) + half), rel=1e-4)
+    many = average_case_sharpness(place, rho=0.2, batch_size=1)  # ten parts of twelve batches
+    assert (many.losses, many.method.split(", rho")[0]) == (31, "30 Gaussian draws in pairs, each part its own")
     single = average_case_sharpness(place, rho=0.2)
     assert single.value == average_case_sharpness(place, rho=0.2, draws=100).value  # one batch: nothing of its own

@@ -1,10 +1,10 @@
 """Owns average-case sharpness, S_avg = E_delta L(w + delta) - L(w) over random displacements (andriushchenko2023, S_avg).
 
-L = sum_b w_b L_b over the k batches of the data, and so S_avg = sum_b w_b E_delta (L_b(w + delta) - L_b(w)): each batch may have a
-displacement of its own. A pass over the data then has k independent displacements in place of one. Its mean is S_avg all the same; its
-variance falls up to k times, as most of what a displacement changes it changes for all samples alike (on the MLP of `bench hvp` in ten
-batches, 6 to 12 times). Passes are independent and have one law: Student's t holds over them as over single displacements, and better,
-as a pass is a mean of k.
+L = sum_b w_b L_b over parts of the data, and so S_avg = sum_b w_b E_delta (L_b(w + delta) - L_b(w)): each part, consecutive batches, may
+have a displacement of its own. A pass over the data then has as many independent displacements as parts. Its mean is S_avg all the same;
+its variance falls up to as many times, as most of what a displacement changes it changes for all samples alike (on the MLP of `bench hvp`
+in ten batches, 6 to 12 times). Passes are independent and have one law: Student's t holds over them as over single displacements, and
+better, as a pass is a mean. There are at most GROUPS parts, so that drawing costs little beside the losses.
 """
 
 from typing import Literal
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from flatproof.verify.curvature.batches import GROUPS
 from flatproof.verify.curvature.estimates import Estimate, generator_of
 from flatproof.verify.curvature.processes import places, summed
 from flatproof.verify.curvature.sharpness.landscape import Cost, Landscape, Logits
@@ -24,7 +25,7 @@ from flatproof.verify.utils.statistics import mean_interval
 Norm = Literal["l2", "linf"]
 SOURCE = "andriushchenko2023, S_avg"
 DRAWS = 100
-DISPLACEMENTS, PASSES = 150, 30  # where every batch has its own: all batches' and losses on the whole data at least
+DISPLACEMENTS, PASSES = 150, 30  # where parts of the data have their own: all parts' and losses on the whole data, at least
 ASAM = "Kwon et al. 2021, ASAM's c, as S_avg of andriushchenko2023"
 
 
@@ -52,8 +53,8 @@ def average_case_sharpness(
         norm: their law, "l2" or "linf" as above.
         scaling: of c, see `scaling`: "elementwise" (c = |w|, adaptive), "none" (c = 1), "filter" or "layer" (ASAM).
         logits: whether outputs are normalized first, see `landscape.normalize`.
-        draws: displacements, each of the loss on the whole data. None: DRAWS of one batch; of several, each has its own, DISPLACEMENTS of
-            all together, and at least PASSES a batch; the losses are as many as a batch has.
+        draws: displacements, each of the loss on the whole data. None: DRAWS of one batch; of several, parts of the data have their own,
+            DISPLACEMENTS of all together, and at least PASSES each; the losses are as many as a part has.
         antithetic: draw in pairs +delta, -delta, whose mean has no first-order noise; the interval is over the independent pairs.
         batch_size: samples a batch S; None for the data's own batches.
         confidence: of the interval.
@@ -83,20 +84,22 @@ def average_case_sharpness(
     signs = (1, -1) if antithetic else (1,)
     first, batches = places(landscape.count(batch_size))
     own = draws is None and batches > 1
-    share = len(signs) * -(-DISPLACEMENTS // (len(signs) * batches))
+    groups = min(GROUPS, batches) if own else 1
+    share = len(signs) * -(-DISPLACEMENTS // (len(signs) * groups))
     count = max(PASSES, share) if own else draws or DRAWS
     increases = []
     for look in range(count // len(signs)):
-        shared = None if own else displacement(generator)
-        losses = [0.0] * len(signs)
+        losses, group = [0.0] * len(signs), -1
         for place, batch in enumerate(landscape.batches(batch_size), first):
-            delta = displacement(_stream(seed, look, place)) if shared is None else shared
+            if place * groups // batches != group:
+                group = place * groups // batches
+                delta = displacement(_stream(seed, look, group) if own else generator)
             for i, sign in enumerate(signs):
                 losses[i] += batch.weight * landscape.value(sign * delta, batch, logits)
         increases.append(sum(loss - base for loss in summed(*losses)) / len(signs))
     mean, low, high = mean_interval(increases, confidence)
     law = "Gaussian" if norm == "l2" else "uniform"
-    how = f"{count} {law} draws{' in pairs' if antithetic else ''}{', each batch its own' if own else ''}"
+    how = f"{count} {law} draws{' in pairs' if antithetic else ''}{', each part its own' if own else ''}"
     return cost.estimate(
         mean,
         low,
@@ -109,9 +112,9 @@ def average_case_sharpness(
     )
 
 
-def _stream(seed: int, look: int, place: int) -> torch.Generator:
-    """Of a batch's displacement in a pass: the same wherever the batch is."""
-    return torch.Generator().manual_seed(int(np.random.SeedSequence((seed, look, place)).generate_state(1, np.uint64)[0]))
+def _stream(seed: int, look: int, group: int) -> torch.Generator:
+    """Of a group's displacement in a pass: the same in whichever process its batches are."""
+    return torch.Generator().manual_seed(int(np.random.SeedSequence((seed, look, group)).generate_state(1, np.uint64)[0]))
 
 
 def _draw(like: Tensor, norm: Norm, generator: torch.Generator) -> Tensor:
