@@ -93,8 +93,8 @@ def auto_trace(
     Args:
         operator: H, (P, P).
         products: in all; within `shared.sharing` those of the basis may have been made already. None: as far as BUDGET would go; where
-            the data come in batches, parts of them then have probes of their own, as many in all as would be left of BUDGET, in at least
-            PASSES products. Not used with a tolerance.
+            the data come in batches, parts of them then have probes of their own if half of the products that are left, or fewer, make the
+            interval as narrow so, as one product more shows; at least PASSES. Not used with a tolerance.
         tolerance: relative half-width wanted; None for as many products as `products`.
         max_products: products at most, with a tolerance.
         confidence: of the interval.
@@ -147,11 +147,13 @@ def auto_trace(
                 rests_on="the basis spans the space, to rounding",
                 **about,
             )  # fmt: skip
-        apart = products is None and target is None and scaled.parts > 1
-        forms = Forms(scaled, "sphere", block, generator, krylov.basis, apart=apart)
         left = PROBES if spent and referees.done else budget - spent - krylov.size
+        apart = products is None and target is None and bool(spent) and scaled.parts > 1 and left > PASSES
         if apart:
-            left = min(left, max(PASSES, -(-left // forms.parts)))
+            passes = left * _variance_apart(scaled, block, krylov.basis, seed) / (2 * referees.spread)
+            apart = passes <= left / 2
+            left = max(PASSES, int(np.ceil(passes))) if apart else left
+        forms = Forms(scaled, "sphere", block, generator, krylov.basis, apart=apart)
         if target is None:
             half = forms.draw(left).half(level)
         else:
@@ -164,6 +166,12 @@ def auto_trace(
             rests_on=f"quadratic forms by their effective rank, given the Lanczos basis; coverage measured; {why}",
             **about,
         )  # fmt: skip
+
+
+def _variance_apart(operator: Rescaled, block: int, basis: Tensor, seed: int) -> float:
+    """Of a product whose parts of the data have probes of their own, as one sees that enters no mean."""
+    stream = torch.Generator().manual_seed(int(np.random.SeedSequence((seed, 1)).generate_state(1, np.uint64)[0]))
+    return Forms(operator, "sphere", block, stream, basis, apart=True).draw(1).deviation() ** 2
 
 
 class _Target:
