@@ -41,6 +41,7 @@ from flatproof.verify.curvature.scaled import Rescaled
 from flatproof.verify.utils.checks import check_one_of, check_whole
 
 Probes = Literal["rademacher", "gaussian", "sphere"]
+PROBES = 3  # at least
 
 
 class Forms:
@@ -151,6 +152,34 @@ class Forms:
             return total / count, 1.0
         within = sum(float((K**2).sum() - (np.diag(K) ** 2).sum()) for K in grams)
         return total / count, max(1.0, total**2 / (own + max(within, 0.0) * count * (count - 1) / pairs))
+
+
+def variance_apart(operator: Rescaled, block: int, basis: Tensor, seed: int) -> float:
+    """Of a product whose parts of the data have probes of their own, as seen by one that enters no mean."""
+    stream = torch.Generator().manual_seed(int(np.random.SeedSequence((seed, 1)).generate_state(1, np.uint64)[0]))
+    return Forms(operator, "sphere", block, stream, basis, apart=True).draw(1).deviation() ** 2
+
+
+class Target:
+    """A relative half-width that probes are drawn for; look j at them fails with probability (1 - level) / 2^j."""
+
+    def __init__(self, tolerance: float, level: float) -> None:
+        self.tolerance, self.look = tolerance, (1 + level) / 2
+
+    def probes(self, variance: float, value: float) -> float:
+        """How many values of that variance reach it at the next look, with a tenth to spare."""
+        reach = self.tolerance * abs(value)
+        return 1.1 * variance * (float(special.ndtri(0.5 + self.look / 2)) / reach) ** 2 if reach else np.inf
+
+    def reached(self, forms: Forms, first: float, guess: float, most: int) -> float:
+        """Draw until the interval of first + mean is narrow enough, or there are `most`; its half-width."""
+        forms.draw(int(min(most, max(PROBES + 1, np.ceil(guess)))))
+        while (half := forms.half(self.look)) > self.tolerance * abs(first + forms.mean) and len(forms.values) < most:
+            self.look = (1 + self.look) / 2
+            count = len(forms.values)
+            more = self.probes(forms.deviation() ** 2, first + forms.mean) - count
+            forms.draw(int(min(most - count, max(PROBES, np.ceil(more)))))
+        return half
 
 
 def far_quantile(confidence: float, nu: float) -> float:

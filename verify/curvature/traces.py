@@ -30,11 +30,11 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-from scipy import special, stats
+from scipy import stats
 from torch import Tensor
 
 from flatproof.verify.curvature.estimates import Estimate, Floats, Meter, Symmetric, gaussian, generator_of, metered
-from flatproof.verify.curvature.forms import Forms, Probes, draw, far_quantile, in_blocks
+from flatproof.verify.curvature.forms import PROBES, Forms, Probes, Target, draw, far_quantile, in_blocks, variance_apart
 from flatproof.verify.curvature.krylov import Krylov, started
 from flatproof.verify.curvature.pilot import Referees, grow_while_it_pays
 from flatproof.verify.curvature.rounding import UNSEEN, Rounding, rounding_of
@@ -44,7 +44,6 @@ from flatproof.verify.utils.checks import check_one_of, check_positive, check_sh
 Method = Literal["auto", "hutchinson", "hutch++", "xtrace", "krylov"]
 PILOT = 12  # products from which on one of them is spent on choosing; below, half of them deflate
 LARGE = 20  # products from which on two are
-PROBES = 3  # at least
 BUDGET, PASSES = 60, 10  # products, and those with batches' own probes that are taken at least
 
 
@@ -125,7 +124,7 @@ def auto_trace(
         else:
             spent = 1 if budget < LARGE else 2
             referees = Referees(krylov, spent, generator)
-            target = None if wanted is None else _Target(wanted, level)
+            target = None if wanted is None else Target(wanted, level)
 
             def cost(k: int, spread: float, rest: float) -> float:
                 """The square of the half-width that the probes left would have, or the products that the tolerance takes."""
@@ -150,7 +149,7 @@ def auto_trace(
         left = PROBES if spent and referees.done else budget - spent - krylov.size
         apart = products is None and target is None and bool(spent) and scaled.parts > 1 and left > PASSES
         if apart:
-            passes = left * _variance_apart(scaled, block, krylov.basis, seed) / (2 * referees.spread)
+            passes = left * variance_apart(scaled, block, krylov.basis, seed) / (2 * referees.spread)
             apart = passes <= left / 2
             left = max(PASSES, int(np.ceil(passes))) if apart else left
         forms = Forms(scaled, "sphere", block, generator, krylov.basis, apart=apart)
@@ -166,34 +165,6 @@ def auto_trace(
             rests_on=f"quadratic forms by their effective rank, given the Lanczos basis; coverage measured; {why}",
             **about,
         )  # fmt: skip
-
-
-def _variance_apart(operator: Rescaled, block: int, basis: Tensor, seed: int) -> float:
-    """Of a product whose parts of the data have probes of their own, as one sees that enters no mean."""
-    stream = torch.Generator().manual_seed(int(np.random.SeedSequence((seed, 1)).generate_state(1, np.uint64)[0]))
-    return Forms(operator, "sphere", block, stream, basis, apart=True).draw(1).deviation() ** 2
-
-
-class _Target:
-    """A relative half-width that probes are drawn for; look j at them fails with probability (1 - level) / 2^j."""
-
-    def __init__(self, tolerance: float, level: float) -> None:
-        self.tolerance, self.look = tolerance, (1 + level) / 2
-
-    def probes(self, variance: float, value: float) -> float:
-        """How many values of that variance reach it at the next look, with a tenth to spare."""
-        reach = self.tolerance * abs(value)
-        return 1.1 * variance * (float(special.ndtri(0.5 + self.look / 2)) / reach) ** 2 if reach else np.inf
-
-    def reached(self, forms: Forms, first: float, guess: float, most: int) -> float:
-        """Draw until the interval of first + mean is narrow enough, or there are `most`; its half-width."""
-        forms.draw(int(min(most, max(PROBES + 1, np.ceil(guess)))))
-        while (half := forms.half(self.look)) > self.tolerance * abs(first + forms.mean) and len(forms.values) < most:
-            self.look = (1 + self.look) / 2
-            count = len(forms.values)
-            more = self.probes(forms.deviation() ** 2, first + forms.mean) - count
-            forms.draw(int(min(most - count, max(PROBES, np.ceil(more)))))
-        return half
 
 
 def _grow(krylov: Krylov, width: int, generator: torch.Generator) -> None:
