@@ -72,7 +72,7 @@ window.ENTRIES = [
 {"id": "wen2023/figure-10b", "title": "", "at": "wen2023/index.html#wen2023-paper-scale-figure-10b"},
 {"id": "wen2023/figure-11a", "title": "Figure 11a: bias, three layers, weight decay", "at": "wen2023/index.html#wen2023-figure-11a"},
 {"id": "wen2023/figure-11a", "title": "", "at": "wen2023/index.html#wen2023-paper-scale-figure-11a"},
-{"id": "wen2023/figure-11b", "title": "Figure 11b: bias, three layers, 1-SAM, 5 seeds", "at": "wen2023/index.html#wen2023-figure-11b"},
+{"id": "wen2023/figure-11b", "title": "Figure 11b: bias, three layers, 1-SAM", "at": "wen2023/index.html#wen2023-figure-11b"},
 {"id": "wen2023/figure-11b", "title": "", "at": "wen2023/index.html#wen2023-paper-scale-figure-11b"},
 {"id": "wen2023/claims-graph", "title": "What rests on what: the statements and their proofs", "at": "wen2023/index.html#wen2023-claims-graph"},
 {"id": "wen2023/claims", "title": "Every printed statement: what holds", "at": "wen2023/index.html#wen2023-claims"},
