@@ -33,7 +33,7 @@ STEPS = (1e-7, 1e-9, 1e-5, 1e-3, 1e-2)  # in units of 1 + ||theta||; of float64
 OWN_STEPS = (3e-3, 3e-4, 3e-2)  # of lower precisions
 CLOSE, OWN_CLOSE = 1e-3, 3e-2
 DIFFERENCES = "finite-difference"
-ROOM = 320 << 20  # bytes of what a gradient's record takes at most, by the bound of `allowance`
+ROOM = 64 << 20  # bytes of what a gradient's record takes at most, by the bound of `allowance`
 FEWEST = {"eval": 4, "train": 8}  # samples; batch norm in training mode takes them for its statistics
 HINT = "kernel='finite-difference' differentiates the gradient as it is; verify=False takes a kernel unchecked"
 
