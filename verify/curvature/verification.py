@@ -34,7 +34,7 @@ OWN_STEPS = (3e-3, 3e-4, 3e-2)  # of lower precisions
 CLOSE, OWN_CLOSE = 1e-3, 3e-2
 DIFFERENCES = "finite-difference"
 ROOM = 64 << 20  # bytes of what a gradient's record takes at most, by the bound of `allowance`
-FEWEST = {"eval": 4, "train": 8}  # samples; batch norm in training mode takes them for its statistics
+FEWEST = {"eval": 2, "train": 8}  # samples; batch norm in training mode takes them for its statistics
 HINT = "kernel='finite-difference' differentiates the gradient as it is; verify=False takes a kernel unchecked"
 
 
