@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from flatproof.verify.curvature import Problem
 from flatproof.verify.curvature.bounds import batch_bound, curves
+from flatproof.verify.curvature.bounds.product_rules import _narrow
 from flatproof.verify.curvature.sharpness import keskar_sharpness, sam_sharpness, worst_case_sharpness
 from flatproof.verify.two_layer.initialization import initial_network
 from flatproof.verify.two_layer.losses import mse
@@ -217,6 +218,22 @@ def test_every_part_of_the_bound_is_one(seed: int, norm: Any) -> None:
     first = float(gradient.abs().sum() if norm == "linf" else torch.linalg.vector_norm(gradient))
     small, how, _ = batch_bound(problem, batch, w.abs(), 1e-7, norm)
     assert small == pytest.approx(1e-7 * first, rel=1e-2), how  # the first order is exact
+
+
+@pytest.mark.parametrize("precision", ["highest", "medium"])
+@pytest.mark.parametrize("size", [1e-30, 1.0, 1e15])
+def test_a_product_in_float32_is_a_little_above(precision: str, size: float) -> None:
+    """However torch takes products in float32, and where entries underflow there."""
+    before = torch.get_float32_matmul_precision()
+    generator = torch.Generator().manual_seed(0)
+    a, b = (size * torch.rand(40, 40, generator=generator, dtype=torch.float64) ** 8 for _ in range(2))
+    torch.set_float32_matmul_precision(precision)
+    try:
+        above = _narrow(a, b)
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert bool((above >= a @ b).all())
+    assert bool((above <= a @ b * (1 + 1e-4) + 1e-34 * (1 + size)).all())
 
 
 def test_radii_grow_and_smaller_boxes_help() -> None:

@@ -153,9 +153,19 @@ def _length(op: Op2, size: Tensor, scale: Tensor, ball: Ball) -> Tensor:
 
 def _narrow(a: Tensor, b: Tensor) -> Tensor:
     """A little above a @ b, entries nonnegative, by a product in float32, at half the cost."""
+    if not _full_float32():
+        return a @ b
     terms = a.shape[1]
     product = (a.float() @ b.float()).double() * (1 + 4 * (terms + 16) * 2.0**-24)
     return product + terms * 1e-37 * (1 + a.max() + b.max())  # what underflowed
+
+
+def _full_float32() -> bool:
+    """Whether products in float32 are rounded as such; torch can be told to take tf32 or bfloat16 for them."""
+    try:
+        return torch.get_float32_matmul_precision() == "highest"
+    except RuntimeError:  # told in torch's newer way
+        return False
 
 
 def mul(given: Given) -> Result:
