@@ -22,7 +22,7 @@ from flatproof.verify.curvature.processes import distributed
 from flatproof.verify.curvature.tree import cast, mapped, tensors_of
 
 WeightOf = Callable[[Any, Any], Any]
-GROUPS = 10  # parts of the data, consecutive batches, that random vectors of their own are drawn for
+GROUPS = 10  # parts of the data, consecutive batches, that random vectors of their own are drawn for, at most
 LABELS = "labels", "label", "targets", "target"
 
 
@@ -58,6 +58,11 @@ def part(batch: Batch, start: int, stop: int) -> Batch:
     return Batch(
         inputs, inputs if batch.targets is batch.inputs else mapped(cut, batch.targets), stop - start, batch.weight, batch.index
     )
+
+
+def part_of_batch(place: int, count: int) -> int:
+    """The part that the batch at this place of `count` belongs to, of as many as there are batches, GROUPS at most."""
+    return place * min(GROUPS, count) // count
 
 
 class Batches:

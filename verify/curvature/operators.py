@@ -22,7 +22,7 @@ from scipy.sparse.linalg import LinearOperator
 from torch import Tensor, nn
 
 from flatproof.verify.curvature.allowance import Allowance, allowed, room_left
-from flatproof.verify.curvature.batches import GROUPS, Batch, WeightOf, same_data
+from flatproof.verify.curvature.batches import GROUPS, Batch, WeightOf, part_of_batch, same_data
 from flatproof.verify.curvature.examination import examine, shortly
 from flatproof.verify.curvature.isolation import plain
 from flatproof.verify.curvature.kernels import AUTO, PREPARE, KernelName, Product, Unsupported, closed_form, finite_difference
@@ -33,7 +33,7 @@ from flatproof.verify.curvature.processes import distributed, reduced
 from flatproof.verify.curvature.selection import Parameters
 from flatproof.verify.curvature.verification import differenced, verified, verified_tangents
 from flatproof.verify.utils.checks import check_one_of
-from flatproof.verify.utils.memory import give_back
+from flatproof.verify.utils.memory import give_back, trim
 
 MEMORY = 4 << 30  # bytes of kept activations beyond which further batches are prepared anew for each product
 
@@ -240,11 +240,11 @@ class Operator(ABC):
         Yields:
             H_g V, (P, k).
         """
-        parts, count, moving = self.parts, self.problem.data.count, self.problem.moving
+        count, moving = self.problem.data.count, self.problem.moving
         block = draw()
         total, group = torch.zeros_like(block), 0
         for index, (batch, product) in enumerate(self._batches()):
-            if index * parts // count > group:
+            if part_of_batch(index, count) > group:
                 yield total
                 block, group = draw(), group + 1
                 total = torch.zeros_like(block)
@@ -319,8 +319,10 @@ class Operator(ABC):
 
     def _trim(self) -> None:
         """Holes between what is kept count for nobody; those that checking and recording left, once."""
-        if self.allowance is not None or (self.problem.size >= finite_difference.LARGE and not self.products):
+        if self.allowance is not None:
             give_back()
+        elif not self.products:
+            trim(self.problem.size)
 
     def refresh(self) -> None:
         """Forget what was kept; the next product reads the parameters anew."""

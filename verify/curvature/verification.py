@@ -23,11 +23,11 @@ from flatproof.verify.curvature.basis import inner_products, norm, segments
 from flatproof.verify.curvature.batches import Batch, part
 from flatproof.verify.curvature.examination import direction, first_samples, shift, shortly
 from flatproof.verify.curvature.kernels import PREPARE, Product
-from flatproof.verify.curvature.kernels.finite_difference import LARGE, change, gradient
+from flatproof.verify.curvature.kernels.finite_difference import change, gradient
 from flatproof.verify.curvature.kernels.outer import Outer
 from flatproof.verify.curvature.precision import wide
 from flatproof.verify.curvature.problem import Problem
-from flatproof.verify.utils.memory import give_back
+from flatproof.verify.utils.memory import LARGE, trim
 
 STEPS = (1e-7, 1e-9, 1e-5, 1e-3, 1e-2)  # in units of 1 + ||theta||; of float64
 OWN_STEPS = (3e-3, 3e-4, 3e-2)  # of lower precisions
@@ -70,7 +70,7 @@ class Check:
         self.held = torch.float32 if self.problem.size >= LARGE and not own else self.problem.dtype
         self.steps: tuple[float, ...]
         self.steps, self.close = (OWN_STEPS, OWN_CLOSE) if own else (STEPS, CLOSE)
-        self._trim()
+        trim(self.problem.size)
         self.vector = self.fixed(direction(self.problem)).to(self.held)
         self.length = norm(self.vector)
         self.reach = 1 + _length(p.detach().to(self.problem.dtype) for p in self.problem.tensors)
@@ -89,17 +89,12 @@ class Check:
         """(g(theta + e v) - g(theta - e v)) / 2e for a step, and a bound of its rounding."""
         if index not in self._differences:
             e = self.step(index)
-            self._trim()
+            trim(self.problem.size)
             apart, length = change(self.problem, self.batch, self.vector, e)
             rounding = 64 * float(torch.finfo(self.problem.dtype).eps) * length / e
             self.gradients += 2 * self.share
             self._differences[index] = self.fixed(apart.div_(2 * e)).to(self.held), rounding
         return self._differences[index]
-
-    def _trim(self) -> None:
-        """Holes that one stage leaves are not added to what the next one takes."""
-        if self.problem.size >= LARGE:
-            give_back()
 
     def step(self, index: int) -> float:
         """e of the step of that place, for the vector's length."""
@@ -136,7 +131,7 @@ class Check:
         along = _dot(here, self.vector)
         size = max(abs(along), 1e-6 * norm(here) * self.length)
         del here
-        self._trim()
+        trim(self.problem.size)
         middle = self.problem.batch_value(self.batch)
         self.gradients += self.share
         off = math.inf
@@ -165,7 +160,7 @@ class Check:
 
     def _two(self, kernel: Product) -> tuple[Tensor, float]:
         """The product with `vector`, and the asymmetry that the one with `other` shows; one product is held at a time."""
-        self._trim()
+        trim(self.problem.size)
         self.vector = self.vector.roll(1)  # one of the two is held at a time
         try:
             beside = self._times(kernel, self.fixed(self.vector))
@@ -173,7 +168,7 @@ class Check:
             self.vector = self.vector.roll(-1)
         back, size = _dot(self.vector, beside), norm(beside)
         del beside
-        self._trim()
+        trim(self.problem.size)
         product = self._times(kernel, self.vector)
         del kernel
         size += norm(product)
@@ -200,7 +195,7 @@ class Check:
 
     def compare(self, prepare: Callable[[], Product]) -> Verdict:
         """The same of what `prepare` gives."""
-        self._trim()
+        trim(self.problem.size)
         try:
             product, tilt = self._two(prepare())
         except Exception as error:  # what torch raises within a kernel, of many kinds

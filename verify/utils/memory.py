@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+LARGE = 1 << 22  # parameters of a model from which on memory is what one runs out of
 PROC = Path("/proc")
 GROUPS = Path("/sys/fs/cgroup")
 
@@ -31,6 +32,12 @@ def give_back() -> None:
     """Let the C library return to the system what it keeps of freed memory, where it can (glibc)."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def trim(parameters: int) -> None:
+    """`give_back` between the stages of what holds vectors of so many parameters, so that the holes of one are not added to the next."""
+    if parameters >= LARGE:
+        give_back()
 
 
 def _left(proc: Path, groups: Path) -> Iterator[int]:

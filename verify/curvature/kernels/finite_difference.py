@@ -21,9 +21,8 @@ from flatproof.verify.curvature.basis import norm
 from flatproof.verify.curvature.batches import Batch
 from flatproof.verify.curvature.precision import wide
 from flatproof.verify.curvature.problem import Problem, first_derivative, insists
-from flatproof.verify.utils.memory import give_back
+from flatproof.verify.utils.memory import trim
 
-LARGE = 1 << 22  # parameters from which on memory is what one runs out of
 AGREE = 1e-4  # relative, of two steps
 
 
@@ -52,8 +51,7 @@ def _alternating(problem: Problem, batch: Batch, shift: Tensor, factors: Sequenc
         try:
             for factor in factors:
                 first = norm(total)
-                if problem.size >= LARGE:
-                    give_back()  # holes of the first gradient are not added to what the second takes
+                trim(problem.size)
                 add(problem, batch, problem.beside(shift, factor), total.neg_())
             return total, first
         except RuntimeError as error:

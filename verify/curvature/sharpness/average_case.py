@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flatproof.verify.curvature.batches import GROUPS
+from flatproof.verify.curvature.batches import GROUPS, part_of_batch
 from flatproof.verify.curvature.estimates import Estimate, generator_of
 from flatproof.verify.curvature.processes import places, summed
 from flatproof.verify.curvature.sharpness.landscape import Cost, Landscape, Logits
@@ -91,9 +91,9 @@ def average_case_sharpness(
     for look in range(count // len(signs)):
         losses, group = [0.0] * len(signs), -1
         for place, batch in enumerate(landscape.batches(batch_size), first):
-            if place * groups // batches != group:
-                group = place * groups // batches
-                delta = displacement(_stream(seed, look, group) if own else generator)
+            part = part_of_batch(place, batches) if own else 0
+            if part != group:
+                group, delta = part, displacement(_stream(seed, look, part) if own else generator)
             for i, sign in enumerate(signs):
                 losses[i] += batch.weight * landscape.value(sign * delta, batch, logits)
         increases.append(sum(loss - base for loss in summed(*losses)) / len(signs))
