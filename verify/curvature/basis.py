@@ -30,8 +30,8 @@ def segments(length: int) -> Iterator[slice]:
 
 def inner_products(rows: Tensor, block: Tensor) -> Tensor:
     """rows @ block in float64, (r, P), (P, c) -> (r, c): float32 sums of ten million products may lose the second digit."""
-    if rows.shape[1] <= SEGMENT and rows.dtype == torch.float64:
-        return rows @ block
+    if rows.shape[1] <= SEGMENT and rows.device.type != "mps":
+        return rows.to(torch.float64) @ block.to(torch.float64)
     total = torch.zeros(
         rows.shape[0], block.shape[1], dtype=torch.float64, device="cpu" if rows.device.type == "mps" else rows.device
     )

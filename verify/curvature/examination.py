@@ -4,6 +4,8 @@
 - it is the mean over the samples (or the sum) that the problem takes it for: a part against its halves;
 - its gradient is finite, and no root of 0 makes it one without a derivative (`singular`);
 - its gradient is that of the model with its parameters really moved (and put back): what reads them past the model is seen so.
+
+Gradients are of as many of these samples as their record has ROOM for, FEWEST at least.
 """
 
 import math
@@ -14,6 +16,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from flatproof.verify.curvature.allowance import STATE, made
 from flatproof.verify.curvature.basis import norm
 from flatproof.verify.curvature.batches import Batch, part
 from flatproof.verify.curvature.kernels import Unsupported
@@ -24,6 +27,8 @@ from flatproof.verify.curvature.singular import complaint
 from flatproof.verify.curvature.tree import tensors_of
 
 SAMPLES = 16
+ROOM = 64 << 20  # bytes of what a gradient's record takes at most, by the bound of `allowance`
+FEWEST = {"eval": 2, "train": 8}  # samples; batch norm in training mode takes them for its statistics
 SEED = 1_234_567
 
 
@@ -41,6 +46,26 @@ def first_samples(problem: Problem) -> Batch | None:
     return small
 
 
+def few_samples(problem: Problem, batch: Batch, dtype: torch.dtype) -> Batch:
+    """As many of a batch's samples as gradients are compared on; see the head of this module.
+
+    Args:
+        problem: model and loss.
+        batch: the first samples.
+        dtype: the precision that the gradients are computed in.
+    """
+    if batch.samples <= (fewest := FEWEST[problem.mode]):
+        return batch
+    few = part(batch, 0, fewest)
+    try:
+        state = STATE * made(problem, few) / few.samples * dtype.itemsize / problem.dtype.itemsize
+        room = int(min(batch.samples, ROOM / state))
+        few = batch if room == batch.samples else few if room <= fewest else part(batch, 0, room)
+        return few if few is batch or math.isfinite(problem.batch_value(few)) else batch
+    except Exception:  # the model's own code without gradients, or on another number of samples
+        return batch
+
+
 def examine(problem: Problem) -> float:
     """The checks of the loss, once a problem.
 
@@ -55,19 +80,22 @@ def examine(problem: Problem) -> float:
     batch = first_samples(problem)
     if batch is None:
         return 0.0
-    _evaluated(problem, batch)
-    _same_twice(problem, batch)
+    value = _evaluated(problem, batch)
+    _same_twice(problem, batch, value)
     _mean_or_sum(problem, batch)
-    _differentiable(problem, batch)
-    _really_moved(problem, batch)
+    few = few_samples(problem, batch, problem.dtype)
+    _differentiable(problem, few)
+    _really_moved(problem, few)
     problem.checked = True
-    return 5 * batch.samples / problem.samples
+    return (2 * batch.samples + 3 * few.samples) / problem.samples
 
 
-def _evaluated(problem: Problem, batch: Batch) -> None:
+def _evaluated(problem: Problem, batch: Batch) -> float:
+    """The loss of the batch."""
     try:
         with torch.enable_grad(), problem.prepared(batch) as buffers:
-            problem.check_loss(problem.batch_loss(problem.leaves(), buffers, batch), batch)
+            value = problem.check_loss(problem.batch_loss(problem.leaves(), buffers, batch), batch)
+            return float(value.detach())
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # the model's and the loss's own code
@@ -112,8 +140,8 @@ def _tolerance(problem: Problem) -> float:
     return 1e3 * float(torch.finfo(problem.dtype).eps)
 
 
-def _same_twice(problem: Problem, batch: Batch) -> None:
-    first, second = problem.batch_value(batch), problem.batch_value(batch)
+def _same_twice(problem: Problem, batch: Batch, first: float) -> None:
+    second = problem.batch_value(batch)
     if math.isfinite(first) and abs(first - second) > _tolerance(problem) * max(abs(first), abs(second)):
         raise ValueError(
             f"the loss must be a function of the parameters, evaluated twice it is {first:.6g} and {second:.6g}: "

@@ -1,27 +1,27 @@
 """Owns what is looked at once of an operator before a number is believed: the kernel that multiplies.
 
 A kernel's product with a random vector is symmetric and agrees with central differences of the gradient, in float64 where the model can be
-evaluated there, so that rounding plays no part; and the gradient is that of the loss. The samples are those that `examine` takes, or as
-many of them as the record of a gradient has ROOM for in that precision, FEWEST at least: the whole vectors of a large model are
-compared whatever that number is. A
-step is repeated smaller and larger until one agrees: small steps lose digits, large ones cross kinks (ReLU). Where two steps agree with
-each other and not with the kernel, the kernel is wrong. Where none agree with each other, differences say nothing, and the kernel stands
-if double backward gives the same, or where it stands at parameters beside these, and the loss does not jump. Where no kernel has a
-product, differences of the gradient themselves are one, if they are symmetric and two steps agree.
+evaluated there, so that rounding plays no part; and the gradient is that of the loss, whose differences the same points give. The samples
+are those of `examination.few_samples`: the whole vectors of a large model are compared whatever their number is. A step is repeated smaller
+and larger until one agrees: small steps lose digits, large ones cross kinks (ReLU); what rounding explains is left out of account once no
+step agrees without that. Where two steps agree with each other and not with the kernel, the kernel is wrong. Where none agree with each
+other, differences say nothing, and the kernel stands if double backward gives the same, or where it stands at parameters beside these, and
+the loss does not jump. Where no kernel has a product, differences of the gradient themselves are one, if they are symmetric and two steps
+agree.
 """
 
 import copy
 import math
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from flatproof.verify.curvature.allowance import STATE, made
 from flatproof.verify.curvature.basis import inner_products, norm, segments
-from flatproof.verify.curvature.batches import Batch, part
-from flatproof.verify.curvature.examination import direction, first_samples, shift, shortly
+from flatproof.verify.curvature.batches import Batch
+from flatproof.verify.curvature.examination import direction, few_samples, first_samples, shift, shortly
 from flatproof.verify.curvature.kernels import PREPARE, Product
 from flatproof.verify.curvature.kernels.finite_difference import change, gradient
 from flatproof.verify.curvature.kernels.outer import Outer
@@ -29,12 +29,10 @@ from flatproof.verify.curvature.precision import wide
 from flatproof.verify.curvature.problem import Problem
 from flatproof.verify.utils.memory import LARGE, trim
 
-STEPS = (1e-7, 1e-9, 1e-5, 1e-3, 1e-2)  # in units of 1 + ||theta||; of float64
+STEPS = (1e-9, 1e-7, 1e-5, 1e-3, 1e-2)  # in units of 1 + ||theta||; of float64
 OWN_STEPS = (3e-3, 3e-4, 3e-2)  # of lower precisions
 CLOSE, OWN_CLOSE = 1e-3, 3e-2
 DIFFERENCES = "finite-difference"
-ROOM = 64 << 20  # bytes of what a gradient's record takes at most, by the bound of `allowance`
-FEWEST = {"eval": 2, "train": 8}  # samples; batch norm in training mode takes them for its statistics
 HINT = "kernel='finite-difference' differentiates the gradient as it is; verify=False takes a kernel unchecked"
 
 
@@ -76,6 +74,7 @@ class Check:
         self.reach = 1 + _length(p.detach().to(self.problem.dtype) for p in self.problem.tensors)
         self.gradients = 0.0
         self._differences: dict[int, tuple[Tensor, float]] = {}
+        self._fits = False  # at one of the steps, the loss's difference and the gradient
 
     def fixed(self, vector: Tensor) -> Tensor:
         """The vector with zeros where matrices hold a parameter constant."""
@@ -90,10 +89,13 @@ class Check:
         if index not in self._differences:
             e = self.step(index)
             trim(self.problem.size)
-            apart, length = change(self.problem, self.batch, self.vector, e)
-            rounding = 64 * float(torch.finfo(self.problem.dtype).eps) * length / e
+            apart = change(self.problem, self.batch, self.vector, e)
+            rounding = 64 * float(torch.finfo(self.problem.dtype).eps) * apart.length / e
+            slope = sum(apart.slopes) / 2  # the trapezoidal rule
+            size = max(abs(slope), 1e-6 * apart.length * self.length)
+            self._fits |= abs(apart.value / (2 * e) - slope) <= 10 * self.close * size
             self.gradients += 2 * self.share
-            self._differences[index] = self.fixed(apart.div_(2 * e)).to(self.held), rounding
+            self._differences[index] = self.fixed(apart.gradient.div_(2 * e)).to(self.held), rounding
         return self._differences[index]
 
     def step(self, index: int) -> float:
@@ -124,6 +126,8 @@ class Check:
 
     def slope(self) -> str:
         """Why the gradient is not that of the loss, where that shows; "" else. At a kink (ReLU) the two sides differ: nothing shows."""
+        if self._fits:
+            return ""
         try:
             here = gradient(self.problem, self.batch, self.vector, 0.0)
         except (RuntimeError, NotImplementedError) as error:
@@ -206,10 +210,13 @@ class Check:
         if tilt > self.close:
             return Verdict(False, tilt, "its product is not symmetric", product)
         for index in range(len(self.steps)):
-            difference, rounding = self.difference(index)
-            errors.append(_apart(difference, product))
-            if _apart(difference, product, rounding) <= self.close:
+            errors.append(_apart(self.difference(index)[0], product))
+            if errors[-1] <= self.close:
                 return Verdict(True, errors[-1], product=product)
+        for index, off in enumerate(errors):
+            difference, rounding = self.difference(index)
+            if _apart(difference, product, rounding) <= self.close:
+                return Verdict(True, off, product=product)
         best = min(errors)
         if math.isnan(best):
             return Verdict(False, best, "its product holds NaN or infinity")
@@ -237,16 +244,9 @@ def _dot(first: Tensor, second: Tensor) -> float:
 
 
 def looked_at(problem: Problem) -> Batch | None:
-    """The samples that products are compared on; see the head of this module. None on a rank without data."""
+    """The samples that products are compared on. None on a rank without data."""
     batch = first_samples(problem)
-    if batch is None or batch.samples <= (fewest := FEWEST[problem.mode]):
-        return batch
-    try:
-        state = STATE * made(problem, batch) * 8 / problem.dtype.itemsize
-        few = batch if state <= ROOM else part(batch, 0, max(fewest, int(batch.samples * ROOM / state)))
-        return few if few is batch or math.isfinite(problem.batch_value(few)) else batch
-    except Exception:  # the model's own code without gradients, or on another number of samples
-        return batch
+    return None if batch is None else few_samples(problem, batch, torch.float64)
 
 
 def verified(problem: Problem, kernels: Sequence[str]) -> tuple[str, str, float]:
@@ -266,13 +266,16 @@ def verified(problem: Problem, kernels: Sequence[str]) -> tuple[str, str, float]
     if batch is None:
         return kernels[0], "a rank without data", 0.0
     check = Check(problem, batch)
+    exact = [name for name in kernels if name != DIFFERENCES]
+    first = None
+    with suppress(RuntimeError, NotImplementedError):  # of the gradient itself: `slope` says so
+        first = check.judge(exact[0]) if exact else None
     if off := check.slope():
         raise ValueError(f"no product is the derivative of the loss's gradient along a random vector: {off}; {HINT}")
-    exact = [name for name in kernels if name != DIFFERENCES]
     open_: list[tuple[str, Verdict]] = []
     failed: list[str] = []
     for kernel in exact:
-        verdict = check.judge(kernel)
+        verdict = first if first is not None and kernel == exact[0] else check.judge(kernel)
         if verdict.stands:
             return kernel, _finding(check, verdict, failed), check.gradients
         if verdict.stands is None:

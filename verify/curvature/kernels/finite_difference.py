@@ -11,13 +11,14 @@ float64 where the model can be evaluated there (`precision`).
 
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from flatproof.verify.curvature.basis import norm
+from flatproof.verify.curvature.basis import inner_products, norm
 from flatproof.verify.curvature.batches import Batch
 from flatproof.verify.curvature.precision import wide
 from flatproof.verify.curvature.problem import Problem, first_derivative, insists
@@ -38,22 +39,50 @@ def gradient(problem: Problem, batch: Batch, shift: Tensor, factor: float = 1.0)
     return _alternating(problem, batch, shift, (factor,))[0]
 
 
-def change(problem: Problem, batch: Batch, shift: Tensor, e: float) -> tuple[Tensor, float]:
-    """g(theta + e shift) - g(theta - e shift), (P,), and the length of the latter; no two gradients are held at a time."""
-    return _alternating(problem, batch, shift, (-e, e))
+@dataclass(frozen=True)
+class Change:
+    """What changes between theta - e v and theta + e v.
+
+    Attributes:
+        gradient: g(theta + e v) - g(theta - e v), (P,).
+        length: of g(theta - e v).
+        value: L(theta + e v) - L(theta - e v).
+        slopes: g'v behind and ahead.
+    """
+
+    gradient: Tensor
+    length: float
+    value: float
+    slopes: tuple[float, float]
 
 
-def _alternating(problem: Problem, batch: Batch, shift: Tensor, factors: Sequence[float]) -> tuple[Tensor, float]:
-    """The gradient at the last of one or two factors, less that at the first, and the length of the first."""
+def change(problem: Problem, batch: Batch, shift: Tensor, e: float) -> Change:
+    """The change of the loss and of its gradient along `shift`, (P,); no two gradients are held at a time."""
+    total, (behind, ahead) = _alternating(problem, batch, shift, (-e, e))
+    return Change(total, behind.length, ahead.value - behind.value, (behind.slope, behind.slope + ahead.slope))
+
+
+@dataclass(frozen=True)
+class _Sum:
+    """After one gradient was added: the loss there, the length of the sum and its product with the shift."""
+
+    value: float
+    length: float
+    slope: float
+
+
+def _alternating(problem: Problem, batch: Batch, shift: Tensor, factors: Sequence[float]) -> tuple[Tensor, list[_Sum]]:
+    """The gradient at the last of one or two factors, less that at the first, and what was seen on the way."""
     total = torch.zeros(problem.size, dtype=problem.dtype, device=problem.device)
-    first = 0.0
     for add in (_add, _add_whole):
+        seen = []
         try:
             for factor in factors:
-                first = norm(total)
                 trim(problem.size)
-                add(problem, batch, problem.beside(shift, factor), total.neg_())
-            return total, first
+                value = add(problem, batch, problem.beside(shift, factor), total.neg_())
+                slope = inner_products(total.reshape(1, -1), shift.reshape(-1, 1))
+                seen.append(_Sum(value, norm(total), float(slope)))
+            return total, seen
         except RuntimeError as error:
             if add is _add_whole or not insists(error):
                 raise
@@ -61,8 +90,8 @@ def _alternating(problem: Problem, batch: Batch, shift: Tensor, factors: Sequenc
     raise AssertionError
 
 
-def _add(problem: Problem, batch: Batch, points: Sequence[Tensor], total: Tensor) -> None:
-    """Add the gradient at these parameters to `total`, each parameter's as soon as it is known."""
+def _add(problem: Problem, batch: Batch, points: Sequence[Tensor], total: Tensor) -> float:
+    """Add the gradient at these parameters to `total`, each parameter's as soon as it is known; the loss there."""
     places = problem.unflatten(total)
     for point, place in zip(points, places, strict=True):
         point.requires_grad_().grad = place  # a backward pass adds to it
@@ -72,15 +101,17 @@ def _add(problem: Problem, batch: Batch, points: Sequence[Tensor], total: Tensor
     for point, place in zip(points, places, strict=True):
         if point.grad is not None and point.grad is not place:  # or makes the sum anew
             place.copy_(point.grad)
+    return float(value.detach())
 
 
-def _add_whole(problem: Problem, batch: Batch, points: Sequence[Tensor], total: Tensor) -> None:
+def _add_whole(problem: Problem, batch: Batch, points: Sequence[Tensor], total: Tensor) -> float:
     """The same of a whole gradient."""
     leaves = [p.requires_grad_() for p in points]
     with torch.enable_grad(), problem.prepared(batch) as buffers, sdpa_kernel(SDPBackend.MATH):
         compute = partial(problem.batch_loss, leaves, buffers, batch)
-        grads = first_derivative(lambda: problem.check_loss(compute(), batch), leaves)[1]
+        value, grads = first_derivative(lambda: problem.check_loss(compute(), batch), leaves)
     total.add_(problem.flatten(grads))
+    return float(value.detach())
 
 
 def prepare(problem: Problem, batch: Batch, stretch: float = 1.0) -> Callable[[Tensor], Tensor]:
@@ -96,7 +127,7 @@ def prepare(problem: Problem, batch: Batch, stretch: float = 1.0) -> Callable[[T
 
     def difference(vector: Tensor, factor: float) -> Tensor:
         e = step(exact, vector) * stretch * factor
-        return change(exact, same, vector, e)[0].div_(2 * e)
+        return change(exact, same, vector, e).gradient.div_(2 * e)
 
     def product(block: Tensor) -> Tensor:
         columns = []
