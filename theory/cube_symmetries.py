@@ -5,6 +5,8 @@ vertex i is in it. A symmetry of y is a signed permutation g of the coordinates 
 takes the networks that fit y on S to those that fit y, or their negatives, on g S, and changes no norm.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from itertools import permutations, product
 
 import numpy as np
@@ -48,6 +50,39 @@ def moved(masks: Masks, permutation: Index) -> Masks:
         table = (bits[:, : len(part)] << part).sum(axis=1)
         out |= table[(masks >> start) & 255]
     return out
+
+
+def orbits_by_size(group: Index) -> list[int]:
+    """How many subsets of each size there are up to a group, by Burnside's lemma, the empty one and the whole included.
+
+    A permutation keeps the subsets that are unions of its cycles: those of n points are the coefficient of t^n in prod (1 + t^c) over its
+    cycles' lengths c.
+
+    Args:
+        group: the permutations, (G, N).
+
+    Returns:
+        N + 1 numbers.
+    """
+    total = [0] * (group.shape[1] + 1)
+    for lengths, count in Counter(tuple(sorted(cycle_lengths(g))) for g in group.tolist()).items():
+        kept = [1]
+        for c in lengths:
+            kept = [a + b for a, b in zip(kept + [0] * c, [0] * c + kept, strict=True)]
+        total = [a + count * b for a, b in zip(total, kept, strict=True)]
+    return [n // len(group) for n in total]
+
+
+def cycle_lengths(permutation: Sequence[int]) -> list[int]:
+    """Of a permutation's cycles."""
+    left, lengths = set(range(len(permutation))), []
+    while left:
+        at, length = min(left), 0
+        while at in left:
+            left.remove(at)
+            at, length = permutation[at], length + 1
+        lengths.append(length)
+    return lengths
 
 
 def orbits(group: Index) -> tuple[Masks, Masks]:

@@ -1,7 +1,9 @@
 """The atlas: orbits against Burnside's count, d = 2 by hand, decisions under symmetries, the theorem, failures, the store, the command."""
 
 import json
+import math
 import sqlite3
+from collections import Counter
 from itertools import permutations, product
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pandas as pd
 import pytest
 
 from flatproof import synth, theory
-from flatproof.theory.cube_symmetries import members, moved, orbits, symmetries
+from flatproof.theory.cube_symmetries import members, moved, orbits, orbits_by_size, symmetries
 from flatproof.theory.flatness.certificate import check
 from flatproof.verify.experiments.atlas import EXPERIMENT, jobs, show
 from flatproof.verify.experiments.atlas.jobs import (
@@ -21,6 +23,7 @@ from flatproof.verify.experiments.atlas.jobs import (
     ZERO_AT_KINKS,
     Decisions,
     Part,
+    Sample,
     by_theorem,
     decide_subset,
 )
@@ -57,6 +60,46 @@ def test_orbits_are_as_many_as_burnside_counts(target: str, orders: tuple[int, .
     for i in range(0, len(representatives), 100):
         images = {int(moved(representatives[i : i + 1], g)[0]) for g in group}
         assert (min(images), len(images)) == (representatives[i], sizes[i])
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("d", [2, 3, 4])
+def test_orbits_of_each_size_are_those_that_are_listed(target: str, d: int) -> None:
+    listed = Counter(subset.bit_count() for subset in jobs.classes(target, d))
+    counted = orbits_by_size(jobs.group(target, d))
+    assert counted[0] == 1
+    assert counted[1:] == [listed[n] for n in range(1, 2**d + 1)]
+
+
+def test_a_sample_is_of_its_size_and_the_same_for_both_notions() -> None:
+    for n in (6, 16, 31, 32):
+        first, second = (Sample(kinks, n) for kinks in NOTIONS)
+        drawn = first.subsets()
+        assert drawn == second.subsets() == [s for job in first.jobs() for s in job.subsets]
+        assert len(drawn) == len(set(drawn)) == min(jobs.DRAWN, math.comb(32, n))
+        assert {s.bit_count() for s in drawn} == {n}
+    rounds = np.array([members(s, 32) for s in Sample(DIFFERENTIABLE, 16).subsets()])
+    assert rounds.mean(axis=0).min() > 0  # every vertex is in some of them
+    assert rounds.mean(axis=0).max() < 1
+
+
+def test_a_sample_is_decided_and_counted(tmp_path: Path) -> None:
+    sample = Sample(DIFFERENTIABLE, 32)
+    (job,) = sample.jobs()
+    assert job.carry_out()["answer"] == ["all"]  # the whole cube
+    with Store(tmp_path / "runs.sqlite") as store:
+        made = EXPERIMENT.build([jobs.SAMPLED], "paper", 1, store)[0]
+        assert set(made.shown[show.LABEL[DIFFERENTIABLE]]) == {"not run"}
+        for other in Sample(ZERO_AT_KINKS, 9).jobs()[:2]:
+            answers = ["all", "not all", "not all", "undecided", "all"]
+            values = {"answer": answers, "margin": [0.5, None, -1.0, None, 0.25], "tried": [1] * 5}
+            store.put(other, Outcome(values, 1.0), {})
+        made = EXPERIMENT.build([jobs.SAMPLED], "paper", 1, store)[0]
+    row = made.shown.set_index("n").loc["9"]
+    assert row[show.LABEL[ZERO_AT_KINKS]] == "4 all, 4 not all, 2 undecided"
+    assert row[f"forces, {show.LABEL[ZERO_AT_KINKS]}"] == "0.40 [0.12, 0.74]"  # R: binom.test(4, 10)
+    assert row["subsets"].startswith("28,048,800 (")
+    assert any("4 orbits are forced, where label times prediction is at least 0.250000" in note for note in made.notes)
 
 
 def test_a_symmetry_moves_subsets_as_it_moves_points() -> None:
@@ -227,7 +270,7 @@ def test_what_was_not_run_is_marked(tmp_path: Path) -> None:
         assert (made[0].shown["all"] == "not run").all()
         sweep(Part("parity", 2, "no-bias", DIFFERENTIABLE).jobs(), store)
         made = EXPERIMENT.build(EXPERIMENT.ARTIFACTS, "smoke", 1, store)
-    assert [a.id for a in made] == list(EXPERIMENT.ARTIFACTS)
+    assert [a.id for a in made] == [id for id in EXPERIMENT.ARTIFACTS if id != jobs.SAMPLED]  # which is of scale paper
     assert made[0].shown["all"].tolist() == ["1 (1)"] + ["not run"] * 11
     assert made[1].shown.iloc[3].tolist()[2:] == ["1 (1)", "1 all", "not run", "not run"]
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-from flatproof.verify.experiments.atlas.jobs import ARTIFACTS, DIFFERENTIABLE, Decisions, parts
+from flatproof.verify.experiments.atlas.jobs import ARTIFACTS, DIFFERENTIABLE, LARGE, Decisions, parts, samples
 from flatproof.verify.experiments.atlas.show import artifacts
 from flatproof.verify.experiments.vocabulary import Experiment
 from flatproof.verify.jobs.store import Store
@@ -29,6 +29,10 @@ class Atlas(Experiment):
             (f"{p.target} d = {p.d} {p.architecture}{'' if p.kinks == DIFFERENTIABLE else ' ' + p.kinks}", job)
             for p in parts(only, scale)
             for job in p.jobs()
+        ] + [
+            (f"parity d = {LARGE}, sample of n = {s.n}{'' if s.kinks == DIFFERENTIABLE else ' ' + s.kinks}", job)
+            for s in samples(only, scale)
+            for job in s.jobs()
         ]
 
     def build(self, only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:

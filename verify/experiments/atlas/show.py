@@ -16,24 +16,31 @@ from flatproof.verify.experiments.atlas.jobs import (
     BY_SIZE,
     CATEGORIES,
     DIFFERENTIABLE,
+    DRAWN,
     FRACTION,
     FREE,
+    LARGE,
     MEMBERS,
+    NOTIONS,
+    SAMPLED,
     SMALLEST,
     SUMMARY,
     ZERO_AT_KINKS,
     Part,
+    Sample,
     by_theorem,
     classes,
     cube,
     labels,
     parts,
+    samples,
 )
 from flatproof.verify.experiments.vocabulary import DASH, Shelf, Verdict, provenance_of
 from flatproof.verify.jobs.job import StoredValues
 from flatproof.verify.jobs.store import Store
 from flatproof.verify.report.artifacts import Artifact, Figure, Table
 from flatproof.verify.report.style import BLUE, COLORS, GRAY, RED, figure_style
+from flatproof.verify.utils.statistics import Interval, binomial_interval
 
 LABEL = {DIFFERENTIABLE: "no bias, differentiable", ZERO_AT_KINKS: "no bias, relu'(0)=0"}
 THEOREM = "bias; Sim-BN"
@@ -76,6 +83,29 @@ def collect(part: Part, shelf: Shelf) -> Answers:
     return Answers(part, tuple(stored for _, stored in done), answers if len(done) == len(jobs) else None)
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """What is stored of a sample: the answers and what they rest on, of those that were decided."""
+
+    sample: Sample
+    stored: tuple[StoredValues, ...]
+
+    def values(self, name: str) -> list[Any]:
+        """One of the lists of `Decisions.carry_out`."""
+        return [value for stored in self.stored for value in stored.result[name]]
+
+    @property
+    def share(self) -> Interval | None:
+        """Of the subsets of that size that force, with its interval, without one if all were decided; None if none was."""
+        answers = self.values("answer")
+        if not answers:
+            return None
+        forcing = answers.count("all")
+        if len(answers) == self.sample.number:
+            return Interval(*[forcing / len(answers)] * 3)
+        return binomial_interval(forcing, len(answers))
+
+
 def thresholds(answers: Answers) -> tuple[int | None, int | None]:
     """The size of the smallest subsets that force, and the least size from which on all do."""
     counts = {n: answers.counted(n) for n in range(1, 2**answers.part.d + 1)}
@@ -85,7 +115,7 @@ def thresholds(answers: Answers) -> tuple[int | None, int | None]:
     return min(forcing, default=None), always if always in counts else None
 
 
-def margins(results: Sequence[Answers]) -> str:
+def margins(results: Sequence[Answers | Drawn]) -> str:
     """What the decisions rest on, in words."""
     values = {name: [v for f in results for v in f.values(name)] for name in ("answer", "margin", "tried")}
     proved = [m for a, m in zip(values["answer"], values["margin"], strict=True) if a == "all"]
@@ -187,6 +217,49 @@ def summary(results: Sequence[Answers], provenance: dict[str, str]) -> Table:
     )
 
 
+def sampled(results: Sequence[Drawn], provenance: dict[str, str]) -> Table:
+    """Dimension LARGE by the number of training points: how many subsets there are, and what the drawn ones say."""
+    shown: list[dict[str, str]] = []
+    raw: list[dict[str, object]] = []
+    for n in dict.fromkeys(r.sample.n for r in results):
+        mine = [r for r in results if r.sample.n == n]
+        first = mine[0].sample
+        line = {"n": str(n), "subsets": f"{first.number:,} ({first.orbits:,})"}
+        for kinks in NOTIONS:
+            drawn = next(r for r in mine if r.sample.kinks == kinks)
+            answers, share, label = drawn.values("answer"), drawn.share, LABEL[kinks]
+            counts = {name: answers.count(name) for name in CATEGORIES}
+            line[label] = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or NOT_RUN
+            whole = share is not None and share.low == share.high
+            line[f"forces, {label}"] = (
+                DASH if share is None else f"{share.mean:.2f}" + ("" if whole else f" [{share.low:.2f}, {share.high:.2f}]")
+            )
+            raw.append(
+                {"n": n, "subsets": str(first.number), "orbits": str(first.orbits), "architecture": label, "drawn": len(answers)}
+                | counts
+                | {"share": share.mean, "low": share.low, "high": share.high}
+                if share
+                else {"n": n, "architecture": label, "drawn": 0}
+            )
+        shown.append(line)
+    return Table(
+        id=SAMPLED,
+        title=f"Parity, d = {LARGE}, no bias: of training subsets of n points drawn at random, how many force generalization?",
+        shown=pd.DataFrame(shown),
+        raw=pd.DataFrame(raw).convert_dtypes(),
+        notes=(
+            *ABOUT,
+            f"Subsets: all of n of the {2**LARGE} vertices, with orbits under parity's symmetries in brackets, both counted exactly "
+            f"(Burnside). {DRAWN} of them, or all if there are fewer, were drawn uniformly, without repetition, before any was decided, "
+            "the same for both notions; each is decided by a proof. Forces: the share that does, with its exact (Clopper-Pearson) interval "
+            "at 95 %, undecided ones counted as not forcing.",
+            margins(results),
+        ),
+        provenance=provenance,
+        brief=("n", "subsets", *(f"forces, {LABEL[kinks]}" for kinks in NOTIONS)),
+    )
+
+
 LAST = ("forces, share", "smallest that force", "all force from n =")
 
 
@@ -195,7 +268,7 @@ def scope(scale: str) -> str:
     return {
         "smoke": "Scale smoke: d = 2 alone.",
         "quick": "Scale quick: d = 2, 3 (flatproof reproduce atlas --scale paper: d = 4, too).",
-        "paper": "Scale paper: d = 2, 3, 4.",
+        "paper": f"Scale paper: d = 2, 3, 4, and a sample of d = {LARGE}.",
     }[scale]
 
 
@@ -250,13 +323,17 @@ STYLE: dict[str, dict[str, Any]] = {
 }
 
 
-def fraction(results: Sequence[Answers], provenance: dict[str, str]) -> Figure:
+def fraction(results: Sequence[Answers], drawn: Sequence[Drawn], provenance: dict[str, str]) -> Figure:
     """The share of subsets of n points that force parity, a panel a dimension."""
     dimensions = sorted({f.part.d for f in results})
+    drawn = [d for d in drawn if d.share is not None]
+    ratios = [1 + d / 2 for d in [*dimensions, *[LARGE] * bool(drawn)]]
     with figure_style():
         canvas = Canvas(figsize=(10, 3.3), layout="constrained")
-        panels = canvas.subplots(1, len(dimensions), sharey=True, squeeze=False, width_ratios=[1 + d / 2 for d in dimensions])[0]
-        for axes, d in zip(panels, dimensions, strict=True):
+        panels = canvas.subplots(1, len(ratios), sharey=True, squeeze=False, width_ratios=ratios)[0]
+        if drawn:
+            _sampled_panel(panels[-1], drawn)
+        for axes, d in zip(panels, dimensions, strict=False):
             for label, f in _rows([f for f in results if f.part.d == d]):
                 sizes = np.arange(1, 2**d + 1)
                 counts = [f.counted(int(n)) for n in sizes]
@@ -279,12 +356,33 @@ def fraction(results: Sequence[Answers], provenance: dict[str, str]) -> Figure:
         canvas=canvas,
         notes=(
             "Each point: all subsets of n vertices of the cube {-1, 1}^d, counted with multiplicity; undecided ones count as not forcing. "
-            "Where lines coincide the wider one shows beneath.",
-            margins([f for f in results if f.part.architecture == "no-bias"]),
+            "Where lines coincide the wider one shows beneath."
+            + (
+                f" d = {LARGE}: {DRAWN} subsets of each n drawn at random, or all if there are fewer, bars are exact binomial intervals "
+                "at 95 %; with a bias and Sim-BN only the whole cube forces."
+                if drawn
+                else ""
+            ),
+            margins([*(f for f in results if f.part.architecture == "no-bias"), *drawn]),
             scope(provenance["scale"]),
         ),
         provenance=provenance,
     )
+
+
+def _sampled_panel(axes: Axes, drawn: Sequence[Drawn]) -> None:
+    """The samples of dimension LARGE, with their intervals, in the styles of the other panels."""
+    for kinks in NOTIONS:
+        mine = [(d.sample.n, d.share) for d in drawn if d.sample.kinks == kinks and d.share is not None]
+        sizes, shares = [n for n, _ in mine], np.array([share for _, share in mine]).reshape(-1, 3)
+        style = STYLE[LABEL[kinks]]
+        reach = np.abs(shares[:, 1:] - shares[:, :1]).T
+        axes.errorbar(sizes, shares[:, 0], reach, fmt="none", ecolor=style["color"], elinewidth=style["linewidth"] / 3, alpha=0.6)
+        axes.plot(sizes, shares[:, 0], clip_on=False, zorder=3, **style | {"markersize": style["markersize"] * 0.7})
+    axes.set(
+        title=f"d = {LARGE}, a sample", xlabel="training points n", xticks=range(0, 2**LARGE + 1, 4), xlim=(0.7, 2**LARGE + 0.3)
+    )
+    axes.grid(alpha=0.2)
 
 
 # Where a vertex of the cube is drawn: x1 to the right, x2 up, x3 into the page, x4 far to the right.
@@ -358,12 +456,15 @@ def artifacts(only: Sequence[str], scale: str, store: Store) -> list[Artifact]:
     """The artifacts `only`, from stored jobs alone; figures of what there is."""
     shelf = Shelf(store)
     results = [collect(part, shelf) for part in parts(only, scale)]
+    drawn = [Drawn(sample, tuple(shelf.outcomes(sample.jobs()))) for sample in samples(only, scale)]
     provenance = provenance_of([stored for answers in results for stored in answers.stored], scale)
     makers = {SUMMARY: summary, BY_SIZE: by_size}
     out: list[Artifact] = [maker(results, provenance) for id, maker in makers.items() if id in only]
+    if SAMPLED in only and drawn:
+        out.append(sampled(drawn, provenance_of([stored for d in drawn for stored in d.stored], scale)))
     decided = [answers for answers in results if answers.part.target == "parity" and answers.answers is not None]
     if FRACTION in only and decided:
-        out.append(fraction(decided, provenance))
+        out.append(fraction(decided, drawn, provenance))
     if SMALLEST in only and any(answers.part.architecture == "no-bias" for answers in decided):
         out.append(smallest(decided, provenance))
     return out
