@@ -46,24 +46,30 @@ def first_samples(problem: Problem) -> Batch | None:
     return small
 
 
-def few_samples(problem: Problem, batch: Batch, dtype: torch.dtype) -> Batch:
-    """As many of a batch's samples as gradients are compared on; see the head of this module.
+def few_samples(problem: Problem, dtype: torch.dtype) -> Batch | None:
+    """As many of the first samples as gradients are compared on; see the head of this module. None on a rank without data.
 
     Args:
         problem: model and loss.
-        batch: the first samples.
         dtype: the precision that the gradients are computed in.
     """
-    if batch.samples <= (fewest := FEWEST[problem.mode]):
-        return batch
-    few = part(batch, 0, fewest)
+    batch = next(iter(problem.batches()), None)
+    if batch is None:
+        return None
     try:
-        state = STATE * made(problem, few) / few.samples * dtype.itemsize / problem.dtype.itemsize
-        room = int(min(batch.samples, ROOM / state))
-        few = batch if room == batch.samples else few if room <= fewest else part(batch, 0, room)
-        return few if few is batch or math.isfinite(problem.batch_value(few)) else batch
+        few = part(batch, 0, min(SAMPLES, _roomy(problem, batch, dtype)))
+        if few is batch or math.isfinite(problem.batch_value(few)):
+            return few
     except Exception:  # the model's own code without gradients, or on another number of samples
-        return batch
+        pass
+    return first_samples(problem)
+
+
+def _roomy(problem: Problem, batch: Batch, dtype: torch.dtype) -> int:
+    """How many samples' record there is ROOM for, FEWEST at least."""
+    few = part(batch, 0, FEWEST[problem.mode])
+    record = STATE * made(problem, few) * dtype.itemsize / problem.dtype.itemsize
+    return max(few.samples, int(few.samples * ROOM / max(record, 1.0)))
 
 
 def examine(problem: Problem) -> float:
@@ -83,7 +89,7 @@ def examine(problem: Problem) -> float:
     value = _evaluated(problem, batch)
     _same_twice(problem, batch, value)
     _mean_or_sum(problem, batch)
-    few = few_samples(problem, batch, problem.dtype)
+    few = few_samples(problem, problem.dtype) or batch
     _differentiable(problem, few)
     _really_moved(problem, few)
     problem.checked = True

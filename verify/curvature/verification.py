@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from flatproof.verify.curvature.basis import inner_products, norm, segments
 from flatproof.verify.curvature.batches import Batch
-from flatproof.verify.curvature.examination import direction, few_samples, first_samples, shift, shortly
+from flatproof.verify.curvature.examination import direction, few_samples, shift, shortly
 from flatproof.verify.curvature.kernels import PREPARE, Product
 from flatproof.verify.curvature.kernels.finite_difference import change, gradient
 from flatproof.verify.curvature.kernels.outer import Outer
@@ -243,12 +243,6 @@ def _dot(first: Tensor, second: Tensor) -> float:
     return float(inner_products(first.reshape(1, -1), second.reshape(-1, 1)))
 
 
-def looked_at(problem: Problem) -> Batch | None:
-    """The samples that products are compared on. None on a rank without data."""
-    batch = first_samples(problem)
-    return None if batch is None else few_samples(problem, batch, torch.float64)
-
-
 def verified(problem: Problem, kernels: Sequence[str]) -> tuple[str, str, float]:
     """The first of the kernels that stands.
 
@@ -262,7 +256,7 @@ def verified(problem: Problem, kernels: Sequence[str]) -> tuple[str, str, float]
     Raises:
         ValueError: none stands; says why in one line.
     """
-    batch = looked_at(problem)
+    batch = few_samples(problem, torch.float64)
     if batch is None:
         return kernels[0], "a rank without data", 0.0
     check = Check(problem, batch)
@@ -306,7 +300,7 @@ def verified(problem: Problem, kernels: Sequence[str]) -> tuple[str, str, float]
 
 def differenced(problem: Problem) -> tuple[str, float]:
     """What to say of differences of the gradient as a kernel, which nothing is compared with but itself, and the gradients spent."""
-    batch = looked_at(problem)
+    batch = few_samples(problem, torch.float64)
     if batch is None:
         return "a rank without data", 0.0
     tilt = Check(problem, batch).asymmetry("finite-difference")
@@ -336,7 +330,7 @@ def verified_tangents(problem: Problem, prepare: Tangents) -> tuple[bool, str, f
     Raises:
         ValueError: neither stands; says why in one line.
     """
-    batch = looked_at(problem)
+    batch = few_samples(problem, torch.float64)
     if batch is None:
         return True, "a rank without data", 0.0
     moved, small = wide(problem, batch)

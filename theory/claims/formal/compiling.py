@@ -29,7 +29,7 @@ AXIOMS = frozenset(  # of the real numbers in Coq's standard library and Coqueli
 LIBRARY = "Flatproof"  # the name under which the proofs import one another
 MISSING = "no coqc here, so nothing was checked: install Coq with Coquelicot (Debian: coq, libcoq-coquelicot)"
 UNPROVED = re.compile(
-    r"^\s*(Axioms?|Parameters?|Conjectures?)\s|\b(Admitted|admit|give_up)\b|\bUnset\s+(Guard|Universe|Positivity)"
+    r"^\s*(Axioms?|Parameters?|Conjectures?)\s|\b(Admitted|admit|give_up|bypass_check)\b|\bUnset\s+(Guard|Universe|Positivity)"
 )
 
 
@@ -103,15 +103,16 @@ def run(path: Path) -> str:
 
 
 def assumptions(printed: str, theorem: str) -> list[str]:
-    """The axioms in what Print Assumptions printed, sorted; FormalError where one is not of the real numbers."""
-    if "Closed under the global context" in printed:
+    """The axioms in what Print Assumptions printed, sorted; FormalError for any other line, such as a check that was left out."""
+    heads = [line.strip() for line in printed.splitlines() if line.strip() and not line[0].isspace()]  # types are indented
+    if heads == ["Closed under the global context"]:
         return []
-    names = re.findall(r"^([\w.']+)(?=\s*:|\s*$)", printed.partition("Axioms:")[2], flags=re.MULTILINE)
-    if not names:
+    if heads[:1] != ["Axioms:"] or len(heads) == 1:
         raise FormalError(f"{theorem}: Coq said nothing about its axioms")
+    names = [head.partition(" :")[0] for head in heads[1:]]
     for name in names:
         if name not in AXIOMS:
-            raise FormalError(f"{theorem} rests on {name}, which is no axiom of the real numbers")
+            raise FormalError(f"{theorem} rests on {name!r}, which is no axiom of the real numbers")
     return sorted(names)
 
 

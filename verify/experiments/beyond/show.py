@@ -89,7 +89,8 @@ def fits_table(pairs: Sequence[tuple[Fit, StoredValues]], scale: str) -> Table:
         "The least trace of the Hessian over networks without bias (no sample on a kink) that fit within a tolerance: "
         "|f - y| <= each at every "
         "sample, or a root mean square of f - y of at most rms. " + CHECKED,
-        "Slope: minus the sum of the sizes of the dual point's entries, the slope of the least trace in `each` (own/flattest-5).",
+        "Slope: minus the sum of the sizes of the dual point's entries; the least trace, as a function of `each`, lies above the line of "
+        "that slope through the proved lower bound (own/flattest-5).",
         f"{SEVEN}: parity but for the vertex (1, 1, 1), which is asked at. {WRONG}: parity with one label turned, whose "
         "opposite vertex, left "
         f"out, is asked at. {NORMAL}: labels are normal numbers. {NEARLY} All right: whether all these have the sign of parity.",

@@ -42,6 +42,51 @@ def forgetting() -> Iterator[None]:
     formal._by_id.cache_clear()
 
 
+HEAD = (
+    "Axioms:\nClassicalDedekindReals.sig_forall_dec\n  : forall P : nat -> Prop,\n    (forall n : nat, {P n} + {~ P n}) -> True\n"
+)
+
+
+def test_axioms_are_read_from_what_coq_prints() -> None:
+    assert compiling.assumptions("Closed under the global context\n", "One.fine") == []
+    assert compiling.assumptions(HEAD, "One.fine") == ["ClassicalDedekindReals.sig_forall_dec"]
+    assert compiling.assumptions(HEAD + "Classical_Prop.classic : forall P : Prop, P \\/ ~ P\n", "One.fine") == [
+        "ClassicalDedekindReals.sig_forall_dec",
+        "Classical_Prop.classic",
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "One.easy is assumed to be guarded.",
+        "One.tree is assumed to be positive.",
+        "One.easy relies on an unsafe hierarchy.",
+        "Theory: Type hierarchy is collapsed (logic is inconsistent)",
+        "One.lie : False",
+    ],
+)
+def test_a_check_that_is_left_out_is_no_axiom_of_the_real_numbers(line: str) -> None:
+    with pytest.raises(compiling.FormalError, match=r"^One\.fine rests on .* no axiom of the real numbers$"):
+        compiling.assumptions(f"{HEAD}{line}\n", "One.fine")
+
+
+@pytest.mark.parametrize("printed", ["", "Axioms:\n", "Error\n" + HEAD])
+def test_silence_of_coq_proves_nothing(printed: str) -> None:
+    with pytest.raises(compiling.FormalError, match="said nothing about its axioms"):
+        compiling.assumptions(printed, "One.fine")
+
+
+@needs_coq
+def test_a_definition_without_an_end_proves_nothing(one: Path, tmp_path: Path) -> None:
+    loop = "#[%s] Fixpoint easy (n : nat) : False := easy n.\n"
+    proof = "Theorem fine : forall x : R, 0 < x * x.\nProof. intros; destruct (easy 0). Qed.\n"
+    head = "From Coq Require Import Reals Lra.\nOpen Scope R_scope.\n"
+    (one / "One.v").write_text(head + loop % "bypass_check(guard)" + proof, encoding="utf-8")
+    with pytest.raises(compiling.FormalError, match="'bypass_check' leaves something unproved"):
+        compiling.compile_all(tmp_path / "build", one)
+
+
 def test_every_theorem_is_for_a_statement_and_is_there() -> None:
     texts = {path.stem: compiling.without_comments(path.read_text(encoding="utf-8")) for path in sources()}
     for entry in index():
