@@ -1,6 +1,7 @@
 """The independent checker on other objectives and on fits within a tolerance: everything that could be wrong with such a certificate."""
 
 import copy
+import json
 from fractions import Fraction
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from flatproof.theory import check_certificate
 from flatproof.theory.check_certificate import Invalid, check, semidefinite
-from flatproof.theory.flatness.objectives import Objective
+from flatproof.theory.flatness.objectives import Objective, Tolerance
 from flatproof.theory.flatness.wider import flattest_for
 from tests.certificates import CUBE, Json, through_json, xor
 from tests.unit.theory.test_check_certificate import at, changed, leaves, verdict_or_none
@@ -235,3 +236,71 @@ def test_no_direction_is_free_where_weights_have_a_price() -> None:
         else:
             with pytest.raises(Invalid, match="not free"):
                 check_certificate.Prediction(data, head, "p", active, Fraction(1, 100), answer.lower, answer.upper)
+
+
+TWO, LABELS = np.array([[1.0, 1.0], [1.0, -1.0]]), np.array([1.0, -1.0])  # whose cone leaves half of the plane free
+
+
+@pytest.fixture(scope="module")
+def at_the_edge() -> dict[str, Json]:
+    """Predictions that are free, those on a ray through a sample, and one in the cone with the wrong sign, each decided."""
+    within = flattest_for(TWO, LABELS, tolerance=Tolerance(each=0.125))
+    exact = flattest_for(TWO, LABELS, objective=Objective(squares=0.125))
+    asked = {
+        "direction": (within, [-1.0, 0.5], 1.0),
+        "cone": (within, [1.0, -0.5], 1.0),
+        "ray": (exact, [2.0, 2.0], 1.0),
+        "ray, wrong": (exact, [2.0, 2.0], -1.0),
+    }
+    return {
+        name: json.loads(json.dumps(answer.certificate([answer.range(np.array(point), 0.01)], 0.01, [label])))
+        for name, (answer, point, label) in asked.items()
+    }
+
+
+def test_each_kind_of_prediction_decides(at_the_edge: dict[str, Json]) -> None:
+    for name, answer in {"direction": "not all", "cone": "not all", "ray": "all"}.items():
+        certificate = at_the_edge[name]
+        assert name in certificate["predictions"][0], name
+        assert certificate["decision"]["answer"] == answer, name
+        assert check(certificate).statement == certificate["statement"]
+    # whatever fits predicts -2 times the label
+    assert at_the_edge["ray, wrong"]["decision"]["answer"] != "all"
+
+
+@pytest.mark.parametrize("name", ["direction", "cone", "ray", "ray, wrong"])
+def test_every_number_of_such_a_prediction_matters(name: str, at_the_edge: dict[str, Json]) -> None:
+    certificate = at_the_edge[name]
+    honest, moved = check(certificate), 0
+    for path in leaves(certificate):
+        old = at(certificate, path)
+        if path[0] not in ("predictions", "decision", "within") or old is None:
+            continue
+        words = path[-1] in ("statement", "answer")
+        for new in (
+            ["all", "not all", "undecided"] if words else [Fraction(old) * Fraction(11, 10) + Fraction(1, 7), -Fraction(old)]
+        ):
+            text: Any = int(new) if path[-1] in ("sign", "of") else str(new)
+            if text in (old, str(old)):
+                continue
+            moved += 1
+            assert verdict_or_none(changed(certificate, path, text)) in (None, honest), path
+    assert moved > 4
+
+
+def test_a_direction_must_be_free_of_all_samples(at_the_edge: dict[str, Json]) -> None:
+    certificate = at_the_edge["direction"]
+    for forged in (["1", "0"], ["-1", "-3"], ["0", "1"], ["0", "0"]):  # each sees a sample or not the point
+        with pytest.raises(Invalid, match="direction"):
+            check(changed(certificate, ("predictions", 0, "direction"), forged))
+
+
+def test_a_ray_says_what_its_sample_says(at_the_edge: dict[str, Json]) -> None:
+    ray = at_the_edge["ray"]
+    for forged in ({"of": 1, "times": "2"}, {"of": 0, "times": "3"}, {"of": 0, "times": "-2"}, {"of": 2, "times": "2"}):
+        with pytest.raises(Invalid):
+            check(changed(ray, ("predictions", 0, "ray"), forged))
+    within = at_the_edge["cone"]
+    bold = "at (2, 2): every network within 0.01 of the flattest has f >= 2"
+    with pytest.raises(Invalid, match=r"f >= 1\.75; .* f <= 2\.25"):  # twice 1 +- 1/8
+        check(changed(within, ("predictions", 0), {"x": ["2", "2"], "statement": bold, "ray": {"of": 0, "times": "2"}}))
