@@ -112,7 +112,7 @@ def assumptions(printed: str, theorem: str) -> list[str]:
     names = [head.partition(" :")[0] for head in heads[1:]]
     for name in names:
         if name not in AXIOMS:
-            raise FormalError(f"{theorem} rests on {name!r}, which is no axiom of the real numbers")
+            raise FormalError(f"{theorem} rests on {name}, which is no axiom of the real numbers")
     return sorted(names)
 
 
