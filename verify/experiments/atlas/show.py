@@ -85,10 +85,17 @@ def collect(part: Part, shelf: Shelf) -> Answers:
 
 @dataclass(frozen=True)
 class Drawn:
-    """What is stored of a sample: the answers and what they rest on, of those that were decided."""
+    """What is stored of a sample: the answers and what they rest on; nothing until all are decided."""
 
     sample: Sample
     stored: tuple[StoredValues, ...]
+
+    @classmethod
+    def collected(cls, sample: Sample, shelf: Shelf) -> "Drawn":
+        """All of it, or nothing: the quickest decisions are no random sample."""
+        jobs = sample.jobs()
+        stored = tuple(shelf.outcomes(jobs))
+        return cls(sample, stored if len(stored) == len(jobs) else ())
 
     def values(self, name: str) -> list[Any]:
         """One of the lists of `Decisions.carry_out`."""
@@ -456,7 +463,7 @@ def artifacts(only: Sequence[str], scale: str, store: Store) -> list[Artifact]:
     """The artifacts `only`, from stored jobs alone; figures of what there is."""
     shelf = Shelf(store)
     results = [collect(part, shelf) for part in parts(only, scale)]
-    drawn = [Drawn(sample, tuple(shelf.outcomes(sample.jobs()))) for sample in samples(only, scale)]
+    drawn = [Drawn.collected(sample, shelf) for sample in samples(only, scale)]
     provenance = provenance_of([stored for answers in results for stored in answers.stored], scale)
     makers = {SUMMARY: summary, BY_SIZE: by_size}
     out: list[Artifact] = [maker(results, provenance) for id, maker in makers.items() if id in only]
