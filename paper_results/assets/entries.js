@@ -275,6 +275,7 @@ window.ENTRIES = [
 {"id": "atlas/table-1", "title": "", "at": "atlas/index.html#atlas-paper-scale-table-1"},
 {"id": "atlas/table-2", "title": "Parity: which training subsets force generalization, by their number of points n", "at": "atlas/index.html#atlas-table-2"},
 {"id": "atlas/table-2", "title": "", "at": "atlas/index.html#atlas-paper-scale-table-2"},
+{"id": "atlas/table-3", "title": "Parity, d = 5, no bias: of training subsets of n points drawn at random, how many force generalization?", "at": "atlas/index.html#atlas-paper-scale-table-3"},
 {"id": "beyond", "title": "Flatness beyond the trace", "at": "beyond/index.html"},
 {"id": "beyond/figure-1", "title": "How fast the flattest trace falls with the tolerance, and what near-interpolating flattest networks predict", "at": "beyond/index.html#beyond-figure-1"},
 {"id": "beyond/figure-2", "title": "From no bias to bias: generalization on parity against the size s of the constant", "at": "beyond/index.html#beyond-figure-2"},

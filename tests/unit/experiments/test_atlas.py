@@ -101,7 +101,7 @@ def test_a_sample_is_decided_and_counted(tmp_path: Path) -> None:
     assert row[show.LABEL[ZERO_AT_KINKS]] == "8 all, 8 not all, 4 undecided"
     assert row[f"forces, {show.LABEL[ZERO_AT_KINKS]}"] == "0.40 [0.19, 0.64]"  # R: binom.test(8, 20)
     assert row["subsets"].startswith("28,048,800 (")
-    assert any("8 orbits are forced, where label times prediction is at least 0.250000" in note for note in made.notes)
+    assert any("8 subsets are forced, where label times prediction is at least 0.250000" in note for note in made.notes)
 
 
 def test_a_symmetry_moves_subsets_as_it_moves_points() -> None:

@@ -122,7 +122,7 @@ def thresholds(answers: Answers) -> tuple[int | None, int | None]:
     return min(forcing, default=None), always if always in counts else None
 
 
-def margins(results: Sequence[Answers | Drawn]) -> str:
+def margins(results: Sequence[Answers | Drawn], of: str = "orbits") -> str:
     """What the decisions rest on, in words."""
     values = {name: [v for f in results for v in f.values(name)] for name in ("answer", "margin", "tried")}
     proved = [m for a, m in zip(values["answer"], values["margin"], strict=True) if a == "all"]
@@ -131,10 +131,10 @@ def margins(results: Sequence[Answers | Drawn]) -> str:
     again = sum(tried > 1 for a, tried in zip(values["answer"], values["tried"], strict=True) if a != "undecided")
     at_zero = sum(m == 0 for m in witnesses)
     return (
-        f"Proofs in rational numbers, over all networks within {WITHIN:g} of the flattest trace: {len(proved)} orbits are forced, where "
+        f"Proofs in rational numbers, over all networks within {WITHIN:g} of the flattest trace: {len(proved)} {of} are forced, where "
         f"label times prediction is at least {min(proved, default=0.0):.6f}; {len(witnesses)} are not, "
         f"{sum(m is not None for m in witnesses)} of them by a network at hand ({at_zero} of these predict exactly 0 there) and the others "
-        f"since predictions are unbounded. {undecided} orbits are undecided: neither was found on up to {MEMBERS} members"
+        f"since predictions are unbounded. {undecided} {of} are undecided: neither was found on up to {MEMBERS} members"
         + (f"; {again} were decided on another member of the orbit than the first." if again else ".")
     )
 
@@ -260,7 +260,7 @@ def sampled(results: Sequence[Drawn], provenance: dict[str, str]) -> Table:
             f"(Burnside). {DRAWN} of them, or all if there are fewer, were drawn uniformly, without repetition, before any was decided, "
             "the same for both notions; each is decided by a proof. Forces: the share that does, with its exact (Clopper-Pearson) interval "
             "at 95 %, undecided ones counted as not forcing.",
-            margins(results),
+            margins(results, "subsets"),
         ),
         provenance=provenance,
         brief=("n", "subsets", *(f"forces, {LABEL[kinks]}" for kinks in NOTIONS)),
