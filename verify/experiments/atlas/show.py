@@ -131,7 +131,8 @@ def margins(results: Sequence[Answers | Drawn], of: str = "orbits") -> str:
     again = sum(tried > 1 for a, tried in zip(values["answer"], values["tried"], strict=True) if a != "undecided")
     at_zero = sum(m == 0 for m in witnesses)
     return (
-        f"Proofs in rational numbers, over all networks within {WITHIN:g} of the flattest trace: {len(proved)} {of} are forced, where "
+        f"Proofs in rational numbers, over all networks within {WITHIN:g} of the flattest trace, {of} counted for each target, "
+        f"architecture and notion at kinks that they were decided for: {len(proved)} {of} are forced, where "
         f"label times prediction is at least {min(proved, default=0.0):.6f}; {len(witnesses)} are not, "
         f"{sum(m is not None for m in witnesses)} of them by a network at hand ({at_zero} of these predict exactly 0 there) and the others "
         f"since predictions are unbounded. {undecided} {of} are undecided: neither was found on up to {MEMBERS} members"
@@ -258,8 +259,8 @@ def sampled(results: Sequence[Drawn], provenance: dict[str, str]) -> Table:
             *ABOUT,
             f"Subsets: all of n of the {2**LARGE} vertices, with orbits under parity's symmetries in brackets, both counted exactly "
             f"(Burnside). {DRAWN} of them, or all if there are fewer, were drawn uniformly, without repetition, before any was decided, "
-            "the same for both notions; each is decided by a proof. Forces: the share that does, with its exact (Clopper-Pearson) interval "
-            "at 95 %, undecided ones counted as not forcing.",
+            "the same for both notions. Forces: the share that does, with its exact (Clopper-Pearson) interval at 95 %, undecided ones "
+            "counted as not forcing.",
             margins(results, "subsets"),
         ),
         provenance=provenance,
@@ -370,7 +371,8 @@ def fraction(results: Sequence[Answers], drawn: Sequence[Drawn], provenance: dic
                 if drawn
                 else ""
             ),
-            margins([*(f for f in results if f.part.architecture == "no-bias"), *drawn]),
+            margins([f for f in results if f.part.architecture == "no-bias"]),
+            *([f"The sample. {margins(drawn, 'subsets')}"] if drawn else []),
             scope(provenance["scale"]),
         ),
         provenance=provenance,
