@@ -16,10 +16,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from flatproof.verify.curvature.batches import Batch, part
 from flatproof.verify.curvature.problem import Problem
+from flatproof.verify.curvature.watching import Watching
 from flatproof.verify.utils.memory import available
 
 SEARCH, OWN, WIDE = 4, 10, 28  # vectors
@@ -171,7 +171,7 @@ def _free(device: torch.device) -> int | None:
     return available() if device.type == "cpu" else None
 
 
-class _Made(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Made(Watching):
     """Counts the bytes of what operations make, views left out."""
 
     def __init__(self) -> None:

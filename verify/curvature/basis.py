@@ -19,7 +19,10 @@ from flatproof.verify.curvature.estimates import Floats
 from flatproof.verify.utils.memory import available
 
 ROWS = 8  # of a chunk, which is allocated at once and filled from the top: growing copies nothing
-SEGMENT = 1 << 18  # numbers of a row that are converted to float64, or read, at a time
+SEGMENT = 1 << 18  # numbers of a row that are read at a time
+CONVERTED = (
+    1 << 19
+)  # numbers that are converted to float64 at a time, into the same memory: fresh pages would cost more than the sums
 LARGE = 1 << 28  # bytes of a chunk from which on the machine is asked for room
 
 
@@ -30,13 +33,21 @@ def segments(length: int) -> Iterator[slice]:
 
 def inner_products(rows: Tensor, block: Tensor) -> Tensor:
     """rows @ block in float64, (r, P), (P, c) -> (r, c): float32 sums of ten million products may lose the second digit."""
-    if rows.shape[1] <= SEGMENT and rows.device.type != "mps":
-        return rows.to(torch.float64) @ block.to(torch.float64)
-    total = torch.zeros(
-        rows.shape[0], block.shape[1], dtype=torch.float64, device="cpu" if rows.device.type == "mps" else rows.device
-    )
-    for stretch in segments(rows.shape[1]):
-        total += rows[:, stretch].to(total) @ block[stretch].to(total)
+    (count, length), columns = rows.shape, block.shape[1]
+    device = torch.device("cpu") if rows.device.type == "mps" else rows.device
+    stretch = max(CONVERTED // max(count, columns, 1), 1)
+    if length <= stretch:
+        return rows.to(device, torch.float64) @ block.to(device, torch.float64)
+    total = torch.zeros(count, columns, dtype=torch.float64, device=device)
+    held, met = total.new_empty(count * stretch), total.new_empty(stretch * columns)
+    for begin in range(0, length, stretch):
+        width = min(stretch, length - begin)
+        left = held[: count * width].view(count, width).copy_(rows[:, begin : begin + width])
+        right = met[: width * columns].view(width, columns).copy_(block[begin : begin + width])
+        if columns == 1:
+            total[:, 0].addmv_(left, right[:, 0])  # a product of matrices with one row and one column takes seven times as long
+        else:
+            total.addmm_(left, right)
     return total
 
 
@@ -57,9 +68,9 @@ class _Held:
         """Write a row, (P,)."""
         self._rows[place] = row
 
-    def pieces(self, count: int) -> Iterator[tuple[slice, Tensor]]:
-        """The first rows: all at once."""
-        yield slice(0, self._rows.shape[1]), self._rows[:count]
+    def pieces(self, count: int, begin: int = 0) -> Iterator[tuple[slice, Tensor]]:
+        """The rows from `begin` to `count`: all at once."""
+        yield slice(0, self._rows.shape[1]), self._rows[begin:count]
 
 
 class _Elsewhere:
@@ -90,14 +101,15 @@ class _Elsewhere:
         while left:  # a call writes 2 GB at most
             left = left[self._file.write(left) :]
 
-    def pieces(self, count: int) -> Iterator[tuple[slice, Tensor]]:
-        """The first rows, a stretch at a time, brought to where the vectors are."""
+    def pieces(self, count: int, begin: int = 0) -> Iterator[tuple[slice, Tensor]]:
+        """The rows from `begin` to `count`, a stretch at a time, brought to where the vectors are."""
         for stretch in segments(self._length):
-            yield stretch, self._read(count, stretch) if self._file is not None else self._rows[:count, stretch].to(self._device)
+            inner = self._rows[begin:count, stretch].to(self._device) if self._file is None else self._read(count, begin, stretch)
+            yield stretch, inner
 
-    def _read(self, count: int, stretch: slice) -> Tensor:
-        rows = torch.empty(count, stretch.stop - stretch.start, dtype=self._dtype)
-        for place, row in enumerate(rows):
+    def _read(self, count: int, begin: int, stretch: slice) -> Tensor:
+        rows = torch.empty(count - begin, stretch.stop - stretch.start, dtype=self._dtype)
+        for place, row in enumerate(rows, begin):
             self._file.seek((place * self._length + stretch.start) * self._width)
             left = _bytes_of(row)
             while left:
@@ -147,18 +159,22 @@ class Basis:
         free = available() if like.device.type == "cpu" and size >= LARGE else None
         return _Held(ROWS, like) if free is None or free > 2 * size else _Elsewhere(ROWS, like)
 
-    def remove(self, block: Tensor, size: int) -> Floats:
-        """Subtract from a block (P, c) its projection on the first `size` rows, in place; its coordinates, (size, c)."""
-        parts = []
+    def remove(self, block: Tensor, size: int, begin: int = 0) -> Floats:
+        """Subtract from a block (P, c) the projection on its rows from `begin` to `size`; the coordinates, (size, c), 0 before."""
+        coordinates = np.zeros((size, block.shape[1]))
+        before = 0
         for count, chunk in self._filled(size):
-            part: Any = 0.0
-            for stretch, rows in chunk.pieces(count):
-                part = part + inner_products(rows, block[stretch])
-            weights = part.to(block.dtype).to(block.device)
-            for stretch, rows in chunk.pieces(count):
-                block[stretch].addmm_(rows.T, weights, alpha=-1)
-            parts.append(part.cpu().numpy())
-        return np.concatenate(parts) if parts else np.zeros((0, block.shape[1]))
+            skipped = max(begin - before, 0)
+            if skipped < count:
+                part: Any = 0.0
+                for stretch, rows in chunk.pieces(count, skipped):
+                    part = part + inner_products(rows, block[stretch])
+                weights = part.to(block.dtype).to(block.device)
+                for stretch, rows in chunk.pieces(count, skipped):
+                    block[stretch].addmm_(rows.T, weights, alpha=-1)
+                coordinates[before + skipped : before + count] = part.cpu().numpy()
+            before += count
+        return coordinates
 
     def combine(self, weights: Floats, size: int) -> Tensor:
         """The combinations of the first `size` rows with the columns of `weights` (size, c), (P, c)."""

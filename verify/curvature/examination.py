@@ -21,7 +21,6 @@ from flatproof.verify.curvature.basis import norm
 from flatproof.verify.curvature.batches import Batch, part
 from flatproof.verify.curvature.kernels import Unsupported
 from flatproof.verify.curvature.kernels.finite_difference import gradient
-from flatproof.verify.curvature.precision import drawn
 from flatproof.verify.curvature.problem import Problem, first_derivative
 from flatproof.verify.curvature.singular import complaint
 from flatproof.verify.curvature.tree import tensors_of
@@ -32,18 +31,19 @@ FEWEST = {"eval": 2, "train": 8}  # samples; batch norm in training mode takes t
 SEED = 1_234_567
 
 
-def first_samples(problem: Problem) -> Batch | None:
-    """At most SAMPLES of the first batch, or all of it where the model insists on that; None on a rank without data."""
+def _first_samples(problem: Problem) -> tuple[Batch | None, float | None]:
+    """At most SAMPLES of the first batch, or all of it where the model insists on that, and their loss if it was looked at.
+
+    None on a rank without data.
+    """
     batch = next(iter(problem.batches()), None)
-    if batch is None:
-        return None
-    small = part(batch, 0, SAMPLES)
-    if small is not batch:
-        try:
-            problem.batch_value(small)
-        except Exception:  # the model's own code on another number of samples
-            return batch
-    return small
+    small = None if batch is None else part(batch, 0, SAMPLES)
+    if small is None or small is batch:
+        return small, None
+    try:
+        return small, problem.batch_value(small)
+    except Exception:  # the model's own code on another number of samples
+        return batch, None
 
 
 def few_samples(problem: Problem, dtype: torch.dtype) -> Batch | None:
@@ -62,7 +62,7 @@ def few_samples(problem: Problem, dtype: torch.dtype) -> Batch | None:
             return few
     except Exception:  # the model's own code without gradients, or on another number of samples
         pass
-    return first_samples(problem)
+    return _first_samples(problem)[0]
 
 
 def _roomy(problem: Problem, batch: Batch, dtype: torch.dtype) -> int:
@@ -83,11 +83,11 @@ def examine(problem: Problem) -> float:
     """
     if problem.checked:
         return 0.0
-    batch = first_samples(problem)
+    batch, before = _first_samples(problem)
     if batch is None:
         return 0.0
     value = _evaluated(problem, batch)
-    _same_twice(problem, batch, value)
+    _same_twice(problem, value, problem.batch_value(batch) if before is None else before)
     _mean_or_sum(problem, batch)
     few = few_samples(problem, problem.dtype) or batch
     _differentiable(problem, few)
@@ -146,8 +146,7 @@ def _tolerance(problem: Problem) -> float:
     return 1e3 * float(torch.finfo(problem.dtype).eps)
 
 
-def _same_twice(problem: Problem, batch: Batch, first: float) -> None:
-    second = problem.batch_value(batch)
+def _same_twice(problem: Problem, first: float, second: float) -> None:
     if math.isfinite(first) and abs(first - second) > _tolerance(problem) * max(abs(first), abs(second)):
         raise ValueError(
             f"the loss must be a function of the parameters, evaluated twice it is {first:.6g} and {second:.6g}: "
@@ -272,6 +271,7 @@ def _without_touching(compute: Callable[[], Tensor], tensors: Sequence[Tensor]) 
             t.grad = grad
 
 
-def direction(problem: Problem) -> Tensor:
-    """A random vector, the same at every call, (P,)."""
-    return drawn(problem, 1, torch.Generator().manual_seed(SEED))[:, 0]
+def direction(problem: Problem, dtype: torch.dtype | None = None) -> Tensor:
+    """A random vector, the same at every call, (P,), as the parameters are if no precision is named; uniform is quicker than normal."""
+    numbers = torch.empty(problem.size).uniform_(-1, 1, generator=torch.Generator().manual_seed(SEED))
+    return numbers.to(dtype=dtype or problem.dtype, device=problem.device)

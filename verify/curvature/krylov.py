@@ -23,6 +23,8 @@ class Krylov:
     Args:
         operator: H.
         start: (P, b), written over.
+        window: blocks that a product is made orthogonal to, once, the newest ones: two are what it has components along but for
+            rounding, and enough until eigenvalues converge to its root (Paige 1972): a hint, no bound. None: all, twice.
 
     Attributes:
         T: V'HV, symmetric, (k b, k b).
@@ -35,8 +37,8 @@ class Krylov:
         rounding: a bound of the norm of the products' own rounding, 0 until set.
     """
 
-    def __init__(self, operator: Rescaled, start: Tensor) -> None:
-        self.operator, self.block = operator, start.shape[1]
+    def __init__(self, operator: Rescaled, start: Tensor, window: int | None = None) -> None:
+        self.operator, self.block, self._window = operator, start.shape[1], window
         self._rows = Basis(operator.rows_held)
         self.size = 0
         first, self.starts = self._orthonormal(start)
@@ -72,8 +74,11 @@ class Krylov:
         product = self.operator.matmat(block)
         del block
         self._next = product[:, :0]  # its rows are kept
-        coefficients = self._remove(product)
-        coefficients += self._remove(product)
+        if self._window is None:
+            coefficients = self._remove(product)
+            coefficients += self._remove(product)
+        else:
+            coefficients = of_first(self._rows.remove(product, new, max(new - self._window * columns, 0)))
         below = self.coupling if old else np.zeros((0, columns))
         expected = np.zeros((old, columns))
         if old:
@@ -158,6 +163,7 @@ class Prefix(Krylov):
 
     def __init__(self, whole: Krylov) -> None:
         self._whole: Krylov | None = whole
+        self._window = None
         self.operator, self.block, self.starts, self._rows = whole.operator, whole.block, whole.starts, whole._rows
         self.size, self._products = 0, 0
         self.T, self.coupling = np.zeros((0, 0)), np.zeros((whole.block, whole.block))

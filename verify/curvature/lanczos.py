@@ -326,7 +326,7 @@ def _of_a_part(operator: Symmetric, which: str, tolerance: float, generator: tor
         start = gaussian(operator, 1, generator)[:, 0] / math.sqrt(operator.shape[0])
         for vector in directions:
             start.add_(vector, alpha=3.0)
-        krylov, selection = Krylov(Rescaled(smaller), start[:, None]), None
+        krylov, selection = Krylov(Rescaled(smaller), start[:, None], window=2), None
         while krylov.size < min(PART_PRODUCTS, PART_BUDGET / share) and not krylov.invariant:
             krylov.grow()
             selection = _select(krylov, 1, which)

@@ -25,7 +25,6 @@ import numpy as np
 import torch
 from scipy import special
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from flatproof.verify.curvature.basis import segments
 from flatproof.verify.curvature.estimates import Floats, Symmetric
@@ -34,6 +33,7 @@ from flatproof.verify.curvature.problem import Problem
 from flatproof.verify.curvature.processes import distributed, of_first
 from flatproof.verify.curvature.scaled import Rescaled, times
 from flatproof.verify.curvature.tree import cast
+from flatproof.verify.curvature.watching import Watching
 
 SHARE = 0.1  # of the probability of failure that an interval leaves to this part
 CLOSE = 1e-5  # ||E g|| / ||H g|| beyond which two vectors are not enough
@@ -218,7 +218,7 @@ class _Doubled:
             yield cast(batch.inputs, torch.float64), cast(batch.targets, torch.float64)
 
 
-class _NoDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _NoDraws(Watching):
     """Refuses operations that draw random numbers: they differ from precision to precision."""
 
     def __torch_dispatch__(self, op: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
@@ -240,7 +240,7 @@ EXACT = _packets("""
 """)
 
 
-class RandomRounding(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class RandomRounding(Watching):
     """Within it the result of every floating point operation is multiplied by 1 + u or 1 - u, elementwise at random."""
 
     def __init__(self) -> None:

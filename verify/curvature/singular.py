@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from flatproof.verify.curvature.batches import Batch
 from flatproof.verify.curvature.problem import Problem
+from flatproof.verify.curvature.watching import Watching
 
 aten = torch.ops.aten
 # no derivative, or no second one, where the result is 0
@@ -39,7 +39,7 @@ class Seen:
     zeros: Tensor
 
 
-class _Look(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Look(Watching):
     """Notes roots and lengths of what depends on the parameters, and the first operation that makes NaN or infinity of finite numbers."""
 
     def __init__(self) -> None:

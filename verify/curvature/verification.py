@@ -69,7 +69,7 @@ class Check:
         self.steps: tuple[float, ...]
         self.steps, self.close = (OWN_STEPS, OWN_CLOSE) if own else (STEPS, CLOSE)
         trim(self.problem.size)
-        self.vector = self.fixed(direction(self.problem)).to(self.held)
+        self.vector = self.fixed(direction(self.problem, self.held)).to(self.held)
         self.length = norm(self.vector)
         self.reach = 1 + _length(p.detach().to(self.problem.dtype) for p in self.problem.tensors)
         self.gradients = 0.0

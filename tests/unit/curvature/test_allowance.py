@@ -93,6 +93,17 @@ def test_a_machine_without_room_is_refused_before_the_first_product(data: Any, m
     assert operator.memory < 100 * MB  # kept state leaves the machine room
 
 
+@pytest.mark.parametrize(("count", "columns"), [(1, 1), (5, 1), (5, 3), (40, 2), (0, 1)])
+def test_inner_products_are_those_of_float64(count: int, columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several stretches, the last one shorter: terms that cancel to a millionth keep their digits."""
+    monkeypatch.setattr(basis, "CONVERTED", 256)
+    generator = torch.Generator().manual_seed(count)
+    half = torch.randn(count, 500, generator=generator), torch.randn(500, columns, generator=generator)
+    rows, block = torch.cat([half[0], half[0]], 1), torch.cat([half[1], -half[1]])
+    block[-1] += 1e-3
+    torch.testing.assert_close(basis.inner_products(rows, block), rows.double() @ block.double(), rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("held", [0, 3])
 @pytest.mark.parametrize("place", ["file", "host"])
 def test_a_basis_elsewhere_holds_the_same_rows(held: int, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,6 +126,14 @@ def test_a_basis_elsewhere_holds_the_same_rows(held: int, place: str, monkeypatc
         torch.testing.assert_close(torch.as_tensor(coordinates[1]), (rows[:size].double() @ given.double()), rtol=1e-6, atol=1e-6)
         torch.testing.assert_close(blocks[1], given - rows[:size].T @ (rows[:size] @ given), rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(blocks[0], blocks[1], rtol=1e-6, atol=1e-6)
+        for begin in {0, size // 2, size - 1}:
+            window = [given.clone(), given.clone()]
+            parts = [b.remove(block, size, begin) for b, block in zip((near, far), window, strict=True)]
+            wanted = rows[:size].double() @ given.double()
+            wanted[:begin] = 0
+            for part, block in zip(parts, window, strict=True):
+                torch.testing.assert_close(torch.as_tensor(part), wanted, rtol=1e-6, atol=1e-6)
+                torch.testing.assert_close(block, given - rows[:size].T @ wanted.float(), rtol=1e-5, atol=1e-5)
         weights = torch.randn(size, 2, dtype=torch.float64, generator=generator).numpy()
         torch.testing.assert_close(far.combine(weights, size), near.combine(weights, size), rtol=1e-6, atol=1e-6)
         copied = far.copy(size)

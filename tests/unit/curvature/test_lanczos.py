@@ -202,3 +202,14 @@ def test_the_first_rayleigh_quotient_of_millions_of_numbers_keeps_its_digits() -
     krylov = Krylov(Rescaled(Diagonal(values)), torch.ones(len(values), 1))
     krylov.grow()
     assert krylov.T[0, 0] == pytest.approx(float(values.double().mean()), rel=1e-6)
+
+
+def test_a_short_window_gives_the_same_recurrence_until_a_value_converges() -> None:
+    values = torch.cat([torch.linspace(0, 1, 400), torch.tensor([3.0, 5.0])])
+    start = torch.randn(len(values), 1, generator=torch.Generator().manual_seed(0))
+    spaces = [Krylov(Rescaled(Diagonal(values)), start.clone(), window) for window in (None, 2)]
+    for krylov in spaces:
+        for _ in range(6):
+            krylov.grow()
+    np.testing.assert_allclose(spaces[1].T, spaces[0].T, atol=1e-4)
+    assert np.linalg.eigvalsh(spaces[1].T)[-1] == pytest.approx(5.0, rel=1e-2)

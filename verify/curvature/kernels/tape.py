@@ -17,10 +17,10 @@ from torch.autograd.function import BackwardCFunction
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from flatproof.verify.curvature.kernels.tangents import CONSTANT, INNER, Call, Push, Unsupported, push_of
+from flatproof.verify.curvature.watching import Watching
 
 aten = torch.ops.aten
 _OVERWRITTEN = {aten.relu_, aten.add_, aten.sub_, aten.copy_, aten.neg_, aten.masked_fill_}  # rules that need no old value
@@ -87,7 +87,7 @@ def _recomputing() -> bool:
     return str(frame.f_globals.get("__name__")).startswith("torch.utils.checkpoint")
 
 
-class Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Tape(Watching):
     """Records what is done with the watched tensors.
 
     Attributes:
