@@ -27,7 +27,7 @@ def test_samples_are_taken_evenly_whatever_batches_they_stand_in(monkeypatch: py
     assert whole is not None
     assert split is not None
     (batch,) = whole.batches()
-    assert torch.equal(batch.inputs, x[[0, 9, 18, 28, 37]])
+    assert torch.equal(batch.inputs, x[[0, 4, 9, 14, 18, 23, 28, 32, 37, 42]])
     assert torch.equal(torch.cat([b.inputs for b in split.batches()]), batch.inputs)
     assert torch.equal(torch.cat([b.targets for b in split.batches()]), batch.targets)
     assert split.loss() == pytest.approx(whole.loss())
@@ -35,6 +35,14 @@ def test_samples_are_taken_evenly_whatever_batches_they_stand_in(monkeypatch: py
     fewer = part_of(Problem(mlp(), nn.CrossEntropyLoss(), batches))
     assert fewer is not None
     assert fewer.samples == 4
+
+
+@pytest.mark.parametrize(("samples_", "taken"), [(10, 3), (20, 4), (50, 10), (95, 10), (200, 20), (30_000, 2_000)])
+def test_a_part_is_a_tenth_or_of_few_samples_up_to_a_fifth(samples_: int, taken: int) -> None:
+    data = torch.zeros(samples_, 4, dtype=torch.float64), torch.zeros(samples_, dtype=torch.long)
+    part = part_of(Problem(mlp(), nn.CrossEntropyLoss(), data))
+    assert part is not None
+    assert part.samples == taken
 
 
 def test_few_samples_or_targets_of_another_kind_have_no_part() -> None:
