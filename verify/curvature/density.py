@@ -15,17 +15,18 @@ products' own rounding E (`rounding`) moves each eigenvalue by at most ||E||: a 
 does over such a step at the nodes.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from flatproof.verify.curvature.estimates import Estimate, Floats, Symmetric, gaussian, generator_of, metered
 from flatproof.verify.curvature.krylov import Krylov, started
 from flatproof.verify.curvature.rounding import UNSEEN, rounding_of
 from flatproof.verify.curvature.scaled import times
 from flatproof.verify.utils.checks import check_positive, check_share, check_whole
+from flatproof.verify.utils.statistics import student_quantile
 
 SOURCE = "Ubaru, Chen, Saad 2017; Ghorbani et al. 2019, section 2"
 
@@ -138,7 +139,7 @@ def spectral_density(
         width = spread / min(steps, size) if width is None else times(check_positive("width", width), -unit)
         grid = np.linspace(ends[0] - 3 * width, ends[1] + 3 * width, points)
         curves = np.stack(
-            [stats.norm.pdf((grid[:, None] - t) / width) @ w / width for t, w in zip(nodes, weights, strict=True)], axis=1
+            [_normal_density((grid[:, None] - t) / width) @ w / width for t, w in zip(nodes, weights, strict=True)], axis=1
         )
         level = seen.left(confidence)
         mean, half = _student(curves, level)
@@ -211,8 +212,11 @@ def spectral_sum(operator: Symmetric, function: Callable[[Floats], Floats], **se
     )
 
 
+def _normal_density(z: Floats) -> Floats:
+    return np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+
+
 def _student(values: Floats, confidence: float) -> tuple[Floats, Floats]:
     """Row means over the probes (columns) and the half-widths of their t intervals."""
     count = values.shape[1]
-    quantile = float(stats.t.ppf(0.5 + confidence / 2, count - 1))
-    return values.mean(axis=1), quantile * values.std(axis=1, ddof=1) / np.sqrt(count)
+    return values.mean(axis=1), student_quantile(confidence, count) * values.std(axis=1, ddof=1) / np.sqrt(count)

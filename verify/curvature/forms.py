@@ -31,7 +31,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from scipy import special, stats
+from scipy import special
 from torch import Tensor
 
 from flatproof.verify.curvature.basis import inner_products
@@ -39,6 +39,7 @@ from flatproof.verify.curvature.estimates import Floats, Symmetric, gaussian, ra
 from flatproof.verify.curvature.processes import of_first
 from flatproof.verify.curvature.scaled import Rescaled
 from flatproof.verify.utils.checks import check_one_of, check_whole
+from flatproof.verify.utils.statistics import student_quantile
 
 Probes = Literal["rademacher", "gaussian", "sphere"]
 PROBES = 3  # at least
@@ -127,7 +128,7 @@ class Forms:
     def quantile(self, confidence: float) -> float:
         """Half-width of the mean's interval in units of deviation / sqrt(m)."""
         if self.probes != "sphere":
-            return float(stats.t.ppf(0.5 + confidence / 2, len(self.values) - 1))
+            return student_quantile(confidence, len(self.values))
         return far_quantile(confidence, len(self.values) * self._spread()[1])
 
     def half(self, confidence: float) -> float:

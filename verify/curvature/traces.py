@@ -30,7 +30,6 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor
 
 from flatproof.verify.curvature.estimates import Estimate, Floats, Meter, Symmetric, gaussian, generator_of, metered
@@ -40,6 +39,7 @@ from flatproof.verify.curvature.pilot import Referees, grow_while_it_pays
 from flatproof.verify.curvature.rounding import UNSEEN, Rounding, rounding_of
 from flatproof.verify.curvature.scaled import Rescaled
 from flatproof.verify.utils.checks import check_one_of, check_positive, check_share, check_whole
+from flatproof.verify.utils.statistics import student_quantile
 
 Method = Literal["auto", "hutchinson", "hutch++", "xtrace", "krylov"]
 PILOT = 12  # products from which on one of them is spent on choosing; below, half of them deflate
@@ -354,7 +354,7 @@ def xtrace(
         mean = float(values.mean())
         without = _without_each(T, R, coordinates, size)
         error = float(np.sqrt((count - 1) / count * np.sum((without - without.mean()) ** 2)))
-        half = error * float(stats.t.ppf(0.5 + seen.left(confidence) / 2, count - 1))
+        half = error * student_quantile(seen.left(confidence), count)
         return _estimate(
             meter, scaled, seen, confidence, mean, (mean - half, mean + half), values,
             seed=seed,

@@ -1,4 +1,4 @@
-"""Owns the intervals that tables print."""
+"""Owns the intervals that tables print. Quantiles are scipy.special's: scipy.stats takes half a second to load."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 
 class Interval(NamedTuple):
@@ -25,20 +25,22 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
     mean = float(np.mean(values))
     if len(values) == 1:
         return Interval(mean, -np.inf, np.inf)
-    half = _student(confidence, len(values)) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    half = student_quantile(confidence, len(values)) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
     return Interval(mean, mean - half, mean + half)
 
 
 @cache
-def _student(confidence: float, values: int) -> float:
-    """The quantile of Student's t for the two-sided interval of a mean; it takes longer than the mean."""
-    return float(stats.t.ppf(0.5 + confidence / 2, values - 1))
+def student_quantile(confidence: float, values: int) -> float:
+    """The quantile of Student's t for the two-sided interval of the mean of so many values; it takes longer than the mean."""
+    return float(special.stdtrit(values - 1, 0.5 + confidence / 2))
 
 
 def binomial_interval(count: int, total: int, confidence: float = 0.95) -> Interval:
     """A share, count of total, with its exact (Clopper-Pearson) interval, two-sided."""
-    exact = stats.binomtest(count, total).proportion_ci(confidence, method="exact")
-    return Interval(count / total, float(exact.low), float(exact.high))
+    rest, tail = total - count, (1 - confidence) / 2
+    low = special.betaincinv(count, rest + 1, tail) if count else 0.0
+    high = special.betaincinv(count + 1, rest, 1 - tail) if rest else 1.0
+    return Interval(count / total, float(low), float(high))
 
 
 def share_interval(shares: Sequence[float], points: int | None, confidence: float = 0.95) -> Interval:
@@ -127,7 +129,7 @@ def kendall_interval(
 
 def kendall_null(n: int, confidence: float = 0.95) -> float:
     """Half width of the interval of tau for n independent pairs without ties, by its normal approximation."""
-    return float(stats.norm.ppf(0.5 + confidence / 2) * np.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1))))
+    return float(special.ndtri(0.5 + confidence / 2) * np.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1))))
 
 
 def _signs(values: Sequence[float]) -> NDArray[np.floating]:

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from flatproof.verify.utils.statistics import (
+    binomial_interval,
     bootstrap_interval,
     kendall_interval,
     kendall_null,
@@ -18,6 +19,13 @@ def test_student_interval_against_scipy() -> None:
     values = [1.0, 2.0, 4.0, 8.0]
     low, high = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     assert mean_interval(values) == pytest.approx((3.75, low, high))
+
+
+@given(st.integers(1, 5_000), st.floats(0, 1), st.floats(0.5, 0.999))
+def test_binomial_interval_against_scipy(total: int, share: float, confidence: float) -> None:
+    count = round(share * total)
+    exact = stats.binomtest(count, total).proportion_ci(confidence, method="exact")
+    assert binomial_interval(count, total, confidence) == pytest.approx((count / total, exact.low, exact.high), abs=1e-9)
 
 
 def test_one_value_has_no_interval() -> None:

@@ -102,7 +102,8 @@ def elementwise(call: Call) -> Push | None:
     with _autograd_again(), torch.enable_grad():
         # some backward operations have no derivative in torch, but a definition in terms of others that do
         again = (decomposition_table[call.op] if call.op in _BY_DEFINITION else call.op)(*args, **call.kwargs)
-        partials = torch.autograd.grad(again, leaves, torch.ones_like(again), allow_unused=True)
+        # of the sum: torch compares the shape of a given cotangent by symbols, and loads sympy for that
+        partials = torch.autograd.grad(again.sum(), leaves, allow_unused=True)
     kept = [(n, c) for n, c in enumerate(partials) if c is not None]
     if not kept:
         return None
