@@ -20,9 +20,7 @@ from flatproof.verify.utils.memory import available
 
 ROWS = 8  # of a chunk, which is allocated at once and filled from the top: growing copies nothing
 SEGMENT = 1 << 18  # numbers of a row that are read at a time
-CONVERTED = (
-    1 << 19
-)  # numbers that are converted to float64 at a time, into the same memory: fresh pages would cost more than the sums
+CONVERTED = 1 << 18  # numbers converted to float64 at a time, into the same memory: fresh pages would cost more than sums
 LARGE = 1 << 28  # bytes of a chunk from which on the machine is asked for room
 
 
@@ -35,6 +33,8 @@ def inner_products(rows: Tensor, block: Tensor) -> Tensor:
     """rows @ block in float64, (r, P), (P, c) -> (r, c): float32 sums of ten million products may lose the second digit."""
     (count, length), columns = rows.shape, block.shape[1]
     device = torch.device("cpu") if rows.device.type == "mps" else rows.device
+    if device.type == "cpu" and columns == 1 and length > CONVERTED:
+        return _dots(rows, block[:, 0])
     stretch = max(CONVERTED // max(count, columns, 1), 1)
     if length <= stretch:
         return rows.to(device, torch.float64) @ block.to(device, torch.float64)
@@ -44,11 +44,23 @@ def inner_products(rows: Tensor, block: Tensor) -> Tensor:
         width = min(stretch, length - begin)
         left = held[: count * width].view(count, width).copy_(rows[:, begin : begin + width])
         right = met[: width * columns].view(width, columns).copy_(block[begin : begin + width])
-        if columns == 1:
-            total[:, 0].addmv_(left, right[:, 0])  # a product of matrices with one row and one column takes seven times as long
-        else:
-            total.addmm_(left, right)
+        total.addmm_(left, right)
     return total
+
+
+def _dots(rows: Tensor, vector: Tensor) -> Tensor:
+    """The same with one vector, row by row: each thread sums what it has converted. A product with the whole stretch would divide the
+    work in another way, and fetch half of it from another core's cache.
+    """
+    total = torch.zeros(len(rows), dtype=torch.float64)
+    stretch = min(CONVERTED, math.ceil(len(vector) / 4))
+    held, met = total.new_empty(stretch), total.new_empty(stretch)
+    for begin in range(0, len(vector), stretch):
+        width = min(stretch, len(vector) - begin)
+        right = met[:width].copy_(vector[begin : begin + width])
+        for place, row in enumerate(rows.unbind()):
+            total[place] += torch.dot(held[:width].copy_(row[begin : begin + width]), right)
+    return total[:, None]
 
 
 def norm(vector: Tensor) -> float:

@@ -10,6 +10,7 @@ Gradients are of as many of these samples as their record has ROOM for, FEWEST a
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -31,21 +32,6 @@ FEWEST = {"eval": 2, "train": 8}  # samples; batch norm in training mode takes t
 SEED = 1_234_567
 
 
-def _first_samples(problem: Problem) -> tuple[Batch | None, float | None]:
-    """At most SAMPLES of the first batch, or all of it where the model insists on that, and their loss if it was looked at.
-
-    None on a rank without data.
-    """
-    batch = next(iter(problem.batches()), None)
-    small = None if batch is None else part(batch, 0, SAMPLES)
-    if small is None or small is batch:
-        return small, None
-    try:
-        return small, problem.batch_value(small)
-    except Exception:  # the model's own code on another number of samples
-        return batch, None
-
-
 def few_samples(problem: Problem, dtype: torch.dtype) -> Batch | None:
     """As many of the first samples as gradients are compared on; see the head of this module. None on a rank without data.
 
@@ -56,13 +42,14 @@ def few_samples(problem: Problem, dtype: torch.dtype) -> Batch | None:
     batch = next(iter(problem.batches()), None)
     if batch is None:
         return None
-    try:
-        few = part(batch, 0, min(SAMPLES, _roomy(problem, batch, dtype)))
-        if few is batch or math.isfinite(problem.batch_value(few)):
-            return few
-    except Exception:  # the model's own code without gradients, or on another number of samples
-        pass
-    return _first_samples(problem)[0]
+    for fitting in (True, False):
+        try:
+            few = part(batch, 0, min(SAMPLES, _roomy(problem, batch, dtype)) if fitting else SAMPLES)
+            if few is batch or math.isfinite(problem.batch_value(few)):
+                return few
+        except Exception:  # the model's own code without gradients, or on another number of samples
+            continue
+    return batch
 
 
 def _roomy(problem: Problem, batch: Batch, dtype: torch.dtype) -> int:
@@ -83,12 +70,13 @@ def examine(problem: Problem) -> float:
     """
     if problem.checked:
         return 0.0
-    batch, before = _first_samples(problem)
-    if batch is None:
+    whole = next(iter(problem.batches()), None)
+    if whole is None:
         return 0.0
-    value = _evaluated(problem, batch)
-    _same_twice(problem, value, problem.batch_value(batch) if before is None else before)
-    _mean_or_sum(problem, batch)
+    batch, value = _evaluated(problem, whole)
+    cut = _halves(problem, batch)
+    _same_twice(problem, value, cut[0] if math.isfinite(cut[0]) else problem.batch_value(batch))
+    _mean_or_sum(problem, *cut)
     few = few_samples(problem, problem.dtype) or batch
     _differentiable(problem, few)
     _really_moved(problem, few)
@@ -96,12 +84,20 @@ def examine(problem: Problem) -> float:
     return (2 * batch.samples + 3 * few.samples) / problem.samples
 
 
-def _evaluated(problem: Problem, batch: Batch) -> float:
-    """The loss of the batch."""
-    try:
+def _evaluated(problem: Problem, whole: Batch) -> tuple[Batch, float]:
+    """At most SAMPLES of the batch, or all of it where the model insists on that, and their loss."""
+
+    def loss(batch: Batch) -> float:
         with torch.enable_grad(), problem.prepared(batch) as buffers:
             value = problem.check_loss(problem.batch_loss(problem.leaves(), buffers, batch), batch)
             return float(value.detach())
+
+    batch = part(whole, 0, SAMPLES)
+    if batch is not whole:
+        with suppress(Exception):  # the model's own code on another number of samples
+            return batch, loss(batch)
+    try:
+        return whole, loss(batch := whole)
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # the model's and the loss's own code
@@ -154,9 +150,8 @@ def _same_twice(problem: Problem, first: float, second: float) -> None:
         )
 
 
-def _mean_or_sum(problem: Problem, batch: Batch) -> None:
+def _mean_or_sum(problem: Problem, whole: float, halves: list[float], weights: list[float]) -> None:
     way = "weight_of=lambda inputs, targets: ... with what each batch's mean is over, such as (targets != -100).sum() or len(targets)"
-    whole, halves, weights = _halves(problem, batch)
     unknown = not halves or not math.isfinite(whole) or not sum(weights) > 0
     several = problem.mean and problem.data.count > 1
     if unknown:

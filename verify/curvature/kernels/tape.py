@@ -6,6 +6,7 @@ What double backward treats as constant (detach, no_grad) is constant here; what
 """
 
 import sys
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import FunctionType
@@ -17,9 +18,8 @@ from torch.autograd.function import BackwardCFunction
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
-from torch.utils.weak import WeakTensorKeyDictionary
 
-from flatproof.verify.curvature.kernels.tangents import CONSTANT, INNER, Call, Push, Unsupported, push_of
+from flatproof.verify.curvature.kernels.tangents import CONSTANT, INNER, Call, Push, Unsupported, rule_of
 from flatproof.verify.curvature.watching import Watching
 
 aten = torch.ops.aten
@@ -27,11 +27,48 @@ _OVERWRITTEN = {aten.relu_, aten.add_, aten.sub_, aten.copy_, aten.neg_, aten.ma
 _DETACHING = {Tensor.detach, torch.detach, Tensor.detach_, Tensor.data.__get__}  # type: ignore[attr-defined]
 
 
-@dataclass(frozen=True)
+class _Kind:
+    """What an operation is, whatever it is called with. Looked up for each call, it would take as long as the call.
+
+    Attributes:
+        inplace: whether it writes to its first argument.
+        writes: whether it writes to another one.
+        seeded: whether it draws random numbers.
+        remembered: whether its rule needs what it overwrites.
+        inner: places of outputs that no tangent belongs to.
+    """
+
+    def __init__(self, op: Any) -> None:
+        packet = op.overloadpacket
+        mutable = op._schema.is_mutable
+        self.op = op  # lives as long as what is known of it
+        self.inplace = mutable and packet.__name__.endswith("_")
+        self.writes = mutable and not self.inplace
+        self.seeded = torch.Tag.nondeterministic_seeded in op.tags
+        self.remembered = self.inplace and packet not in _OVERWRITTEN and packet not in CONSTANT
+        self.inner = INNER.get(packet, ())
+        self._recorded: Any = None
+        self._rule: Callable[[Call], Push | None] | None = None
+
+    @property
+    def recorded(self) -> Any:
+        """The operation that it is to a rule: of what writes in place, the one that does not."""
+        if self._recorded is None:
+            self._recorded = _functional(self.op) if self.inplace else self.op
+        return self._recorded
+
+    def push(self, call: Call) -> Push | None:
+        """The rule applied."""
+        if self._rule is None:
+            self._rule = rule_of(self.recorded)
+        return self._rule(call)
+
+
+@dataclass(slots=True)
 class _Step:
     """One recorded operation: slots read and written, and the tensors that its rule keeps with their versions; `Call.unknown`."""
 
-    name: str
+    op: Any
     push: Push
     reads: tuple[int, ...]
     writes: tuple[int | None, ...]
@@ -98,7 +135,8 @@ class Tape(Watching):
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.forward, self.cut = True, False
-        self._slots: Any = WeakTensorKeyDictionary()
+        self._slots: dict[int, tuple[weakref.ref[Tensor], int]] = {}  # by what a tensor is, not by what it holds
+        self._kinds: dict[int, _Kind] = {}
         self._shares: dict[int, StorageWeakRef] = {}
         self._steps: list[_Step] = []
         self._shared: dict[Any, tuple[Tensor, Tensor]] = {}
@@ -106,9 +144,14 @@ class Tape(Watching):
 
     def watch(self, tensor: Tensor) -> int:
         """Declare a tensor active; its slot."""
-        self._slots[tensor] = slot = self._count
+        slot = self._count
+        self._slots[id(tensor)] = weakref.ref(tensor), slot
         self._count += 1
         return slot
+
+    def _watched(self, tensor: Tensor) -> int | None:
+        known = self._slots.get(id(tensor))
+        return known[1] if known is not None and known[0]() is tensor else None
 
     def watcher(self) -> _Watch:
         """The mode to enter beside the tape while the model's own Python runs."""
@@ -116,6 +159,9 @@ class Tape(Watching):
 
     def __torch_dispatch__(self, op: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         kwargs = kwargs or {}
+        kind = self._kinds.get(id(op))
+        if kind is None:
+            kind = self._kinds[id(op)] = _Kind(op)
         active: list[int | tuple[int, int]] = []
         reads: list[int] = []
         for index, value in enumerate(args):
@@ -128,16 +174,16 @@ class Tape(Watching):
                 active.append(index)
                 reads.append(slot)
         hidden = any(self._slot(value) is not None for value in kwargs.values())
-        inplace = op._schema.is_mutable and op.overloadpacket.__name__.endswith("_")
+        inplace = kind.inplace
         depends = bool(active) or hidden
         ignored = self.cut or (self.forward and not torch.is_grad_enabled())
         old = None
-        if inplace and depends and op.overloadpacket not in _OVERWRITTEN | CONSTANT:
+        if depends and kind.remembered:
             old = args[0].clone()
         out = op(*args, **kwargs)
         several = isinstance(out, (tuple, list))
         outs = tuple(out) if several else (out,)
-        if torch.Tag.nondeterministic_seeded in op.tags and isinstance(out, Tensor) and not out.is_contiguous():
+        if kind.seeded and isinstance(out, Tensor) and not out.is_contiguous():
             raise Unsupported(f"{op} would draw other random numbers in this memory layout than in the usual one")
         if not inplace:
             self._note_views(args, outs)
@@ -147,32 +193,29 @@ class Tape(Watching):
             if inplace:
                 raise Unsupported(f"{op} under no_grad or on a detached tensor")
             return out
-        if hidden or (op._schema.is_mutable and not inplace):
+        if hidden or kind.writes:
             raise Unsupported(f"{op} with an active keyword argument or output")
-        recorded = op
         if inplace:
             if self._has_views(args[0]):
                 raise Unsupported(f"{op} writes to a tensor that has views")
-            recorded = _functional(op)
             args = args if old is None else (old, *args[1:])
-        call = Call(recorded, args, kwargs, outs, tuple(active), self._shared)
-        push = push_of(call)
+        call = Call(kind.recorded, args, kwargs, outs, tuple(active), self._shared)
+        push = kind.push(call)
         if push is None:
             if inplace:
-                self._slots.pop(out, None)
+                self._slots.pop(id(out), None)
             return out
-        inner = INNER.get(op.overloadpacket, ())
-        moving = [isinstance(v, Tensor) and v.is_floating_point() and n not in inner for n, v in enumerate(outs)]
+        moving = [isinstance(v, Tensor) and v.is_floating_point() and n not in kind.inner for n, v in enumerate(outs)]
         writes = tuple(self.watch(v) if moves else None for v, moves in zip(outs, moving, strict=True))
         # autograd counts a write once this function has returned
         kept = tuple((t, t._version + (inplace and t is out)) for t in _tensors(push))
-        self._steps.append(_Step(str(op), push, tuple(reads), writes, several, kept, tuple(call.unknown)))
+        self._steps.append(_Step(op, push, tuple(reads), writes, several, kept, tuple(call.unknown)))
         return out
 
     def _slot(self, value: Any) -> int | None:
         if not isinstance(value, Tensor):
             return None
-        slot: int | None = self._slots.get(value)
+        slot = self._watched(value)
         if self.forward and value.requires_grad:
             if isinstance(value.grad_fn, BackwardCFunction):
                 raise Unsupported(f"a custom autograd.Function ({type(value.grad_fn).__name__}) has derivatives of its own")
@@ -202,7 +245,7 @@ class Tape(Watching):
         Raises:
             Unsupported: a kept tensor was overwritten later.
         """
-        ends = [None if t is None else self._slots.get(t) for t in targets]
+        ends = [None if t is None else self._watched(t) for t in targets]
         needed = {slot for slot in ends if slot is not None}
         steps: list[_Step] = []
         while self._steps:
@@ -211,11 +254,11 @@ class Tape(Watching):
                 continue
             for unknown in step.unknown:
                 if not needed.isdisjoint(step.writes[place] for place in unknown()):
-                    raise Unsupported(f"what {step.name} keeps for its backward pass is used, and its tangent is not known")
+                    raise Unsupported(f"what {step.op} keeps for its backward pass is used, and its tangent is not known")
             needed.update(step.reads)
             for tensor, version in step.kept:
                 if tensor._version != version:
-                    raise Unsupported(f"an input of {step.name} was overwritten in place")
+                    raise Unsupported(f"an input of {step.op} was overwritten in place")
             steps.append(step)
         self._shared.clear()
         return Program(tuple(sources), tuple(ends), steps[::-1], self._count)

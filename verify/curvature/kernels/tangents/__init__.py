@@ -11,6 +11,6 @@ Anything else is differentiated by torch's forward mode at each product. Pearlmu
 """
 
 from flatproof.verify.curvature.kernels.tangents.call import Call, Push, Unsupported
-from flatproof.verify.curvature.kernels.tangents.rules import BY_HAND, CONSTANT, ELEMENTWISE, INNER, MULTILINEAR, WRONG, push_of
+from flatproof.verify.curvature.kernels.tangents.rules import BY_HAND, CONSTANT, ELEMENTWISE, INNER, MULTILINEAR, WRONG, rule_of
 
-__all__ = ["BY_HAND", "CONSTANT", "ELEMENTWISE", "INNER", "MULTILINEAR", "WRONG", "Call", "Push", "Unsupported", "push_of"]
+__all__ = ["BY_HAND", "CONSTANT", "ELEMENTWISE", "INNER", "MULTILINEAR", "WRONG", "Call", "Push", "Unsupported", "rule_of"]

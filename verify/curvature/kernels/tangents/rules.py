@@ -1,6 +1,7 @@
 """Owns which rule an operation has: the tables, and the choice among them."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from flatproof.verify.curvature.kernels.tangents import affine, convolution, linear_algebra, normalization, softmax
@@ -89,27 +90,26 @@ BY_HAND: dict[Any, Callable[[Call], Push | None]] = {
 }
 
 
-def push_of(call: Call) -> Push | None:
-    """The call's rule applied.
+def rule_of(op: Any) -> Callable[[Call], Push | None]:
+    """The rule of an operation.
 
     Args:
-        call: one executed operation.
+        op: the overload.
 
     Returns:
-        The push: the active inputs' tangents -> the outputs'; None where every output is locally constant.
+        A call of it -> the push: the active inputs' tangents -> the outputs'; None where every output is locally constant. The rule
+        raises Unsupported where it cannot do the call.
 
     Raises:
-        Unsupported: there is no rule, or torch's own is wrong.
+        Unsupported: torch's own rule is wrong, and there is no other.
     """
-    packet = call.op.overloadpacket
+    packet = op.overloadpacket
     if packet in WRONG:
-        raise Unsupported(f"torch's forward mode of {call.op} is wrong")
+        raise Unsupported(f"torch's forward mode of {op} is wrong")
     if packet in CONSTANT:
-        return None
+        return lambda _: None
     if packet in BY_HAND:
-        return BY_HAND[packet](call)
+        return BY_HAND[packet]
     if packet in MULTILINEAR:
-        return multilinear(call, MULTILINEAR[packet])
-    if packet in ELEMENTWISE:
-        return elementwise(call)
-    return forward_mode(call)
+        return partial(multilinear, places=MULTILINEAR[packet])
+    return elementwise if packet in ELEMENTWISE else forward_mode
