@@ -514,12 +514,12 @@ Proof.
 Qed.
 
 (* 1 on the unseen points, 0 on the seen ones. *)
-Definition unseen (x : point) : R := 1 - Sum (below n) (fun i => if agree d x (fst (sample data i)) then 1 else 0).
+Definition is_unseen (x : point) : R := 1 - Sum (below n) (fun i => if agree d x (fst (sample data i)) then 1 else 0).
 
-Lemma seen_or_not : forall x, (unseen x = 0 /\ exists i, (i < n)%nat /\ agree d x (fst (sample data i)) = true)
-  \/ (unseen x = 1 /\ forall i, (i < n)%nat -> agree d x (fst (sample data i)) = false).
+Lemma seen_or_not : forall x, (is_unseen x = 0 /\ exists i, (i < n)%nat /\ agree d x (fst (sample data i)) = true)
+  \/ (is_unseen x = 1 /\ forall i, (i < n)%nat -> agree d x (fst (sample data i)) = false).
 Proof.
-  intros x. unfold unseen.
+  intros x. unfold is_unseen.
   assert (U : (exists i, (i < n)%nat /\ agree d x (fst (sample data i)) = true) \/ forall i, (i < n)%nat -> agree d x (fst (sample data i)) = false).
   { clear. induction n as [|k IH]; [right; intros; lia|]. destruct IH as [(i & L & A)|H].
     - left. exists i. split; auto.
@@ -532,9 +532,9 @@ Proof.
   - right. split; [|exact U]. rewrite sum_zero; [ring|]. intros i I. apply in_below in I. rewrite U; auto.
 Qed.
 
-Lemma count_unseen : Sum (cube d) unseen = 2 ^ d - INR n.
+Lemma count_unseen : Sum (cube d) is_unseen = 2 ^ d - INR n.
 Proof.
-  unfold unseen. rewrite sum_minus, sum_const, length_cube, sum_swap.
+  unfold is_unseen. rewrite sum_minus, sum_const, length_cube, sum_swap.
   rewrite (sum_ext (below n) _ (fun _ => 1)); [rewrite sum_const, length_below; ring|].
   intros i I. apply in_below in I. apply cube_once. apply sample_cube; auto.
 Qed.
@@ -553,7 +553,7 @@ Proof.
 Qed.
 
 (* At a seen point the network is right, at an unseen one 0. *)
-Lemma own_points_output : forall x, on_cube d x -> network n (S d) theta (with_one d x) = (1 - unseen x) * label x.
+Lemma own_points_output : forall x, on_cube d x -> network n (S d) theta (with_one d x) = (1 - is_unseen x) * label x.
 Proof.
   intros x C. destruct (seen_or_not x) as [(-> & i & L & A)|(-> & U)].
   - assert (E := proj1 (agree_iff _ _ _) A). rewrite (network_agrees n d theta x (fst (sample data i)) E).
