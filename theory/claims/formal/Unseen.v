@@ -1,7 +1,7 @@
 (* Owns the counterexample to wen2023/theorem-3.2, lemma A.2 and table 1's entry for simplified BatchNorm: at any excess trace a network that
    interpolates a complete training set misclassifies any unseen points, whatever the tails S; all of them at once too. Lemma A.1's four neurons
    and two more for each unseen point, which see one training point alone, cancel on the training set, and differ by as much as one likes
-   at the unseen point. *)
+   at the unseen point. At width 5 one more neuron does it for an S. *)
 From Coq Require Import Reals List Lra Lia Psatz Arith FunctionalExtensionality.
 From Coquelicot Require Import Coquelicot.
 From Flatproof Require Import Sums Calculus Networks TwoLayer Inequalities Parity BatchNorm.
@@ -669,26 +669,148 @@ Definition spans (d : nat) (tails : list point) : Prop := forall v : point,
   (forall s s', In s tails -> In s' tails -> Sum (below d) (fun k => tail k (v k * (s k - s' k))) = 0) ->
   forall k, (2 <= k < d)%nat -> v k = 0.
 
-(* An instance: d = 4, S = {(1, 1), (1, -1), (-1, 1)}, the unseen tail (-1, -1): theorem 3.2 as printed is false. *)
+(* --- width 5 -------------------------------------------------------------------------------------------------------------------------------- *)
+
+(* d = 4, S = {(1, 1), (-1, 1), (1, -1)}: one more neuron, which sees the head (1, 1) with the tail (-1, 1) alone, and with (-1, -1); what it adds
+   to the training set the neuron of that head takes away. *)
+Definition plane_tail (a b : R) : point := fun k => match k with 2 => a | 3 => b | _ => 1 end.
+Definition three_tails : list point := [plane_tail 1 1; plane_tail (- 1) 1; plane_tail 1 (- 1)].
+
+Section Five.
+Variable delta : R.
+Hypothesis small : 0 < delta < 1.
+Let s := sqrt ((2 + (1 + delta) ^ 2) / 12).
+Let v := delta / sqrt 12.
+
+Definition five (w : bn_parameter) : R :=
+  match w with
+  | W 0 k => match k with 0 | 1 => 1 | 2 => - delta / 2 | 3 => 0 | _ => - 1 + delta / 2 end
+  | W 4 k => match k with 0 | 1 => 4 | 2 => - (1 / 2 + delta / 4) | 3 => - (1 / 2) | _ => - 8 end
+  | W j k => head_weight 4 (first_sign j) (second_sign j) (- 1) k
+  | Gain j => match j with 0 => sqrt s | 4 => sqrt v | _ => sqrt (1 / 2) end
+  | Out j => match j with 0 => sqrt s | 4 => - sqrt v | _ => first_sign j * second_sign j * sqrt (1 / 2) end
+  end.
+Let data := complete three_tails.
+Let xs := inputs 4 data.
+
+Definition own_value (x : point) : R := x 0%nat + x 1%nat - 1 + delta * (1 - x 2%nat) / 2.
+Definition new_value (x : point) : R := 4 * x 0%nat + 4 * x 1%nat - (1 / 2 + delta / 4) * x 2%nat - x 3%nat / 2 - 8.
+Definition sees (j : nat) (x : point) : R :=
+  match j with 0 => own_value x | 4 => new_value x | _ => first_sign j * x 0%nat + second_sign j * x 1%nat - 1 end.
+
+Lemma five_pre : forall j x, (j < 5)%nat -> pre 5 five j (with_one 4 x) = sees j x.
+Proof.
+  intros j x J. unfold pre. rewrite dot_with_one. unfold dot. destruct j as [|[|[|[|[|j]]]]]; try lia;
+  unfold five, sees, own_value, new_value, head_weight; cbn [below seq Sum Nat.eqb first_sign second_sign]; field.
+Qed.
+
+Lemma three_cube : forall t, In t three_tails -> on_cube 4 t.
+Proof. intros t [<-|[<-|[<-|[]]]] [|[|[|[|k]]]] K; try lia; cbn [plane_tail]; auto. Qed.
+
+(* At a training point no neuron is at its kink; the new one sees (1, 1, -1, 1) alone, the own one its head. *)
+Lemma five_off_kinks : forall j x, (j < 5)%nat -> In x xs -> pre 5 five j x <> 0.
+Proof.
+  intros j x J I. destruct (in_complete _ _ _ I) as (t & p & q & It & Hp & Hq & ->). rewrite five_pre by auto.
+  destruct It as [<-|[<-|[<-|[]]]], Hp as [->| ->], Hq as [->| ->], j as [|[|[|[|[|j]]]]]; try lia;
+  unfold sees, own_value, new_value; cbn [with_head plane_tail first_sign second_sign]; lra.
+Qed.
+
+Ltac relus := repeat first [rewrite relu_pos by lra | rewrite relu_neg by lra].
+
+Lemma five_squares : forall j, (j < 5)%nat -> Sum xs (fun x => relu (pre 5 five j x) ^ 2)
+  = match j with 0 => 2 + (1 + delta) ^ 2 | 4 => (delta / 4) ^ 2 | _ => 3 end.
+Proof.
+  intros j J. unfold xs, data. rewrite sum_inputs_complete. unfold three_tails, four. cbn [Sum fst]. rewrite !five_pre by auto.
+  destruct j as [|[|[|[|[|j]]]]]; try lia; unfold sees, own_value, new_value; cbn [with_head plane_tail first_sign second_sign]; relus; field.
+Qed.
+
+Lemma root12 : 2 <= sqrt 12 /\ sqrt 12 * sqrt 12 = 12.
+Proof.
+  assert (P : 0 < sqrt 12) by (apply sqrt_lt_R0; lra). assert (E : sqrt 12 * sqrt 12 = 12) by (apply sqrt_sqrt; lra). split; [nra|auto].
+Qed.
+
+Lemma five_size : forall j, (j < 5)%nat -> size 5 xs five j = match j with 0 => s | 4 => delta / 4 / sqrt 12 | _ => 1 / 2 end.
+Proof.
+  intros j J. destruct root12 as [R E]. unfold size, mean_square_of. rewrite five_squares by auto.
+  replace (INR (length xs)) with 12 by (unfold xs; rewrite length_inputs; unfold data; rewrite length_complete; simpl; ring).
+  assert (H : / 12 * 3 = 1 / 2 * (1 / 2)) by field.
+  destruct j as [|[|[|[|[|j]]]]]; try lia; try (rewrite H; apply sqrt_square; lra).
+  - unfold s. f_equal. field.
+  - replace (/ 12 * (delta / 4) ^ 2) with (delta / 4 / sqrt 12 * (delta / 4 / sqrt 12)).
+    + apply sqrt_square. apply Rmult_le_pos; [lra|left; apply Rinv_0_lt_compat; lra].
+    + apply Rmult_eq_reg_r with (sqrt 12 * sqrt 12); [|nra]. transitivity ((delta / 4) ^ 2); [field; lra|]. rewrite E. field.
+Qed.
+
+Lemma s_bounds : 0 < s <= (1 + delta) / 2.
+Proof.
+  split; [apply sqrt_lt_R0; nra|]. rewrite <- (sqrt_square ((1 + delta) / 2)) by lra. apply sqrt_le_1_alt. nra.
+Qed.
+
+Lemma v_bounds : 0 < v <= delta / 2.
+Proof.
+  destruct root12 as [R E]. unfold v. split; [apply Rdiv_lt_0_compat; lra|].
+  apply Rmult_le_compat_l; [lra|]. apply Rinv_le_contravar; lra.
+Qed.
+
+Lemma five_alive : alive 5 5 xs five.
+Proof.
+  intros j J. rewrite five_size by auto. pose proof s_bounds. destruct root12 as [R E]. destruct j as [|[|[|[|[|j]]]]]; try lia; try lra.
+  apply Rdiv_lt_0_compat; lra.
+Qed.
+
+Lemma five_output : forall x, batch_norm 5 5 xs five (with_one 4 x)
+  = relu (sees 0 x) - relu (sees 1 x) - relu (sees 2 x) + relu (sees 3 x) - 4 * relu (sees 4 x).
+Proof.
+  intros x. unfold batch_norm. cbn [below seq Sum]. unfold normalized. rewrite !five_size, !five_pre by lia.
+  pose proof s_bounds as [S0 _]. pose proof v_bounds as [V0 _]. destruct root12 as [R E].
+  assert (Rs : sqrt s * sqrt s = s) by (apply sqrt_sqrt; lra). assert (Rv : sqrt v * sqrt v = v) by (apply sqrt_sqrt; lra).
+  assert (Rh := root_half). unfold five. cbn [first_sign second_sign]. set (rs := sqrt s) in *. set (rv := sqrt v) in *. set (rh := sqrt (1 / 2)) in *.
+  transitivity (rs * rs * / s * relu (sees 0 x) - rh * rh * / (1 / 2) * (relu (sees 1 x) + relu (sees 2 x) - relu (sees 3 x))
+    - rv * rv * / (delta / 4 / sqrt 12) * relu (sees 4 x)); [ring|].
+  rewrite Rs, Rv, Rh. unfold v. field. repeat split; lra.
+Qed.
+
+Lemma five_fits : bn_fits 5 4 five data.
+Proof.
+  split; [apply five_alive|split; [apply bn_smooth; [apply five_alive|intros; apply five_off_kinks; auto]|]].
+  intros e Ie. destruct (primed_complete _ _ _ Ie) as (t & p & q & It & Hp & Hq & -> & ->).
+  unfold bn_model. fold data. fold xs. rewrite five_output.
+  destruct It as [<-|[<-|[<-|[]]]], Hp as [->| ->], Hq as [->| ->];
+  unfold sees, own_value, new_value; cbn [with_head plane_tail first_sign second_sign]; relus; field.
+Qed.
+
+Lemma five_norms : norms 5 five <= 4 + 2 * delta.
+Proof.
+  pose proof s_bounds as [S0 S1]. pose proof v_bounds as [V0 V1].
+  assert (Rs : sqrt s * sqrt s = s) by (apply sqrt_sqrt; lra). assert (Rv : sqrt v * sqrt v = v) by (apply sqrt_sqrt; lra).
+  assert (Rh := root_half). unfold norms, five. cbn [below seq Sum first_sign second_sign].
+  set (rs := sqrt s) in *. set (rv := sqrt v) in *. set (rh := sqrt (1 / 2)) in *.
+  apply Rle_trans with (2 * (rs * rs) + 6 * (rh * rh) + 2 * (rv * rv)); [right; ring|]. rewrite Rs, Rv, Rh. lra.
+Qed.
+
+Lemma five_wrong : batch_norm 5 5 xs five (with_one 4 (with_head 1 1 (plane_tail (- 1) (- 1)))) = - 3.
+Proof.
+  rewrite five_output. unfold sees, own_value, new_value. cbn [with_head plane_tail first_sign second_sign]. relus. field.
+Qed.
+End Five.
+
+(* Theorem 3.2 as printed is false, at width 5: d = 4, the S above, the unseen tail (-1, -1). *)
 Theorem printed_theorem_refuted : exists d tails t m, spans d tails /\ (forall s, In s tails -> on_cube d s) /\ on_cube d t /\
   forall kappa, 0 < kappa -> exists theta, bn_fits m d theta (complete tails)
     /\ (forall theta', bn_fits m d theta' (complete tails) -> bn_sharpness m d theta (complete tails) <= bn_sharpness m d theta' (complete tails) + kappa)
     /\ 4 <= Rabs (label (with_head 1 1 t) - bn_model m d (complete tails) theta (with_one d (with_head 1 1 t))).
 Proof.
-  set (v := fun a b : R => fun k => match k with 2 => a | 3 => b | _ => 1 end).
-  exists 4%nat, [v 1 1; v 1 (- 1); v (- 1) 1], (v (- 1) (- 1)), 6%nat.
-  assert (Cv : forall a b, (a = 1 \/ a = - 1) -> (b = 1 \/ b = - 1) -> on_cube 4 (v a b)).
-  { intros a b Ha Hb k K. unfold v. destruct k as [|[|[|[|k]]]]; auto. }
-  assert (Ct : forall s, In s [v 1 1; v 1 (- 1); v (- 1) 1] -> on_cube 4 s).
-  { intros s [<-|[<-|[<-|[]]]]; apply Cv; auto. }
-  split; [|split; [exact Ct|split; [apply Cv; auto|]]].
+  exists 4%nat, three_tails, (plane_tail (- 1) (- 1)), 5%nat. split; [|split; [apply three_cube|split]].
   - intros u H k K.
-    pose proof (H (v 1 1) (v 1 (- 1)) ltac:(simpl; auto) ltac:(simpl; auto)) as H1.
-    pose proof (H (v 1 1) (v (- 1) 1) ltac:(simpl; auto) ltac:(simpl; auto)) as H2.
-    unfold v, tail in H1, H2. cbn [below seq Sum] in H1, H2. destruct k as [|[|[|[|k]]]]; try lia; lra.
-  - intros kappa K.
-    destruct (every_unseen_point 4 [v 1 1; v 1 (- 1); v (- 1) 1] (with_head 1 1 (v (- 1) (- 1))) 6 kappa) as (theta & F & B & _ & _ & A & L); auto.
-    + discriminate.
-    + split; [apply with_head_on_cube; auto; apply Cv; auto|]. intros s [<-|[<-|[<-|[]]]] Sm; pose proof (Sm 2%nat ltac:(lia)) as S2; pose proof (Sm 3%nat ltac:(lia)) as S3; cbn [with_head] in S2, S3; unfold v in *; lra.
-    + exists theta. split; [exact F|]. split; [|exact A]. intros theta' F'. destruct (L 6%nat theta' F') as [L8 _]. lra.
+    pose proof (H (plane_tail 1 1) (plane_tail (- 1) 1) ltac:(simpl; auto) ltac:(simpl; auto)) as H1.
+    pose proof (H (plane_tail 1 1) (plane_tail 1 (- 1)) ltac:(simpl; auto) ltac:(simpl; auto)) as H2.
+    unfold plane_tail, tail in H1, H2. cbn [below seq Sum] in H1, H2. destruct k as [|[|[|[|k]]]]; try lia; lra.
+  - intros [|[|[|[|k]]]] K; try lia; cbn [plane_tail]; auto.
+  - intros kappa K. set (delta := Rmin (1 / 2) (kappa / 8)).
+    assert (D : 0 < delta < 1) by (split; [apply Rmin_glb_lt; lra|apply Rle_lt_trans with (1 / 2); [apply Rmin_l|lra]]).
+    assert (D8 : delta <= kappa / 8) by apply Rmin_r.
+    destruct (bn_near_bound 5 4 (five delta) (complete three_tails) (kappa / 2) ltac:(discriminate) (five_fits delta D)) as (theta & F & Sm & _ & B); [lra|].
+    pose proof (five_norms delta D) as N. exists theta. split; [exact F|split].
+    + intros theta' F'. pose proof (bn_least_trace 5 4 three_tails theta' ltac:(lia) ltac:(discriminate) F'). lra.
+    + rewrite Sm. unfold bn_model. rewrite five_wrong by auto. unfold label. cbn [with_head]. rewrite Rabs_pos_eq; lra.
 Qed.
