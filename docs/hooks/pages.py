@@ -20,6 +20,7 @@ from mkdocs.structure.pages import Page
 
 from flatproof.theory.claims import Claim, Evidence, ledger, statements
 from flatproof.theory.claims.formal import Formal, confirmed
+from flatproof.verify.experiments import EXPERIMENTS
 from flatproof.verify.experiments.ledger import headlines
 from flatproof.verify.report.cells import slug
 from flatproof.verify.report.mathematics import parts
@@ -94,12 +95,14 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def formal() -> str:
     """The theorems that Coq checked, beside what is printed: how many, and a table of them."""
-    checked, ledger = list(confirmed()), statements()
+    checked = list(confirmed())
     if not checked:
         return "Nothing is confirmed for the proofs as they lie here: `make formal` checks them."
+    measured = {f"{e.ID}/{name}": text for e in EXPERIMENTS.values() for name, text in e.PUBLISHED.items()}
+    printed = {id: statement.printed for id, statement in statements().items()} | measured
     rows = [
-        [_name(id), _text(ledger[id].printed), "<br>".join(_proved(f) for f in checked if f.entry.id == id)]
-        for id in ledger
+        [_name(id), _text(text), "<br>".join(_proved(f) for f in checked if f.entry.id == id)]
+        for id, text in printed.items()
         if any(f.entry.id == id for f in checked)
     ]
     theorems = len({f.entry.theorem for f in checked})

@@ -479,71 +479,110 @@ Qed.
 Definition distinct (d : nat) (data : samples) : Prop := forall i j, (i < length data)%nat -> (j < length data)%nat -> i <> j ->
   ~ (forall k, (k < d)%nat -> fst (sample data i) k = fst (sample data j) k).
 
+Lemma network_agrees : forall m d theta x x', (forall k, (k < d)%nat -> x k = x' k) ->
+  network m (S d) theta (with_one d x) = network m (S d) theta (with_one d x').
+Proof.
+  intros m d theta x x' E. apply sum_ext. intros j _. f_equal. f_equal. apply sum_ext. intros k K. apply in_below in K. f_equal.
+  unfold with_one. destruct (Nat.eqb_spec k d); auto. apply E. lia.
+Qed.
+
+(* Theorem 4.1's network on distinct samples of parity: w_i = x_i, eps = 1. *)
+Definition own_points (d : nat) (data : samples) : parameter -> R := memorizing d data (fun i => fst (sample data i)) 1.
+
+Section Distinct.
+Variables (d : nat) (data : samples).
+Hypothesis plane : (2 <= d)%nat.
+Hypothesis parity : parity_data d data.
+Hypothesis apart : distinct d data.
+Let n := length data.
+Let theta := own_points d data.
+
+Lemma sample_cube : forall i, (i < n)%nat -> on_cube d (fst (sample data i)).
+Proof. intros i L. apply parity. apply nth_In. auto. Qed.
+
+Lemma parity_labels : forall s, In s data -> snd s <> 0.
+Proof. intros s I. destruct (parity s I) as [C ->]. destruct (label_cube d _ plane C) as [-> | ->]; lra. Qed.
+
+Lemma dot_self : forall x, on_cube d x -> dot d x x = INR d.
+Proof. intros x C. rewrite <- (squared_norm_cube d x C). apply sum_ext. intros. ring. Qed.
+
+Lemma cube_extreme : forall i j, (i < n)%nat -> (j < n)%nat -> i <> j ->
+  dot d (fst (sample data i)) (fst (sample data j)) + 1 < dot d (fst (sample data i)) (fst (sample data i)).
+Proof.
+  intros i j Li Lj N. rewrite dot_self by (apply sample_cube; auto).
+  pose proof (dot_cube_agree d _ _ (sample_cube i Li) (sample_cube j Lj) (apart i j Li Lj N)). lra.
+Qed.
+
+(* 1 on the unseen points, 0 on the seen ones. *)
+Definition is_unseen (x : point) : R := 1 - Sum (below n) (fun i => if agree d x (fst (sample data i)) then 1 else 0).
+
+Lemma seen_or_not : forall x, (is_unseen x = 0 /\ exists i, (i < n)%nat /\ agree d x (fst (sample data i)) = true)
+  \/ (is_unseen x = 1 /\ forall i, (i < n)%nat -> agree d x (fst (sample data i)) = false).
+Proof.
+  intros x. unfold is_unseen.
+  assert (U : (exists i, (i < n)%nat /\ agree d x (fst (sample data i)) = true) \/ forall i, (i < n)%nat -> agree d x (fst (sample data i)) = false).
+  { clear. induction n as [|k IH]; [right; intros; lia|]. destruct IH as [(i & L & A)|H].
+    - left. exists i. split; auto.
+    - destruct (agree d x (fst (sample data k))) eqn:G; [left; exists k; auto|].
+      right. intros i L. destruct (Nat.eq_dec i k) as [->|]; auto. apply H. lia. }
+  destruct U as [(i & L & A)|U].
+  - left. split; [|exists i; auto]. rewrite (sum_single _ _ i); [rewrite A; ring|apply nodup_below|apply in_below; auto|].
+    intros j J N. apply in_below in J. destruct (agree d x (fst (sample data j))) eqn:G; auto. exfalso.
+    apply (apart j i J L N). intros k K. rewrite <- (proj1 (agree_iff _ _ _) G) by auto. apply (proj1 (agree_iff _ _ _) A). auto.
+  - right. split; [|exact U]. rewrite sum_zero; [ring|]. intros i I. apply in_below in I. rewrite U; auto.
+Qed.
+
+Lemma count_unseen : Sum (cube d) is_unseen = 2 ^ d - INR n.
+Proof.
+  unfold is_unseen. rewrite sum_minus, sum_const, length_cube, sum_swap.
+  rewrite (sum_ext (below n) _ (fun _ => 1)); [rewrite sum_const, length_below; ring|].
+  intros i I. apply in_below in I. apply cube_once. apply sample_cube; auto.
+Qed.
+
+(* No neuron sees an unseen point. *)
+Lemma silent_at_unseen : forall x i, on_cube d x -> (i < n)%nat -> agree d x (fst (sample data i)) = false ->
+  preactivation (S d) theta i (with_one d x) <= 0.
+Proof.
+  intros x i C L U. unfold theta, own_points. rewrite preactivation_memorizing by lra. rewrite (dot_self _ (sample_cube i L)).
+  assert (H : dot d (fst (sample data i)) x <= INR d - 2).
+  { apply dot_cube_agree; auto using sample_cube. intros H. assert (agree d x (fst (sample data i)) = true); [|congruence].
+    apply agree_iff. intros. symmetry. auto. }
+  assert (0 <= sqrt (norm (S d) (with_one d (fst (sample data i))) * Rabs (snd (sample data i)))) by apply sqrt_pos.
+  assert (sqrt (norm (S d) (with_one d (fst (sample data i))) * Rabs (snd (sample data i))) * (dot d (fst (sample data i)) x - INR d + 1) <= 0)
+    by nra. lra.
+Qed.
+
+(* At a seen point the network is right, at an unseen one 0. *)
+Lemma own_points_output : forall x, on_cube d x -> network n (S d) theta (with_one d x) = (1 - is_unseen x) * label x.
+Proof.
+  intros x C. destruct (seen_or_not x) as [(-> & i & L & A)|(-> & U)].
+  - assert (E := proj1 (agree_iff _ _ _) A). rewrite (network_agrees n d theta x (fst (sample data i)) E).
+    transitivity (snd (sample data i)); [exact (memorizing_output d data _ 1 ltac:(lra) parity_labels cube_extreme i L)|].
+    destruct (parity (sample data i)) as [_ ->]; [apply nth_In; auto|]. unfold label. rewrite !E by lia. ring.
+  - replace ((1 - 1) * label x) with 0 by ring. apply sum_zero. intros i I. apply in_below in I.
+    rewrite relu_neg; [ring|]. apply silent_at_unseen; auto.
+Qed.
+End Distinct.
+
 (* The share of the cube on which y f <= 0. *)
 Definition zero_one_error (d : nat) (f : point -> R) : R :=
   / 2 ^ d * Sum (cube d) (fun x => if Rle_dec (label x * f x) 0 then 1 else 0).
 
 (* wen2023/proposition-4.1, with the corrected zero-one loss: n distinct samples; w_i = x_i, eps = 1. *)
 Theorem memorizing_errs : forall d data, (2 <= d)%nat -> parity_data d data -> distinct d data ->
-  let theta := memorizing d data (fun i => fst (sample data i)) 1 in
+  let theta := own_points d data in
   flattest (length data) d theta data /\ memorizes (length data) d theta data
   /\ zero_one_error d (fun x => network (length data) (S d) theta (with_one d x)) = Rmax (1 - INR (length data) / 2 ^ d) 0.
 Proof.
   intros d data D P Ds theta.
-  assert (Cs : forall i, (i < length data)%nat -> on_cube d (fst (sample data i))).
-  { intros i L. apply P. apply nth_In. auto. }
-  assert (Lb : forall s, In s data -> snd s <> 0).
-  { intros s I. destruct (P s I) as [C ->]. destruct (label_cube d _ D C) as [-> | ->]; lra. }
-  assert (Self : forall x, on_cube d x -> dot d x x = INR d).
-  { intros x C. rewrite <- (squared_norm_cube d x C). apply sum_ext. intros. ring. }
-  assert (Ex : forall i j, (i < length data)%nat -> (j < length data)%nat -> i <> j ->
-     dot d (fst (sample data i)) (fst (sample data j)) + 1 < dot d (fst (sample data i)) (fst (sample data i))).
-  { intros i j Li Lj N. rewrite Self by auto. pose proof (dot_cube_agree d _ _ (Cs i Li) (Cs j Lj) (Ds i j Li Lj N)). lra. }
-  destruct (memorizing_is_flattest d data (fun i => fst (sample data i)) 1 ltac:(lra) Lb Ex) as (F & M & _).
-  split; [exact F|]. split; [exact M|].
-  set (n := length data) in *.
-  (* 1 on the unseen points, 0 on the seen ones *)
-  assert (Seen : forall x, on_cube d x -> (if Rle_dec (label x * network n (S d) theta (with_one d x)) 0 then 1 else 0)
-     = 1 - Sum (below n) (fun i => if agree d x (fst (sample data i)) then 1 else 0)).
-  { intros x C.
-    assert (U : (exists i, (i < n)%nat /\ agree d x (fst (sample data i)) = true) \/ forall i, (i < n)%nat -> agree d x (fst (sample data i)) = false).
-    { clear - data. induction n as [|k IH]; [right; intros; lia|]. destruct IH as [(i & L & A)|H].
-      - left. exists i. split; auto.
-      - destruct (agree d x (fst (sample data k))) eqn:G; [left; exists k; auto|].
-        right. intros i L. destruct (Nat.eq_dec i k) as [->|]; auto. apply H. lia. }
-    destruct U as [(i & L & A)|U].
-    - rewrite (sum_single _ _ i); [|apply nodup_below|apply in_below; auto|].
-      + rewrite A. assert (E := proj1 (agree_iff _ _ _) A).
-        assert (Out : network n (S d) theta (with_one d x) = network n (S d) theta (with_one d (fst (sample data i)))).
-        { apply sum_ext. intros j _. f_equal. f_equal. apply sum_ext. intros k K. apply in_below in K. f_equal. unfold with_one.
-          destruct (Nat.eqb_spec k d); auto. apply E. lia. }
-        assert (Value : network n (S d) theta (with_one d (fst (sample data i))) = snd (sample data i)).
-        { exact (memorizing_output d data _ 1 ltac:(lra) Lb Ex i L). }
-        rewrite Out, Value.
-        destruct (P (sample data i)) as [Ci Yi]; [apply nth_In; auto|]. rewrite Yi.
-        assert (Lx : label x = label (fst (sample data i))) by (unfold label; rewrite !E by lia; auto). rewrite Lx.
-        destruct (label_cube d _ D Ci) as [-> | ->]; destruct (Rle_dec _ 0); lra.
-      + intros j J N. apply in_below in J. destruct (agree d x (fst (sample data j))) eqn:G; auto. exfalso.
-        apply (Ds j i J L N). intros k K. rewrite <- (proj1 (agree_iff _ _ _) G) by auto. apply (proj1 (agree_iff _ _ _) A). auto.
-    - rewrite sum_zero by (intros i I; apply in_below in I; rewrite U; auto).
-      assert (Z : network n (S d) theta (with_one d x) = 0).
-      { apply sum_zero. intros i I. apply in_below in I. rewrite relu_neg; [ring|].
-        unfold theta. rewrite preactivation_memorizing by lra.
-        assert (H : dot d (fst (sample data i)) x <= INR d - 2).
-        { apply dot_cube_agree; auto. intros H. assert (agree d x (fst (sample data i)) = true); [|rewrite U in *; auto; discriminate].
-          apply agree_iff. intros. symmetry. auto. }
-        rewrite (Self _ (Cs i I)). 
-        assert (0 <= sqrt (norm (S d) (with_one d (fst (sample data i))) * Rabs (snd (sample data i)))) by apply sqrt_pos. 
-        assert (sqrt (norm (S d) (with_one d (fst (sample data i))) * Rabs (snd (sample data i))) * (dot d (fst (sample data i)) x - INR d + 1) <= 0) by nra.
-        lra. }
-      rewrite Z. destruct (Rle_dec (label x * 0) 0); lra. }
+  destruct (memorizing_is_flattest d data (fun i => fst (sample data i)) 1 ltac:(lra) (parity_labels d data D P) (cube_extreme d data P Ds))
+    as (F & M & _).
+  split; [exact F|]. split; [exact M|]. set (n := length data) in *.
   assert (P2 : 0 < 2 ^ d) by (apply pow_lt; lra).
   assert (Count : Sum (cube d) (fun x => if Rle_dec (label x * network n (S d) theta (with_one d x)) 0 then 1 else 0) = 2 ^ d - INR n).
-  { rewrite (sum_ext _ _ (fun x => 1 - Sum (below n) (fun i => if agree d x (fst (sample data i)) then 1 else 0))).
-    2: { intros x I. apply Seen. apply cube_on_cube; auto. }
-    rewrite sum_minus, sum_const, length_cube, sum_swap.
-    rewrite (sum_ext (below n) _ (fun _ => 1)); [rewrite sum_const, length_below; ring|].
-    intros i I. apply in_below in I. apply cube_once; auto. }
+  { unfold n. rewrite <- (count_unseen d data P). apply sum_ext. intros x I. apply cube_on_cube in I.
+    unfold theta. rewrite own_points_output by auto.
+    destruct (label_cube d x D I) as [-> | ->], (seen_or_not d data Ds x) as [[-> _]|[-> _]]; destruct (Rle_dec _ 0); lra. }
   unfold zero_one_error. rewrite Count.
   assert (N0 : 0 <= 2 ^ d - INR n).
   { rewrite <- Count. apply sum_nonneg. intros. destruct (Rle_dec _ 0); lra. }

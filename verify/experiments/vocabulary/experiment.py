@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from flatproof.theory.claims import Claim, Dependency, Evidence, Status, gravity
+from flatproof.theory.claims.formal import theorems
 from flatproof.verify.experiments.vocabulary.verdicts import Verdict
 from flatproof.verify.jobs.job import Job
 from flatproof.verify.jobs.store import Store
@@ -87,6 +88,8 @@ def entry(
 ) -> Claim:
     """An empirical statement in the ledger; its title is the name in its id, its correction what the evidence says holds instead.
 
+    What Coq checked of it is shown too.
+
     Args:
         id: "paper/claim-1".
         printed: the statement.
@@ -97,7 +100,7 @@ def entry(
     """
     corrected = separator.join(e.corrected for e in evidence if e.corrected) or None
     title = id.split("/")[1].replace("-", " ").capitalize()
-    return Claim(id, title, printed, status, corrected, tuple(evidence), depends_on, *gravity(status))
+    return Claim(id, title, printed, status, corrected, tuple(evidence), depends_on, *gravity(status), formal=theorems(id))
 
 
 def of_scale(scale: str) -> tuple[str, ...]:

@@ -146,6 +146,13 @@ def test_every_claim_is_well_formed(ledger: dict[str, Claim]) -> None:
         json.dumps(in_full(c))
 
 
+def test_whatever_fails_fails_in_coq_too(ledger: dict[str, Claim]) -> None:
+    """A statement that an argument refutes, for whatever reading, has a theorem that says so."""
+    failing = {id for id, c in ledger.items() if any(e.target == "statement" for e in c.evidence)}
+    assert {"wen2023/theorem-3.2", "wen2023/table-1", "keskar2017/sharp-minima", "wu2023/sgd-trace"} <= failing
+    assert {id for id in failing if not any(f.entry.shows == "refutation" for f in ledger[id].formal)} == set()
+
+
 # Statements judged by hand: what of them fails, how gravely, and the reading.
 JUDGED = {
     "theorem-3.2 lemma-A.2 table-1": ("refuted", "statement", "substance", None),
