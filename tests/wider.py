@@ -7,24 +7,33 @@ from typing import Any
 import numpy as np
 
 from flatproof.theory import check_certificate
-from flatproof.theory.flatness.objectives import Objective, Tolerance
+from flatproof.theory.flatness.objectives import Objective, Tolerance, whitening
 from flatproof.theory.flatness.wider import flattest_for
 from tests.certificates import CUBE, Json
 
 SQUARE, XOR = CUBE[2], CUBE[2][:, 0] * CUBE[2][:, 1]
+SKEW = SQUARE @ np.array([[1.0, 0.5], [0.0, 0.75]])
+POINTS = {"whitened": SKEW}  # the square elsewhere
+MAPPED = (
+    (Fraction(5, 4), Fraction(1, 2), Fraction(0)),
+    (Fraction(1, 2), Fraction(2), Fraction(1, 3)),
+    (Fraction(0), Fraction(1, 3), Fraction(1)),
+)
 KINDS: dict[str, dict[str, Any]] = {
     "largest eigenvalue": {"objective": Objective(0.0, 1.0)},
     "with the trace": {"objective": Objective(0.25, 1.0, 0.125), "kinks": "relu'(0)=0"},
     "each": {"tolerance": Tolerance(each=0.125)},
     "mean square": {"tolerance": Tolerance(mean_square=0.0625), "architecture": "bias"},
     "squares": {"objective": Objective(squares=0.125)},
+    "whitened": {"objective": Objective(inner=whitening("no-bias", SKEW))},
+    "mapped": {"objective": Objective(0.5, inner=MAPPED), "architecture": "bias", "kinks": "relu'(0)=0"},
 }
-ASKED = ("each", "mean square", "squares")
+ASKED = ("each", "mean square", "squares", "whitened", "mapped")
 
 
 def made(kind: str) -> Json:
-    """A certificate of one kind, as JSON gives it back: of the square; predictions at points inside where they go with it."""
-    answer = flattest_for(SQUARE, XOR, **KINDS[kind])
+    """A certificate of one kind, as JSON gives it back: of four points; predictions at points inside where they go with it."""
+    answer = flattest_for(POINTS.get(kind, SQUARE), XOR, **KINDS[kind])
     if kind not in ASKED:
         return json.loads(json.dumps(answer.certificate()))
     inside = np.array([0.5, 0.25])

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from flatproof.theory.flatness.flattest import Flattest, flattest
     from flatproof.theory.flatness.lower_bounds import relaxed_bound
     from flatproof.theory.flatness.neurons import NotRealized
-    from flatproof.theory.flatness.objectives import Objective, Tolerance
+    from flatproof.theory.flatness.objectives import Objective, Tolerance, whitening
     from flatproof.theory.flatness.outputs import Outputs, flattest_outputs
     from flatproof.theory.flatness.parity import generalizing_infimum
     from flatproof.theory.flatness.patterns import TooManyPatterns
@@ -68,7 +68,7 @@ _HOMES = {
     "flatproof.theory.flatness.flattest": ("Flattest", "flattest"),
     "flatproof.theory.flatness.lower_bounds": ("relaxed_bound",),
     "flatproof.theory.flatness.neurons": ("NotRealized",),
-    "flatproof.theory.flatness.objectives": ("Objective", "Tolerance"),
+    "flatproof.theory.flatness.objectives": ("Objective", "Tolerance", "whitening"),
     "flatproof.theory.flatness.outputs": ("Outputs", "flattest_outputs"),
     "flatproof.theory.flatness.parity": ("generalizing_infimum",),
     "flatproof.theory.flatness.patterns": ("TooManyPatterns",),
@@ -134,6 +134,7 @@ __all__ = [
     "squared_gradient_norms",
     "trace_lower_bound",
     "trace_of_hessian",
+    "whitening",
 ]
 
 

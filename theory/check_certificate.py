@@ -74,6 +74,12 @@ by the means at least (4/n) sqrt(h_D) sqrt(v'M_D v): everything above holds with
 lambda_max has a > 0 for each neuron in place of its cost, w = v / a; `eigenvalue` is a number that K is at most.
 If r > 0, no direction is free.
 
+Inputs under a linear map (format 4, "no-bias" and "bias" only). With `inner` = M, positive definite, the objective is t times the trace
+of networks on the inputs A x_i, where A is invertible and A'A = M (A (x_i, 1) where there is a bias). Such a network's neuron with weights
+w' has the activations w'.A x_i = w.x_i, w = A'w', and the derivatives a A x_i in w': patterns, outputs and |Xw|_D are those of w on the
+x_i, and h_D = t sum_{i in D} x_i'M x_i is all that changes. What is said of a point q is said of A q. The inputs are whitened, of second
+moments (1/n) sum_i A x_i x_i'A' = I, if M sum_i x_i x_i' = n I; with a bias if M is such a matrix and 1 for the constant.
+
 Fits within a tolerance (format 4). Off the kinks f is linear in a and in w, so that f'' has the diagonal 0, and the trace is (2/n) sum_i
 |g_i|^2 for every network. sum_i dual_i f(x_i) is at least dual.y - e sum_i |dual_i| if |f(x_i) - y_i| <= e at all inputs, and at least
 dual.y - sqrt(n m) |dual| if the mean of (f(x_i) - y_i)^2 is at most m: that is `lower`, and what bounds on predictions lose.
@@ -456,10 +462,13 @@ class Objective:
 
     def __init__(self, data: Data, value: Any) -> None:
         self.data, self.trace, self.squares, self.largest = data, Fraction(1), Fraction(0), Fraction(0)
+        self.inner: list[list[int]] | None = None  # M in units of 1 / inner_unit
+        self.inner_unit = 1
         if value is not None:
             need(data.architecture != "sim-bn", "the objective of sim-bn is its trace")
             wider = ("lambda_max", "metric", "eigenvalue") if isinstance(value, dict) and "lambda_max" in value else ()
-            parts = fields(value, "objective", ("trace", "squares", *wider))
+            mapped = ("inner",) if isinstance(value, dict) and "inner" in value else ()
+            parts = fields(value, "objective", ("trace", "squares", *wider, *mapped))
             self.trace, self.squares = (rational(parts[name], f"objective.{name}") for name in ("trace", "squares"))
             if wider:
                 self.largest = rational(parts["lambda_max"], "objective.lambda_max")
@@ -467,6 +476,9 @@ class Objective:
                 self.eigenvalue = rational(parts["eigenvalue"], "objective.eigenvalue")
             need(self.trace >= 0 and self.squares >= 0, "a weight of the objective is negative")
             need(self.trace + self.squares + self.largest > 0, "the objective is 0")
+            if mapped:
+                need(not self.largest and not self.squares, "objective.inner goes with the trace alone")
+                self.inner, self.inner_unit = self.definite(parts["inner"], "objective.inner")
         metric = [[Fraction(0)] * data.n] * data.n
         if self.largest:
             metric = [
@@ -479,6 +491,28 @@ class Objective:
         )
         self.metric = [entries[data.n * i : data.n * (i + 1)] for i in range(data.n)]
         need(semidefinite(self.metric), "objective.metric has a negative eigenvalue")
+
+    def definite(self, value: Any, name: str) -> tuple[list[list[int]], int]:
+        """A positive definite matrix of the inputs' size, in whole numbers with their unit."""
+        size = self.data.p
+        rows = [vector(row, size, f"{name}[{i}]") for i, row in enumerate(items(value, name, size))]
+        need(all(rows[i][k] == rows[k][i] for i in range(size) for k in range(i)), f"{name} is not symmetric")
+        entries, unit = common([entry for row in rows for entry in row])
+        out = [entries[size * k : size * (k + 1)] for k in range(size)]
+        need(semidefinite(out) and square(out, [0] * size)[1] > 0, f"{name} is not positive definite")
+        return out, unit
+
+    @property
+    def whitens(self) -> bool:
+        """Whether the inputs under the map have second moments of 1, the constant staying what it is."""
+        data, inner = self.data, self.inner
+        if inner is None:
+            return False
+        d, unit = data.d, self.inner_unit
+        moments = [[dot((row[a] for row in data.whole), (row[b] for row in data.whole)) for b in range(d)] for a in range(d)]
+        size = unit * data.n * data.scale**2
+        white = all(dot(inner[a][:d], moments[b]) == size * (a == b) for a in range(d) for b in range(d))
+        return white and all(inner[a][b] == unit * (a == b) for a in range(d, data.p) for b in range(data.p))
 
     def over(self, on: Sequence[int], gram: list[list[int]], tau: Fraction = Fraction(1)) -> OnSet:
         """One on-set with tau c_D for a price: gram is sum_{i in D} x_i x_i' times the square of the scale."""
@@ -494,10 +528,12 @@ class Objective:
             for a in range(p if rows else 0):
                 for b in range(p):
                     whole[a][b] += dot((row[a] for row in rows), (row[b] for row in moved))
-        head = sum(whole[k][k] for k in range(p)) + self.ridge * scale
+        head, head_unit = sum(whole[k][k] for k in range(p)) + self.ridge * scale, 1
+        if self.inner is not None:
+            head, head_unit = sum(map(dot, self.inner, whole)), self.inner_unit
         for k in range(p):
             whole[k][k] += self.ridge * scale
-        above, below = 16 * head * tau.numerator**2, data.n**2 * self.unit * scale * tau.denominator**2
+        above, below = 16 * head * tau.numerator**2, data.n**2 * self.unit * scale * head_unit * tau.denominator**2
         return OnSet(members, whole, self.unit * scale, (above, below), (above * self.weight, below * self.unit))
 
     def of(self, neurons: Sequence[tuple[list[Fraction], Fraction, tuple[int, ...]]]) -> Fraction:
@@ -527,7 +563,10 @@ class Objective:
 
     def __str__(self) -> str:
         parts = [(self.trace, "trace"), (self.largest, "lambda_max"), (self.squares, "(squares of the parameters)")]
-        return " + ".join(name if weight == 1 else f"{weight} {name}" for weight, name in parts if weight)
+        out = " + ".join(name if weight == 1 else f"{weight} {name}" for weight, name in parts if weight)
+        if self.inner is None:
+            return out
+        return out + (" on the whitened inputs" if self.whitens else " on the inputs A x, A'A = objective.inner,")
 
 
 class Tolerance:

@@ -111,6 +111,8 @@ class Wider(Answer):
                 weight = decimal(wanted.lambda_max)
                 metric = [numbers(row) for row in exact_metric(self.solved.metric, weight, METRIC_BITS)]
                 written |= {"lambda_max": number(weight), "metric": metric, "eigenvalue": 0}
+            if wanted.inner is not None:
+                written["inner"] = [numbers(row) for row in wanted.inner]
             out["objective"] = written
         return out if self.tolerance.exact else out | {"tolerance": self.tolerance.written()}
 
@@ -203,12 +205,13 @@ class Wider(Answer):
 
     # --------------------------------------------------------------------------------------------------------- predictions
 
-    def range(self, x: ArrayLike, within: float) -> Range:
+    def range(self, x: ArrayLike, within: float, witness: int = -1) -> Range:
         """What networks within `within` of the least value predict at a point.
 
         Args:
             x: the point, (d,).
             within: relative, of `upper`.
+            witness: the end, 1 or -1, that the certificate has a network at.
 
         Returns:
             The range, with its proofs.
@@ -244,7 +247,7 @@ class Wider(Answer):
             values = [sum((s * max(dot(row, v), ZERO) for v, s, _ in network), ZERO) for network in networks]
             low, high = float(-ends[-1]), float(ends[1])
             reached = (float(values[0]), float(values[1]))
-            entry["witness"] = neurons_written(min(zip(values, networks, strict=True), key=lambda pair: pair[0])[1])
+            entry["witness"] = neurons_written(max(zip(values, networks, strict=True), key=lambda pair: witness * pair[0])[1])
         return Range(at, low, high, reached, entry)
 
     def _wanted(self) -> Wanted:
@@ -386,12 +389,14 @@ def flattest_for(
         Infeasible: if no network fits the labels exactly and there is no tolerance.
         TooManyPatterns: with the count.
         NotRealized: if double precision does not suffice.
-        ValueError: for NaN, shapes, unknown names, Sim-BN, a tolerance together with lambda_max.
+        ValueError: for NaN, shapes, unknown names, Sim-BN, a tolerance together with lambda_max, an `inner` of another size.
     """
     setting = Setting.of(x, y, architecture, kinks)
     objective, tolerance = objective or Objective(), tolerance or Tolerance()
     if setting.architecture == "sim-bn":
         raise ValueError('architecture must be no-bias or bias, got "sim-bn": its prices are those of the trace alone')
+    if objective.inner is not None and len(objective.inner) != setting.points.shape[1]:
+        raise ValueError(f"inner must have {setting.points.shape[1]} rows, got {len(objective.inner)}")
     if objective.lambda_max and not tolerance.exact:
         raise ValueError("lambda_max is bounded at interpolation; expected no tolerance")
     if tolerance.exact:

@@ -10,7 +10,7 @@ import pytest
 
 from flatproof.theory import check_certificate
 from flatproof.theory.check_certificate import Invalid, check, semidefinite
-from flatproof.theory.flatness.objectives import Objective, Tolerance
+from flatproof.theory.flatness.objectives import Objective, Tolerance, whitening
 from flatproof.theory.flatness.wider import flattest_for
 from tests.certificates import CUBE, Json, through_json, xor
 from tests.unit.theory.test_check_certificate import at, changed, leaves, verdict_or_none
@@ -122,6 +122,73 @@ def test_the_metric_must_be_semidefinite_symmetric_and_of_its_trace(kinds: dict[
         check(certificate | {"objective": certificate["objective"] | {"trace": "-1"}})
     with pytest.raises(Invalid, match="the objective is 0"):
         check(kinds["squares"] | {"objective": {"trace": 0, "squares": 0}})
+
+
+def with_inner(certificate: Json, inner: list[list[Any]]) -> Json:
+    return certificate | {"objective": certificate["objective"] | {"inner": inner}}
+
+
+def test_the_map_of_the_inputs_must_be_the_one_that_is_proved(kinds: dict[str, Json]) -> None:
+    """Longer inputs make neurons dearer than their costs, shorter ones proofs longer than their prices; and each is told apart."""
+    for kind in ("whitened", "mapped"):
+        certificate = kinds[kind]
+        inner = [[Fraction(c) for c in row] for row in certificate["objective"]["inner"]]
+        p = len(inner)
+
+        def scaled(
+            factor: Fraction, certificate: Json = certificate, inner: list[list[Fraction]] = inner, forge: bool = True
+        ) -> Json:
+            out = with_inner(certificate, [[str(factor * c) for c in row] for row in inner])
+            return restated(out) if forge else out
+
+        with pytest.raises(Invalid, match="cost is too small"):
+            check(scaled(Fraction(10001, 10000)))
+        with pytest.raises(Invalid, match=r"longer than the price|has no proof"):
+            check(scaled(Fraction(9999, 10000)))
+        if kind == "whitened":
+            assert " on the whitened inputs >= " in certificate["statement"]
+            moved = scaled(1 + Fraction(1, 10**60), forge=False)
+            with pytest.raises(Invalid, match=r"cost is too small|A'A = objective.inner, >= "):
+                check(moved)
+        for change, reason in (
+            ([(0, 1, 1)], "not symmetric"),
+            ([(0, 0, -inner[0][0])], "not positive definite"),
+            ([(0, 1, 9), (1, 0, 9)], "not positive definite"),
+            ([(i, k, -inner[i][k]) for i in range(p) for k in range(p)], "not positive definite"),
+            ([(i, k, 1 - inner[i][k]) for i in range(p) for k in range(p)], "not positive definite"),  # of rank 1
+        ):
+            rows = copy.deepcopy(inner)
+            for i, k, by in change:
+                rows[i][k] += by
+            with pytest.raises(Invalid, match=reason):
+                check(with_inner(certificate, [[str(c) for c in row] for row in rows]))
+        for wrong in (certificate["objective"]["inner"][1:], [row[1:] for row in certificate["objective"]["inner"]], [], "I"):
+            with pytest.raises(Invalid, match=r"objective\.inner"):
+                check(with_inner(certificate, wrong))
+        for weight in ({"squares": 1}, {"lambda_max": 1, "metric": [[1]], "eigenvalue": 1}):
+            with pytest.raises(Invalid, match=r"trace alone|lambda_max|metric"):
+                check(certificate | {"objective": certificate["objective"] | weight})
+    batchnorm = through_json(xor(2, "sim-bn")) | {"format": check_certificate.WIDER}
+    with pytest.raises(Invalid, match="sim-bn is its trace"):
+        check(batchnorm | {"objective": kinds["mapped"]["objective"]})
+
+
+def test_only_what_whitens_is_called_so() -> None:
+    """By second moments of the images in floating point, on maps that do and that nearly do."""
+    rng = np.random.default_rng(0)
+    for architecture, d in (("no-bias", 3), ("bias", 2)):
+        x = rng.integers(-3, 4, (6, d)).astype(float)
+        inner = whitening(architecture, x)
+        root = np.linalg.cholesky(np.array(inner, float)).T
+        images = np.hstack([x, np.ones((6, len(inner) - d))]) @ root.T
+        assert images[:, :d].T @ images[:, :d] / 6 == pytest.approx(np.eye(d))
+        assert images[:, d:] == pytest.approx(1)
+        for i in (None, *range(len(inner))):
+            rows = [[str(c + Fraction(1, 10**30) * (i == a == b)) for b, c in enumerate(row)] for a, row in enumerate(inner)]
+            head = {"architecture": architecture, "kinks": "differentiable", "x": x.astype(int).tolist(), "y": [0] * 6}
+            objective = check_certificate.Data(head | {"objective": {"trace": 1, "squares": 0, "inner": rows}}).objective
+            assert objective.whitens == (i is None)
+            assert str(objective).endswith("whitened inputs") == (i is None)
 
 
 def test_a_smaller_eigenvalue_is_refused(kinds: dict[str, Json]) -> None:
