@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from flatproof.theory.flatness.decide import Decision, decide
     from flatproof.theory.flatness.feasibility import Infeasible
     from flatproof.theory.flatness.flattest import Flattest, flattest
+    from flatproof.theory.flatness.logistic import for_logistic
     from flatproof.theory.flatness.lower_bounds import relaxed_bound
     from flatproof.theory.flatness.neurons import NotRealized
     from flatproof.theory.flatness.objectives import Objective, Tolerance, whitening
@@ -66,6 +67,7 @@ _HOMES = {
     "flatproof.theory.flatness.decide": ("Decision", "decide"),
     "flatproof.theory.flatness.feasibility": ("Infeasible",),
     "flatproof.theory.flatness.flattest": ("Flattest", "flattest"),
+    "flatproof.theory.flatness.logistic": ("for_logistic",),
     "flatproof.theory.flatness.lower_bounds": ("relaxed_bound",),
     "flatproof.theory.flatness.neurons": ("NotRealized",),
     "flatproof.theory.flatness.objectives": ("Objective", "Tolerance", "whitening"),
@@ -122,6 +124,7 @@ __all__ = [
     "flattest",
     "flattest_for",
     "flattest_outputs",
+    "for_logistic",
     "forward",
     "generalizing_infimum",
     "generalizing_network",

@@ -84,6 +84,16 @@ Fits within a tolerance (format 4). Off the kinks f is linear in a and in w, so 
 |g_i|^2 for every network. sum_i dual_i f(x_i) is at least dual.y - e sum_i |dual_i| if |f(x_i) - y_i| <= e at all inputs, and at least
 dual.y - sqrt(n m) |dual| if the mean of (f(x_i) - y_i)^2 is at most m: that is `lower`, and what bounds on predictions lose.
 
+Another loss (format 4). With `loss` the labels y_i are 1 and -1, and a second statement is of l(f, y) = log(1 + e^f) - q f in place of (f
+- y)^2, q = 1/2 + (1/2 - p) y the label smoothed by p, 0 < p < 1/2. l'(f) = e^f/(1 + e^f) - q is 0 at f = t y alone, t = ln((1 - p)/p),
+where l'' = q (1 - q) = p (1 - p): the Hessian of a network of a perfect fit, f(x_i) = t y_i, is (p (1 - p)/n) sum_i g_i g_i', and its
+trace p (1 - p)/n sum_i |g_i|^2. f is homogeneous: all weights times sqrt(t) make t f of f and sqrt(t) g_i of g_i (for "sim-bn", too,
+where a, g and w count with the degrees 1, 1 and 0). So they take the networks that interpolate, one to one and with their patterns, to
+those of a perfect fit, and the trace to t p (1 - p)/2 times it: the flattest are the flattest, and predict t times as much. `target`
+holds two numbers that t is shown to lie between, by ln 2^k m = k ln 2 + ln m and ln m = 2 sum_{j >= 0} z^(2j+1)/(2j+1), z = (m - 1)/(m +
+1), where the terms from J on come to at most 2 z^(2J+1)/((2J+1)(1 - z^2)); `lower` and `upper` of the loss are these times p (1 - p)/2
+times those of the trace.
+
 Several outputs (format 5, "no-bias" and "bias" only). Labels y_i, duals and second layers a are in Q^K; the trace is that of the Hessian of
 (1/n) sum_i |f(x_i) - y_i|^2 at interpolation, (2/n) sum_{i,k} |grad f_k(x_i)|^2. A neuron's w has the derivatives a_k x_i in f_k and each
 a_k has max(w.x_i, 0) in f_k alone, for i in D: its share is (2/n) (K |Xw|_D^2 + |a|^2 sum_{i in D} |x_i|^2), at least
@@ -124,7 +134,8 @@ ARCHITECTURES = {"no-bias": "network without bias", "bias": "network with bias",
 KINKS = {"differentiable": "with no input on a kink", "relu'(0)=0": "with relu'(0) = 0"}
 FIELDS = ("format", "statement", "architecture", "kinks", "x", "y", "dual", "lower", "upper", "patterns", "neurons")
 ADDED = ("data_sha256", "within", "predictions", "decision")
-CHANGES = ("objective", "tolerance")  # of format WIDER
+CHANGES = ("objective", "tolerance", "loss")  # of format WIDER
+TERMS = 40  # of a logarithm's series
 HALVES = ((1, 1), (1, -1), (-1, 1), (-1, -1))  # output sign, side of q: the order of proofs
 NUMBER = re.compile("-?[0-9]+(/0*[1-9][0-9]*)?")
 FINE = 2**128  # bits kept of a network's K
@@ -144,6 +155,12 @@ class Verdict(NamedTuple):
     upper: Fraction
     predictions: tuple[str, ...] = ()
     decision: str | None = None
+    loss: str | None = None
+
+    @property
+    def lines(self) -> list[str]:
+        """All that is proved, a sentence each."""
+        return [f"valid: {self.statement}", *self.predictions, *filter(None, (self.decision, self.loss))]
 
     @property
     def relative_gap(self) -> Fraction:
@@ -151,8 +168,7 @@ class Verdict(NamedTuple):
         return (self.upper - self.lower) / self.upper if self.upper else Fraction(0)
 
     def _repr_html_(self) -> str:
-        lines = [f"valid: {self.statement}", *self.predictions, *([self.decision] if self.decision else [])]
-        return "".join(f"<p>{escape(text)}</p>" for text in lines)
+        return "".join(f"<p>{escape(text)}</p>" for text in self.lines)
 
 
 # --- reading ------------------------------------------------------------------------------------------------------------
@@ -706,9 +722,10 @@ def check(certificate: Any) -> Verdict:
         inputs.architecture, inputs.kinks, n, inputs.d, lower, upper, str(inputs.objective), str(inputs.tolerance)
     )
     need(data["statement"] == claimed, f'statement is not "{claimed}"')
+    loss = logistic(inputs, data["loss"], lower, upper) if "loss" in data else None
     if "predictions" not in data:
         need("within" not in data and "decision" not in data, "within and decision belong to predictions, and there are none")
-        return Verdict(claimed, lower, upper)
+        return Verdict(claimed, lower, upper, loss=loss)
     need(not inputs.objective.largest, "predictions do not go with lambda_max")
     need("within" in data, 'the certificate lacks the field "within"')
     within = rational(data["within"], "within")
@@ -720,7 +737,47 @@ def check(certificate: Any) -> Verdict:
     for case, entry in zip(cases, data["predictions"], strict=True):
         need(entry["statement"] == case.statement, f'{case.name}.statement is not "{case.statement}"')
     decision = check_decision(data["decision"], cases, within) if "decision" in data else None
-    return Verdict(claimed, lower, upper, tuple(case.statement for case in cases), decision)
+    return Verdict(claimed, lower, upper, tuple(case.statement for case in cases), decision, loss)
+
+
+def logarithm(value: Fraction) -> tuple[Fraction, Fraction]:
+    """Two numbers that ln(value) lies between, value >= 1."""
+    k = 0
+    while value >= 2:
+        value, k = value / 2, k + 1
+    low, high = Fraction(0), Fraction(0)
+    for times, m in ((k, Fraction(2)), (1, value)):
+        z = (m - 1) / (m + 1)
+        part = 2 * times * sum((z ** (2 * j + 1) / (2 * j + 1) for j in range(TERMS)), Fraction(0))
+        low, high = low + part, high + part + 2 * times * z ** (2 * TERMS + 1) / ((2 * TERMS + 1) * (1 - z**2))
+    return low, high
+
+
+def logistic(data: Data, value: Any, lower: Fraction, upper: Fraction) -> str:
+    """What bounds on the trace of the mean squared error prove for the smoothed logistic loss, in a sentence."""
+    parts = fields(value, "loss", ("name", "smoothing", "target", "lower", "upper", "statement"))
+    need(parts["name"] == "logistic", 'loss.name is not "logistic"')
+    objective = data.objective
+    need(not objective.largest and not objective.squares, "loss goes with the trace alone")
+    need(not data.tolerance.each and not data.tolerance.mean, "loss goes with a perfect fit: there is no tolerance")
+    odd = [i for i, label in enumerate(data.y) if abs(label) != 1]
+    need(not odd, f"y{odd[:1]} is neither 1 nor -1, as the logistic loss has them")
+    p = rational(parts["smoothing"], "loss.smoothing")
+    need(0 < 2 * p < 1, "loss.smoothing is not between 0 and 1/2")
+    low, high = vector(parts["target"], 2, "loss.target")
+    least, most = logarithm((1 - p) / p)
+    need(0 < low <= least and most <= high, "loss.target does not enclose ln((1 - p)/p)")
+    bounds = low * p * (1 - p) / 2 * lower, high * p * (1 - p) / 2 * upper
+    for name, bound in zip(("lower", "upper"), bounds, strict=True):
+        need(rational(parts[name], f"loss.{name}") == bound, f"loss.{name} is not target p (1 - p)/2 {name} = {bound}")
+    said = (
+        f"for the logistic loss, labels smoothed by p = {p}: all weights times sqrt(t), t = ln((1 - p)/p) from "
+        f"{decimal(low, ROUND_FLOOR)} to {decimal(high, ROUND_CEILING)}, take the networks that interpolate to those of a perfect "
+        f"fit, f to t f, and {objective} to at least {decimal(bounds[0], ROUND_FLOOR)}, that of the network in the file to at most "
+        f"{decimal(bounds[1], ROUND_CEILING)}"
+    )
+    need(parts["statement"] == said, f'loss.statement is not "{said}"')
+    return said
 
 
 class Weighted:
@@ -1113,7 +1170,7 @@ def main(arguments: Sequence[str]) -> int:
             verdict = check(certificate)
             if points is not None:
                 compare(certificate, points)
-            lines = [f"valid: {verdict.statement}", *verdict.predictions, *([verdict.decision] if verdict.decision else [])]
+            lines = verdict.lines
         except (ValueError, OSError, RecursionError) as error:
             invalid, lines = 1, [f"INVALID: {error}"]
         for text in lines:
