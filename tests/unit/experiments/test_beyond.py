@@ -11,6 +11,7 @@ from flatproof import theory
 from flatproof.synth.cube import cube
 from flatproof.theory.check_certificate import check
 from flatproof.theory.cube_symmetries import members
+from flatproof.theory.losses import Loss
 from flatproof.theory.networks import DeepNetwork, trace_lower_bound
 from flatproof.verify.experiments.atlas.jobs import decide_subset, labels
 from flatproof.verify.experiments.beyond import EXPERIMENT, jobs, show
@@ -29,6 +30,7 @@ from flatproof.verify.experiments.beyond.jobs import (
     fits,
     training_set,
 )
+from flatproof.verify.experiments.beyond.logistic import Logistic, logistics
 from flatproof.verify.experiments.beyond.outputs import ONE_HOT, SIX, Several, labels_of, points_of, several
 from flatproof.verify.experiments.beyond.whitening import Whitening, whitenings
 from flatproof.verify.jobs.job import Outcome
@@ -49,7 +51,7 @@ def test_training_sets(data: str, n: int, asked: int) -> None:
 
 
 def test_files_have_names_of_their_own() -> None:
-    every = [*fits("quick"), *constants("quick"), *eigenvalues("quick"), *several("quick")]
+    every = [*fits("quick"), *constants("quick"), *eigenvalues("quick"), *several("quick"), *logistics("quick")]
     assert len({(type(job), job.file) for job in every}) == len({job.key for job in every}) == len(every)
     assert all(job.file.isascii() and " " not in job.file for job in every)
 
@@ -75,7 +77,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """What smoke needs, and two lines of the trade-off at d = 3."""
     store = Store(tmp_path_factory.mktemp("beyond") / "runs.sqlite")
     every: list[Any] = [*fits("smoke"), *constants("smoke"), *eigenvalues("smoke"), *whitenings("smoke")]
-    every += [*several("smoke"), *deeps("smoke")]
+    every += [*several("smoke"), *deeps("smoke"), *logistics("smoke")]
     for job in every:
         store.put(job, Outcome(job.carry_out()), {})
     return store
@@ -85,8 +87,8 @@ def test_tables_and_figures_are_made_from_what_is_stored(stored: Store) -> None:
     made = EXPERIMENT.build(EXPERIMENT.ARTIFACTS, "smoke", 1, stored)
     assert [artifact.id for artifact in made] == list(EXPERIMENT.ARTIFACTS)
     tables = [artifact for artifact in made if isinstance(artifact, show.Table)]
-    assert [len(table.shown) for table in tables] == [2, 4, 8, 8, 4, 3]
-    for table in (*tables[:3], tables[4]):
+    assert [len(table.shown) for table in tables] == [2, 4, 8, 8, 4, 3, 8]
+    for table in (*tables[:3], tables[4], tables[6]):
         assert set(table.files) == set(table.shown["certificate"])
         for text in table.files.values():
             check(json.loads(text))
@@ -164,6 +166,21 @@ def test_a_fit_and_an_eigenvalue_say_what_they_are() -> None:
     assert fit.file in fit.summary({"upper": 1.0, "gap": 1e-9})
     assert eigenvalue.file == "square_no-bias_0.25_1.json"
     assert jobs.Fit(SEVEN, 0.0, 0.5).file == "7_of_cube_d3_rms_0.5.json"
+
+
+@pytest.mark.parametrize(("architecture", "answer"), [("no-bias", "all"), ("bias", "not all"), ("sim-bn", "not all")])
+def test_the_logistic_loss_has_the_answer_of_the_mean_squared_error(architecture: str, answer: str) -> None:
+    """Seven vertices, the bounds of both losses, and the line on the eighth."""
+    job = Logistic(SEVEN, architecture, DIFFERENTIABLE, 0.2)
+    values = job.carry_out()
+    verdict = check(json.loads(values["certificate"]))
+    assert values["answer"] == answer
+    assert verdict.loss is not None
+    assert verdict.loss.startswith("for the logistic loss, labels smoothed by p = 1/5: ")
+    share = Loss("logistic", 0.2).targets(np.ones(1))[0] * Loss("logistic", 0.2).curvature_at_targets / 2
+    for end in ("lower", "upper"):
+        assert values[end] == pytest.approx(share * values[f"mse_{end}"], rel=1e-12)
+    assert (values["mse_lower"], values["mse_upper"]) == (float(verdict.lower), float(verdict.upper))
 
 
 def test_labels_of_several_outputs() -> None:
