@@ -12,10 +12,10 @@ The constraint says that v' (K c_D^2 G_D - B B') v >= 0 on a cone, B = sum_{i in
 a linear matrix inequality in dual and N (Schur); without N it is the relaxation by nuclear norms, which leaves the cones out
 (Sahiner, Ergen, Pauly, Pilanci: Vector-output ReLU neural network problems are copositive programs, 2021).
 
-What it proves: no network goes below, for any n, p and K. It is the least trace where such an N exists for every copositive form: for a
-cone of p <= 4 walls, on which the form is one of p variables >= 0 and copositive matrices of order 4 are a semidefinite one and one with
-no negative entry (Diananda 1962). In the plane (p = 2) every cell is such a cone. Elsewhere it may be less, and how much
-is what the certificate's gap bounds, as the network is an upper bound.
+What it proves: no network goes below, for any n, p and K. It is the least trace where such an N exists for every copositive form: in cells of
+p <= 4 walls whose active samples span the space, as a form is then one of p variables >= 0, and copositive matrices of order 4 are a sum of
+a semidefinite one and one with no negative entry (Diananda 1962); and in the plane (p = 2) always, where cones have two walls and those of
+one active sample are rays for the form. Elsewhere it may be less: the certificate's gap, to a network, bounds by how much.
 Networks come from neurons that a dual point prices highest, found by alternating between v and the direction of a, and weighed by a
 second-order cone program.
 """
