@@ -105,7 +105,9 @@ for the sum over neurons of a.(sum_{i in D} (x_i.w) dual_i) is at most that of |
 which K c_D^2 G_D - B B' - M is positive semidefinite, B = sum_{i in D} x_i dual_i', and M the matrix of the form sum_{i<=k} N_ik r_i r_k,
 r_i(v) = |x_i.v|, that is x_i.v on D and -x_i.v off D: the form is not negative for these v. A prediction bounds direction.f(q) by
 sum_i dual_i.y_i + tau U: for every D, where q.v >= 0 and where q.v <= 0, with B less q direction' in the first case, tau^2 K c_D^2 for
-K c_D^2, and r_n(v) = |q.v| among the r.
+K c_D^2, and r_n(v) = |q.v| among the r. Or by `ends`: where `cone` writes q = sum_i beta_i x_i with beta >= 0, m = max(q.v, 0) is at most
+q_D.v, q_D = sum_{i in D} beta_i x_i, and the length of B'v - m direction, convex in m, is largest at m = q_D.v or m = 0: with B less
+q_D direction' and r_n = q_D.v in the first case.
 
 Speed. Vectors of whole numbers are packed into one number each, a field of bits an entry (`Packed`): a sum of vectors is a sum of numbers.
 Formats 1 and 2, which are still read, have `v` in every proof; format 1 has no digest and no predictions.
@@ -922,6 +924,9 @@ def check_decision(value: Any, cases: Sequence[Prediction], within: Fraction) ->
     return f"{answer}: not decided whether all {near}" if answer == "undecided" else f"{answer} {near}"
 
 
+Query = tuple[Sequence[Fraction], int, Sequence[Fraction]]  # a point, the side of it that v is on, 1 or -1, and a direction
+
+
 class Outputs:
     """Labels, dual points and networks of several outputs, and the proofs that go with them."""
 
@@ -945,6 +950,11 @@ class Outputs:
         """K c_D^2."""
         return Fraction(16 * self.count * sum(dot(self.data.x[i], self.data.x[i]) for i in on)) / self.data.n**2
 
+    def within(self, beta: dict[int, Fraction], on: Iterable[int]) -> list[Fraction]:
+        """sum_{i in D} beta_i x_i."""
+        shared = [i for i in on if i in beta]
+        return [sum((beta[i] * self.data.x[i][k] for i in shared), Fraction(0)) for k in range(self.data.p)]
+
     def products(self, value: Any, name: str, rows: int) -> dict[tuple[int, int], Fraction]:
         """Numbers >= 0 by pairs "i,k", i <= k < rows."""
         need(isinstance(value, dict), f"{name} is no object")
@@ -963,7 +973,7 @@ class Outputs:
         dual: Sequence[Sequence[Fraction]],
         products: dict[tuple[int, int], Fraction],
         tau: Fraction = Fraction(1),
-        query: tuple[Sequence[Fraction], int, Sequence[Fraction]] | None = None,
+        query: Query | None = None,
     ) -> list[list[Fraction]]:
         """The matrix that must be semidefinite: tau^2 K c_D^2 G_D - B B' - M.
 
@@ -1015,19 +1025,28 @@ class Outputs:
     def prediction(self, entry: Any, name: str, active: Sequence[tuple[int, ...]], within: Fraction, upper: Fraction) -> str:
         """What a prediction proves, in a sentence."""
         data = self.data
-        parts = fields(entry, name, ("x", "direction", "statement", "bound", "dual", "tau", "proofs"))
+        cone = ("cone",) if isinstance(entry, dict) and "cone" in entry else ()
+        parts = fields(entry, name, ("x", "direction", "statement", "bound", "dual", "tau", "proofs", *cone))
         q, direction = data.point(parts["x"], f"{name}.x"), vector(parts["direction"], self.count, f"{name}.direction")
         dual, tau = self.table(parts["dual"], f"{name}.dual"), rational(parts["tau"], f"{name}.tau")
         need(tau >= 0, f"{name}.tau is negative")
         need(isinstance(parts["proofs"], dict), f"{name}.proofs is no object")
         proofs = dict(parts["proofs"])
+        beta = data.weights(parts["cone"], f"{name}.cone") if cone else None
+        need(beta is None or self.within(beta, range(data.n)) == q, f"{name}.cone does not sum to x")
         for on in active:
             key = ",".join(map(str, on))
             need(key in proofs, f"{name} has no proof for the inputs {key or 'none'} and needs one")
-            for side, proof in zip((1, -1), items(proofs.pop(key), f"{name}.proofs", 2), strict=True):
-                products = self.products(proof, f"{name}.proofs[{key}]", data.n + 1)
-                rest = self.prove(on, dual, products, tau, (q, side, direction))
-                need(semidefinite(in_whole(rest)), f"{name}.proofs[{key}] leaves a negative eigenvalue")
+            given, at = proofs.pop(key), f"{name}.proofs[{key}]"
+            cases: tuple[Query | None, ...] = (q, 1, direction), (q, -1, direction)
+            if isinstance(given, dict):
+                given = fields(given, at, ("ends",))["ends"]
+                if beta is None:
+                    raise Invalid(f"{at} has ends, and {name} no cone")
+                cases = (self.within(beta, on), 1, direction), None
+            for query, proof in zip(cases, items(given, at, 2), strict=True):
+                rest = self.prove(on, dual, self.products(proof, at, data.n + (query is not None)), tau, query)
+                need(semidefinite(in_whole(rest)), f"{at} leaves a negative eigenvalue")
         need(not proofs, f"{name}.proofs has sets of inputs that no pattern has: {[*proofs][:1]}")
         bound, least = rational(parts["bound"], f"{name}.bound"), self.at_labels(dual) + tau * (1 + within) * upper
         need(bound == least, f"{name}.bound is not dual . y + tau U = {least}")

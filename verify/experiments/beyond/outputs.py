@@ -57,7 +57,7 @@ class Several(Computation):
     architecture: str
     kinks: str
 
-    JOB, VERSION = "several outputs", 1  # raised when a change in theory alters certificates
+    JOB, VERSION = "several outputs", 2  # raised when a change in theory alters certificates
 
     @property
     def cost(self) -> float:
@@ -182,8 +182,7 @@ def several_table(pairs: Sequence[tuple[Several, StoredValues]], scale: str) -> 
         "-y: twice that of one output (own/flattest-9). Over √2 times one output: of the same classes with labels ±1; 1 for every "
         "training set with relu'(0) = 0, but not without.",
         f"Wrong class less right: at the vertices left out, of every network whose trace is within {WITHIN:g} of the least, relative; "
-        "below 0: all of them classify these vertices correctly. A dash: not asked, or no bound, where the active samples of some pattern "
-        "do not span the space.",
+        "below 0: all of them classify these vertices correctly. A dash: not asked, or no bound, outside the cone of the samples.",
         "differentiable: no sample on a kink (infima); relu'(0)=0: samples on kinks count as inactive.",
         *of_scale(scale),
     )

@@ -53,6 +53,15 @@ def around(points: np.ndarray, w: np.ndarray, spread: float, kinks: str, rng: np
     return every[size[:, 0] > 1e-6] / size[size > 1e-6][:, None]
 
 
+def largest(columns: np.ndarray, y: np.ndarray, gain: np.ndarray, most: float) -> float:
+    """The largest sum of gain_j . a_j over networks with sum of |a_j| <= most, gain (J, K)."""
+    a = cp.Variable((columns.shape[1], y.shape[1]))
+    problem = cp.Problem(cp.Maximize(cp.sum(cp.multiply(gain, a))), [columns @ a == y, cp.sum(cp.norm(a, axis=1)) <= most])
+    problem.solve(solver=cp.CLARABEL)
+    assert problem.status in ("optimal", "optimal_inaccurate")
+    return float(problem.value)
+
+
 def group_lasso(columns: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
     """The least sum of |a_j|, the dual point (n, K), and |a_j|."""
     a = cp.Variable((columns.shape[1], y.shape[1]))
@@ -153,3 +162,25 @@ def test_the_least_trace_with_samples_on_kinks(n: int, outputs: int, seed: int) 
         assert (float(verdict.lower), float(verdict.upper)) == pytest.approx((low, high), rel=1e-5)
         traces.append(high)
     assert traces[1] < 0.98 * traces[0]
+
+
+@pytest.mark.parametrize(("architecture", "n", "d", "outputs", "seed"), CASES)
+def test_predictions_of_any_data(architecture: str, n: int, d: int, outputs: int, seed: int) -> None:
+    """No network over many directions predicts more than the bound; in the plane one predicts nearly as much."""
+    x, y = drawn(n, d, outputs, seed)
+    answer, within = flattest_outputs(x, y, architecture), 0.01
+    q = np.round(np.full(n, 1 / n) @ x, 2)
+    points, at = with_ones(architecture, x), with_ones(architecture, q[None])[0]
+    rng = np.random.default_rng(0)
+    found = np.array([[float(c) for c in w] for w, _, _ in answer.neurons])
+    w = np.vstack([rng.standard_normal((1500, points.shape[1])), around(points, found, 0.1, "differentiable", rng)])
+    columns, cost = seen(points, w, outputs, "differentiable")
+    w, columns, cost = w[cost > 0], columns[:, cost > 0], cost[cost > 0]
+    for along in (np.eye(outputs)[0], -np.eye(outputs)[0], np.ones(outputs)):
+        bound, entry = answer.at_most(q, along, within)
+        assert entry is not None
+        assert check(answer.certificate([entry], within)).predictions
+        gain = (np.maximum(w @ at, 0) / cost)[:, None] * along
+        reached = largest(columns, y, gain, (1 + within) * float(answer.lower))
+        assert reached <= bound + 1e-6
+        assert points.shape[1] > 2 or bound - reached < 3e-3
