@@ -31,6 +31,7 @@ from flatproof.theory.flatness.whole_program import Solved, Wanted, extreme, lea
 LIMIT = 2_000  # patterns in one program, unless told otherwise
 FLOOR = 1e-12  # of the largest eigenvalue of M_D, in the projection
 WITNESS = 1e-6  # of the largest label: networks at an end of a range fit within a tolerance that is smaller by this
+POLISHED = Fraction(1, 10**4)  # how much dearer than the solution a network may be whose neurons are weighted anew, relative
 METRIC_BITS = 30  # binary digits of P
 
 
@@ -192,7 +193,14 @@ class Wider(Answer):
         Raises:
             ValueError: where none fits exactly.
         """
-        return self.networks.exact(self.solved, polish=not self.objective.lambda_max)
+        if self.objective.lambda_max:
+            return self.networks.exact(self.solved, polish=False)
+        polished = self.networks.exact(self.solved, polish=True)
+        near = (1 + POLISHED) * Fraction(self.solved.value)
+        if not self.tolerance.exact or self.networks.total(polished, ZERO) <= near:
+            return polished
+        plain = self.networks.exact(self.solved, polish=False)
+        return min(polished, plain, key=lambda network: self.networks.total(network, ZERO))
 
     @cached_property
     def eigenvalue(self) -> Fraction:

@@ -54,16 +54,10 @@ class Logistic(Computation):
     def _certificate(self) -> dict[str, Any]:
         """For the mean squared error."""
         x, y, at, labels = training_set(self.data)
-        if self.architecture == "sim-bn":
-            if not len(at):
-                return theory.flattest(x, y, self.architecture, self.kinks).certificate()
-            return theory.decide(synth.given(x, y, at, labels), self.architecture, self.kinks, within=WITHIN).certificate()
-        answer = theory.flattest_for(x, y, self.architecture, self.kinks)
+        solution = theory.flattest(x, y, self.architecture, self.kinks)
         if not len(at):
-            return answer.certificate()
-        return answer.certificate(
-            [answer.range(q, WITHIN, -int(label)) for q, label in zip(at, labels, strict=True)], WITHIN, labels
-        )
+            return solution.certificate()
+        return theory.decide(synth.given(x, y, at, labels), self.architecture, self.kinks, solution, WITHIN).certificate()
 
     def summary(self, values: dict[str, Any]) -> str:
         """The trace and the answer."""

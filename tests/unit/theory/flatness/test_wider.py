@@ -92,6 +92,13 @@ def test_fits_within_a_tolerance(architecture: str, tolerance: Tolerance) -> Non
     assert proved(flattest_for(x, y, architecture, tolerance=tolerance)) == pytest.approx(expected, rel=1e-5)
 
 
+def test_the_network_is_no_dearer_than_the_solution() -> None:
+    """Twelve vertices, d = 4, with a bias: 4 sqrt(d + 1), as each can be seen alone."""
+    rows = np.sort(np.random.default_rng(1).permutation(16)[:12])
+    x, y = PARITY[4]
+    assert proved(flattest_for(x[rows], y[rows], "bias")) == pytest.approx(4 * 5**0.5, rel=1e-6)
+
+
 @pytest.mark.parametrize(("kinks", "squares"), [("differentiable", 0.0), ("differentiable", 0.2), ("relu'(0)=0", 0.2)])
 def test_a_price_on_weights(kinks: str, squares: float) -> None:
     x, y = RANDOM
