@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from flatproof import theory
@@ -35,6 +36,8 @@ from flatproof.verify.experiments.beyond.outputs import ONE_HOT, SIX, Several, l
 from flatproof.verify.experiments.beyond.whitening import Whitening, whitenings
 from flatproof.verify.jobs.job import Outcome
 from flatproof.verify.jobs.store import Store
+
+RESULTS = Path(__file__).parents[3] / "paper_results/beyond"
 
 
 @pytest.mark.parametrize(
@@ -139,6 +142,15 @@ def assert_decides(certificate: dict[str, Any], target: str, d: int, kinks: str,
     assert certificate["decision"] == {"labels": y[asked].tolist(), "answer": answer}
     assert verdict.decision is not None
     assert verdict.decision.startswith(f"{answer} networks within 0.000001 of the flattest")
+
+
+def test_published_certificates_of_whitened_subsets_decide_what_the_table_counts() -> None:
+    lines = pd.read_csv(RESULTS / "table_4.csv")
+    assert len(lines) == len(list((RESULTS / "table_4").glob("*.json"))) == 280
+    for row in lines.itertuples():
+        job = Whitening(str(row.target), int(str(row.d)), str(row.kinks))
+        certificate = json.loads((RESULTS / "table_4" / job.file(int(str(row.subset)))).read_text(encoding="utf-8"))
+        assert_decides(certificate, job.target, job.d, job.kinks, int(str(row.subset)), str(row.white))
 
 
 @pytest.mark.slow
