@@ -7,28 +7,42 @@ from typing import Any
 import numpy as np
 
 from flatproof.theory import check_certificate
-from flatproof.theory.flatness.objectives import Objective, Tolerance
+from flatproof.theory.flatness.logistic import for_logistic
+from flatproof.theory.flatness.objectives import Objective, Tolerance, whitening
 from flatproof.theory.flatness.wider import flattest_for
 from tests.certificates import CUBE, Json
 
 SQUARE, XOR = CUBE[2], CUBE[2][:, 0] * CUBE[2][:, 1]
+SKEW = SQUARE @ np.array([[1.0, 0.5], [0.0, 0.75]])
+POINTS = {"whitened": SKEW, "logistic, whitened": SKEW}  # the square elsewhere
+MAPPED = (
+    (Fraction(5, 4), Fraction(1, 2), Fraction(0)),
+    (Fraction(1, 2), Fraction(2), Fraction(1, 3)),
+    (Fraction(0), Fraction(1, 3), Fraction(1)),
+)
 KINDS: dict[str, dict[str, Any]] = {
     "largest eigenvalue": {"objective": Objective(0.0, 1.0)},
     "with the trace": {"objective": Objective(0.25, 1.0, 0.125), "kinks": "relu'(0)=0"},
     "each": {"tolerance": Tolerance(each=0.125)},
     "mean square": {"tolerance": Tolerance(mean_square=0.0625), "architecture": "bias"},
     "squares": {"objective": Objective(squares=0.125)},
+    "whitened": {"objective": Objective(inner=whitening("no-bias", SKEW))},
+    "logistic": {"kinks": "relu'(0)=0"},
+    "logistic, whitened": {"objective": Objective(inner=whitening("no-bias", SKEW))},
+    "mapped": {"objective": Objective(0.5, inner=MAPPED), "architecture": "bias", "kinks": "relu'(0)=0"},
 }
-ASKED = ("each", "mean square", "squares")
+ASKED = ("each", "mean square", "squares", "whitened", "mapped", "logistic", "logistic, whitened")
+SMOOTHED = {"logistic": 0.2, "logistic, whitened": 1 / 16}
 
 
 def made(kind: str) -> Json:
-    """A certificate of one kind, as JSON gives it back: of the square; predictions at points inside where they go with it."""
-    answer = flattest_for(SQUARE, XOR, **KINDS[kind])
+    """A certificate of one kind, as JSON gives it back: of four points; predictions at points inside where they go with it."""
+    answer = flattest_for(POINTS.get(kind, SQUARE), XOR, **KINDS[kind])
     if kind not in ASKED:
         return json.loads(json.dumps(answer.certificate()))
     inside = np.array([0.5, 0.25])
-    return json.loads(json.dumps(answer.certificate([answer.range(inside, 0.01)], 0.01, [1.0])))
+    certificate = answer.certificate([answer.range(inside, 0.01)], 0.01, [1.0])
+    return json.loads(json.dumps(for_logistic(certificate, SMOOTHED[kind]) if kind in SMOOTHED else certificate))
 
 
 def restated(certificate: Json) -> Json:
@@ -57,6 +71,16 @@ def restated(certificate: Json) -> Json:
     names = out["architecture"], out["kinks"], data.n, data.d
     said = check_certificate.statement(*names, lower, upper, str(data.objective), str(data.tolerance))
     out |= {"lower": str(lower), "upper": str(upper), "statement": said}
+    if "loss" in out:
+        smoothing = Fraction(out["loss"]["smoothing"])
+        share = smoothing * (1 - smoothing) / 2
+        ends = [Fraction(end) * share * bound for end, bound in zip(out["loss"]["target"], (lower, upper), strict=True)]
+        out["loss"] |= {"lower": str(ends[0]), "upper": str(ends[1])}
+        try:
+            check_certificate.logistic(data, out["loss"], lower, upper)
+        except check_certificate.Invalid as unsaid:
+            if str(unsaid).startswith('loss.statement is not "'):
+                out["loss"]["statement"] = str(unsaid).removeprefix('loss.statement is not "').removesuffix('"')
     for entry in out.get("predictions", []):
         for end in (entry[name] for name in ("low", "high") if name in entry):
             point = [Fraction(v) for v in end["dual"]]

@@ -37,9 +37,10 @@ if TYPE_CHECKING:
     from flatproof.theory.flatness.decide import Decision, decide
     from flatproof.theory.flatness.feasibility import Infeasible
     from flatproof.theory.flatness.flattest import Flattest, flattest
+    from flatproof.theory.flatness.logistic import for_logistic
     from flatproof.theory.flatness.lower_bounds import relaxed_bound
     from flatproof.theory.flatness.neurons import NotRealized
-    from flatproof.theory.flatness.objectives import Objective, Tolerance
+    from flatproof.theory.flatness.objectives import Objective, Tolerance, whitening
     from flatproof.theory.flatness.outputs import Outputs, flattest_outputs
     from flatproof.theory.flatness.parity import generalizing_infimum
     from flatproof.theory.flatness.patterns import TooManyPatterns
@@ -66,9 +67,10 @@ _HOMES = {
     "flatproof.theory.flatness.decide": ("Decision", "decide"),
     "flatproof.theory.flatness.feasibility": ("Infeasible",),
     "flatproof.theory.flatness.flattest": ("Flattest", "flattest"),
+    "flatproof.theory.flatness.logistic": ("for_logistic",),
     "flatproof.theory.flatness.lower_bounds": ("relaxed_bound",),
     "flatproof.theory.flatness.neurons": ("NotRealized",),
-    "flatproof.theory.flatness.objectives": ("Objective", "Tolerance"),
+    "flatproof.theory.flatness.objectives": ("Objective", "Tolerance", "whitening"),
     "flatproof.theory.flatness.outputs": ("Outputs", "flattest_outputs"),
     "flatproof.theory.flatness.parity": ("generalizing_infimum",),
     "flatproof.theory.flatness.patterns": ("TooManyPatterns",),
@@ -122,6 +124,7 @@ __all__ = [
     "flattest",
     "flattest_for",
     "flattest_outputs",
+    "for_logistic",
     "forward",
     "generalizing_infimum",
     "generalizing_network",
@@ -134,6 +137,7 @@ __all__ = [
     "squared_gradient_norms",
     "trace_lower_bound",
     "trace_of_hessian",
+    "whitening",
 ]
 
 

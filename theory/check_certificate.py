@@ -74,9 +74,25 @@ by the means at least (4/n) sqrt(h_D) sqrt(v'M_D v): everything above holds with
 lambda_max has a > 0 for each neuron in place of its cost, w = v / a; `eigenvalue` is a number that K is at most.
 If r > 0, no direction is free.
 
+Inputs under a linear map (format 4, "no-bias" and "bias" only). With `inner` = M, positive definite, the objective is t times the trace
+of networks on the inputs A x_i, where A is invertible and A'A = M (A (x_i, 1) where there is a bias). Such a network's neuron with weights
+w' has the activations w'.A x_i = w.x_i, w = A'w', and the derivatives a A x_i in w': patterns, outputs and |Xw|_D are those of w on the
+x_i, and h_D = t sum_{i in D} x_i'M x_i is all that changes. What is said of a point q is said of A q. The inputs are whitened, of second
+moments (1/n) sum_i A x_i x_i'A' = I, if M sum_i x_i x_i' = n I; with a bias if M is such a matrix and 1 for the constant.
+
 Fits within a tolerance (format 4). Off the kinks f is linear in a and in w, so that f'' has the diagonal 0, and the trace is (2/n) sum_i
 |g_i|^2 for every network. sum_i dual_i f(x_i) is at least dual.y - e sum_i |dual_i| if |f(x_i) - y_i| <= e at all inputs, and at least
 dual.y - sqrt(n m) |dual| if the mean of (f(x_i) - y_i)^2 is at most m: that is `lower`, and what bounds on predictions lose.
+
+Another loss (format 4). With `loss` the labels y_i are 1 and -1, and a second statement is of l(f, y) = log(1 + e^f) - q f in place of (f
+- y)^2, q = 1/2 + (1/2 - p) y the label smoothed by p, 0 < p < 1/2. l'(f) = e^f/(1 + e^f) - q is 0 at f = t y alone, t = ln((1 - p)/p),
+where l'' = q (1 - q) = p (1 - p): the Hessian of a network of a perfect fit, f(x_i) = t y_i, is (p (1 - p)/n) sum_i g_i g_i', and its
+trace p (1 - p)/n sum_i |g_i|^2. f is homogeneous: all weights times sqrt(t) make t f of f and sqrt(t) g_i of g_i (for "sim-bn", too,
+where a, g and w count with the degrees 1, 1 and 0). So they take the networks that interpolate, one to one and with their patterns, to
+those of a perfect fit, and the trace to t p (1 - p)/2 times it: the flattest are the flattest, and predict t times as much. `target`
+holds two numbers that t is shown to lie between, by ln 2^k m = k ln 2 + ln m and ln m = 2 sum_{j >= 0} z^(2j+1)/(2j+1), z = (m - 1)/(m +
+1), where the terms from J on come to at most 2 z^(2J+1)/((2J+1)(1 - z^2)); `lower` and `upper` of the loss are these times p (1 - p)/2
+times those of the trace.
 
 Several outputs (format 5, "no-bias" and "bias" only). Labels y_i, duals and second layers a are in Q^K; the trace is that of the Hessian of
 (1/n) sum_i |f(x_i) - y_i|^2 at interpolation, (2/n) sum_{i,k} |grad f_k(x_i)|^2. A neuron's w has the derivatives a_k x_i in f_k and each
@@ -89,7 +105,9 @@ for the sum over neurons of a.(sum_{i in D} (x_i.w) dual_i) is at most that of |
 which K c_D^2 G_D - B B' - M is positive semidefinite, B = sum_{i in D} x_i dual_i', and M the matrix of the form sum_{i<=k} N_ik r_i r_k,
 r_i(v) = |x_i.v|, that is x_i.v on D and -x_i.v off D: the form is not negative for these v. A prediction bounds direction.f(q) by
 sum_i dual_i.y_i + tau U: for every D, where q.v >= 0 and where q.v <= 0, with B less q direction' in the first case, tau^2 K c_D^2 for
-K c_D^2, and r_n(v) = |q.v| among the r.
+K c_D^2, and r_n(v) = |q.v| among the r. Or by `ends`: where `cone` writes q = sum_i beta_i x_i with beta >= 0, m = max(q.v, 0) is at most
+q_D.v, q_D = sum_{i in D} beta_i x_i, and the length of B'v - m direction, convex in m, is largest at m = q_D.v or m = 0: with B less
+q_D direction' and r_n = q_D.v in the first case.
 
 Speed. Vectors of whole numbers are packed into one number each, a field of bits an entry (`Packed`): a sum of vectors is a sum of numbers.
 Formats 1 and 2, which are still read, have `v` in every proof; format 1 has no digest and no predictions.
@@ -118,7 +136,8 @@ ARCHITECTURES = {"no-bias": "network without bias", "bias": "network with bias",
 KINKS = {"differentiable": "with no input on a kink", "relu'(0)=0": "with relu'(0) = 0"}
 FIELDS = ("format", "statement", "architecture", "kinks", "x", "y", "dual", "lower", "upper", "patterns", "neurons")
 ADDED = ("data_sha256", "within", "predictions", "decision")
-CHANGES = ("objective", "tolerance")  # of format WIDER
+CHANGES = ("objective", "tolerance", "loss")  # of format WIDER
+TERMS = 40  # of a logarithm's series
 HALVES = ((1, 1), (1, -1), (-1, 1), (-1, -1))  # output sign, side of q: the order of proofs
 NUMBER = re.compile("-?[0-9]+(/0*[1-9][0-9]*)?")
 FINE = 2**128  # bits kept of a network's K
@@ -138,6 +157,12 @@ class Verdict(NamedTuple):
     upper: Fraction
     predictions: tuple[str, ...] = ()
     decision: str | None = None
+    loss: str | None = None
+
+    @property
+    def lines(self) -> list[str]:
+        """All that is proved, a sentence each."""
+        return [f"valid: {self.statement}", *self.predictions, *filter(None, (self.decision, self.loss))]
 
     @property
     def relative_gap(self) -> Fraction:
@@ -145,8 +170,7 @@ class Verdict(NamedTuple):
         return (self.upper - self.lower) / self.upper if self.upper else Fraction(0)
 
     def _repr_html_(self) -> str:
-        lines = [f"valid: {self.statement}", *self.predictions, *([self.decision] if self.decision else [])]
-        return "".join(f"<p>{escape(text)}</p>" for text in lines)
+        return "".join(f"<p>{escape(text)}</p>" for text in self.lines)
 
 
 # --- reading ------------------------------------------------------------------------------------------------------------
@@ -456,10 +480,13 @@ class Objective:
 
     def __init__(self, data: Data, value: Any) -> None:
         self.data, self.trace, self.squares, self.largest = data, Fraction(1), Fraction(0), Fraction(0)
+        self.inner: list[list[int]] | None = None  # M in units of 1 / inner_unit
+        self.inner_unit = 1
         if value is not None:
             need(data.architecture != "sim-bn", "the objective of sim-bn is its trace")
             wider = ("lambda_max", "metric", "eigenvalue") if isinstance(value, dict) and "lambda_max" in value else ()
-            parts = fields(value, "objective", ("trace", "squares", *wider))
+            mapped = ("inner",) if isinstance(value, dict) and "inner" in value else ()
+            parts = fields(value, "objective", ("trace", "squares", *wider, *mapped))
             self.trace, self.squares = (rational(parts[name], f"objective.{name}") for name in ("trace", "squares"))
             if wider:
                 self.largest = rational(parts["lambda_max"], "objective.lambda_max")
@@ -467,6 +494,9 @@ class Objective:
                 self.eigenvalue = rational(parts["eigenvalue"], "objective.eigenvalue")
             need(self.trace >= 0 and self.squares >= 0, "a weight of the objective is negative")
             need(self.trace + self.squares + self.largest > 0, "the objective is 0")
+            if mapped:
+                need(not self.largest and not self.squares, "objective.inner goes with the trace alone")
+                self.inner, self.inner_unit = self.definite(parts["inner"], "objective.inner")
         metric = [[Fraction(0)] * data.n] * data.n
         if self.largest:
             metric = [
@@ -479,6 +509,28 @@ class Objective:
         )
         self.metric = [entries[data.n * i : data.n * (i + 1)] for i in range(data.n)]
         need(semidefinite(self.metric), "objective.metric has a negative eigenvalue")
+
+    def definite(self, value: Any, name: str) -> tuple[list[list[int]], int]:
+        """A positive definite matrix of the inputs' size, in whole numbers with their unit."""
+        size = self.data.p
+        rows = [vector(row, size, f"{name}[{i}]") for i, row in enumerate(items(value, name, size))]
+        need(all(rows[i][k] == rows[k][i] for i in range(size) for k in range(i)), f"{name} is not symmetric")
+        entries, unit = common([entry for row in rows for entry in row])
+        out = [entries[size * k : size * (k + 1)] for k in range(size)]
+        need(semidefinite(out) and square(out, [0] * size)[1] > 0, f"{name} is not positive definite")
+        return out, unit
+
+    @property
+    def whitens(self) -> bool:
+        """Whether the inputs under the map have second moments of 1, the constant staying what it is."""
+        data, inner = self.data, self.inner
+        if inner is None:
+            return False
+        d, unit = data.d, self.inner_unit
+        moments = [[dot((row[a] for row in data.whole), (row[b] for row in data.whole)) for b in range(d)] for a in range(d)]
+        size = unit * data.n * data.scale**2
+        white = all(dot(inner[a][:d], moments[b]) == size * (a == b) for a in range(d) for b in range(d))
+        return white and all(inner[a][b] == unit * (a == b) for a in range(d, data.p) for b in range(data.p))
 
     def over(self, on: Sequence[int], gram: list[list[int]], tau: Fraction = Fraction(1)) -> OnSet:
         """One on-set with tau c_D for a price: gram is sum_{i in D} x_i x_i' times the square of the scale."""
@@ -494,10 +546,12 @@ class Objective:
             for a in range(p if rows else 0):
                 for b in range(p):
                     whole[a][b] += dot((row[a] for row in rows), (row[b] for row in moved))
-        head = sum(whole[k][k] for k in range(p)) + self.ridge * scale
+        head, head_unit = sum(whole[k][k] for k in range(p)) + self.ridge * scale, 1
+        if self.inner is not None:
+            head, head_unit = sum(map(dot, self.inner, whole)), self.inner_unit
         for k in range(p):
             whole[k][k] += self.ridge * scale
-        above, below = 16 * head * tau.numerator**2, data.n**2 * self.unit * scale * tau.denominator**2
+        above, below = 16 * head * tau.numerator**2, data.n**2 * self.unit * scale * head_unit * tau.denominator**2
         return OnSet(members, whole, self.unit * scale, (above, below), (above * self.weight, below * self.unit))
 
     def of(self, neurons: Sequence[tuple[list[Fraction], Fraction, tuple[int, ...]]]) -> Fraction:
@@ -527,7 +581,10 @@ class Objective:
 
     def __str__(self) -> str:
         parts = [(self.trace, "trace"), (self.largest, "lambda_max"), (self.squares, "(squares of the parameters)")]
-        return " + ".join(name if weight == 1 else f"{weight} {name}" for weight, name in parts if weight)
+        out = " + ".join(name if weight == 1 else f"{weight} {name}" for weight, name in parts if weight)
+        if self.inner is None:
+            return out
+        return out + (" on the whitened inputs" if self.whitens else " on the inputs A x, A'A = objective.inner,")
 
 
 class Tolerance:
@@ -667,9 +724,10 @@ def check(certificate: Any) -> Verdict:
         inputs.architecture, inputs.kinks, n, inputs.d, lower, upper, str(inputs.objective), str(inputs.tolerance)
     )
     need(data["statement"] == claimed, f'statement is not "{claimed}"')
+    loss = logistic(inputs, data["loss"], lower, upper) if "loss" in data else None
     if "predictions" not in data:
         need("within" not in data and "decision" not in data, "within and decision belong to predictions, and there are none")
-        return Verdict(claimed, lower, upper)
+        return Verdict(claimed, lower, upper, loss=loss)
     need(not inputs.objective.largest, "predictions do not go with lambda_max")
     need("within" in data, 'the certificate lacks the field "within"')
     within = rational(data["within"], "within")
@@ -681,7 +739,47 @@ def check(certificate: Any) -> Verdict:
     for case, entry in zip(cases, data["predictions"], strict=True):
         need(entry["statement"] == case.statement, f'{case.name}.statement is not "{case.statement}"')
     decision = check_decision(data["decision"], cases, within) if "decision" in data else None
-    return Verdict(claimed, lower, upper, tuple(case.statement for case in cases), decision)
+    return Verdict(claimed, lower, upper, tuple(case.statement for case in cases), decision, loss)
+
+
+def logarithm(value: Fraction) -> tuple[Fraction, Fraction]:
+    """Two numbers that ln(value) lies between, value >= 1."""
+    k = 0
+    while value >= 2:
+        value, k = value / 2, k + 1
+    low, high = Fraction(0), Fraction(0)
+    for times, m in ((k, Fraction(2)), (1, value)):
+        z = (m - 1) / (m + 1)
+        part = 2 * times * sum((z ** (2 * j + 1) / (2 * j + 1) for j in range(TERMS)), Fraction(0))
+        low, high = low + part, high + part + 2 * times * z ** (2 * TERMS + 1) / ((2 * TERMS + 1) * (1 - z**2))
+    return low, high
+
+
+def logistic(data: Data, value: Any, lower: Fraction, upper: Fraction) -> str:
+    """What bounds on the trace of the mean squared error prove for the smoothed logistic loss, in a sentence."""
+    parts = fields(value, "loss", ("name", "smoothing", "target", "lower", "upper", "statement"))
+    need(parts["name"] == "logistic", 'loss.name is not "logistic"')
+    objective = data.objective
+    need(not objective.largest and not objective.squares, "loss goes with the trace alone")
+    need(not data.tolerance.each and not data.tolerance.mean, "loss goes with a perfect fit: there is no tolerance")
+    odd = [i for i, label in enumerate(data.y) if abs(label) != 1]
+    need(not odd, f"y{odd[:1]} is neither 1 nor -1, as the logistic loss has them")
+    p = rational(parts["smoothing"], "loss.smoothing")
+    need(0 < 2 * p < 1, "loss.smoothing is not between 0 and 1/2")
+    low, high = vector(parts["target"], 2, "loss.target")
+    least, most = logarithm((1 - p) / p)
+    need(0 < low <= least and most <= high, "loss.target does not enclose ln((1 - p)/p)")
+    bounds = low * p * (1 - p) / 2 * lower, high * p * (1 - p) / 2 * upper
+    for name, bound in zip(("lower", "upper"), bounds, strict=True):
+        need(rational(parts[name], f"loss.{name}") == bound, f"loss.{name} is not target p (1 - p)/2 {name} = {bound}")
+    said = (
+        f"for the logistic loss, labels smoothed by p = {p}: all weights times sqrt(t), t = ln((1 - p)/p) from "
+        f"{decimal(low, ROUND_FLOOR)} to {decimal(high, ROUND_CEILING)}, take the networks that interpolate to those of a perfect "
+        f"fit, f to t f, and {objective} to at least {decimal(bounds[0], ROUND_FLOOR)}, that of the network in the file to at most "
+        f"{decimal(bounds[1], ROUND_CEILING)}"
+    )
+    need(parts["statement"] == said, f'loss.statement is not "{said}"')
+    return said
 
 
 class Weighted:
@@ -826,6 +924,9 @@ def check_decision(value: Any, cases: Sequence[Prediction], within: Fraction) ->
     return f"{answer}: not decided whether all {near}" if answer == "undecided" else f"{answer} {near}"
 
 
+Query = tuple[Sequence[Fraction], int, Sequence[Fraction]]  # a point, the side of it that v is on, 1 or -1, and a direction
+
+
 class Outputs:
     """Labels, dual points and networks of several outputs, and the proofs that go with them."""
 
@@ -849,6 +950,11 @@ class Outputs:
         """K c_D^2."""
         return Fraction(16 * self.count * sum(dot(self.data.x[i], self.data.x[i]) for i in on)) / self.data.n**2
 
+    def within(self, beta: dict[int, Fraction], on: Iterable[int]) -> list[Fraction]:
+        """sum_{i in D} beta_i x_i."""
+        shared = [i for i in on if i in beta]
+        return [sum((beta[i] * self.data.x[i][k] for i in shared), Fraction(0)) for k in range(self.data.p)]
+
     def products(self, value: Any, name: str, rows: int) -> dict[tuple[int, int], Fraction]:
         """Numbers >= 0 by pairs "i,k", i <= k < rows."""
         need(isinstance(value, dict), f"{name} is no object")
@@ -867,7 +973,7 @@ class Outputs:
         dual: Sequence[Sequence[Fraction]],
         products: dict[tuple[int, int], Fraction],
         tau: Fraction = Fraction(1),
-        query: tuple[Sequence[Fraction], int, Sequence[Fraction]] | None = None,
+        query: Query | None = None,
     ) -> list[list[Fraction]]:
         """The matrix that must be semidefinite: tau^2 K c_D^2 G_D - B B' - M.
 
@@ -919,19 +1025,28 @@ class Outputs:
     def prediction(self, entry: Any, name: str, active: Sequence[tuple[int, ...]], within: Fraction, upper: Fraction) -> str:
         """What a prediction proves, in a sentence."""
         data = self.data
-        parts = fields(entry, name, ("x", "direction", "statement", "bound", "dual", "tau", "proofs"))
+        cone = ("cone",) if isinstance(entry, dict) and "cone" in entry else ()
+        parts = fields(entry, name, ("x", "direction", "statement", "bound", "dual", "tau", "proofs", *cone))
         q, direction = data.point(parts["x"], f"{name}.x"), vector(parts["direction"], self.count, f"{name}.direction")
         dual, tau = self.table(parts["dual"], f"{name}.dual"), rational(parts["tau"], f"{name}.tau")
         need(tau >= 0, f"{name}.tau is negative")
         need(isinstance(parts["proofs"], dict), f"{name}.proofs is no object")
         proofs = dict(parts["proofs"])
+        beta = data.weights(parts["cone"], f"{name}.cone") if cone else None
+        need(beta is None or self.within(beta, range(data.n)) == q, f"{name}.cone does not sum to x")
         for on in active:
             key = ",".join(map(str, on))
             need(key in proofs, f"{name} has no proof for the inputs {key or 'none'} and needs one")
-            for side, proof in zip((1, -1), items(proofs.pop(key), f"{name}.proofs", 2), strict=True):
-                products = self.products(proof, f"{name}.proofs[{key}]", data.n + 1)
-                rest = self.prove(on, dual, products, tau, (q, side, direction))
-                need(semidefinite(in_whole(rest)), f"{name}.proofs[{key}] leaves a negative eigenvalue")
+            given, at = proofs.pop(key), f"{name}.proofs[{key}]"
+            cases: tuple[Query | None, ...] = (q, 1, direction), (q, -1, direction)
+            if isinstance(given, dict):
+                given = fields(given, at, ("ends",))["ends"]
+                if beta is None:
+                    raise Invalid(f"{at} has ends, and {name} no cone")
+                cases = (self.within(beta, on), 1, direction), None
+            for query, proof in zip(cases, items(given, at, 2), strict=True):
+                rest = self.prove(on, dual, self.products(proof, at, data.n + (query is not None)), tau, query)
+                need(semidefinite(in_whole(rest)), f"{at} leaves a negative eigenvalue")
         need(not proofs, f"{name}.proofs has sets of inputs that no pattern has: {[*proofs][:1]}")
         bound, least = rational(parts["bound"], f"{name}.bound"), self.at_labels(dual) + tau * (1 + within) * upper
         need(bound == least, f"{name}.bound is not dual . y + tau U = {least}")
@@ -1074,7 +1189,7 @@ def main(arguments: Sequence[str]) -> int:
             verdict = check(certificate)
             if points is not None:
                 compare(certificate, points)
-            lines = [f"valid: {verdict.statement}", *verdict.predictions, *([verdict.decision] if verdict.decision else [])]
+            lines = verdict.lines
         except (ValueError, OSError, RecursionError) as error:
             invalid, lines = 1, [f"INVALID: {error}"]
         for text in lines:

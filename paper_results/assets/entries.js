@@ -286,6 +286,7 @@ window.ENTRIES = [
 {"id": "beyond/table-4", "title": "Whitening the inputs: from which subsets of the cube do all flattest networks generalize?", "at": "beyond/index.html#beyond-table-4"},
 {"id": "beyond/table-5", "title": "Several outputs: the least trace, from both sides", "at": "beyond/index.html#beyond-table-5"},
 {"id": "beyond/table-6", "title": "Three layers without bias: flat networks that many seeds find, and what they predict", "at": "beyond/index.html#beyond-table-6"},
+{"id": "beyond/table-7", "title": "The smoothed logistic loss: the least trace, and whether all flattest networks are right", "at": "beyond/index.html#beyond-table-7"},
 {"id": "curvature", "title": "Curvature of any model", "at": "curvature/index.html"},
 {"id": "curvature/figure-1", "title": "Hessian-vector products, in gradients", "at": "curvature/index.html#curvature-figure-1"},
 {"id": "curvature/table-1", "title": "Hessian-vector products", "at": "curvature/index.html#curvature-table-1"},

@@ -196,23 +196,29 @@ def even_part(statement: Callable[..., float], case: Case) -> None:
 
 
 def deeper(statement: Callable[..., float], case: Case) -> None:
-    """flattest-11: ||grad f||^2 without bias is at least `statement(D, r, |f|)`, which memorizing and generalizing networks attain."""
+    """flattest-11: ||grad f||^2 without bias is at least `statement(D, |x|, |f|)`, any lengths and labels; memorizing networks attain it
+    where these are in one ratio, generalizing ones on the cube.
+    """
     d, depth, number = case
-    rng, x = np.random.default_rng(number), CUBE[d]
+    rng, vertices = np.random.default_rng(number), CUBE[d]
+    lengths = np.exp(rng.standard_normal(len(vertices))) if number % 2 else np.ones(len(vertices))
+    x, r = lengths[:, None] * vertices, d**0.5 * lengths
     sizes = [d, *rng.integers(1, 4, depth - 1), 1]
     layers = tuple(rng.standard_normal((m, below)) for below, m in pairwise(sizes))
     network = DeepNetwork(layers, None)
-    for f, square in zip(network.forward(x), network.squared_gradient_norms(x), strict=True):
-        assert square >= statement(depth, d**0.5, abs(f)) * (1 - 1e-12)
     size, held_out = float(np.exp(rng.standard_normal())), rng.random(len(x)) < 0.5
     values = np.where(held_out, rng.standard_normal(len(x)), size * rng.choice([-1, 1], len(x)))
-    memorizing = deep_memorizing(x, values, size, depth)
-    assert np.allclose(memorizing.forward(x), values)
-    for square in memorizing.squared_gradient_norms(x)[~held_out]:
-        assert close(square, statement(depth, d**0.5, size))
+    memorizing = deep_memorizing(vertices, values, size, depth)
+    assert np.allclose(memorizing.forward(x), lengths * values)
+    for any_network in (network, memorizing):
+        squares = any_network.squared_gradient_norms(x)
+        for f, square, length in zip(any_network.forward(x), squares, r, strict=True):
+            assert square >= statement(depth, length, abs(f)) * (1 - 1e-12)
+    for square, length in zip(memorizing.squared_gradient_norms(x)[~held_out], r[~held_out], strict=True):
+        assert close(square, statement(depth, length, size * length / d**0.5))
     generalizing = deep_generalizing(d, depth)
-    assert np.allclose(generalizing.forward(x), x[:, 0] * x[:, 1])
-    for square in generalizing.squared_gradient_norms(x):
+    assert np.allclose(generalizing.forward(vertices), vertices[:, 0] * vertices[:, 1])
+    for square in generalizing.squared_gradient_norms(vertices):
         assert close(square, statement(depth, d**0.5, 1.0))
 
 
@@ -311,6 +317,7 @@ PROPERTIES = {
             "that of two layers": lambda depth, r, y: 2 * r * y,
             "a bias in the first layer": lambda depth, r, y: depth * (y ** (2 * (depth - 1)) * (r**2 + 1)) ** (1 / depth),
             "the length not squared": lambda depth, r, y: depth * (y ** (2 * (depth - 1)) * r) ** (1 / depth),
+            "size over length for both": lambda depth, r, y: depth * r ** (2 / depth) * (y / r) ** (2 * (depth - 1) / depth),
             "a layer less": lambda depth, r, y: (depth - 1) * (y ** (2 * (depth - 1)) * r**2) ** (1 / depth),
         },
     ),

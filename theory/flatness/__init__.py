@@ -37,6 +37,7 @@ What each module owns, from the problem to the proof:
     exact_metrics       proofs for an on-set in rational numbers, lengths being those of an objective
     exact_networks      networks in rational numbers made from their solutions
     wider               `flattest_for`: the least value of an objective, ranges of predictions, certificates
+    logistic            `for_logistic`: what a certificate of the trace proves for the smoothed logistic loss
 
     outputs_program     networks of several outputs: a bound by linear matrix inequalities, networks by alternating search
     outputs             `flattest_outputs`: the least trace of several outputs from both sides, predictions, certificates

@@ -15,29 +15,49 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from flatproof.theory.check_certificate import in_whole, semidefinite
 from flatproof.theory.flatness.neurons import Array
 from flatproof.theory.flatness.patterns import decimal
-from flatproof.theory.flatness.rational import number
+from flatproof.theory.flatness.rational import ONE, ZERO, common, number, solve
+from flatproof.theory.networks import Architecture
+
+Inner = tuple[tuple[Fraction, ...], ...]
 
 
 @dataclass(frozen=True)
 class Objective:
     """trace * (trace of the Hessian) + lambda_max * (its largest eigenvalue) + squares * (sum of the squares of all parameters).
 
+    Attributes:
+        trace, lambda_max, squares: the weights.
+        inner: M = A'A, (p, p), where networks have the inputs A x in place of x, A (x, 1) with a bias (own/flattest-8): patterns and
+            outputs are the same, h_D is the sum of x_i' M x_i in place of |x_i|^2. The trace alone; None for A = I.
+
     Raises:
-        ValueError: for weights that are negative or all 0.
+        ValueError: for weights that are negative or all 0, and for an M that is not positive definite or stands beside other weights.
     """
 
     trace: float = 1.0
     lambda_max: float = 0.0
     squares: float = 0.0
+    inner: Inner | None = None
 
     def __post_init__(self) -> None:
         weights = (self.trace, self.lambda_max, self.squares)
         if not (all(0 <= weight < np.inf for weight in weights) and any(weights)):
             raise ValueError(f"the weights of an objective must be numbers >= 0, not all of them 0, got {weights}")
+        if self.inner is None:
+            return
+        if self.lambda_max or self.squares:
+            raise ValueError(f"a map of the inputs goes with the trace alone, got weights {weights}")
+        size = len(self.inner)
+        square = all(len(row) == size for row in self.inner)
+        if not (square and all(self.inner[i][k] == self.inner[k][i] for i in range(size) for k in range(i))):
+            raise ValueError(f"inner must be a symmetric matrix, got {size} rows of {[len(row) for row in self.inner]} entries")
+        if not (semidefinite(in_whole(self.inner)) and np.linalg.matrix_rank(np.array(self.inner, float)) == size):
+            raise ValueError("inner must be positive definite")
 
 
 @dataclass(frozen=True)
@@ -87,7 +107,33 @@ def metrics(points: Array, on: NDArray[np.bool_], objective: Objective, metric: 
     if metric is not None:
         out = out + np.einsum("mik,ij,mjl->mkl", active, metric, active, optimize=True)
     ridge = n / 2 * objective.squares
-    return out + ridge * np.eye(p), np.trace(out, axis1=1, axis2=2) + ridge
+    inner = np.eye(p) if objective.inner is None else np.array(objective.inner, float)
+    return out + ridge * np.eye(p), np.einsum("mkl,kl->m", out, inner) + ridge
+
+
+def whitening(architecture: Architecture, x: ArrayLike) -> Inner:
+    """M of the map that whitens inputs, (X'X / n)^(-1), exactly, and 1 for the constant where there is a bias.
+
+    Args:
+        architecture: "no-bias" or "bias".
+        x: inputs, (n, d), of rank d, taken as the decimal fractions that they print as.
+
+    Returns:
+        M, (p, p).
+
+    Raises:
+        ValueError: for inputs that do not span the space.
+    """
+    rows, unit = common(*[[decimal(c) for c in row] for row in np.asarray(x, float).tolist()])
+    d = len(rows[0])
+    moments = [[sum(row[a] * row[b] for row in rows) for b in range(d)] for a in range(d)]
+    ones, size, out = int(architecture == "bias"), len(rows) * unit**2, list[tuple[Fraction, ...]]()
+    for b in range(d):
+        column = solve(moments, [Fraction(size * (a == b)) for a in range(d)], [ZERO] * d)
+        if column is None:
+            raise ValueError(f"inputs that do not span their space of dimension {d} cannot be whitened")
+        out.append((*column, *[ZERO] * ones))
+    return tuple(out + [(*[ZERO] * d, ONE)] * ones)
 
 
 def exact_metric(metric: Array, weight: Fraction, digits: int) -> list[list[Fraction]]:

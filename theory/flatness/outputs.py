@@ -14,18 +14,33 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.optimize import linprog
 
 from flatproof.theory import check_certificate as checker
 from flatproof.theory.check_certificate import check, digest, in_whole, semidefinite
 from flatproof.theory.flatness import outputs_program as program
 from flatproof.theory.flatness.certificate import Problem, decimal_rows, well_conditioned
 from flatproof.theory.flatness.exact_metrics import brief
+from flatproof.theory.flatness.exact_predictions import ExactPoint
 from flatproof.theory.flatness.feasibility import check_feasible
 from flatproof.theory.flatness.neurons import Array, NotRealized, Signs
 from flatproof.theory.flatness.outputs_program import OnSet, Relaxed
 from flatproof.theory.flatness.patterns import Patterns, cells, decimal, faces
 from flatproof.theory.flatness.program import prices
-from flatproof.theory.flatness.rational import ONE, ZERO, Rationals, Whole, as_whole, dot, number, numbers, root, short, solve
+from flatproof.theory.flatness.rational import (
+    ONE,
+    ZERO,
+    Rationals,
+    Whole,
+    as_whole,
+    common,
+    dot,
+    number,
+    numbers,
+    root,
+    short,
+    solve,
+)
 from flatproof.theory.flatness.setting import Setting
 
 LIMIT = 500  # patterns, unless told otherwise
@@ -183,7 +198,8 @@ class Outputs:
             within: relative.
 
         Returns:
-            The bound with the certificate's entry; infinity and None where an on-set does not span the space, for which none is made.
+            The bound with the certificate's entry; infinity and None where none is made: outside the cone of the samples if the active
+            samples of some pattern do not span the space.
 
         Raises:
             ValueError: for shapes that do not fit, NaN and within < 0.
@@ -198,33 +214,45 @@ class Outputs:
         row = decimal_rows(self.setting.architecture, at[None])[0]
         query = np.array([float(c) for c in row])
         points = np.vstack([self.setting.points, query])
+        beta = dict[int, Fraction]()
         if any(case.basis.shape[1] < p for case in self.sets) or len(self.sets) < len(self._on_sets()):
-            return np.inf, None
-        sets, costs = list[OnSet](), list[float]()
+            place = ExactPoint(False, self._rows, [ZERO] * len(self._rows), row).place
+            if place.direction is not None:
+                return np.inf, None
+            beta = self._near(row) or place.beta or dict([place.ray] if place.ray else [])
+        sets, costs, gains, queries = list[OnSet](), list[float](), list[Array | None](), list[checker.Query | None]()
+        exact = [decimal(c) for c in along.tolist()]
         for case, price in zip(self.sets, self.prices, strict=True):
+            spans = case.basis.shape[1] == p
+            seen = row if spans else self._exact.within(beta, _members(case.signs))
             for side in (1, -1):
                 signs = np.append(case.signs, side).astype(np.int8)
-                forms = [{i: ONE} for i in program.distinct(signs[:, None] * points)]
+                forms = [{i: ONE} for i in program.distinct(signs[:, None] * points)] if spans else case.forms
                 sets.append(OnSet(signs, case.basis, forms))
                 costs.append(float(price))
+                gains.append(np.outer([float(c) for c in seen], along) if side > 0 else None)
+                queries.append((seen, side, exact) if spans or side > 0 else None)
         most = (ONE + decimal(within)) * self.upper
-        solved, tau = program.largest(self.setting.points, self.labels, sets, np.array(costs), float(most), query, along)
+        solved, tau = program.largest(self.setting.points, self.labels, sets, np.array(costs), float(most), query, gains)
         dual = [[short(c) for c in values] for values in solved.dual.tolist()]
         tables = [_rounded(case, tau * table) for case, table in zip(sets, solved.products, strict=True)]
-        exact = [decimal(c) for c in along.tolist()]
         for spare in (1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3):
             size = short(tau * (1 + spare) + spare)
             if all(
-                semidefinite(in_whole(self._exact.prove(_members(c.signs[:-1]), dual, t, size, (row, int(c.signs[-1]), exact))))
-                for c, t in zip(sets, tables, strict=True)
+                semidefinite(in_whole(self._exact.prove(_members(c.signs[:-1]), dual, t, size, q)))
+                for c, t, q in zip(sets, tables, queries, strict=True)
             ):
                 break
         else:
             return np.inf, None
         bound = self._exact.at_labels(dual) + size * most
-        proofs: dict[str, Any] = {}
+        pairs = dict[str, list[Any]]()
         for case, table in zip(sets, tables, strict=True):
-            proofs.setdefault(",".join(map(str, _members(case.signs[:-1]))), []).append(_written(table))
+            pairs.setdefault(",".join(map(str, _members(case.signs[:-1]))), []).append(_written(table))
+        edges = {",".join(map(str, _members(case.signs))) for case in self.sets if case.basis.shape[1] < p}
+        proofs: dict[str, Any] = {key: {"ends": pair} if key in edges else pair for key, pair in pairs.items()}
+        if () in self._on_sets():
+            proofs[""] = {"ends": [{}, {}]}
         entry = {
             "x": numbers(row[: len(at)]),
             "direction": numbers(exact),
@@ -234,7 +262,20 @@ class Outputs:
             "tau": number(size),
             "proofs": proofs,
         }
+        if beta:
+            entry["cone"] = {str(i): number(share) for i, share in sorted(beta.items())}
         return float(bound), entry
+
+    def _near(self, q: Rationals) -> dict[int, Fraction]:
+        """beta >= 0 with q = sum_i beta_i x_i, of samples as near q as can be; empty if rounding leaves none."""
+        points, at = self.setting.points, np.array([float(c) for c in q])
+        found = linprog(np.sum((points - at) ** 2, axis=1), A_eq=points.T, b_eq=at, method="highs-ds")
+        if found.x is None:
+            return {}
+        used = [int(i) for i in np.flatnonzero(found.x > 1e-12 * found.x.max(initial=0))]
+        (*rows, right), _ = common(*[[self._rows[i][k] for i in used] for k in range(len(q))], q)
+        shares = solve(rows, [Fraction(c) for c in right], [ZERO] * len(used))
+        return dict(zip(used, shares, strict=True)) if shares and min(shares) >= 0 else {}
 
     def _on_sets(self) -> set[tuple[int, ...]]:
         """Every on-set, that of the origin's face too."""

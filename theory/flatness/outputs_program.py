@@ -11,6 +11,11 @@ The constraint says that v' (K c_D^2 G_D - B B') v >= 0 on a cone, B = sum_{i in
 
 a linear matrix inequality in dual and N (Schur); without N it is the relaxation by nuclear norms, which leaves the cones out
 (Sahiner, Ergen, Pauly, Pilanci: Vector-output ReLU neural network problems are copositive programs, 2021).
+
+What it proves: no network goes below, for any n, p and K. It is the least trace where such an N exists for every copositive form: in cells
+of p <= 4 walls whose active samples span the space, as a form is then one of p variables >= 0, and copositive matrices of order 4 are a sum
+of a semidefinite one and one with no negative entry (Diananda 1962); and in the plane (p = 2) always, where cones have two walls and those
+of one active sample are rays for the form. Elsewhere it may be less: the certificate's gap, to a network, bounds by how much.
 Networks come from neurons that a dual point prices highest, found by alternating between v and the direction of a, and weighed by a
 second-order cone program.
 """
@@ -165,18 +170,18 @@ def relaxed(points: Array, y: Array, sets: Sequence[OnSet], prices: Array, cones
 
 
 def largest(
-    points: Array, y: Array, sets: Sequence[OnSet], prices: Array, most: float, query: Array, direction: Array
+    points: Array, y: Array, sets: Sequence[OnSet], prices: Array, most: float, query: Array, gains: Sequence[Array | None]
 ) -> tuple[Relaxed, float]:
     """The best bound <dual, Y> + tau U on direction . f(q) over networks that interpolate at a cost of at most U.
 
     Args:
         points: (n, p).
         y: labels, (n, K).
-        sets: every on-set, the query among its points as the last, once on each side; each spanning.
+        sets: every on-set, the query among its points as the last, twice: on each side, or for each end of what a neuron has there.
         prices: sqrt(K) c_D of each, (M,).
         most: U.
         query: q, (p,).
-        direction: (K,).
+        gains: of each, what B is lessened by, (p, K), in the span of the active samples; None for nothing.
 
     Returns:
         The dual point with N, and tau.
@@ -186,8 +191,7 @@ def largest(
     """
     (n, _), outputs = points.shape, y.shape[1]
     program = _Program(n * outputs + 1)
-    for case, price in zip(sets, prices, strict=True):
-        gain = np.outer(query, direction) if case.signs[-1] > 0 else None
+    for case, price, gain in zip(sets, prices, gains, strict=True):
         program.add(np.vstack([points, query]), case, float(price), outputs, True, gain, tau=n * outputs)
     solution = program.solve(np.append(y.ravel(), most))
     return Relaxed(solution[: n * outputs].reshape(n, outputs), program.products(solution)), float(solution[n * outputs])

@@ -31,6 +31,7 @@ from flatproof.theory.flatness.whole_program import Solved, Wanted, extreme, lea
 LIMIT = 2_000  # patterns in one program, unless told otherwise
 FLOOR = 1e-12  # of the largest eigenvalue of M_D, in the projection
 WITNESS = 1e-6  # of the largest label: networks at an end of a range fit within a tolerance that is smaller by this
+POLISHED = Fraction(1, 10**4)  # how much dearer than the solution a network may be whose neurons are weighted anew, relative
 METRIC_BITS = 30  # binary digits of P
 
 
@@ -111,6 +112,8 @@ class Wider(Answer):
                 weight = decimal(wanted.lambda_max)
                 metric = [numbers(row) for row in exact_metric(self.solved.metric, weight, METRIC_BITS)]
                 written |= {"lambda_max": number(weight), "metric": metric, "eigenvalue": 0}
+            if wanted.inner is not None:
+                written["inner"] = [numbers(row) for row in wanted.inner]
             out["objective"] = written
         return out if self.tolerance.exact else out | {"tolerance": self.tolerance.written()}
 
@@ -190,7 +193,14 @@ class Wider(Answer):
         Raises:
             ValueError: where none fits exactly.
         """
-        return self.networks.exact(self.solved, polish=not self.objective.lambda_max)
+        if self.objective.lambda_max:
+            return self.networks.exact(self.solved, polish=False)
+        polished = self.networks.exact(self.solved, polish=True)
+        near = (1 + POLISHED) * Fraction(self.solved.value)
+        if not self.tolerance.exact or self.networks.total(polished, ZERO) <= near:
+            return polished
+        plain = self.networks.exact(self.solved, polish=False)
+        return min(polished, plain, key=lambda network: self.networks.total(network, ZERO))
 
     @cached_property
     def eigenvalue(self) -> Fraction:
@@ -203,12 +213,13 @@ class Wider(Answer):
 
     # --------------------------------------------------------------------------------------------------------- predictions
 
-    def range(self, x: ArrayLike, within: float) -> Range:
+    def range(self, x: ArrayLike, within: float, witness: int = -1) -> Range:
         """What networks within `within` of the least value predict at a point.
 
         Args:
             x: the point, (d,).
             within: relative, of `upper`.
+            witness: the end, 1 or -1, that the certificate has a network at.
 
         Returns:
             The range, with its proofs.
@@ -244,7 +255,7 @@ class Wider(Answer):
             values = [sum((s * max(dot(row, v), ZERO) for v, s, _ in network), ZERO) for network in networks]
             low, high = float(-ends[-1]), float(ends[1])
             reached = (float(values[0]), float(values[1]))
-            entry["witness"] = neurons_written(min(zip(values, networks, strict=True), key=lambda pair: pair[0])[1])
+            entry["witness"] = neurons_written(max(zip(values, networks, strict=True), key=lambda pair: witness * pair[0])[1])
         return Range(at, low, high, reached, entry)
 
     def _wanted(self) -> Wanted:
@@ -386,12 +397,14 @@ def flattest_for(
         Infeasible: if no network fits the labels exactly and there is no tolerance.
         TooManyPatterns: with the count.
         NotRealized: if double precision does not suffice.
-        ValueError: for NaN, shapes, unknown names, Sim-BN, a tolerance together with lambda_max.
+        ValueError: for NaN, shapes, unknown names, Sim-BN, a tolerance together with lambda_max, an `inner` of another size.
     """
     setting = Setting.of(x, y, architecture, kinks)
     objective, tolerance = objective or Objective(), tolerance or Tolerance()
     if setting.architecture == "sim-bn":
         raise ValueError('architecture must be no-bias or bias, got "sim-bn": its prices are those of the trace alone')
+    if objective.inner is not None and len(objective.inner) != setting.points.shape[1]:
+        raise ValueError(f"inner must have {setting.points.shape[1]} rows, got {len(objective.inner)}")
     if objective.lambda_max and not tolerance.exact:
         raise ValueError("lambda_max is bounded at interpolation; expected no tolerance")
     if tolerance.exact:

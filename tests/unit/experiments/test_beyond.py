@@ -5,13 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from flatproof import theory
 from flatproof.synth.cube import cube
 from flatproof.theory.check_certificate import check
 from flatproof.theory.cube_symmetries import members
+from flatproof.theory.losses import Loss
 from flatproof.theory.networks import DeepNetwork, trace_lower_bound
+from flatproof.verify.experiments.atlas.jobs import decide_subset, labels
 from flatproof.verify.experiments.beyond import EXPERIMENT, jobs, show
 from flatproof.verify.experiments.beyond.deep import MISS, Deep, Pass, deeps, searched
 from flatproof.verify.experiments.beyond.jobs import (
@@ -28,10 +31,13 @@ from flatproof.verify.experiments.beyond.jobs import (
     fits,
     training_set,
 )
+from flatproof.verify.experiments.beyond.logistic import Logistic, logistics
 from flatproof.verify.experiments.beyond.outputs import ONE_HOT, SIX, Several, labels_of, points_of, several
-from flatproof.verify.experiments.beyond.whitening import whitened, whitenings
+from flatproof.verify.experiments.beyond.whitening import Whitening, whitenings
 from flatproof.verify.jobs.job import Outcome
 from flatproof.verify.jobs.store import Store
+
+RESULTS = Path(__file__).parents[3] / "paper_results/beyond"
 
 
 @pytest.mark.parametrize(
@@ -48,7 +54,7 @@ def test_training_sets(data: str, n: int, asked: int) -> None:
 
 
 def test_files_have_names_of_their_own() -> None:
-    every = [*fits("quick"), *constants("quick"), *eigenvalues("quick"), *several("quick")]
+    every = [*fits("quick"), *constants("quick"), *eigenvalues("quick"), *several("quick"), *logistics("quick")]
     assert len({(type(job), job.file) for job in every}) == len({job.key for job in every}) == len(every)
     assert all(job.file.isascii() and " " not in job.file for job in every)
 
@@ -74,7 +80,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """What smoke needs, and two lines of the trade-off at d = 3."""
     store = Store(tmp_path_factory.mktemp("beyond") / "runs.sqlite")
     every: list[Any] = [*fits("smoke"), *constants("smoke"), *eigenvalues("smoke"), *whitenings("smoke")]
-    every += [*several("smoke"), *deeps("smoke")]
+    every += [*several("smoke"), *deeps("smoke"), *logistics("smoke")]
     for job in every:
         store.put(job, Outcome(job.carry_out()), {})
     return store
@@ -84,24 +90,30 @@ def test_tables_and_figures_are_made_from_what_is_stored(stored: Store) -> None:
     made = EXPERIMENT.build(EXPERIMENT.ARTIFACTS, "smoke", 1, stored)
     assert [artifact.id for artifact in made] == list(EXPERIMENT.ARTIFACTS)
     tables = [artifact for artifact in made if isinstance(artifact, show.Table)]
-    assert [len(table.shown) for table in tables] == [2, 4, 8, 4, 4, 3]
-    for table in (*tables[:3], tables[4]):
+    assert [len(table.shown) for table in tables] == [2, 4, 8, 8, 4, 3, 8]
+    for table in (*tables[:3], tables[4], tables[6]):
         assert set(table.files) == set(table.shown["certificate"])
         for text in table.files.values():
             check(json.loads(text))
+    assert len(tables[3].files) == len(tables[3].raw)
     assert list(tables[0].raw.columns[:3]) == ["data", "each", "rms"]
     eigenvalue = tables[2].shown
     flattest = eigenvalue[eigenvalue.objective == "trace"]["λ_max of the trace-flattest"].tolist()
     assert flattest == [">= 2.00000", ">= 1.41421"]  # on the square networks are the flattest in both
 
 
+def whitened(x: np.ndarray, everything: np.ndarray, digits: int = 12) -> np.ndarray:
+    """The images of points under (X'X/n)^(-1/2), in floating point."""
+    values, directions = np.linalg.eigh(x.T @ x / len(x))
+    return np.round(everything @ (directions / np.sqrt(values) @ directions.T), digits)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_whitening_scales_the_flattest_trace_no_more_than_lengths(seed: int) -> None:
-    """own/flattest-8: m T(X) <= T(XA') <= M T(X); an orthogonal map changes nothing, and what is whitened has second moments of 1."""
+    """own/flattest-8: m T(X) <= T(XA') <= M T(X); an orthogonal map changes nothing."""
     rng = np.random.default_rng(seed)
     x, y = np.round(rng.standard_normal((6, 3)), 2), rng.choice([-1.0, 1.0], 6)
     images = whitened(x, x)
-    assert images.T @ images / 6 == pytest.approx(np.eye(3), abs=1e-4)
     before, after = (theory.flattest(points, y) for points in (x, images))
     ratios = np.linalg.norm(images, axis=1) / np.linalg.norm(x, axis=1)
     assert ratios.min() * before.lower_bound <= after.trace * (1 + 1e-9)
@@ -110,18 +122,49 @@ def test_whitening_scales_the_flattest_trace_no_more_than_lengths(seed: int) -> 
     assert theory.flattest(turned, y).trace == pytest.approx(before.trace, rel=1e-6)
 
 
-def test_whitening_makes_constants_easier() -> None:
-    """Of the subsets of the cube that force the constant, against explicit answers on their images."""
-    job = next(job for job in whitenings("quick") if (job.target, job.d) == ("constant", 3))
+@pytest.mark.parametrize("job", whitenings("smoke"), ids=lambda job: f"{job.target}-{job.kinks}")
+def test_whitened_subsets_have_certificates_of_their_own(job: Whitening) -> None:
     values = job.carry_out()
+    for subset, white, proof in zip(values["subset"], values["white"], values["certificate"], strict=True):
+        assert_decides(json.loads(proof), job.target, job.d, job.kinks, subset, white)
+
+
+def assert_decides(certificate: dict[str, Any], target: str, d: int, kinks: str, subset: int, answer: str) -> None:
+    """The certificate is of that subset, whitened, and what it asks is the answer on the whole cube."""
+    x, y = cube(d), labels(target, d)
+    inside = members(subset, len(x))
+    asked = inside if inside.all() else ~inside
+    verdict = check(certificate)
+    assert " has trace on the whitened inputs >= " in verdict.statement
+    assert (certificate["architecture"], certificate["kinks"]) == ("no-bias", kinks)
+    assert (certificate["x"], certificate["y"]) == (x[inside].tolist(), y[inside].tolist())
+    assert [entry["x"] for entry in certificate["predictions"]] == x[asked].tolist()
+    assert certificate["decision"] == {"labels": y[asked].tolist(), "answer": answer}
+    assert verdict.decision is not None
+    assert verdict.decision.startswith(f"{answer} networks within 0.000001 of the flattest")
+
+
+def test_published_certificates_of_whitened_subsets_decide_what_the_table_counts() -> None:
+    lines = pd.read_csv(RESULTS / "table_4.csv", comment="#")
+    assert len(lines) == len(list((RESULTS / "table_4").glob("*.json"))) == 280
+    for row in lines.itertuples():
+        job = Whitening(str(row.target), int(str(row.d)), str(row.kinks))
+        certificate = json.loads((RESULTS / "table_4" / job.file(int(str(row.subset)))).read_text(encoding="utf-8"))
+        assert_decides(certificate, job.target, job.d, job.kinks, int(str(row.subset)), str(row.white))
+
+
+@pytest.mark.slow
+def test_whitening_makes_constants_easier() -> None:
+    """Of the subsets of the cube that force the constant, against another solver on images in six decimals, all answers."""
+    job = next(job for job in whitenings("quick") if (job.target, job.d, job.kinks) == ("constant", 3, DIFFERENTIABLE))
+    values = job.carry_out()
+    x = cube(3)
+    for subset, raw, white in zip(values["subset"], values["raw"], values["white"], strict=True):
+        images = whitened(x[members(subset, 8)], x, 6)
+        assert white == decide_subset("constant", 3, "no-bias", DIFFERENTIABLE, subset, images)["answer"]
+        assert raw == decide_subset("constant", 3, "no-bias", DIFFERENTIABLE, subset)["answer"]
     gained = [s for s, raw, white in zip(values["subset"], values["raw"], values["white"], strict=True) if raw != white]
     assert len(gained) == 1
-    x = cube(3)
-    inside = members(gained[0], 8)
-    images = whitened(x[inside], x)
-    for points, answer in ((x, "not all"), (images, "all")):
-        ranges = theory.flattest(points[inside], np.ones(inside.sum())).prediction_range(points[~inside], within=1e-6)
-        assert ((ranges.low > 0).all()) == (answer == "all")
 
 
 def test_nothing_stored_makes_nothing(tmp_path: Path) -> None:
@@ -135,6 +178,21 @@ def test_a_fit_and_an_eigenvalue_say_what_they_are() -> None:
     assert fit.file in fit.summary({"upper": 1.0, "gap": 1e-9})
     assert eigenvalue.file == "square_no-bias_0.25_1.json"
     assert jobs.Fit(SEVEN, 0.0, 0.5).file == "7_of_cube_d3_rms_0.5.json"
+
+
+@pytest.mark.parametrize(("architecture", "answer"), [("no-bias", "all"), ("bias", "not all"), ("sim-bn", "not all")])
+def test_the_logistic_loss_has_the_answer_of_the_mean_squared_error(architecture: str, answer: str) -> None:
+    """Seven vertices, the bounds of both losses, and the line on the eighth."""
+    job = Logistic(SEVEN, architecture, DIFFERENTIABLE, 0.2)
+    values = job.carry_out()
+    verdict = check(json.loads(values["certificate"]))
+    assert values["answer"] == answer
+    assert verdict.loss is not None
+    assert verdict.loss.startswith("for the logistic loss, labels smoothed by p = 1/5: ")
+    share = Loss("logistic", 0.2).targets(np.ones(1))[0] * Loss("logistic", 0.2).curvature_at_targets / 2
+    for end in ("lower", "upper"):
+        assert values[end] == pytest.approx(share * values[f"mse_{end}"], rel=1e-12)
+    assert (values["mse_lower"], values["mse_upper"]) == (float(verdict.lower), float(verdict.upper))
 
 
 def test_labels_of_several_outputs() -> None:

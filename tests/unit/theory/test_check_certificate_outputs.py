@@ -55,9 +55,9 @@ def test_every_number_matters(kind: str, kinds: dict[str, Json]) -> None:
 def inside(certificate: Json) -> Fraction:
     """What the network in the file predicts along the direction that is asked about: less than any true bound."""
     entry = certificate["predictions"][0]
-    total = Fraction(0)
+    q, total = entry["x"] + [1] * (certificate["architecture"] == "bias"), Fraction(0)
     for neuron in certificate["neurons"]:
-        h = sum((Fraction(a) * Fraction(b) for a, b in zip(entry["x"], neuron["w"], strict=True)), Fraction(0))
+        h = sum((Fraction(a) * Fraction(b) for a, b in zip(q, neuron["w"], strict=True)), Fraction(0))
         total += max(h, Fraction(0)) * sum(
             Fraction(a) * Fraction(b) for a, b in zip(entry["direction"], neuron["a"], strict=True)
         )
@@ -144,21 +144,59 @@ def test_the_network_must_interpolate_at_its_price(kinds: dict[str, Json]) -> No
                 check(changed(certificate, ("neurons", k), other))
 
 
-def test_a_prediction_needs_every_on_set(kinds: dict[str, Json]) -> None:
-    certificate = kinds["one-hot"]
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_prediction_needs_every_on_set(kind: str, kinds: dict[str, Json]) -> None:
+    certificate = kinds[kind]
     entry = certificate["predictions"][0]
     for key in entry["proofs"]:
         fewer = {k: v for k, v in entry["proofs"].items() if k != key}
         with pytest.raises(Invalid, match="has no proof for the inputs"):
             check(changed(certificate, ("predictions", 0, "proofs"), fewer))
     with pytest.raises(Invalid, match="sets of inputs that no pattern has"):
-        check(changed(certificate, ("predictions", 0, "proofs"), entry["proofs"] | {"0": [{}, {}]}))
+        check(changed(certificate, ("predictions", 0, "proofs"), entry["proofs"] | {"0,1,2,3,0": [{}, {}]}))
     for factor in (Fraction(9, 10), Fraction(0)):
         less = changed(certificate, ("predictions", 0, "tau"), str(Fraction(entry["tau"]) * factor))
         with pytest.raises(Invalid, match="negative eigenvalue"):
             check(restated(less))
     with pytest.raises(Invalid, match="tau is negative"):
         check(changed(certificate, ("predictions", 0, "tau"), str(-Fraction(entry["tau"]))))
+
+
+@pytest.mark.parametrize("kind", ["bias", "on kinks"])
+def test_ends_need_a_cone_that_the_point_is_in(kind: str, kinds: dict[str, Json]) -> None:
+    """Where active samples do not span the space: each end, and beta >= 0 with q = sum_i beta_i x_i."""
+    certificate = kinds[kind]
+    entry = certificate["predictions"][0]
+
+    def forged(**change: Any) -> Json:
+        return certificate | {"predictions": [{k: v for k, v in (entry | change).items() if v is not None}]}
+
+    edges = {key: proof["ends"] for key, proof in entry["proofs"].items() if isinstance(proof, dict)}
+    assert "" in edges
+    assert len(edges) > 2
+    with pytest.raises(Invalid, match="has ends, and"):
+        check(forged(cone=None))
+    wrong = (
+        ({key: str(-Fraction(share)) for key, share in entry["cone"].items()}, "is negative"),
+        ({key: str(2 * Fraction(share)) for key, share in entry["cone"].items()}, "cone does not sum to x"),
+        ({}, "cone does not sum to x"),
+        ({"4": 1}, "names no input"),
+    )
+    for cone, reason in wrong:
+        with pytest.raises(Invalid, match=reason):
+            check(forged(cone=cone))
+    for x in ([3, 0], [0, "5/4"]):  # outside the hull, with the old proofs and weights that may sum to it
+        with pytest.raises(Invalid, match="cone does not sum to x"):
+            check(forged(x=x))
+    for key, ends in edges.items():
+        with pytest.raises(Invalid, match=r"negative eigenvalue|names no pair"):
+            check(forged(proofs=entry["proofs"] | {key: ends}))  # on either side of q, which these samples do not see
+        for proof in ({"ends": ends[:1]}, {"ends": ends, "more": 1}, {}, {"ends": {}}):
+            with pytest.raises(Invalid):
+                check(forged(proofs=entry["proofs"] | {key: proof}))
+        n = len(certificate["x"])
+        with pytest.raises(Invalid, match="names no pair"):
+            check(forged(proofs=entry["proofs"] | {key: {"ends": [ends[0], {f"0,{n}": 0}]}}))
 
 
 def test_it_runs_alone_and_compares_data(tmp_path, kinds: dict[str, Json]) -> None:

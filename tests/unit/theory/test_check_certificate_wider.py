@@ -5,12 +5,13 @@ import json
 from fractions import Fraction
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 
 from flatproof.theory import check_certificate
 from flatproof.theory.check_certificate import Invalid, check, semidefinite
-from flatproof.theory.flatness.objectives import Objective, Tolerance
+from flatproof.theory.flatness.objectives import Objective, Tolerance, whitening
 from flatproof.theory.flatness.wider import flattest_for
 from tests.certificates import CUBE, Json, through_json, xor
 from tests.unit.theory.test_check_certificate import at, changed, leaves, verdict_or_none
@@ -32,7 +33,7 @@ def test_every_number_matters(kind: str, kinds: dict[str, Json]) -> None:
         old = at(certificate, path)
         if old is None:
             continue
-        words = path[-1] in ("format", "statement", "architecture", "kinks", "data_sha256", "answer")
+        words = path[-1] in ("format", "statement", "architecture", "kinks", "data_sha256", "answer", "name")
         for new in [old + " ", "bias"] if words else [Fraction(old) * Fraction(11, 10) + Fraction(1, 7), -Fraction(old)]:
             text: Any = int(new) if path[-1] == "sign" else str(new)
             if text in (old, str(old)):
@@ -68,12 +69,15 @@ def test_any_value_of_another_kind_is_named(kind: str, kinds: dict[str, Json]) -
                 continue
             with pytest.raises(Invalid):
                 check(changed(certificate, path, new))
-    for name in {"objective", "tolerance"} & {*certificate}:
+    for name in {"objective", "tolerance", "loss"} & {*certificate}:
         for key in certificate[name]:
             with pytest.raises(Invalid):
                 check(certificate | {name: {k: v for k, v in certificate[name].items() if k != key}})
-        with pytest.raises(Invalid):
-            check({key: value for key, value in certificate.items() if key != name})
+        if name == "loss":  # what it says is all that goes
+            assert check({key: value for key, value in certificate.items() if key != name}).loss is None
+        else:
+            with pytest.raises(Invalid):
+                check({key: value for key, value in certificate.items() if key != name})
         with pytest.raises(Invalid, match="unknown field"):
             check(certificate | {name: certificate[name] | {"comment": 1}})
         for version in ("flatproof-certificate-2", "flatproof-certificate-3"):
@@ -122,6 +126,130 @@ def test_the_metric_must_be_semidefinite_symmetric_and_of_its_trace(kinds: dict[
         check(certificate | {"objective": certificate["objective"] | {"trace": "-1"}})
     with pytest.raises(Invalid, match="the objective is 0"):
         check(kinds["squares"] | {"objective": {"trace": 0, "squares": 0}})
+
+
+def with_inner(certificate: Json, inner: list[list[Any]]) -> Json:
+    return certificate | {"objective": certificate["objective"] | {"inner": inner}}
+
+
+def test_the_map_of_the_inputs_must_be_the_one_that_is_proved(kinds: dict[str, Json]) -> None:
+    """Longer inputs make neurons dearer than their costs, shorter ones proofs longer than their prices; and each is told apart."""
+    for kind in ("whitened", "mapped"):
+        certificate = kinds[kind]
+        inner = [[Fraction(c) for c in row] for row in certificate["objective"]["inner"]]
+        p = len(inner)
+
+        def scaled(
+            factor: Fraction, certificate: Json = certificate, inner: list[list[Fraction]] = inner, forge: bool = True
+        ) -> Json:
+            out = with_inner(certificate, [[str(factor * c) for c in row] for row in inner])
+            return restated(out) if forge else out
+
+        with pytest.raises(Invalid, match="cost is too small"):
+            check(scaled(Fraction(10001, 10000)))
+        with pytest.raises(Invalid, match=r"longer than the price|has no proof"):
+            check(scaled(Fraction(9999, 10000)))
+        if kind == "whitened":
+            assert " on the whitened inputs >= " in certificate["statement"]
+            moved = scaled(1 + Fraction(1, 10**60), forge=False)
+            with pytest.raises(Invalid, match=r"cost is too small|A'A = objective.inner, >= "):
+                check(moved)
+        for change, reason in (
+            ([(0, 1, 1)], "not symmetric"),
+            ([(0, 0, -inner[0][0])], "not positive definite"),
+            ([(0, 1, 9), (1, 0, 9)], "not positive definite"),
+            ([(i, k, -inner[i][k]) for i in range(p) for k in range(p)], "not positive definite"),
+            ([(i, k, 1 - inner[i][k]) for i in range(p) for k in range(p)], "not positive definite"),  # of rank 1
+        ):
+            rows = copy.deepcopy(inner)
+            for i, k, by in change:
+                rows[i][k] += by
+            with pytest.raises(Invalid, match=reason):
+                check(with_inner(certificate, [[str(c) for c in row] for row in rows]))
+        for wrong in (certificate["objective"]["inner"][1:], [row[1:] for row in certificate["objective"]["inner"]], [], "I"):
+            with pytest.raises(Invalid, match=r"objective\.inner"):
+                check(with_inner(certificate, wrong))
+        for weight in ({"squares": 1}, {"lambda_max": 1, "metric": [[1]], "eigenvalue": 1}):
+            with pytest.raises(Invalid, match=r"trace alone|lambda_max|metric"):
+                check(certificate | {"objective": certificate["objective"] | weight})
+    batchnorm = through_json(xor(2, "sim-bn")) | {"format": check_certificate.WIDER}
+    with pytest.raises(Invalid, match="sim-bn is its trace"):
+        check(batchnorm | {"objective": kinds["mapped"]["objective"]})
+
+
+def test_only_what_whitens_is_called_so() -> None:
+    """By second moments of the images in floating point, on maps that do and that nearly do."""
+    rng = np.random.default_rng(0)
+    for architecture, d in (("no-bias", 3), ("bias", 2)):
+        x = rng.integers(-3, 4, (6, d)).astype(float)
+        inner = whitening(architecture, x)
+        root = np.linalg.cholesky(np.array(inner, float)).T
+        images = np.hstack([x, np.ones((6, len(inner) - d))]) @ root.T
+        assert images[:, :d].T @ images[:, :d] / 6 == pytest.approx(np.eye(d))
+        assert images[:, d:] == pytest.approx(1)
+        for i in (None, *range(len(inner))):
+            rows = [[str(c + Fraction(1, 10**30) * (i == a == b)) for b, c in enumerate(row)] for a, row in enumerate(inner)]
+            head = {"architecture": architecture, "kinks": "differentiable", "x": x.astype(int).tolist(), "y": [0] * 6}
+            objective = check_certificate.Data(head | {"objective": {"trace": 1, "squares": 0, "inner": rows}}).objective
+            assert objective.whitens == (i is None)
+            assert str(objective).endswith("whitened inputs") == (i is None)
+
+
+def test_a_logarithm_lies_between_its_bounds() -> None:
+    """Against mpmath, to 30 digits."""
+    with mpmath.workdps(60):
+        for top, bottom in ((1, 1), (10**9 + 1, 10**9), (3, 2), (2, 1), (9, 1), (9999, 1), (10**40 - 1, 7)):
+            low, high = check_certificate.logarithm(Fraction(top, bottom))
+            exact = mpmath.log1p(mpmath.mpf(top - bottom) / bottom)
+            ends = [mpmath.mpf(end.numerator) / end.denominator for end in (low, high)]
+            assert ends[0] <= exact * (1 + mpmath.mpf(10) ** -55)
+            assert exact * (1 - mpmath.mpf(10) ** -55) <= ends[1]
+            assert ends[1] - ends[0] <= mpmath.mpf(10) ** -30
+
+
+def test_the_correspondence_of_the_losses_is_verified(kinds: dict[str, Json]) -> None:
+    """A target that does not enclose ln((1 - p)/p), a p that is none, labels, an objective or a tolerance that it does not go with."""
+    for kind in ("logistic", "logistic, whitened"):
+        certificate = kinds[kind]
+        low, high = (Fraction(end) for end in certificate["loss"]["target"])
+
+        def forged(certificate: Json = certificate, **change: Any) -> Json:
+            return restated(certificate | {"loss": certificate["loss"] | change})
+
+        wider = check(forged(target=[str(low - Fraction(1, 1000)), str(high + Fraction(1, 1000))]))
+        assert wider.loss is not None
+        assert wider.loss != certificate["loss"]["statement"]
+        tiny = Fraction(1, 10**9)
+        for target in ([low + tiny, high + tiny], [low - tiny, high - tiny], [high, low], [-high, high], [0, high]):
+            with pytest.raises(Invalid, match="does not enclose"):
+                check(forged(target=[str(end) for end in target]))
+        p = Fraction(certificate["loss"]["smoothing"])
+        for smoothing in (p + tiny, p - tiny):
+            with pytest.raises(Invalid, match="does not enclose"):
+                check(forged(smoothing=str(smoothing)))
+        for smoothing in (Fraction(0), Fraction(1, 2), 1 - p, -p):
+            with pytest.raises(Invalid, match="not between 0 and 1/2"):
+                check(forged(smoothing=str(smoothing)))
+        for name in ("lower", "upper"):
+            for factor in (1 + tiny, 1 - tiny):
+                bolder = certificate["loss"] | {name: str(Fraction(certificate["loss"][name]) * factor)}
+                with pytest.raises(Invalid, match=rf"loss\.{name} is not target"):
+                    check(certificate | {"loss": bolder})
+        with pytest.raises(Invalid, match=r"loss\.name"):
+            check(forged(name="hinge"))
+        assert check(certificate).loss == check(certificate).lines[-1] == certificate["loss"]["statement"]
+    loss = kinds["logistic"]["loss"]
+    for kind, reason in (
+        ("squares", "trace alone"),
+        ("largest eigenvalue", "trace alone"),
+        ("each", "no tolerance"),
+        ("mean square", "tolerance"),
+    ):
+        with pytest.raises(Invalid, match=reason):
+            check(restated(kinds[kind] | {"loss": loss}))
+    answer = flattest_for(CUBE[2], CUBE[2].prod(axis=1) * [1, 2, 1, 1], "bias")
+    with pytest.raises(Invalid, match=r"y\[1\] is neither 1 nor -1"):
+        check(restated(json.loads(json.dumps(answer.certificate())) | {"loss": loss}))
 
 
 def test_a_smaller_eigenvalue_is_refused(kinds: dict[str, Json]) -> None:

@@ -18,10 +18,12 @@ from flatproof.theory.constructions import cube, deep_generalizing, deep_memoriz
 
 @own_claim(
     "flattest-11",
-    """D >= 3 layers without bias, distinct samples of one length r, labels of one size y > 0, whatever their signs. The least trace over
-    networks that interpolate is 2 D (y^(2(D-1)) r²)^(1/D), for ±1 labels on {-1, 1}^d 2 D d^(1/D). Networks attain it with no sample on a
-    kink that take any values at any further points of that length. So from no training set but the whole cube do all flattest networks of
-    three layers without bias generalize, on parity or other labels: that is so of two layers alone (own/parity-2). With relu'(0) = 0
+    """D >= 3 layers without bias. A network that interpolates has a trace of at least (2 D/n) sum_i (|y_i|^(2(D-1)) |x_i|²)^(1/D), whatever
+    the lengths and labels: 2 D (y^(2(D-1)) r²)^(1/D) for distinct samples of one length r and labels of one size y > 0, whatever their
+    signs, and 2 D d^(1/D) for labels ±1 on {-1, 1}^d. There it is the least trace, and where sizes are in one ratio to lengths, samples of
+    one direction having labels of one sign; of other lengths and labels nothing more is said. Networks attain it with no sample on a kink
+    that take any values at further points of other directions. So from no training set but the whole cube do all flattest networks of three
+    layers without bias generalize, on parity or other labels ±1: that is so of two layers alone (own/parity-2). With relu'(0) = 0
     parity by four quarters (x1, x2) attains it as well, on every training subset of the cube, and off the kinks approaches it.""",
 )
 def flattest_11() -> Iterator[Evidence]:
@@ -40,6 +42,10 @@ def flattest_11() -> Iterator[Evidence]:
         require(
             sp.simplify(sp.expand_log(sp.log(term.subs(b, share) / bound), force=True)) == 0, "a layer's part is the bound / D"
         )
+    length, ratio = sp.symbols("l k", positive=True)  # x = l u, |u| = 1, |y| = k l: f and its gradient are l times those at u
+    at_unit = (ratio ** (2 * (depth - 1))) ** (1 / depth)
+    apart = sp.log(length**2 * at_unit) - sp.log(((ratio * length) ** (2 * (depth - 1)) * length**2) ** (1 / depth))
+    require(sp.simplify(sp.expand_log(apart, force=True)) == 0, "sizes in one ratio to lengths are those of one length")
     circle = [(Fraction(a), Fraction(b)) for a, b in ((3, 4), (4, 3), (5, 0), (0, 5), (-3, 4), (-3, -4), (4, -3))]
     frames = [(p[0] - q[0], p[1] - q[1]) for p in circle for q in circle if p != q]
     first_layer = [turned for u, v in frames for turned in ((u, v), (-u, -v), (v, -u), (-v, u))]
@@ -50,8 +56,10 @@ def flattest_11() -> Iterator[Evidence]:
     yield Evidence(
         "proved",
         "symbolic; arithmetic against geometric mean, the inequality of Cauchy and Schwarz; frames of seven points, exactly",
-        "every depth D >= 3, dimension, training set of distinct samples of one length, labels of one size",
-        "The D parts have the product r² times that of |g_l|² |h_l|² over l < D, each at least y²: whence the bound. Memorizing: the first "
+        "the bound: every depth D >= 3, dimension, training set and labels; that it is attained: distinct samples of one length, labels of "
+        "one size, and sizes in one ratio to lengths",
+        "At a sample the D parts have the product |x|² times that of |g_l|² |h_l|² over l < D, each at least y²: whence the bound. "
+        "f(c x) = c f(x) for c > 0, so a network for the directions and labels of one size is one for all lengths. Memorizing: the first "
         "layer has, for each ordered pair of points, an orthogonal basis and its negative, times one factor, the first vector near x' - x, "
         "turned so that no point is on a kink: w.x' > 0 > w.x as lengths are equal, and sum_j h_j² is the same at all points, as "
         "max(t, 0)² + max(-t, 0)² = t². Neuron k of the second layer has weights b h_1(x_k)/|h_1| where these are not 0 and -M elsewhere: "

@@ -80,5 +80,6 @@ def flattest_8() -> Iterator[Evidence]:
         "every width, training set and invertible A; infima where they are not attained",
         "Weights w become A'⁻¹ w: w . x is unchanged at every x, so are patterns, activations, outputs and kinks. The cost of a neuron "
         "is (4/n) |a| |h| (sum_D |x_i|²)^(1/2), where sums of squares over D change by a factor in [m², M²]; sums over neurons of "
-        "one function by one in [m, M]. If all ratios are c, all costs change by c",
+        "one function by one in [m, M]. If all ratios are c, all costs change by c. A enters by A'A alone, which is "
+        "rational for whitening: certificates of whitened inputs are exact",
     )

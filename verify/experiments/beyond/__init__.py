@@ -1,11 +1,12 @@
 """Owns flatness beyond the trace of interpolating networks: fits within a tolerance, a constant of any size, the largest eigenvalue,
-whitened inputs, several outputs, and three layers without bias."""
+whitened inputs, several outputs, three layers without bias, and the smoothed logistic loss."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from flatproof.verify.experiments.beyond.deep import DEEP, deep_table, deeps
 from flatproof.verify.experiments.beyond.jobs import constants, eigenvalues, fits
+from flatproof.verify.experiments.beyond.logistic import LOGISTIC, logistic_table, logistics
 from flatproof.verify.experiments.beyond.outputs import SEVERAL, several, several_table
 from flatproof.verify.experiments.beyond.show import (
     CONSTANTS,
@@ -36,20 +37,21 @@ PARTS: tuple[Any, ...] = (
     (whitenings, "whitened inputs", WHITENED, whitening_table, None, None),
     (several, "several outputs", SEVERAL, several_table, None, None),
     (deeps, "three layers without bias", DEEP, deep_table, None, None),
+    (logistics, "smoothed logistic loss", LOGISTIC, logistic_table, None, None),
 )
 
 
 class Beyond(Experiment):
-    """Six questions of the project's own, each a table: four with certificates, one by proof, one that sets a search beside a proof."""
+    """Seven questions of the project's own, each a table: six with certificates, one that sets a search beside a proof."""
 
     ID = ID
     ABOUT: ClassVar = About(
         title="Flatness beyond the trace",
         question="What if networks need not interpolate, if the bias is small, if flat means a small largest eigenvalue, if inputs are "
-        "whitened, if networks have several outputs or three layers?",
+        "whitened, if networks have several outputs or three layers, if the loss is the logistic one?",
         figure=CONSTANTS_DRAWN,
     )
-    ARTIFACTS = (FITS, CONSTANTS, EIGENVALUES, WHITENED, SEVERAL, DEEP, FITS_DRAWN, CONSTANTS_DRAWN, EIGENVALUES_DRAWN)
+    ARTIFACTS = (FITS, CONSTANTS, EIGENVALUES, WHITENED, SEVERAL, DEEP, LOGISTIC, FITS_DRAWN, CONSTANTS_DRAWN, EIGENVALUES_DRAWN)
     DEFAULT_SEEDS: ClassVar = {"smoke": 1, "quick": 1, "paper": 1}
     ON_REQUEST = True
 

@@ -57,7 +57,7 @@ class Several(Computation):
     architecture: str
     kinks: str
 
-    JOB, VERSION = "several outputs", 1  # raised when a change in theory alters certificates
+    JOB, VERSION = "several outputs", 2  # raised when a change in theory alters certificates
 
     @property
     def cost(self) -> float:
@@ -171,17 +171,18 @@ def several_table(pairs: Sequence[tuple[Several, StoredValues]], scale: str) -> 
         numbers = {name: value for name, value in v.items() if name not in ("certificate", "one_output")}
         raw.append(settings | numbers | {"one_output_lower": low, "one_output_upper": high, "file": job.file})
     notes = (
-        "Networks f(x) = sum of a_j relu(w_j . x), a_j in R^K, that interpolate; the trace is that of the Hessian of (1/n) sum |f(x_i) - "
-        "y_i|². Lower bound: no network goes below, proved by a dual point and for each activation pattern a positive semidefinite matrix "
-        "in rational numbers; network: one that interpolates, in rational numbers. Both stand in the certificate, which `python "
-        "theory/check_certificate.py FILE` checks with the standard library alone. Without the cones: the relaxation by nuclear norms, "
-        f"proved in the same way; its certificate is kept where its gap is at most {CLOSED:g}.",
+        "Networks f(x) = sum of a_j relu(w_j . x), a_j in R^K, that interpolate; the trace is that of the Hessian of (1/n) sum "
+        "|f(x_i) - y_i|². Lower bound: no network goes below, proved by a dual point and for each activation pattern a positive "
+        "semidefinite matrix in rational numbers; network: one that interpolates, in rational numbers. Both stand in the certificate, "
+        "which `python theory/check_certificate.py FILE` checks with the standard library alone. The matrices know the patterns' "
+        "cones by products of their walls: enough for the least trace in the plane, and where cones have no more walls than "
+        "dimensions, at most 4, and active samples that span the space; elsewhere the gap tells what may be missing. Without the "
+        f"cones: the relaxation by nuclear norms, proved in the same way; its certificate is kept where its gap is at most {CLOSED:g}.",
         "one-hot: classes x1 x2 = 1 and -1; on the whole cube the least trace is 8 √d, with relu'(0) = 0 4 √(2d) (own/flattest-10). y and "
         "-y: twice that of one output (own/flattest-9). Over √2 times one output: of the same classes with labels ±1; 1 for every "
         "training set with relu'(0) = 0, but not without.",
         f"Wrong class less right: at the vertices left out, of every network whose trace is within {WITHIN:g} of the least, relative; "
-        "below 0: all of them classify these vertices correctly. A dash: not asked, or no bound, where the active samples of some pattern "
-        "do not span the space.",
+        "below 0: all of them classify these vertices correctly. A dash: not asked, or no bound, outside the cone of the samples.",
         "differentiable: no sample on a kink (infima); relu'(0)=0: samples on kinks count as inactive.",
         *of_scale(scale),
     )

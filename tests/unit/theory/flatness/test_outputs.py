@@ -119,7 +119,7 @@ def test_a_prediction_holds_for_networks_at_hand() -> None:
     assert value[1] - value[0] <= bound < -0.99
     assert answer.at_most(x[0], [1, -1], 1e-3)[0] >= 1
     six = flattest_outputs(x[:6], one_hot(x)[:6])
-    assert six.at_most(x[6], [1, 0], 1e-3) == (np.inf, None)  # an on-set does not span the space
+    assert six.at_most(x[6], [1, 0], 1e-3) == (np.inf, None)  # outside the cone of the six
 
 
 def entry_bound(entry: dict[str, str]) -> str:

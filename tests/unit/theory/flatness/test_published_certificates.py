@@ -14,7 +14,7 @@ BEYOND = [path for path in sorted((ROOT / "paper_results/beyond").glob("table_*"
 
 def test_certificates_are_committed() -> None:
     assert len(FILES) >= 19
-    assert len(BEYOND) == 4
+    assert len(BEYOND) == 6
     assert len(PROOFS) == 80
 
 

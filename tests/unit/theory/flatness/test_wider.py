@@ -7,10 +7,11 @@ from typing import Any
 import cvxpy as cp
 import numpy as np
 import pytest
+import torch
 
 from flatproof import theory
 from flatproof.theory.check_certificate import check
-from flatproof.theory.flatness.objectives import Objective, Tolerance, exact_metric
+from flatproof.theory.flatness.objectives import Objective, Tolerance, exact_metric, whitening
 from flatproof.theory.flatness.patterns import cells, positive_sets
 from flatproof.theory.flatness.wider import Wider, flattest_for
 from flatproof.theory.networks import with_ones
@@ -91,6 +92,13 @@ def test_fits_within_a_tolerance(architecture: str, tolerance: Tolerance) -> Non
     assert proved(flattest_for(x, y, architecture, tolerance=tolerance)) == pytest.approx(expected, rel=1e-5)
 
 
+def test_the_network_is_no_dearer_than_the_solution() -> None:
+    """Twelve vertices, d = 4, with a bias: 4 sqrt(d + 1), as each can be seen alone."""
+    rows = np.sort(np.random.default_rng(1).permutation(16)[:12])
+    x, y = PARITY[4]
+    assert proved(flattest_for(x[rows], y[rows], "bias")) == pytest.approx(4 * 5**0.5, rel=1e-6)
+
+
 @pytest.mark.parametrize(("kinks", "squares"), [("differentiable", 0.0), ("differentiable", 0.2), ("relu'(0)=0", 0.2)])
 def test_a_price_on_weights(kinks: str, squares: float) -> None:
     x, y = RANDOM
@@ -100,6 +108,92 @@ def test_a_price_on_weights(kinks: str, squares: float) -> None:
     assert proved(answer) == pytest.approx(expected, rel=1e-6)
     if not squares:
         assert answer.value == pytest.approx(theory.flattest(x, y, "bias", kinks).trace, rel=1e-7)
+
+
+SKEW = np.array([[2.0, 1.0, -1.0], [0.0, 1.0, 3.0], [1.0, 0.0, 1.0]])  # in whole numbers, as its images of the cube are
+
+
+@pytest.mark.parametrize("kinks", ["differentiable", "relu'(0)=0"])
+@pytest.mark.parametrize("architecture", ["no-bias", "bias"])
+def test_inputs_under_a_map_are_those_that_it_makes(architecture: str, kinks: str) -> None:
+    """own/flattest-8: the least trace and what is predicted, against networks without bias on the images, by cvxpy."""
+    x, y = SEVEN if architecture == "no-bias" else (CUBE[2], np.array([1.0, -1.0, 0.5, 1.0]))
+    q = np.array([0.5, 0.25, 0.1])[: x.shape[1]]
+    points, at = with_ones(architecture, x), np.append(q, [1.0] * (architecture == "bias"))
+    inner = tuple(tuple(Fraction(int(c)) for c in row) for row in SKEW.T @ SKEW)
+    answer = flattest_for(x, y, architecture, kinks, Objective(inner=inner))
+    reference = Reference(points @ SKEW.T, y, "no-bias", kinks, SKEW @ at)
+    fit = [reference.output == y]
+    expected = reference.solve(cp.Minimize(reference.cost()), fit)
+    assert proved(answer) == pytest.approx(expected, rel=1e-6)
+    assert expected != pytest.approx(flattest_for(x, y, architecture, kinks).value, rel=0.1)
+    found = answer.range(q, 0.05)
+    budget = [*fit, reference.cost() <= 1.05 * expected]
+    low, high = reference.solve(cp.Minimize(reference.at), budget), reference.solve(cp.Maximize(reference.at), budget)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
+    assert check(answer.certificate([found], 0.05)).predictions
+
+
+def test_a_map_may_be_a_constant_of_another_size() -> None:
+    """own/flattest-6: the constant s beside the inputs, without a bias."""
+    x, y = PARITY[2]
+    size = Fraction(3, 10)
+    inner = (
+        (Fraction(1), Fraction(0), Fraction(0)),
+        (Fraction(0), Fraction(1), Fraction(0)),
+        (Fraction(0), Fraction(0), size**2),
+    )
+    beside = np.hstack([x, np.full((4, 1), float(size))])
+    answer = flattest_for(x, y, "bias", objective=Objective(inner=inner))
+    assert proved(answer) == pytest.approx(theory.flattest(beside, y).trace, rel=1e-7)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whitened_inputs_have_the_hessian_that_is_bounded(seed: int) -> None:
+    """Weights A'^-1 w on the images, at the best balance: the trace by autograd, and the least trace of another solver."""
+    rng = np.random.default_rng(seed)
+    x, y = np.round(rng.standard_normal((6, 2)), 1), np.round(rng.standard_normal(6), 1)
+    inner = whitening("no-bias", x)
+    answer = flattest_for(x, y, objective=Objective(inner=inner))
+    root = np.linalg.cholesky(np.array(inner, float)).T
+    images = x @ root.T
+    assert images.T @ images / 6 == pytest.approx(np.eye(2))
+    w, a = [], []
+    for v, sign, _ in answer.neurons:
+        turned = np.linalg.solve(root.T, np.array([float(c) for c in v]))
+        z = images @ turned
+        share = float((np.linalg.norm(z[z > 0]) / np.linalg.norm(images[z > 0])) ** 0.5) if (z > 0).any() else 1.0
+        w.append(turned / share)
+        a.append(sign * share)
+    first, second, inputs, labels = (torch.as_tensor(np.array(each)) for each in (w, a, images, y))
+
+    def loss(parameters: torch.Tensor) -> torch.Tensor:
+        hidden = torch.relu(inputs @ parameters[: first.numel()].reshape(first.shape).T)
+        return ((hidden @ parameters[first.numel() :] - labels) ** 2).mean()
+
+    at = torch.cat([first.ravel(), second])
+    assert float(loss(at)) < 1e-12
+    assert float(torch.trace(torch.autograd.functional.hessian(loss, at))) == pytest.approx(float(answer.upper), rel=1e-6)
+    assert proved(answer) == pytest.approx(theory.flattest(images, y).trace, rel=1e-7)
+    assert " on the whitened inputs " in answer.certificate()["statement"]
+
+
+def test_maps_that_are_none_are_named() -> None:
+    one, zero = Fraction(1), Fraction(0)
+    for inner, reason in (
+        (((one, zero),), "symmetric"),
+        (((one, one), (zero, one)), "symmetric"),
+        (((one, one), (one, one)), "positive definite"),
+        (((one, zero), (zero, -one)), "positive definite"),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            Objective(inner=inner)
+    with pytest.raises(ValueError, match="trace alone"):
+        Objective(squares=1.0, inner=((one,),))
+    with pytest.raises(ValueError, match="inner must have 2 rows, got 1"):
+        flattest_for(*PARITY[2], objective=Objective(inner=((one,),)))
+    with pytest.raises(ValueError, match="do not span their space of dimension 2"):
+        whitening("no-bias", [[1.0, 2.0], [2.0, 4.0]])
 
 
 @pytest.mark.parametrize("trace", [0.0, 0.2])
