@@ -1,4 +1,4 @@
-"""Owns the intervals that tables print. Quantiles are scipy.special's: scipy.stats takes half a second to load."""
+"""Owns the intervals that tables print. Quantiles are scipy.special's: scipy.stats takes half a second to load, and is where it is used."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -37,10 +37,10 @@ def student_quantile(confidence: float, values: int) -> float:
 
 def binomial_interval(count: int, total: int, confidence: float = 0.95) -> Interval:
     """A share, count of total, with its exact (Clopper-Pearson) interval, two-sided."""
-    rest, tail = total - count, (1 - confidence) / 2
-    low = special.betaincinv(count, rest + 1, tail) if count else 0.0
-    high = special.betaincinv(count + 1, rest, 1 - tail) if rest else 1.0
-    return Interval(count / total, float(low), float(high))
+    from scipy import stats
+
+    exact = stats.binomtest(count, total).proportion_ci(confidence, method="exact")
+    return Interval(count / total, float(exact.low), float(exact.high))
 
 
 def share_interval(shares: Sequence[float], points: int | None, confidence: float = 0.95) -> Interval:

@@ -22,10 +22,12 @@ def test_student_interval_against_scipy() -> None:
 
 
 @given(st.integers(1, 5_000), st.floats(0, 1), st.floats(0.5, 0.999))
-def test_binomial_interval_against_scipy(total: int, share: float, confidence: float) -> None:
+def test_binomial_interval_leaves_its_share_in_each_tail(total: int, share: float, confidence: float) -> None:
     count = round(share * total)
-    exact = stats.binomtest(count, total).proportion_ci(confidence, method="exact")
-    assert binomial_interval(count, total, confidence) == pytest.approx((count / total, exact.low, exact.high), abs=1e-9)
+    mean, low, high = binomial_interval(count, total, confidence)
+    assert mean == count / total
+    assert stats.binom.sf(count - 1, total, low) == pytest.approx((1 - confidence) / 2, rel=1e-6) if count else low == 0
+    assert stats.binom.cdf(count, total, high) == pytest.approx((1 - confidence) / 2, rel=1e-6) if count < total else high == 1
 
 
 def test_one_value_has_no_interval() -> None:
