@@ -21,7 +21,7 @@ from flatproof.verify.curvature.tree import mapped, tensors_of
 SHARE = 0.1  # of the samples
 MOST = 2_000  # samples of a part, which is held in memory
 LEAST = 3  # samples of a part, of at least 10: the top eigenvector of one or two is that of nothing else
-FEW = 10  # samples; of so few data that SHARE is less, a part is up to twice SHARE: its eigenvector then saves a whole product
+FEW = 10  # samples of a part where that is no more than twice SHARE: fewer tell too little, and cost a product on all data
 
 
 @dataclass
@@ -46,10 +46,11 @@ def part_of(problem: Problem, share: float = SHARE) -> Problem | None:
 
     Args:
         problem: the whole.
-        share: of the samples, at least `LEAST` and at most `MOST` of them; more of few (`FEW`).
+        share: of the samples, at least `LEAST` and at most `MOST` of them; more where that is few (`FEW`).
     """
     wanted = math.ceil(share * problem.samples)
-    count = min(MOST, max(LEAST, wanted, min(FEW, 2 * wanted)))
+    few = FEW if 2 * share * problem.samples >= FEW else LEAST
+    count = min(MOST, max(few, wanted))
     if distributed() or not problem.data.one_each or problem.samples < 10:
         return None
     chosen = [i * problem.samples // count for i in range(count)]

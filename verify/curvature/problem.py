@@ -336,15 +336,19 @@ class Problem:
         return self.joined((self.batch_directions(batch), batch) for batch in self.batches())
 
     def joined(self, parts: Iterable[tuple[Tensor, Batch]]) -> Tensor:
-        """Unit columns from each batch's rows (2, P)."""
-        sums = torch.zeros(2, self.size, dtype=self.dtype, device=self.device)
+        """Unit columns from each batch's rows (2, P), which are written over."""
+        sums: Tensor | None = None
         for part, batch in parts:
-            sums.add_(part, alpha=batch.weight)
+            sums = part.mul_(batch.weight) if sums is None else sums.add_(part, alpha=batch.weight)
+        if sums is None:  # a rank without data
+            sums = torch.zeros(2, self.size, dtype=self.dtype, device=self.device)
         lengths = torch.linalg.vector_norm(reduced(sums), dim=1).tolist()
         if not all(0 < length < math.inf for length in lengths):  # squares that underflow or overflow, or nothing at all
             lengths = torch.linalg.vector_norm(sums.double(), dim=1).tolist()
-        kept = [row / length for row, length in zip(sums, lengths, strict=True) if 0 < length < math.inf]
-        return torch.stack(kept, dim=1) if kept else sums.T[:, :0]
+        kept = [place for place, length in enumerate(lengths) if 0 < length < math.inf]
+        for place in kept:
+            sums[place].div_(lengths[place])
+        return (sums if len(kept) == 2 else sums[kept]).T
 
     def batch_directions(self, batch: Batch) -> Tensor:
         """One batch's gradient and J' C e, rows (2, P); 0 where there is none."""
@@ -355,7 +359,12 @@ class Problem:
             pull = self._common_pull(outputs, batch)
             grads = torch.autograd.grad(value, leaves, retain_graph=pull is not None, allow_unused=True)
             common = [None] * len(leaves) if pull is None else torch.autograd.grad(outputs, leaves, pull, allow_unused=True)
-        return torch.stack([self.flatten(grads), self.flatten(common)])
+        rows = torch.zeros(2, self.size, dtype=self.dtype, device=self.device)
+        for row, pieces in zip(rows, (grads, common), strict=True):
+            for place, piece in zip(self.unflatten(row), pieces, strict=True):
+                if piece is not None:
+                    place.copy_(piece.to_dense() if piece.is_sparse else piece)
+        return rows
 
     def _common_pull(self, outputs: Any, batch: Batch) -> Tensor | None:
         """C e in the outputs' shape; None for outputs that are no single tensor or a loss without second derivatives in them."""

@@ -27,7 +27,7 @@ def test_samples_are_taken_evenly_whatever_batches_they_stand_in(monkeypatch: py
     assert whole is not None
     assert split is not None
     (batch,) = whole.batches()
-    assert torch.equal(batch.inputs, x[[0, 4, 9, 14, 18, 23, 28, 32, 37, 42]])
+    assert torch.equal(batch.inputs, x[[0, 9, 18, 28, 37]])
     assert torch.equal(torch.cat([b.inputs for b in split.batches()]), batch.inputs)
     assert torch.equal(torch.cat([b.targets for b in split.batches()]), batch.targets)
     assert split.loss() == pytest.approx(whole.loss())
@@ -37,8 +37,8 @@ def test_samples_are_taken_evenly_whatever_batches_they_stand_in(monkeypatch: py
     assert fewer.samples == 4
 
 
-@pytest.mark.parametrize(("samples_", "taken"), [(10, 3), (20, 4), (50, 10), (95, 10), (200, 20), (30_000, 2_000)])
-def test_a_part_is_a_tenth_or_of_few_samples_up_to_a_fifth(samples_: int, taken: int) -> None:
+@pytest.mark.parametrize(("samples_", "taken"), [(10, 3), (20, 3), (49, 5), (50, 10), (95, 10), (200, 20), (30_000, 2_000)])
+def test_a_part_is_a_tenth_or_ten_samples_where_that_is_no_more_than_a_fifth(samples_: int, taken: int) -> None:
     data = torch.zeros(samples_, 4, dtype=torch.float64), torch.zeros(samples_, dtype=torch.long)
     part = part_of(Problem(mlp(), nn.CrossEntropyLoss(), data))
     assert part is not None
