@@ -359,11 +359,9 @@ class Problem:
             pull = self._common_pull(outputs, batch)
             grads = torch.autograd.grad(value, leaves, retain_graph=pull is not None, allow_unused=True)
             common = [None] * len(leaves) if pull is None else torch.autograd.grad(outputs, leaves, pull, allow_unused=True)
-        rows = torch.zeros(2, self.size, dtype=self.dtype, device=self.device)
+        rows = torch.empty(2, self.size, dtype=self.dtype, device=self.device)
         for row, pieces in zip(rows, (grads, common), strict=True):
-            for place, piece in zip(self.unflatten(row), pieces, strict=True):
-                if piece is not None:
-                    place.copy_(piece.to_dense() if piece.is_sparse else piece)
+            self.flatten(pieces, out=row)
         return rows
 
     def _common_pull(self, outputs: Any, batch: Batch) -> Tensor | None:
@@ -390,12 +388,12 @@ class Problem:
 
     # --------------------------------------------------------------------------------------------------------------- vectors
 
-    def flatten(self, pieces: Sequence[Tensor | None]) -> Tensor:
-        """One tensor a parameter -> (P,); None counts as zero."""
+    def flatten(self, pieces: Sequence[Tensor | None], out: Tensor | None = None) -> Tensor:
+        """One tensor a parameter -> (P,), written to `out` if there is one; None counts as zero."""
         return torch.cat([
             torch.zeros(n, dtype=self.dtype, device=self.device) if p is None else (p.to_dense() if p.is_sparse else p).reshape(-1)
             for p, n in zip(pieces, self.sizes, strict=True)
-        ])  # fmt: skip
+        ], out=out)  # fmt: skip
 
     def unflatten(self, vector: Tensor) -> list[Tensor]:
         """(P,) -> one view a parameter, in its shape; (k, P) -> (k, *shape) each."""

@@ -9,6 +9,7 @@ import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import FunctionType
 from typing import Any
 
@@ -47,21 +48,16 @@ class _Kind:
         self.seeded = torch.Tag.nondeterministic_seeded in op.tags
         self.remembered = self.inplace and packet not in _OVERWRITTEN and packet not in CONSTANT
         self.inner = INNER.get(packet, ())
-        self._recorded: Any = None
-        self._rule: Callable[[Call], Push | None] | None = None
 
-    @property
+    @cached_property
     def recorded(self) -> Any:
         """The operation that it is to a rule: of what writes in place, the one that does not."""
-        if self._recorded is None:
-            self._recorded = _functional(self.op) if self.inplace else self.op
-        return self._recorded
+        return _functional(self.op) if self.inplace else self.op
 
-    def push(self, call: Call) -> Push | None:
-        """The rule applied."""
-        if self._rule is None:
-            self._rule = rule_of(self.recorded)
-        return self._rule(call)
+    @cached_property
+    def rule(self) -> Callable[[Call], Push | None]:
+        """Its tangent rule."""
+        return rule_of(self.recorded)
 
 
 @dataclass(slots=True)
@@ -200,7 +196,7 @@ class Tape(Watching):
                 raise Unsupported(f"{op} writes to a tensor that has views")
             args = args if old is None else (old, *args[1:])
         call = Call(kind.recorded, args, kwargs, outs, tuple(active), self._shared)
-        push = kind.push(call)
+        push = kind.rule(call)
         if push is None:
             if inplace:
                 self._slots.pop(id(out), None)
