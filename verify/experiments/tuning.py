@@ -1,7 +1,7 @@
 """Owns the search that minimizers rests on: each method's settings with equal budget, on seeds that no result rests on.
 
 Best is the smallest trace where both seeds fit, by the geometric mean over seeds of trace / flattest known; where no setting fits on every
-seed, the smallest training loss. The choice stands in `minimizers.methods.TUNED`.
+seed, the smallest training loss. The choice stands in `minimizers.methods.TUNED`, by scale.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import pandas as pd
 
 from flatproof.theory.networks import ARCHITECTURES, Architecture
 from flatproof.verify.experiments.minimizers.ends import FITS, Group, group, limits, pin
-from flatproof.verify.experiments.minimizers.methods import CANDIDATES, METHODS, SEARCH_SEEDS, SIZES, Method, Setting, run
+from flatproof.verify.experiments.minimizers.methods import METHODS, SEARCH_SEEDS, SIZES, Method, Setting, run
 from flatproof.verify.experiments.scaling import LABELS
 from flatproof.verify.experiments.vocabulary import DASH, Experiment, Shelf, of_scale, provenance_of, spread
 from flatproof.verify.jobs.job import Job
@@ -32,7 +32,7 @@ def search_seeds(seeds: int) -> range:
 def search(architecture: Architecture, method: Method, scale: str, seeds: int, shelf: Shelf) -> list[Group]:
     """What is stored of each of a method's settings."""
     known = limits(scale, search_seeds(seeds), shelf)
-    return [group(architecture, method, setting, scale, known, shelf, networks=False) for setting in method.settings]
+    return [group(architecture, method, setting, scale, known, shelf, networks=False) for setting in method.tried(scale)]
 
 
 def best(tried: Sequence[Group], seeds: int) -> Setting | None:
@@ -64,7 +64,7 @@ class Tuning(Experiment):
         for seed in search_seeds(seeds) if TABLE in only else ():
             rows.append(("flattest trace, no bias", pin(scale, seed)))
             for a in ARCHITECTURES:
-                rows += [(f"{LABELS[a]}, {m.name}, {s}", run(a, m, s, scale, seed)) for m in METHODS for s in m.settings]
+                rows += [(f"{LABELS[a]}, {m.name}, {s}", run(a, m, s, scale, seed)) for m in METHODS for s in m.tried(scale)]
         return rows
 
     def build(self, only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
@@ -115,16 +115,16 @@ def table(searches: Sequence[Sequence[Group]], scale: str, seeds: int) -> Table:
             ]
     settled = [(tried[0].method, setting) for tried in searches if (setting := best(tried, seeds))]
     ends = sum(
-        s.rate == max(t.rate for t in m.settings) or (bool(s.falls) and s.strength == max(t.strength for t in m.settings))
+        s.rate == max(t.rate for t in m.tried(scale)) or (bool(s.falls) and s.strength == max(t.strength for t in m.tried(scale)))
         for m, s in settled
     )
     size = SIZES[scale]
     notes = (
-        f"{CANDIDATES} settings a method and architecture, {seeds} seeds each from {SEARCH_SEEDS + 1} on, which no other table uses. lr, "
-        "strength: multiples of the learning rate and of the strength in minimizers/table-1. Halved: six equal parts, each half as strong "
-        "as the one before. Best: the smallest trace / flattest known (geometric mean over seeds) among settings that fit on every seed "
-        f"(training loss at most {FITS:g}); where none does, the smallest training loss. {ends} of {len(settled)} are at the upper end of "
-        "the rates or strengths tried: larger ones may be better.",
+        f"{len(METHODS[0].tried(scale))} settings a method and architecture, {seeds} seeds each from {SEARCH_SEEDS + 1} on, which no other "
+        "table uses. lr, strength: multiples of the learning rate and of the strength in minimizers/table-1. Halved: six equal parts, "
+        "each half as strong as the one before. Best: the smallest trace / flattest known (geometric mean over seeds) among settings "
+        f"that fit on every seed (training loss at most {FITS:g}); where none does, the smallest training loss. {ends} of "
+        f"{len(settled)} are at the upper end of the rates or strengths tried: larger ones may be better.",
         f"Parity data with d = {size.d}, n = {size.n}, width {size.width}; {size.epochs:,} epochs (Sim-BN a quarter), "
         f"{size.penalized:,} steps of the penalty (Sim-BN a quarter).",
         *of_scale(scale),

@@ -12,7 +12,7 @@ from flatproof.verify.experiments import tuning
 from flatproof.verify.experiments.minimizers import EXPERIMENT
 from flatproof.verify.experiments.minimizers.ends import End, Group, flattest, pin
 from flatproof.verify.experiments.minimizers.kinds import Kind, kind
-from flatproof.verify.experiments.minimizers.methods import CANDIDATES, METHODS, TUNED, Setting, run, tuned
+from flatproof.verify.experiments.minimizers.methods import METHODS, TUNED, Setting, run, tuned
 from flatproof.verify.experiments.minimizers.show import FIGURE
 from flatproof.verify.jobs.job import Outcome
 from flatproof.verify.jobs.store import Store
@@ -90,7 +90,7 @@ def test_who_reaches_the_flattest_trace() -> None:
 
 def test_every_method_starts_from_the_same_network_on_the_same_data() -> None:
     for architecture in theory.ARCHITECTURES:
-        runs = [run(architecture, method, tuned(architecture, method), "quick", 2) for method in METHODS]
+        runs = [run(architecture, method, tuned(architecture, method, "quick"), "quick", 2) for method in METHODS]
         assert len({(run.seed, run.data.seed, str(run.data.settings), run.width) for run in runs}) == 1
         assert len({run.key for run in runs}) == len(METHODS)
         assert {run.phases[-1] for run in runs} == {runs[0].phases[-1]}
@@ -100,12 +100,12 @@ def test_every_method_starts_from_the_same_network_on_the_same_data() -> None:
 
 def test_every_method_has_the_same_number_of_settings_and_the_first_is_its_own() -> None:
     for method in METHODS:
-        assert len({*method.settings}) == CANDIDATES
+        assert [len({*method.tried(scale)}) for scale in ("quick", "paper")] == [8, 12]
         plain = replace(method.settings[0], falls=method.settings[0].falls and "two parts")
         assert plain == method.settings[0]
         assert (plain.rate, plain.strength) == (1, 1)
-    runs = {run("bias", m, setting, "quick", 1).key for m in METHODS for setting in m.settings}
-    assert len(runs) == CANDIDATES * len(METHODS)
+    runs = {run("bias", m, setting, "paper", 1).key for m in METHODS for setting in m.tried("paper")}
+    assert len(runs) == 12 * len(METHODS)
 
 
 def test_halved_strengths_fall_to_a_thirty_second() -> None:
@@ -134,13 +134,16 @@ def test_the_best_setting_fits_on_every_seed_and_is_flattest() -> None:
     assert tuning.best(tried[3:], 2) is None
 
 
-def test_the_settings_are_those_that_the_published_search_found_best() -> None:
-    table = pd.read_csv(RESULTS / "tuning/table_1.csv", comment="#", keep_default_na=False)
+@pytest.mark.parametrize("scale", TUNED)
+def test_the_settings_are_those_that_the_published_search_found_best(scale: str) -> None:
+    best = TUNED[scale]
+    folder = RESULTS / "tuning" / ("" if scale == "quick" else f"{scale}_scale")
+    table = pd.read_csv(folder / "table_1.csv", comment="#", keep_default_na=False)
     chosen = table[table["best"].astype(str) == "True"]
-    assert len(table) >= len(chosen) == 2 * len(TUNED)  # two seeds each
+    assert len(table) >= len(chosen) == 2 * len(best)  # two seeds each
     rows = zip(*(chosen[name] for name in ("architecture", "method", "rate", "strength", "falls")), strict=True)
-    assert {(a, m): Setting(rate, strength, falls) for a, m, rate, strength, falls in rows} == TUNED
-    assert all(setting in method.settings for method in METHODS for (_, name), setting in TUNED.items() if name == method.name)
+    assert {(a, m): Setting(rate, strength, falls) for a, m, rate, strength, falls in rows} == best
+    assert all(setting in method.tried(scale) for method in METHODS for (_, name), setting in best.items() if name == method.name)
 
 
 def test_artifacts_from_real_runs(tmp_path: Path) -> None:
@@ -151,7 +154,7 @@ def test_artifacts_from_real_runs(tmp_path: Path) -> None:
         job = pin("smoke", 1)
         store.put(job, Outcome(job.carry_out(), 1.0), {"commit": "c"})
         for method in METHODS:
-            job = run("bias", method, tuned("bias", method), "smoke", 1)
+            job = run("bias", method, tuned("bias", method, "smoke"), "smoke", 1)
             store.put(job, job.carry_out(), {"commit": "c"})
         table, figure = EXPERIMENT.build(EXPERIMENT.ARTIFACTS, "smoke", 1, store)
         assert list(table.raw["method"]) == [method.name for method in METHODS]

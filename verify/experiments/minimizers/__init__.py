@@ -43,7 +43,9 @@ class Minimizers(Experiment):
         """The same runs for either artifact."""
         rows: list[tuple[str, Job[Any]]] = []
         for seed in range(1, seeds + 1) if {*self.ARTIFACTS} & set(only) else ():
-            rows += [(f"{LABELS[a]}, {m.name}", run(a, m, tuned(a, m), scale, seed)) for a in ARCHITECTURES for m in METHODS]
+            rows += [
+                (f"{LABELS[a]}, {m.name}", run(a, m, tuned(a, m, scale), scale, seed)) for a in ARCHITECTURES for m in METHODS
+            ]
             rows.append(("flattest trace, no bias", pin(scale, seed)))
         return rows
 

@@ -129,4 +129,4 @@ def groups(scale: str, seeds: int, shelf: Shelf) -> list[Group]:
     """What is stored of each architecture and method with the setting that it is judged by; without bias a seed counts where its
     flattest trace is stored, too."""
     known = limits(scale, range(1, seeds + 1), shelf)
-    return [group(a, method, tuned(a, method), scale, known, shelf) for a in ARCHITECTURES for method in METHODS]
+    return [group(a, method, tuned(a, method, scale), scale, known, shelf) for a in ARCHITECTURES for method in METHODS]

@@ -1,6 +1,6 @@
 """Owns the methods, the settings that each may be tried with, and those that the search found best for it.
 
-Every method has the same budget: `CANDIDATES` settings, each on the search seeds, which no result rests on. A setting is a multiple of the
+Every method has the same budget: as many settings, each on the search seeds, which no result rests on. A setting is a multiple of the
 architecture's learning rate, one of the method's strength (SAM's radius, the noise's standard deviation, the penalty's factor), and how
 the strength falls: in two parts, as the table was first made, or halved five times.
 """
@@ -17,7 +17,7 @@ from flatproof.verify.two_layer.training import Run
 
 Falls = Literal["two parts", "halved"]
 Strength = Literal["rho", "label_noise"]
-CANDIDATES, PARTS = 8, 6
+PARTS = 6
 SEARCH_SEEDS = 100  # the search's seeds are those from 101 on
 
 
@@ -53,17 +53,28 @@ class Setting:
 
 FALLS: tuple[Falls, ...] = ("two parts", "halved")
 STRENGTHS = tuple(Setting(r, s, falls) for falls, r, s in product(FALLS, (1, 4), (1, 2)))
-RATES = tuple(Setting(2.0**k, 1, "") for k in range(CANDIDATES))
+RATES = tuple(Setting(2.0**k, 1, "") for k in range(8))
+# wider networks diverge at rates and strengths that serve narrow ones
+GENTLY = tuple(Setting(r, 0.5, falls) for falls, r in product(FALLS, (1, 0.5)))
+BETWEEN = tuple(Setting(1.5 * 2.0**k, 1, "") for k in range(4))
 
 
 @dataclass(frozen=True)
 class Method:
-    """A way to train: its phases for a learning rate, epochs, steps of the explicit penalty, n and a setting."""
+    """A way to train: its phases for a learning rate, epochs, steps of the explicit penalty, n and a setting.
+
+    settings: what is tried at every scale; more: at the paper's, too.
+    """
 
     name: str
     colour: str
     settings: tuple[Setting, ...]
+    more: tuple[Setting, ...]
     phases: Callable[[float, int, int, int, Setting], tuple[Phase, ...]]
+
+    def tried(self, scale: str) -> tuple[Setting, ...]:
+        """What the search at a scale tries."""
+        return self.settings + (self.more if scale == "paper" else ())
 
 
 def _plain(batch: bool) -> Callable[[float, int, int, int, Setting], tuple[Phase, ...]]:
@@ -107,51 +118,60 @@ def _penalty(lr: float, _: int, steps: int, n: int, setting: Setting) -> tuple[P
 
 # colours distinguishable without colour vision (Okabe and Ito)
 METHODS = (
-    Method("gradient descent", "#000000", RATES, _plain(batch=True)),
-    Method("SGD", "#999999", RATES, _plain(batch=False)),
-    Method("label-noise SGD", "#E69F00", STRENGTHS, _falling("label_noise", 0.5, 0.1)),
-    Method("1-SAM", "#0072B2", STRENGTHS, _falling("rho", 0.2, 0.05)),
-    Method("10-SAM", "#56B4E9", STRENGTHS, _falling("rho", 0.2, 0.05, 10)),
-    Method("full-batch SAM", "#009E73", STRENGTHS, _falling("rho", 0.5, 0.1, None)),
-    Method("trace penalty", "#D55E00", STRENGTHS, _penalty),
+    Method("gradient descent", "#000000", RATES, BETWEEN, _plain(batch=True)),
+    Method("SGD", "#999999", RATES, BETWEEN, _plain(batch=False)),
+    Method("label-noise SGD", "#E69F00", STRENGTHS, GENTLY, _falling("label_noise", 0.5, 0.1)),
+    Method("1-SAM", "#0072B2", STRENGTHS, GENTLY, _falling("rho", 0.2, 0.05)),
+    Method("10-SAM", "#56B4E9", STRENGTHS, GENTLY, _falling("rho", 0.2, 0.05, 10)),
+    Method("full-batch SAM", "#009E73", STRENGTHS, GENTLY, _falling("rho", 0.5, 0.1, None)),
+    Method("trace penalty", "#D55E00", STRENGTHS, GENTLY, _penalty),
 )
 
-# What `flatproof reproduce tuning` found best at scale quick; a test compares it with the committed table.
-TUNED: dict[tuple[Architecture, str], Setting] = {
-    ("no-bias", "gradient descent"): Setting(16, 1, ""),
-    ("no-bias", "SGD"): Setting(2, 1, ""),
-    ("no-bias", "label-noise SGD"): Setting(1, 2, "halved"),
-    ("no-bias", "1-SAM"): Setting(1, 1, "halved"),
-    ("no-bias", "10-SAM"): Setting(4, 2, "halved"),
-    ("no-bias", "full-batch SAM"): Setting(4, 1, "two parts"),
-    ("no-bias", "trace penalty"): Setting(4, 1, "halved"),
-    ("bias", "gradient descent"): Setting(8, 1, ""),
-    ("bias", "SGD"): Setting(2, 1, ""),
-    ("bias", "label-noise SGD"): Setting(1, 2, "two parts"),
-    ("bias", "1-SAM"): Setting(1, 1, "two parts"),
-    ("bias", "10-SAM"): Setting(4, 2, "two parts"),
-    ("bias", "full-batch SAM"): Setting(4, 1, "two parts"),
-    ("bias", "trace penalty"): Setting(4, 2, "two parts"),
-    ("sim-bn", "gradient descent"): Setting(16, 1, ""),
-    ("sim-bn", "SGD"): Setting(4, 1, ""),
-    ("sim-bn", "label-noise SGD"): Setting(4, 2, "two parts"),
-    ("sim-bn", "1-SAM"): Setting(1, 1, "two parts"),
-    ("sim-bn", "10-SAM"): Setting(4, 2, "two parts"),
-    ("sim-bn", "full-batch SAM"): Setting(4, 1, "two parts"),
-    ("sim-bn", "trace penalty"): Setting(4, 1, "two parts"),
-    ("sim-ln", "gradient descent"): Setting(32, 1, ""),
-    ("sim-ln", "SGD"): Setting(8, 1, ""),
-    ("sim-ln", "label-noise SGD"): Setting(4, 2, "two parts"),
-    ("sim-ln", "1-SAM"): Setting(1, 2, "two parts"),
-    ("sim-ln", "10-SAM"): Setting(4, 2, "two parts"),
-    ("sim-ln", "full-batch SAM"): Setting(4, 2, "two parts"),
-    ("sim-ln", "trace penalty"): Setting(4, 2, "two parts"),
+Tuned = dict[tuple[Architecture, str], Setting]
+
+# What `flatproof reproduce tuning` found best, by scale; a test compares it with the committed tables.
+TUNED: dict[str, Tuned] = {
+    "quick": {
+        ("no-bias", "gradient descent"): Setting(16, 1, ""),
+        ("no-bias", "SGD"): Setting(2, 1, ""),
+        ("no-bias", "label-noise SGD"): Setting(1, 2, "halved"),
+        ("no-bias", "1-SAM"): Setting(1, 1, "halved"),
+        ("no-bias", "10-SAM"): Setting(4, 2, "halved"),
+        ("no-bias", "full-batch SAM"): Setting(4, 1, "two parts"),
+        ("no-bias", "trace penalty"): Setting(4, 1, "halved"),
+        ("bias", "gradient descent"): Setting(8, 1, ""),
+        ("bias", "SGD"): Setting(2, 1, ""),
+        ("bias", "label-noise SGD"): Setting(1, 2, "two parts"),
+        ("bias", "1-SAM"): Setting(1, 1, "two parts"),
+        ("bias", "10-SAM"): Setting(4, 2, "two parts"),
+        ("bias", "full-batch SAM"): Setting(4, 1, "two parts"),
+        ("bias", "trace penalty"): Setting(4, 2, "two parts"),
+        ("sim-bn", "gradient descent"): Setting(16, 1, ""),
+        ("sim-bn", "SGD"): Setting(4, 1, ""),
+        ("sim-bn", "label-noise SGD"): Setting(4, 2, "two parts"),
+        ("sim-bn", "1-SAM"): Setting(1, 1, "two parts"),
+        ("sim-bn", "10-SAM"): Setting(4, 2, "two parts"),
+        ("sim-bn", "full-batch SAM"): Setting(4, 1, "two parts"),
+        ("sim-bn", "trace penalty"): Setting(4, 1, "two parts"),
+        ("sim-ln", "gradient descent"): Setting(32, 1, ""),
+        ("sim-ln", "SGD"): Setting(8, 1, ""),
+        ("sim-ln", "label-noise SGD"): Setting(4, 2, "two parts"),
+        ("sim-ln", "1-SAM"): Setting(1, 2, "two parts"),
+        ("sim-ln", "10-SAM"): Setting(4, 2, "two parts"),
+        ("sim-ln", "full-batch SAM"): Setting(4, 2, "two parts"),
+        ("sim-ln", "trace penalty"): Setting(4, 2, "two parts"),
+    },
 }
 
 
-def tuned(architecture: Architecture, method: Method) -> Setting:
+def tuned_at(architecture: Architecture, method: Method, scale: str) -> str:
+    """The scale of the search that a method's setting is from: its own where there is one, else quick."""
+    return scale if (architecture, method.name) in TUNED.get(scale, {}) else "quick"
+
+
+def tuned(architecture: Architecture, method: Method, scale: str) -> Setting:
     """The setting that a method is judged by."""
-    return TUNED.get((architecture, method.name), method.settings[0])
+    return TUNED[tuned_at(architecture, method, scale)][architecture, method.name]
 
 
 def run(architecture: Architecture, method: Method, setting: Setting, scale: str, seed: int) -> Run:

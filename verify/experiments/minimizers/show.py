@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from flatproof.theory.networks import ARCHITECTURES
 from flatproof.verify.experiments.minimizers.ends import FITS, NEAR, Group
 from flatproof.verify.experiments.minimizers.kinds import ALIGNED, FEW
-from flatproof.verify.experiments.minimizers.methods import CANDIDATES, METHODS, SEARCH_SEEDS, SIZES
+from flatproof.verify.experiments.minimizers.methods import METHODS, SEARCH_SEEDS, SIZES, tuned_at
 from flatproof.verify.experiments.scaling import LABELS, LEARNING_RATES
 from flatproof.verify.experiments.vocabulary import DASH, of_scale, provenance_of, spread
 from flatproof.verify.report.artifacts import NOT_YET, Figure, Table, divergences, seeds_of
@@ -32,6 +32,17 @@ RULE = (
 
 def _provenance(groups: Sequence[Group], scale: str) -> dict[str, str]:
     return provenance_of([run for group in groups for run in group.stored], scale, unit="runs", seeds=True)
+
+
+def _searched(scale: str) -> str:
+    """How many settings were tried, at which scales, and for which architectures where scales differ."""
+    at = {a: tuned_at(a, METHODS[0], scale) for a in ARCHITECTURES}
+    every = {where: ", ".join(a for a in ARCHITECTURES if at[a] == where) for where in at.values()}
+    each = [
+        f"{len(METHODS[0].tried(where))} a method and architecture at {where}" + (f" ({names})" if len(every) > 1 else "")
+        for where, names in every.items()
+    ]
+    return ", ".join(each)
 
 
 def table(groups: Sequence[Group], scale: str, seeds: int) -> Table:
@@ -89,8 +100,8 @@ def table(groups: Sequence[Group], scale: str, seeds: int) -> Table:
         + ", ".join(f"{a} {lr:g}" for a, lr in LEARNING_RATES.items())
         + ". Label noise 0.5, then 0.1; rho of 1-SAM and 10-SAM 0.2, then 0.05; of full-batch SAM 0.5, then 0.1; trace penalty 0.02, 0.01, "
         f"0.002 in {size.penalized:,} steps of full-batch gradient descent at 3, 10, 10 times the learning rate; times the setting, or "
-        f"halved five times. Setting: the best of {CANDIDATES} a method and architecture at quick on seeds from {SEARCH_SEEDS + 1} on "
-        "(tuning/table-1).",
+        f"halved five times. Setting: the best of {_searched(scale)} on seeds from "
+        f"{SEARCH_SEEDS + 1} on (tuning/table-1).",
         *of_scale(scale),
     )
     brief = ("architecture", "method", "trace / flattest", "reaches", "seeds", "test accuracy", "kind")

@@ -116,7 +116,7 @@ PAGE = [
 ]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def ledger() -> dict[str, Claim]:
     return {c.id: c for c in examine([], None)}
 
