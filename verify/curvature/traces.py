@@ -266,13 +266,17 @@ def hutchpp(
     generator = generator_of(seed)
     with metered(operator) as meter:
         scaled, seen = _looked_at(operator, meter, rounding)
-        width = min(products // 3, operator.shape[0])
-        Q, floor = _range(in_blocks(scaled, draw(operator, width, "rademacher", generator), block))
+        size = operator.shape[0]
+        width = min(products // 3, size)
+        if width == size:
+            Q, floor = torch.eye(size, dtype=operator.dtype, device=operator.device), 0.0
+        else:
+            Q, floor = _range(in_blocks(scaled, draw(operator, width, "rademacher", generator), block))
         captured = in_blocks(scaled, Q, block)
         first = float((Q * captured).sum(dtype=torch.float64))
-        left = products - width - Q.shape[1]
         source = "Meyer et al. 2021, algorithm 1"
-        if Q.shape[1] < width:  # the sketch spans the whole range of H: nothing is left to estimate but rounding
+        # the sketch spans the whole range of H: nothing is left to estimate but rounding
+        if width == size or (Q.shape[1] < width and _spans(scaled, Q, floor, generator)):
             ends = first - floor, first + floor
             return _estimate(
                 meter, scaled, seen, None, first, ends, np.array([first]),
@@ -281,6 +285,7 @@ def hutchpp(
                 source=source,
                 rests_on="the sketch spans the range (almost surely), to rounding",
             )  # fmt: skip
+        left = products - meter.products
         forms = Forms(scaled, probes, block, generator, Q).draw(left)
         value, half = first + forms.mean, forms.half(seen.left(confidence))
         return _estimate(
@@ -470,6 +475,12 @@ def _without_each(T: Floats, R: Floats, coordinates: Floats, size: int) -> Float
     U, rest = np.linalg.qr(R[:, others].swapaxes(0, 1))
     left = U.swapaxes(-1, -2)
     return _leave_one_out(left @ T @ U, rest, left @ coordinates[:, others].swapaxes(0, 1), size).mean(axis=-1)
+
+
+def _spans(operator: Rescaled, Q: Tensor, floor: float, generator: torch.Generator) -> bool:
+    """Whether Q holds the range of H, almost surely: H z of a Gaussian z, as signs depend on each other where few parameters matter."""
+    product = operator.matmat(gaussian(operator, 1, generator))
+    return float(torch.linalg.vector_norm(product - Q @ (Q.T @ product))) <= floor
 
 
 def _range(Y: Tensor, units: float = 16) -> tuple[Tensor, float]:

@@ -43,6 +43,17 @@ def test_low_rank_is_exact() -> None:
     assert xtrace(Dense(torch.zeros(9, 9))).value == 0
 
 
+def test_hutchpp_of_few_parameters_is_not_misled_by_equal_signs() -> None:
+    """Columns of random signs on two parameters are equal up to sign half of the time: their products have rank 1, and H has not."""
+    few = torch.tensor([[2.0, 1.0], [1.0, 2.0]], dtype=torch.float64)
+    assert all(hutchpp(Dense(few), products=p, seed=s).value == pytest.approx(4) for p in (6, 30) for s in range(20))
+    among = torch.zeros(50, 50, dtype=torch.float64)
+    among[:2, :2] = few
+    estimates = [hutchpp(Dense(among), products=7, probes="gaussian", seed=s) for s in range(60)]
+    assert all(e.value == pytest.approx(4) for e in estimates if e.confidence is None)
+    assert any(e.confidence is not None for e in estimates)
+
+
 def test_hutchinson_on_a_tolerance_keeps_its_coverage() -> None:
     values = SPECTRA["flat"](np.random.default_rng(0), 100) + 0.5
     operator = with_spectrum(values, 0)
