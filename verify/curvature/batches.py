@@ -168,7 +168,8 @@ class Batches:
         for index, given in enumerate([self._data] if self._single else self._data):
             inputs, targets = parted(mapped(_recordable, cast(given, self.dtype) if self._cast else given), index)
             self._check(inputs, index)
-            yield inputs, targets
+            if _samples(inputs, index):  # an empty batch adds nothing
+                yield inputs, targets
 
     def _check(self, inputs: Any, index: int) -> None:
         for tensor in tensors_of(inputs):

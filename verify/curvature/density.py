@@ -218,5 +218,5 @@ def _normal_density(z: Floats) -> Floats:
 
 def _student(values: Floats, confidence: float) -> tuple[Floats, Floats]:
     """Row means over the probes (columns) and the half-widths of their t intervals."""
-    count = values.shape[1]
-    return values.mean(axis=1), student_quantile(confidence, count) * values.std(axis=1, ddof=1) / np.sqrt(count)
+    count, unit = values.shape[1], float(np.abs(values).max()) or 1.0  # squares of what is small are 0
+    return values.mean(axis=1), student_quantile(confidence, count) * unit * (values / unit).std(axis=1, ddof=1) / np.sqrt(count)

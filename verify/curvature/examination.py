@@ -239,18 +239,20 @@ def _moved_gradient(problem: Problem, batch: Batch, moved: Sequence[Tensor]) -> 
     """The gradient of the module as it stands, its parameters' memory exchanged for that of `moved` and given back."""
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
-    kept = [(p, p.data, p.requires_grad) for p in problem.tensors]
+    kept = [(p, p.data, p.requires_grad, p._backward_hooks) for p in problem.tensors]
     untouched = torch.autograd._unsafe_preserve_version_counter(tuple(problem.tensors))  # type: ignore[attr-defined]
     with torch.enable_grad(), problem.prepared(batch) as buffers, sdpa_kernel(SDPBackend.MATH), untouched:
         try:
-            for (p, _, _), values in zip(kept, moved, strict=True):
+            for (p, *_), values in zip(kept, moved, strict=True):
                 p.data = values
                 p.requires_grad_()
+                p._backward_hooks = None  # what a training does to gradients is no part of the loss
             compute = partial(problem.batch_loss, list(problem.tensors), buffers, batch)
             return problem.flatten(_without_touching(compute, problem.tensors))
         finally:
-            for p, values, wanted in kept:
+            for p, values, wanted, hooks in kept:
                 p.data = values
+                p._backward_hooks = hooks
                 p.requires_grad_(wanted)
 
 

@@ -29,7 +29,7 @@ from flatproof.verify.curvature.kernels import AUTO, PREPARE, KernelName, Produc
 from flatproof.verify.curvature.kernels.outer import Outer, fisher, gauss_newton
 from flatproof.verify.curvature.parts import part_of
 from flatproof.verify.curvature.problem import Loss, Mode, Problem, Reduction
-from flatproof.verify.curvature.processes import distributed, reduced
+from flatproof.verify.curvature.processes import distributed, reduced, summed
 from flatproof.verify.curvature.selection import Parameters
 from flatproof.verify.curvature.verification import differenced, verified, verified_tangents
 from flatproof.verify.utils.checks import check_one_of
@@ -431,6 +431,19 @@ class _OuterOperator(Operator):
         self._recorded, says, spent = verified_tangents(self.problem, self._outer)
         self.gradients += spent
         self.rests_on = says
+
+    def form(self, vector: Tensor) -> float:
+        """v'Mv without the way back: of the Fisher matrix a sum of squares.
+
+        Args:
+            vector: v, (P,).
+        """
+        vector, moving = self.problem.check_vector(vector), self.problem.moving
+        vector = vector if moving is None else vector * moving
+        with plain(self.device):
+            total = sum(batch.weight * outer.form(vector) for batch, outer in self._batches())
+        self.products += 1
+        return summed(total)[0]
 
     @staticmethod
     @abstractmethod

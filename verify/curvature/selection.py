@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -84,7 +85,48 @@ def _floating(chosen: dict[str, nn.Parameter]) -> dict[str, nn.Parameter]:
             )
         if not p.is_floating_point():
             raise TypeError(f"parameters must be real floating point, {name} is {p.dtype}")
+    if not any(p.numel() for p in chosen.values()):
+        raise ValueError(f"parameters must hold at least one number, all are empty: {', '.join(list(chosen)[:8])}")
+    _apart(chosen)
     return chosen
+
+
+def _apart(chosen: dict[str, nn.Parameter]) -> None:
+    """ValueError naming parameters that have numbers in memory in common: moved one by one they would not be the model's."""
+    by_storage: dict[int, dict[str, nn.Parameter]] = {}
+    for name, p in chosen.items():
+        if p.numel() and p.device.type != "meta":
+            by_storage.setdefault(p.untyped_storage().data_ptr(), {})[name] = p
+    for held in by_storage.values():
+        if _overlap([*held.values()]):
+            raise ValueError(
+                f"parameters must have memory of their own, numbers of {' and '.join(held)} are in more than one place; expected one "
+                "Parameter wherever it is used (tied weights), or copies"
+            )
+
+
+def _overlap(held: list[nn.Parameter]) -> bool:
+    """Whether parameters of one storage, or entries of one of them, share numbers."""
+    if all(_dense(p) for p in held):
+        ends = sorted((p.storage_offset(), p.storage_offset() + p.numel()) for p in held)
+        return any(start < end for (_, end), (start, _) in pairwise(ends))
+    return len(torch.unique(places := torch.cat([_places(p) for p in held]))) < len(places)  # type: ignore[no-untyped-call]
+
+
+def _places(p: nn.Parameter) -> Tensor:
+    """Where its entries stand in memory."""
+    reach = 1 + sum((n - 1) * s for n, s in zip(p.shape, p.stride(), strict=True))
+    return torch.arange(reach).as_strided(p.shape, p.stride()).flatten() + int(p.storage_offset())
+
+
+def _dense(p: nn.Parameter) -> bool:
+    """Whether its entries fill a stretch of memory, in whatever order of the axes."""
+    filled = 1
+    for stride, count in sorted((s, n) for n, s in zip(p.shape, p.stride(), strict=True) if n > 1):
+        if stride != filled:
+            return False
+        filled *= count
+    return True
 
 
 def common_form(chosen: dict[str, nn.Parameter], arithmetic: torch.dtype | None = None) -> tuple[torch.dtype, torch.device]:

@@ -33,6 +33,12 @@ def test_spectral_sums() -> None:
     assert low <= value <= high
 
 
+def test_spectral_sums_of_what_is_tiny() -> None:
+    """The square of 1e-200 is 0, but no interval closes for that."""
+    plain, tiny = (spectral_sum(with_spectrum(unit * np.arange(1.0, 30), 0), lambda t: t, seed=1) for unit in (1.0, 1e-200))
+    assert (tiny.high - tiny.low) * 1e200 == pytest.approx(plain.high - plain.low)
+
+
 def test_gauss_bias_is_a_bound() -> None:
     steps, width, eigenvalue = 12, 0.12, np.linspace(-1, 1, 101)
     nodes, weights = np.polynomial.legendre.leggauss(steps)

@@ -36,6 +36,22 @@ def test_gauss_newton_and_fisher() -> None:
         assert error(FisherOperator(model, smoothed, parts).dense(), g.T @ g / n) < CLOSE
 
 
+@pytest.mark.parametrize("kind", [GaussNewtonOperator, FisherOperator])
+def test_outputs_whose_way_back_takes_logarithms(kind: type[GaussNewtonOperator]) -> None:
+    """logcumsumexp's derivative is written with the logarithm of what comes back, which has no tangent at 0."""
+    model, (x, y) = nn.Linear(4, 3).double(), points()
+    J = torch.autograd.functional.jacobian(lambda w: (x @ w.T).logcumsumexp(1), model.weight.detach()).reshape(len(x), 3, -1)
+    z = (x @ model.weight.T).logcumsumexp(1).detach()
+    if kind is GaussNewtonOperator:
+        middle = torch.vmap(torch.func.hessian(lambda a, b: F.cross_entropy(a[None], b[None])))(z, y)
+    else:
+        slopes = torch.vmap(torch.func.grad(lambda a, b: F.cross_entropy(a[None], b[None])))(z, y)
+        middle = slopes[:, :, None] * slopes[:, None]
+    model.forward = lambda x: (x @ model.weight.T).logcumsumexp(1)  # type: ignore[method-assign]
+    operator = kind(model, F.cross_entropy, (x, y), parameters="weight")
+    assert error(operator.dense(), torch.einsum("nap,nab,nbq->pq", J, middle, J) / len(y)) < CLOSE
+
+
 def test_each_parts_own_products() -> None:
     """H_b V_b of uneven parts, of the operator, of D H D and of 2^-e H; their sum at one V is the product; counted as one pass."""
     model, (x, y) = mlp(), points()

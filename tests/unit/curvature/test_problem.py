@@ -41,8 +41,42 @@ def _mixed() -> nn.Module:
     return model
 
 
+def _with_an_empty_one() -> nn.Module:
+    model = mlp()
+    model.register_parameter("none", nn.Parameter(torch.zeros(0, 3, dtype=torch.float64)))
+    return model
+
+
+def _tied_in_memory() -> nn.Module:
+    """As by nn.Parameter(embedding.weight.data): two Parameters, one memory."""
+    model = mlp()
+    model.register_parameter("again", nn.Parameter(model[0].weight.data.T))  # type: ignore[union-attr]
+    return model
+
+
+def _of_one_number() -> nn.Module:
+    model = mlp()
+    model[0].weight = nn.Parameter(torch.ones(1, 1, dtype=torch.float64).expand(5, 4))
+    return model
+
+
 X, Y = points()
 BAD: dict[str, tuple[Callable[[], HessianOperator], type[Exception], str]] = {
+    "shared memory": (
+        lambda: HessianOperator(_tied_in_memory(), F.cross_entropy, (X, Y)),
+        ValueError,
+        "numbers of again and 0.weight are in more than one place",
+    ),
+    "one number": (
+        lambda: HessianOperator(_of_one_number(), F.cross_entropy, (X, Y)),
+        ValueError,
+        "numbers of 0.weight are in more than one place",
+    ),
+    "no numbers": (
+        lambda: HessianOperator(_with_an_empty_one(), F.cross_entropy, (X, Y), parameters="none"),
+        ValueError,
+        "all are empty: none",
+    ),
     "empty": (lambda: HessianOperator(mlp(), F.cross_entropy, []), ValueError, "at least one sample"),
     "one-shot": (lambda: HessianOperator(mlp(), F.cross_entropy, ((X, Y) for _ in "a")), TypeError, "re-iterable"),
     "no pairs": (lambda: HessianOperator(mlp(), F.cross_entropy, [X, X, X]), TypeError, "pairs or mappings, batch 0 is a tensor"),
@@ -87,6 +121,37 @@ def test_bad_input(case: str) -> None:
 
     with pytest.raises(kind, match=says):
         use()
+
+
+def test_views_of_one_memory_that_do_not_meet_are_parameters() -> None:
+    """As a flattened model has them, and interleaved ones."""
+    whole = torch.randn(24, dtype=torch.float64)
+    model = nn.Module()
+    model.a, model.b = nn.Parameter(whole[:12].view(4, 3)), nn.Parameter(whole[12:].view(4, 3)[:, ::2])
+    model.c = nn.Parameter(whole[12:].view(4, 3)[:, 1:2])
+    model.forward = lambda x: torch.tanh(x @ model.a + (x @ model.b).sum(1, keepdim=True)) * (x @ model.c)  # type: ignore[assignment]
+    apart = Problem(model, F.cross_entropy, (X, Y)).gradient()
+    assert (
+        error(apart, torch.cat([g.flatten() for g in torch.autograd.grad(F.cross_entropy(model(X), Y), [*model.parameters()])]))
+        < CLOSE
+    )
+
+
+def test_empty_parameters_and_batches_add_nothing() -> None:
+    plain, more = mlp(), _with_an_empty_one()
+    halves = [(X[:4], Y[:4]), (X[:0], Y[:0]), (X[4:], Y[4:])]
+    wanted = HessianOperator(plain, F.cross_entropy, (X, Y)).dense()
+    assert error(HessianOperator(more, F.cross_entropy, halves).dense(), wanted) < CLOSE
+
+
+def test_hooks_on_gradients_are_no_part_of_the_loss() -> None:
+    hooked, calls = mlp(), []
+    hooked[0].weight.register_hook(lambda g: calls.append(1) or 0.5 * g)  # type: ignore[func-returns-value, union-attr]
+    wanted = HessianOperator(mlp(), F.cross_entropy, (X, Y)).dense()
+    assert error(HessianOperator(hooked, F.cross_entropy, (X, Y)).dense(), wanted) < CLOSE
+    assert not calls
+    F.cross_entropy(hooked(X), Y).backward()  # type: ignore[no-untyped-call]
+    assert calls == [1]
 
 
 def test_random_numbers_are_those_that_torch_gives_for_the_seed() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from flatproof.verify.curvature import Estimate, Problem
+from flatproof.verify.curvature import Estimate, GaussNewtonOperator, Problem
 from flatproof.verify.curvature.sharpness import (
     Landscape,
     average_case_sharpness,
@@ -280,6 +280,69 @@ def test_fisher_rao_against_autograd() -> None:
         p = out.softmax(dim=1)
         total += float(((p * along.square()).sum(dim=1) - (p * along).sum(dim=1).square()).sum())
     assert fisher_rao_norm(place, fisher="model").value == pytest.approx(total / 14)
+
+
+class Recurrent(nn.Module):
+    """Torch has no forward derivative of an LSTM; two outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn, self.head = nn.LSTM(3, 2, batch_first=True), nn.Linear(2, 3)
+        self.double()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        h = self.rnn(x.unflatten(1, (1, -1)))[0][:, -1]
+        return self.head(h), h
+
+
+def test_fisher_rao_of_several_outputs_without_a_forward_derivative() -> None:
+    def loss(z: tuple[Tensor, Tensor], y: Tensor) -> Tensor:
+        return cross_entropy(z[0], y) + z[1].square().sum(1).mean()
+
+    torch.manual_seed(0)
+    model, x, y = Recurrent(), torch.randn(5, 3, dtype=torch.float64), torch.randint(3, (5,))
+    w = torch.cat([p.detach().flatten() for p in model.parameters()])
+    along = []
+    for a, b in zip(x, y, strict=True):
+        grads = torch.autograd.grad(loss(model(a[None]), b[None]), list(model.parameters()))
+        along.append(float(torch.cat([g.flatten() for g in grads]) @ w))
+    assert fisher_rao_norm(Problem(model, loss, (x, y))).value == pytest.approx(np.mean(np.square(along)))
+    newton = GaussNewtonOperator(model, loss, (x, y))
+    assert fisher_rao_norm(newton, fisher="model").value == pytest.approx(float(w @ newton.matvec(w)))
+    with pytest.raises(ValueError, match="one row a sample"):
+        fisher_rao_norm(Problem(Total(), lambda z, _: z, (x, y)))
+
+
+class Total(Recurrent):
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        return super().forward(x)[0].square().mean()
+
+
+@pytest.mark.parametrize("scale", [1e20, 1.0, 1e-25])
+def test_an_ascent_of_any_scale_in_float32(scale: float) -> None:
+    """The square of a gradient of 1e20 is not finite in float32, that of 1e-25 is 0."""
+    model, x, y = network(3).float(), torch.randn(6, 3), torch.randint(3, (6,))
+    found = sam_sharpness(Problem(model, lambda z, t: scale * cross_entropy(z, t), (x, y)), above=False).value
+    assert found / scale == pytest.approx(sam_sharpness(Problem(model, cross_entropy, (x, y)), above=False).value, rel=1e-4)
+    assert found > 0
+
+
+def test_bounds_of_a_network_with_an_empty_parameter() -> None:
+    class Tokens(nn.Module):
+        """Prompt tokens, of which there are none."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.net, self.prompt = network(3), nn.Parameter(torch.zeros(0, 3, dtype=torch.float64))
+
+        def forward(self, x: Tensor) -> Tensor:
+            out: Tensor = self.net(x + x @ self.prompt.T @ self.prompt)
+            return out
+
+    x, y = torch.randn(6, 3, dtype=torch.float64), torch.randint(3, (6,))
+    with_one, without = (worst_case_sharpness(Problem(m, cross_entropy, (x, y)), scaling="none") for m in (Tokens(), network(3)))
+    assert with_one.value == pytest.approx(without.value)
+    assert with_one.value <= with_one.high
 
 
 def test_m_sharpness_grows_as_batches_shrink() -> None:

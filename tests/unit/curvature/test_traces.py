@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from flatproof.verify.curvature import trace
-from flatproof.verify.curvature.traces import hutchinson, hutchpp, xtrace
+from flatproof.verify.curvature.traces import Method, hutchinson, hutchpp, xtrace
 from tests.unit.curvature.matrices import SPECTRA, Dense, with_spectrum
 
 
@@ -52,6 +52,14 @@ def test_hutchpp_of_few_parameters_is_not_misled_by_equal_signs() -> None:
     estimates = [hutchpp(Dense(among), products=7, probes="gaussian", seed=s) for s in range(60)]
     assert all(e.value == pytest.approx(4) for e in estimates if e.confidence is None)
     assert any(e.confidence is not None for e in estimates)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("method", ["auto", "hutchinson", "hutch++", "xtrace", "krylov"])
+def test_precisions_that_lapack_has_not(method: Method, dtype: torch.dtype) -> None:
+    operator = with_spectrum(SPECTRA["outliers"](np.random.default_rng(0), 40), 0, dtype)
+    held = [trace(operator, method, products=30, seed=s).covers(float(operator.matrix.double().trace())) for s in range(10)]
+    assert np.mean(held) >= 0.8
 
 
 def test_hutchinson_on_a_tolerance_keeps_its_coverage() -> None:

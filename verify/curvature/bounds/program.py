@@ -119,6 +119,8 @@ class Program:
         flat = torch.utils._pytree.tree_leaves((args, kwargs))
         if torch.Tag.nondeterministic_seeded in getattr(target, "tags", ()):
             raise Unknown("the model draws random numbers")
+        if any(isinstance(v, Value) and not v.center.numel() for v in flat):
+            raise Unknown("it knows nothing of empty tensors")
         if not any(isinstance(v, Value) for v in flat):
             self.values[node.name] = _exact(target(*args, **kwargs))
             return

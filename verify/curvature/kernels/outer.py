@@ -81,7 +81,9 @@ class Outer:
             outputs = problem.outputs(leaves, buffers, batch)
             self.places, self.middle = middle(outputs)
             read = self.read(outputs)
-            seeds = [torch.zeros_like(z, requires_grad=True) for z in read]
+            seeds = [
+                torch.ones_like(z, requires_grad=True) for z in read
+            ]  # not 0: logcumsumexp's way back takes logarithms of them
             pulled = torch.autograd.grad(read, leaves, seeds, create_graph=True, allow_unused=True)
         moving = [(n, g) for n, g in enumerate(pulled) if g is not None]
         heads = [g for _, g in moving]
@@ -110,6 +112,12 @@ class Outer:
                 moved = self.forth(self.problem.unflatten(vector.contiguous()))
                 columns.append(self.problem.flatten(self.back(self.middle(moved))))
         return torch.stack(columns, dim=1)
+
+    def form(self, vector: Tensor) -> float:
+        """v'J'CJv, v (P,)."""
+        with torch.no_grad():
+            moved = self.forth(self.problem.unflatten(vector))
+            return float(sum((t * bent).sum(dtype=torch.float64) for t, bent in zip(moved, self.middle(moved), strict=True)))
 
 
 def gauss_newton(problem: Problem, batch: Batch, recorded: bool = True) -> Outer:

@@ -14,6 +14,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
+from flatproof.verify.curvature.basis import norm as length_of
 from flatproof.verify.curvature.batches import Batch
 from flatproof.verify.curvature.sharpness.landscape import Landscape, Logits
 
@@ -148,8 +149,8 @@ def direction(gradient: Tensor, norm: Norm) -> Tensor:
     """The steepest direction of length 1 in the norm: g / ||g||_2, or the signs of g."""
     if norm == "linf":
         return gradient.sign()
-    length = torch.linalg.vector_norm(gradient)
-    return gradient / length if float(length) > 0 else gradient
+    length = length_of(gradient)  # squares of a gradient of 1e20 are not finite in float32, nor above 0 of one of 1e-25
+    return gradient / length if length > 0 else gradient
 
 
 def project(z: Tensor, rho: float, norm: Norm) -> Tensor:
