@@ -52,7 +52,7 @@ def _dots(rows: Tensor, vector: Tensor) -> Tensor:
     """The same with one vector, row by row: each thread sums what it has converted. A product with the whole stretch would divide the
     work in another way, and fetch half of it from another core's cache.
     """
-    total = torch.zeros(len(rows), dtype=torch.float64)
+    total = torch.zeros(len(rows), dtype=torch.float64, device="cpu")
     stretch = min(CONVERTED, math.ceil(len(vector) / 4))
     held, met = total.new_empty(stretch), total.new_empty(stretch)
     for begin in range(0, len(vector), stretch):
@@ -93,7 +93,7 @@ class _Elsewhere:
         self._width = like.element_size()
         self._file: Any = None
         if like.device.type != "cpu":
-            self._rows = torch.empty(capacity, self._length, dtype=like.dtype)
+            self._rows = torch.empty(capacity, self._length, dtype=like.dtype, device="cpu")
             return
         folder, needed = tempfile.gettempdir(), capacity * self._length * self._width
         if (free := shutil.disk_usage(folder).free) < needed:
@@ -120,7 +120,7 @@ class _Elsewhere:
             yield stretch, inner
 
     def _read(self, count: int, begin: int, stretch: slice) -> Tensor:
-        rows = torch.empty(count - begin, stretch.stop - stretch.start, dtype=self._dtype)
+        rows = torch.empty(count - begin, stretch.stop - stretch.start, dtype=self._dtype, device="cpu")
         for place, row in enumerate(rows, begin):
             self._file.seek((place * self._length + stretch.start) * self._width)
             left = _bytes_of(row)

@@ -10,7 +10,8 @@ of degree 2k - 1, which by Bernstein's theorem, on a spectrum of length 2R, is a
 
     exp((R sinh(s) / width)^2 / 2) / (sqrt(2 pi) width) * 2 exp(-(2k - 1) s) / (exp(s) - 1).
 
-The default width 2R / k keeps that near 1e-3 of the Gaussian's height. For a general f (`sum`) the interval is Student's alone. The
+The default width 2R / k keeps that near 1e-3 of the Gaussian's height. For a general f (`sum`) the interval is that of quadratic
+forms (`forms`), without the bias: Student's t of 8 probes covers a sum that one eigenvalue rules in 86 of 100 runs only. The
 products' own rounding E (`rounding`) moves each eigenvalue by at most ||E||: a Gaussian by that times its steepest slope, f by what it
 does over such a step at the nodes.
 """
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flatproof.verify.curvature.estimates import Estimate, Floats, Symmetric, gaussian, generator_of, metered
+from flatproof.verify.curvature.forms import far_quantile
 from flatproof.verify.curvature.krylov import Krylov, started
 from flatproof.verify.curvature.rounding import UNSEEN, rounding_of
 from flatproof.verify.curvature.scaled import times
@@ -64,17 +66,25 @@ class Density:
     rounding: float = 0.0
 
     def sum(self, function: Callable[[Floats], Floats]) -> tuple[float, float, float]:
-        """tr f(H) = sum_i f(lambda_i) with its t interval over probes: value, low, high."""
-        each, moved = np.array([self._sums(function, t, w) for t, w in zip(self.nodes, self.weights, strict=True)]).T
-        mean, half = _student(each[None, :], self.confidence)
-        reach = float(half[0] + moved.mean())
-        return float(mean[0]), float(mean[0] - reach), float(mean[0] + reach)
+        """tr f(H) = sum_i f(lambda_i) with its interval: value, low, high.
 
-    def _sums(self, function: Callable[[Floats], Floats], nodes: Floats, weights: Floats) -> tuple[float, float]:
-        """The quadrature of the function, and of what it does over a step of `rounding` to either side."""
-        at = function(nodes)
-        steps = [np.abs(function(nodes + side * self.rounding) - at) for side in (-1, 1)]
-        return self.size * float(weights @ at), self.size * float(weights @ np.maximum(*steps))
+        Each probe w, |w|^2 = P, gives w'f(H)w and |f(H)w|^2: the interval is that of `forms` for rank 1, which is too wide for others.
+        """
+        unit = max(float(np.abs(function(t)).max()) for t in self.nodes) or 1.0  # squares of what is small are 0
+        each, squares, moved = np.array(
+            [self._sums(function, unit, t, w) for t, w in zip(self.nodes, self.weights, strict=True)]
+        ).T
+        count, mean = len(each), float(each.mean())
+        spread = max(float(squares.mean()) - mean**2 / self.size, 0.0)  # of f(H) less a multiple of the identity, which is exact
+        deviation = math.sqrt(2 * self.size / (self.size + 2) * spread)
+        reach = far_quantile(self.confidence, count) * deviation / math.sqrt(count) + float(moved.mean())
+        return unit * mean, unit * (mean - reach), unit * (mean + reach)
+
+    def _sums(self, function: Callable[[Floats], Floats], unit: float, nodes: Floats, weights: Floats) -> tuple[float, ...]:
+        """The quadrature of f / unit, of its square, and of what it does over a step of `rounding` to either side."""
+        at = function(nodes) / unit
+        steps = [np.abs(function(nodes + side * self.rounding) / unit - at) for side in (-1, 1)]
+        return tuple(self.size * float(weights @ values) for values in (at, at**2, np.maximum(*steps)))
 
     def count(self, low: float, high: float) -> tuple[float, float, float]:
         """How many eigenvalues lie in [low, high], by quadrature with hard edges: value, low, high over probes."""
@@ -190,7 +200,7 @@ def spectral_sum(operator: Symmetric, function: Callable[[Floats], Floats], **se
         **settings: those of `spectral_density`.
 
     Returns:
-        The sum with Student's t interval over the probes.
+        The sum with its interval, see `Density.sum`.
     """
     density = spectral_density(operator, **settings)  # type: ignore[arg-type]
     value, low, high = density.sum(function)
@@ -207,7 +217,7 @@ def spectral_sum(operator: Symmetric, function: Callable[[Floats], Floats], **se
         cost.seed,
         cost.method,
         cost.source,
-        f"Student's t over independent probes; the quadrature's bias is not in it; {cost.rests_on.rpartition('; ')[2]}",
+        f"quadratic forms of independent probes, by rank 1; the quadrature's bias is not in it; {cost.rests_on.rpartition('; ')[2]}",
         checks=cost.checks,
     )
 
@@ -218,5 +228,5 @@ def _normal_density(z: Floats) -> Floats:
 
 def _student(values: Floats, confidence: float) -> tuple[Floats, Floats]:
     """Row means over the probes (columns) and the half-widths of their t intervals."""
-    count, unit = values.shape[1], float(np.abs(values).max()) or 1.0  # squares of what is small are 0
-    return values.mean(axis=1), student_quantile(confidence, count) * unit * (values / unit).std(axis=1, ddof=1) / np.sqrt(count)
+    count = values.shape[1]
+    return values.mean(axis=1), student_quantile(confidence, count) * values.std(axis=1, ddof=1) / np.sqrt(count)

@@ -185,12 +185,12 @@ def data_of(source: object) -> dict[str, Any]:
 
 def gaussian(operator: Symmetric, columns: int, generator: torch.Generator) -> Tensor:
     """Independent standard normal columns, (P, columns), drawn on the CPU so that a seed means the same on every device."""
-    return torch.randn(operator.shape[0], columns, generator=generator, dtype=operator.dtype).to(operator.device)
+    return torch.randn(operator.shape[0], columns, generator=generator, dtype=operator.dtype, device="cpu").to(operator.device)
 
 
 def rademacher(operator: Symmetric, columns: int, generator: torch.Generator) -> Tensor:
     """Independent columns of random signs, (P, columns)."""
-    bits = torch.randint(0, 2, (operator.shape[0], columns), generator=generator)
+    bits = torch.randint(0, 2, (operator.shape[0], columns), generator=generator, device="cpu")
     return (2 * bits - 1).to(dtype=operator.dtype, device=operator.device)
 
 

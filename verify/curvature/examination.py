@@ -270,5 +270,5 @@ def _without_touching(compute: Callable[[], Tensor], tensors: Sequence[Tensor]) 
 
 def direction(problem: Problem, dtype: torch.dtype | None = None) -> Tensor:
     """A random vector, the same at every call, (P,), as the parameters are if no precision is named; uniform is quicker than normal."""
-    numbers = torch.empty(problem.size).uniform_(-1, 1, generator=torch.Generator().manual_seed(SEED))
+    numbers = torch.empty(problem.size, device="cpu").uniform_(-1, 1, generator=torch.Generator().manual_seed(SEED))
     return numbers.to(dtype=dtype or problem.dtype, device=problem.device)

@@ -338,7 +338,9 @@ class Operator(ABC):
         name = np.dtype(str(self.dtype).removeprefix("torch.") if self.dtype in (torch.float32, torch.float64) else "float32")
 
         def tensor(values: NDArray[Any]) -> Tensor:
-            return torch.as_tensor(np.ascontiguousarray(values, dtype=name)).to(dtype=self.dtype, device=self.device)
+            return torch.as_tensor(np.ascontiguousarray(values, dtype=name), device="cpu").to(
+                dtype=self.dtype, device=self.device
+            )
 
         def single(values: NDArray[Any]) -> NDArray[Any]:
             return self.matvec(tensor(values.reshape(-1))).to("cpu", getattr(torch, name.name)).numpy()

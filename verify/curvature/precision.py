@@ -46,7 +46,7 @@ def drawn(problem: Problem, columns: int, generator: torch.Generator, kept: slic
     size, begin = problem.size, 0
     out = torch.empty(size, columns, dtype=problem.dtype, device=problem.device)[:, kept].contiguous()
     # fresh memory for each stretch would take longer than the numbers
-    held = torch.empty(min(size, 2 * STRETCH), columns, dtype=torch.float64)
+    held = torch.empty(min(size, 2 * STRETCH), columns, dtype=torch.float64, device="cpu")
     while begin < size:
         end = size if size - begin < 2 * STRETCH else begin + STRETCH  # a last stretch of some rows would be drawn in another way
         out[begin:end] = held[: end - begin].normal_(generator=generator)[:, kept]

@@ -372,7 +372,7 @@ class Problem:
         slope = torch.autograd.grad(self.compare(z, batch), z, create_graph=True, allow_unused=True)[0]
         if slope is None or not slope.requires_grad:
             return None
-        start = torch.randn(z.shape[1:], generator=torch.Generator().manual_seed(0)).to(z)
+        start = torch.randn(z.shape[1:], generator=torch.Generator().manual_seed(0), device="cpu").to(z)
         e = start = start if z.ndim > 1 else torch.ones_like(start)
         pull = torch.zeros_like(z)
         for _ in range(8):  # power iteration on the mean of C: a rough direction will do

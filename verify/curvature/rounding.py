@@ -246,7 +246,7 @@ class RandomRounding(Watching):
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.generator = torch.Generator().manual_seed(SEED)
-        self.signs = 2.0 * torch.randint(0, 2, (TABLE,), generator=self.generator) - 1
+        self.signs = 2.0 * torch.randint(0, 2, (TABLE,), generator=self.generator, device="cpu") - 1
         self.factors: dict[tuple[torch.dtype, torch.device], Tensor] = {}
 
     def __torch_dispatch__(self, op: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
@@ -280,7 +280,7 @@ class RandomRounding(Watching):
             )
         table = self.factors[key]
         table = table if 2 * count <= TABLE else table.repeat(1 + 2 * count // TABLE)
-        start = int(torch.randint(0, len(table) - count + 1, (), generator=self.generator))
+        start = int(torch.randint(0, len(table) - count + 1, (), generator=self.generator, device="cpu"))
         return table[start : start + count].view(value.shape)
 
 

@@ -110,13 +110,13 @@ def _overlap(held: list[nn.Parameter]) -> bool:
     if all(_dense(p) for p in held):
         ends = sorted((p.storage_offset(), p.storage_offset() + p.numel()) for p in held)
         return any(start < end for (_, end), (start, _) in pairwise(ends))
-    return len(torch.unique(places := torch.cat([_places(p) for p in held]))) < len(places)  # type: ignore[no-untyped-call]
+    return len(torch.unique(places := torch.cat([_places(p) for p in held]))) < len(places)
 
 
 def _places(p: nn.Parameter) -> Tensor:
     """Where its entries stand in memory."""
     reach = 1 + sum((n - 1) * s for n, s in zip(p.shape, p.stride(), strict=True))
-    return torch.arange(reach).as_strided(p.shape, p.stride()).flatten() + int(p.storage_offset())
+    return torch.arange(reach, device="cpu").as_strided(p.shape, p.stride()).flatten() + int(p.storage_offset())
 
 
 def _dense(p: nn.Parameter) -> bool:

@@ -121,7 +121,7 @@ def random_direction(problem: Problem, scaling: Scaling, generator: torch.Genera
     check_one_of("scaling", scaling, get_args(Scaling))
     pieces = []
     for weights in problem.points():
-        p, d = weights, torch.randn(weights.shape, generator=generator, dtype=weights.dtype).to(weights.device)
+        p, d = weights, torch.randn(weights.shape, generator=generator, dtype=weights.dtype, device="cpu").to(weights.device)
         if scaling == "none":
             pieces.append(d)
         elif p.ndim < 2:

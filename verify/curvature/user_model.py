@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from flatproof.verify.curvature.batches import is_pair
 from flatproof.verify.curvature.problem import Problem
 from flatproof.verify.curvature.user_weights import CONFIG, State, Weights, first_of, load_into, read_tensors, read_weights
 from flatproof.verify.utils.checks import check_one_of, check_whole
@@ -37,9 +38,12 @@ def _called(spec: str, option: str) -> Any:
     try:
         return function()
     except Exception as error:  # the user's own code
-        raise ValueError(
-            f"{option} {spec}: the function raised {type(error).__name__}: {error}; it is called without arguments"
-        ) from error
+        raise ValueError(f"{option} {spec}: the function raised {_said(error)}; it is called without arguments") from error
+
+
+def _said(error: Exception) -> str:
+    """An error's kind and words, on one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
 
 
 def load_model(
@@ -198,7 +202,7 @@ def load_data(spec: str, batch_size: int, samples: int | None) -> list[Batch]:
     """Batches (x, y).
 
     Args:
-        spec: a file .npz, .pt, .pth or .safetensors with x and y, or `module:function` that yields batches.
+        spec: a file .npz, .pt, .pth or .safetensors with x and y, or `module:function` that yields batches, or gives one.
         batch_size: samples a batch, of data in a file.
         samples: at most so many, the first ones; None: all.
 
@@ -223,6 +227,7 @@ def load_data(spec: str, batch_size: int, samples: int | None) -> list[Batch]:
         batches: Iterable[Batch] = [(x[i : i + batch_size], y[i : i + batch_size]) for i in range(0, len(x), batch_size)]
     else:
         batches = _called(spec, "--data")
+        batches = [batches] if is_pair(batches) else batches
         if not isinstance(batches, Iterable):
             raise ValueError(f"--data {spec}: expected batches (x, y), got {type(batches).__name__}")
     return _first(batches, spec, samples)
@@ -321,8 +326,10 @@ def build_problem(
     try:
         problem = Problem(model, loss, batches, parameters, mode="train" if mode == "train" else "eval")
         value = problem.loss()
-    except (TypeError, RuntimeError, IndexError) as error:  # from inside the user's model or loss
-        raise ValueError(f"the model, loss and data do not go together: {error}") from error
+    except ValueError:
+        raise
+    except Exception as error:  # from inside the user's model or loss
+        raise ValueError(f"the model, loss and data do not go together: {_said(error)}") from error
     if not math.isfinite(value):
         raise NotFinite(f"the loss of the model on the data must be finite, got {value}")
     return problem

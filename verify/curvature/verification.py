@@ -241,7 +241,7 @@ def _apart(first: Tensor, second: Tensor, floor: float = 0.0) -> float:
 
 def _length(pieces: Iterable[Tensor]) -> float:
     """The length of a vector that is given in pieces; overflow of a square is no infinity."""
-    return float(torch.linalg.vector_norm(torch.tensor([norm(piece) for piece in pieces], dtype=torch.float64)))
+    return float(torch.linalg.vector_norm(torch.tensor([norm(piece) for piece in pieces], dtype=torch.float64, device="cpu")))
 
 
 def _dot(first: Tensor, second: Tensor) -> float:
@@ -342,7 +342,8 @@ def verified_tangents(problem: Problem, prepare: Tangents) -> tuple[bool, str, f
     moved, small = wide(problem, batch)
     close = CLOSE if moved.dtype == torch.float64 else OWN_CLOSE
     first = direction(moved)
-    pair = first, first.roll(1)
+    held = 1 if moved.moving is None else moved.moving
+    pair = first * held, first.roll(1) * held
     spent, errors = 0.0, []
     for recorded in (True, False):
         try:

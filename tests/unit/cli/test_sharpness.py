@@ -21,6 +21,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "import torch\nfrom torch import nn\n"
         "def make():\n    torch.manual_seed(0)\n    return nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 3))\n"
         "def batches():\n    yield torch.ones(2, 3), torch.tensor([0, 1])\n"
+        "def single():\n    return torch.ones(2, 3), torch.tensor([0, 1])\n"
+        "def two_lines():\n    raise RuntimeError('one\\ntwo')\n"
+        "class Asserts(nn.Linear):\n"
+        "    def __init__(self):\n        super().__init__(3, 3)\n"
+        "    def forward(self, x):\n        assert len(x) == 0\n"
         "def broken():\n    raise KeyError('x')\n"
         "number = 3\n"
         "class Diagonal(nn.Module):\n"
@@ -50,6 +55,7 @@ def test_what_users_have_is_read(folder: Path) -> None:
     assert [len(y) for _, y in first] == [4, 2]
     assert all(torch.equal(a[0], b[0]) and torch.equal(a[1], b[1]) for a, b in zip(first, second, strict=True))
     assert len(user_model.load_data(f"{folder}:batches", 4, None)) == 1
+    assert [len(y) for _, y in user_model.load_data(f"{folder}:single", 4, 1)] == [1]
     model = user_model.load_model(f"{folder}:make", None, None)
     problem = user_model.build_problem(
         model, user_model.load_loss("cross-entropy"), user_model.fit_data(first, model, "cross-entropy"), "eval"
@@ -89,6 +95,8 @@ def test_bad_input_is_one_line(refusal: Callable[[list[str]], str], arguments: l
         (["--model", "MODULE:absent"], "has no 'absent'"),
         (["--model", "MODULE:number"], "expected a function, got int"),
         (["--model", "MODULE:broken"], "the function raised KeyError: 'x'"),
+        (["--model", "MODULE:two_lines"], "the function raised RuntimeError: one two; it is called without arguments"),
+        (["--model", "MODULE:Asserts"], "the model, loss and data do not go together: AssertionError"),
         (["--model", "MODULE:batches"], "expected a torch.nn.Module, got generator"),
         (["--weights", "text.pt"], "is not a file that torch.load(weights_only=True) reads"),
         (["--weights", "gone.pt"], "cannot use gone.pt: No such file"),

@@ -28,6 +28,9 @@ def test_spectral_sums() -> None:
         e = spectral_sum(operator, np.exp, probes=8, steps=12, seed=seed)
         covered += e.covers(np.exp(values).sum())
     assert covered >= 54
+    ruled = with_spectrum(1 / np.arange(1, 61.0) ** 1.5, 0)  # one eigenvalue makes most of the sum of squares
+    truth = float((1 / np.arange(1, 61.0) ** 3).sum())
+    assert np.mean([spectral_sum(ruled, np.square, steps=10, seed=seed).covers(truth) for seed in range(150)]) >= 0.91
     value, low, high = spectral_density(operator, probes=8).count(1.0, 3.0)
     assert low <= (values > 1).sum() <= high
     assert low <= value <= high

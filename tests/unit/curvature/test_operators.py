@@ -52,6 +52,23 @@ def test_outputs_whose_way_back_takes_logarithms(kind: type[GaussNewtonOperator]
     assert error(operator.dense(), torch.einsum("nap,nab,nbq->pq", J, middle, J) / len(y)) < CLOSE
 
 
+@pytest.mark.parametrize("kind", [GaussNewtonOperator, FisherOperator])
+def test_rows_of_padding_are_constants(kind: type[GaussNewtonOperator]) -> None:
+    """As of the gradient that torch gives of an embedding with padding_idx."""
+    model = nn.Sequential(nn.Embedding(5, 2, padding_idx=0), nn.Flatten(), nn.Linear(6, 3)).double()
+    torch.nn.init.normal_(model[0].weight)  # type: ignore[arg-type]
+    x, y = torch.tensor([[0, 1, 2], [3, 0, 4], [1, 1, 0]]), torch.tensor([0, 2, 1])
+    z = model(x)
+    rows = [torch.autograd.grad(z[i, k], list(model.parameters()), retain_graph=True) for i in range(3) for k in range(3)]
+    J = torch.stack([torch.cat([g.flatten() for g in row]) for row in rows]).reshape(3, 3, -1)
+    if kind is GaussNewtonOperator:
+        middle = torch.vmap(torch.func.hessian(lambda a, b: F.cross_entropy(a[None], b[None])))(z.detach(), y)
+    else:
+        slopes = torch.vmap(torch.func.grad(lambda a, b: F.cross_entropy(a[None], b[None])))(z.detach(), y)
+        middle = slopes[:, :, None] * slopes[:, None]
+    assert error(kind(model, F.cross_entropy, (x, y)).dense(), torch.einsum("nap,nab,nbq->pq", J, middle, J) / 3) < CLOSE
+
+
 def test_each_parts_own_products() -> None:
     """H_b V_b of uneven parts, of the operator, of D H D and of 2^-e H; their sum at one V is the product; counted as one pass."""
     model, (x, y) = mlp(), points()

@@ -327,6 +327,18 @@ def test_an_ascent_of_any_scale_in_float32(scale: float) -> None:
     assert found > 0
 
 
+@pytest.mark.parametrize("name", [name for name in DEFINED if name != "keskar-subspace"])
+def test_another_default_device_changes_nothing(name: str) -> None:
+    """As of torch.set_default_device: what the model itself makes follows it, what the measures make does not."""
+    x, y = torch.randn(6, 3, dtype=torch.float64), torch.randint(3, (6,))
+    settings = SHORT.get(name, {})
+    wanted = DEFINED[name](Problem(network(3), cross_entropy, (x, y)), **settings)
+    problem = Problem(network(3), cross_entropy, (x, y))
+    with torch.device("meta"):
+        found = DEFINED[name](problem, **settings)
+    assert (found.value, found.low, found.high) == (wanted.value, wanted.low, wanted.high)
+
+
 def test_bounds_of_a_network_with_an_empty_parameter() -> None:
     class Tokens(nn.Module):
         """Prompt tokens, of which there are none."""

@@ -128,10 +128,10 @@ def _highest_other(high: Tensor, flat: Tensor, shape: torch.Size, kernel: Any, s
     sides = list(kernel) if isinstance(kernel, (list, tuple)) else [kernel] * 2
     sides = sides * 2 if len(sides) == 1 else sides
     count = sides[0] * sides[1]
-    places = torch.arange(high.shape[-2] * high.shape[-1], dtype=high.dtype).reshape(1, 1, *high.shape[-2:]) + 1
-    best = torch.full((n, channels, flat.shape[-1]), -math.inf, dtype=high.dtype)
+    places = torch.arange(high.shape[-2] * high.shape[-1], dtype=high.dtype, device="cpu").reshape(1, 1, *high.shape[-2:]) + 1
+    best = torch.full((n, channels, flat.shape[-1]), -math.inf, dtype=high.dtype, device="cpu")
     for offset in range(count):  # one place of every window at a time, by a convolution that copies it
-        copy = torch.zeros(1, 1, *sides, dtype=high.dtype)
+        copy = torch.zeros(1, 1, *sides, dtype=high.dtype, device="cpu")
         copy.view(-1)[offset] = 1
         move = _copier(copy, settings, shape)
         place = move(places)

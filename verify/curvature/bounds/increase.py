@@ -123,7 +123,7 @@ class Bounded:
             raise Unknown("in training mode the samples of a batch depend on each other")
         line = traced(problem, batch)
         weights = line.leaves[: line.parameters]
-        c = torch.ones(problem.size, dtype=torch.float64) if scale is None else scale.detach().cpu().double().abs()
+        c = torch.ones(problem.size, dtype=torch.float64, device="cpu") if scale is None else scale.detach().cpu().double().abs()
         scales = problem.unflatten(c)
         eps = torch.finfo(problem.dtype).eps
         off = [torch.where(s > 0, eps * (w.abs() + rho * s), 0.0) for w, s in zip(weights, scales, strict=True)]
@@ -151,7 +151,7 @@ class Bounded:
 
     def slope(self, mode: Mode, limit: float = math.inf) -> Slope | None:
         """A bound of first order; None where its errors alone are more than the limit."""
-        met = self.program.backwards({self.program.loss: torch.ones(1, dtype=torch.float64)}, mode, limit=limit)
+        met = self.program.backwards({self.program.loss: torch.ones(1, dtype=torch.float64, device="cpu")}, mode, limit=limit)
         errors = float(met.errors(self.program.terms)[0])
         if errors > limit:
             return None
@@ -200,7 +200,7 @@ class Bounded:
                 made, eps = self._rows(top, part, weight[part])
                 rows.append(made)
                 square += float((weight[part] * eps.square()).sum())
-        B = torch.cat(rows) if rows else torch.zeros(0, 1, dtype=torch.float64)
+        B = torch.cat(rows) if rows else torch.zeros(0, 1, dtype=torch.float64, device="cpu")
         curved = math.sqrt(self._largest(B) * SURE) + math.sqrt(square * SURE)
         return (total + curved**2 / 2) * SURE
 
@@ -218,8 +218,8 @@ class Bounded:
     def _rows(self, top: Top, places: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """sqrt(v) J c, rows (k, P), and eps."""
         k = len(places)
-        one = torch.zeros(k, math.prod(top.shape), dtype=torch.float64)
-        one[torch.arange(k), places] = 1
+        one = torch.zeros(k, math.prod(top.shape), dtype=torch.float64, device="cpu")
+        one[torch.arange(k, device="cpu"), places] = 1
         start = top.argument(one.reshape(k, *top.shape))
         met = self.program.backwards({top.source: start}, "tangent")
         back = self.program.backwards({top.source: -start}, "tangent")
@@ -230,7 +230,7 @@ class Bounded:
             parts.append(
                 (met.parameters[i] * unit).reshape(k, -1)
                 if i in met.parameters
-                else torch.zeros(k, s.numel(), dtype=torch.float64)
+                else torch.zeros(k, s.numel(), dtype=torch.float64, device="cpu")
             )
         return weight.sqrt()[:, None] * torch.cat(parts, 1), eps
 
@@ -248,7 +248,7 @@ class Bounded:
     def _tops(self) -> tuple[dict[str, Tensor], dict[str, Tensor]] | None:
         """The adjoints of the last nonlinear operations, and those of their inputs by tangents; None where one is of another kind."""
         program = self.program
-        adjoints = {program.loss: torch.ones(1, dtype=torch.float64)}
+        adjoints = {program.loss: torch.ones(1, dtype=torch.float64, device="cpu")}
         tops: dict[str, Tensor] = {}
         tangents: dict[str, Tensor] = {}
         for name in reversed(program.order):
@@ -273,7 +273,7 @@ class Bounded:
     def _above_tops(self, tops: frozenset[str]) -> float:
         """The rounding errors of the linear operations after the tops, and of the tops themselves."""
         program = self.program
-        met = program.backwards({program.loss: torch.ones(1, dtype=torch.float64)}, "tangent", stop=tops)
+        met = program.backwards({program.loss: torch.ones(1, dtype=torch.float64, device="cpu")}, "tangent", stop=tops)
         return float(met.errors(program.terms)[0])
 
 
@@ -284,7 +284,7 @@ def _top(B: Tensor) -> float:
     values, Q = torch.linalg.eigh(M)
     k = len(M)
     residual = float(torch.linalg.matrix_norm(M - (Q * values) @ Q.T)) + gamma(B.numel() + 4 * k) * (k + 4) * size
-    apart = float(torch.linalg.matrix_norm(Q @ Q.T - torch.eye(k, dtype=M.dtype))) + gamma(4 * k) * k
+    apart = float(torch.linalg.matrix_norm(Q @ Q.T - torch.eye(k, dtype=M.dtype, device="cpu"))) + gamma(4 * k) * k
     return min(size, (max(float(values[-1]), 0.0) * (1 + apart) + residual) * SURE)
 
 

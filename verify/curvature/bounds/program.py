@@ -159,7 +159,7 @@ class Program:
         apart = mode == "samples"
         first = next(iter(start.values()))
         count = first.shape[: 2 if apart else 1]
-        out = Gathered(torch.zeros(count, dtype=first.dtype))
+        out = Gathered(torch.zeros(count, dtype=first.dtype, device="cpu"))
         adjoints = dict(start)
         for name in reversed(self.order):
             if name not in adjoints:
@@ -203,10 +203,10 @@ class Program:
         size = max(1, int(CHUNK / 2 / widest))
         lows, highs = [], []
         for at in range(0, features, size):
-            index = torch.arange(at, min(at + size, features))
-            adjoint = torch.zeros(2, len(index), n, features, dtype=torch.float64)
-            adjoint[0, torch.arange(len(index)), :, index] = 1
-            adjoint[1, torch.arange(len(index)), :, index] = -1
+            index = torch.arange(at, min(at + size, features), device="cpu")
+            adjoint = torch.zeros(2, len(index), n, features, dtype=torch.float64, device="cpu")
+            adjoint[0, torch.arange(len(index), device="cpu"), :, index] = 1
+            adjoint[1, torch.arange(len(index), device="cpu"), :, index] = -1
             shaped = adjoint.reshape(2 * len(index), *box[0].shape)
             errors = self.backwards({name: shaped if pull is None else pull(shaped)}, "samples").errors(self.terms_before)
             highs.append(errors[: len(index)])

@@ -93,7 +93,8 @@ def _check(problem: Problem, batch: Batch, graph: fx.GraphModule, leaves: list[T
     """Unknown where the operations are not the loss at parameters that are a little off: a branch may have been taken for good."""
     generator = torch.Generator().manual_seed(0)
     moved = [
-        (t * (1 + 0.02 * torch.randn(t.shape, generator=generator, dtype=t.dtype))).to(problem.dtype) for t in leaves[:first]
+        (t * (1 + 0.02 * torch.randn(t.shape, generator=generator, dtype=t.dtype, device="cpu"))).to(problem.dtype)
+        for t in leaves[:first]
     ]
     mine = float(graph(*[t.double() for t in moved], *leaves[first:]))
     with problem.prepared(batch) as buffers:

@@ -141,7 +141,9 @@ class Ball:
     def drawn(self, seed: int) -> Tensor:
         """A standard normal z, (Q,), the same on every device, without what moves nothing."""
         weights = self.landscape.weights
-        draw = torch.randn(self.coordinates.size, generator=torch.Generator().manual_seed(seed), dtype=weights.dtype)
+        draw = torch.randn(
+            self.coordinates.size, generator=torch.Generator().manual_seed(seed), dtype=weights.dtype, device="cpu"
+        )
         return self.coordinates.moving(draw.to(weights.device))
 
 

@@ -119,8 +119,8 @@ def _stream(seed: int, look: int, group: int) -> torch.Generator:
 
 def _draw(like: Tensor, norm: Norm, generator: torch.Generator) -> Tensor:
     if norm == "l2":
-        return torch.randn(len(like), generator=generator, dtype=like.dtype).to(like.device)
-    return (2 * torch.rand(len(like), generator=generator, dtype=like.dtype) - 1).to(like.device)
+        return torch.randn(len(like), generator=generator, dtype=like.dtype, device="cpu").to(like.device)
+    return (2 * torch.rand(len(like), generator=generator, dtype=like.dtype, device="cpu") - 1).to(like.device)
 
 
 def _named(name: str, norm: Norm, scaling: Scaling) -> Measure:

@@ -68,7 +68,7 @@ def keskar_sharpness(
     if dimension is not None:
         if check_whole("dimension", dimension) > landscape.size:
             raise ValueError(f"dimension must be at most the number of parameters {landscape.size}, got {dimension}")
-        A = torch.randn(landscape.size, dimension, generator=generator, dtype=weights.dtype).to(weights.device)
+        A = torch.randn(landscape.size, dimension, generator=generator, dtype=weights.dtype, device="cpu").to(weights.device)
         if columns == "sphere":
             A /= torch.linalg.vector_norm(A, dim=0)
     cost = Cost(landscape)
@@ -91,7 +91,7 @@ def keskar_sharpness(
 
     first = np.zeros(len(reach), dtype=np.float64)
     if start == "random":
-        first = reach * (2 * torch.rand(len(reach), generator=generator, dtype=torch.float64).numpy() - 1)
+        first = reach * (2 * torch.rand(len(reach), generator=generator, dtype=torch.float64, device="cpu").numpy() - 1)
     box = Bounds(-reach, reach)
 
     def search(asked: Joint) -> None:
@@ -102,7 +102,9 @@ def keskar_sharpness(
     value = 100 * (best - base) / (1 + base)
     bound = Above(math.inf, "a random subspace has no rule") if A is not None else NO_BOUND
     if above and A is None:
-        bound = box_above(landscape.problem, landscape.batches(), torch.as_tensor(reach)).over(best - base, landscape.problem)
+        bound = box_above(landscape.problem, landscape.batches(), torch.as_tensor(reach, device="cpu")).over(
+            best - base, landscape.problem
+        )
     space = "full space" if A is None else f"random subspace of dimension {dimension}, columns {columns}"
     return cost.estimate(
         value,

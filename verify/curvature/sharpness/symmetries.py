@@ -73,7 +73,7 @@ def elementwise_pairs(problem: Problem, names: Sequence[Sequence[str]]) -> list[
             raise ValueError(
                 f"a pair must have one shape, {pair[0]} has {tuple(shapes[pair[0]])} and {pair[1]} {tuple(shapes[pair[1]])}"
             )
-        u, v = (torch.arange(slices[name].start, slices[name].stop) for name in pair)
+        u, v = (torch.arange(slices[name].start, slices[name].stop, device="cpu") for name in pair)
         out.append((u, v))
     return out
 
@@ -90,7 +90,7 @@ class _Places:
         if parameter is None or id(parameter) not in self._by_id:
             return None
         start, shape = self._by_id[id(parameter)]
-        return torch.arange(start, start + shape.numel()).reshape(shape)
+        return torch.arange(start, start + shape.numel(), device="cpu").reshape(shape)
 
 
 @dataclass(frozen=True)
@@ -180,8 +180,10 @@ def moved_along(landscape: Landscape, pairs: Sequence[Pairs], seed: int) -> Tens
     delta = torch.zeros_like(weights)
     for group in pairs:
         k, h = group.left.shape[0], group.left.shape[2]
-        U, V = (torch.linalg.qr(torch.randn(k, h, h, generator=generator, dtype=torch.float64))[0] for _ in range(2))
-        s = 2 ** (2 * torch.rand(k, h, generator=generator, dtype=torch.float64) - 1)
+        U, V = (
+            torch.linalg.qr(torch.randn(k, h, h, generator=generator, dtype=torch.float64, device="cpu"))[0] for _ in range(2)
+        )
+        s = 2 ** (2 * torch.rand(k, h, generator=generator, dtype=torch.float64, device="cpu") - 1)
         A, inverse = U * s[:, None] @ V.mT, V / s[:, None] @ U.mT
         for place, factor in ((group.left, inverse), (group.right, A.mT)):
             block = weights[place].double().cpu()

@@ -253,7 +253,7 @@ class TwoLayerHessians:
         """H V for each network: (S, P, k) -> (S, P, k), parameters in the order w1, b1, gamma, w2."""
         if not self.compiled:
             return self._batched(vectors)
-        out = torch.empty(vectors.mT.shape, dtype=vectors.dtype)
+        out = torch.empty(vectors.mT.shape, dtype=vectors.dtype, device="cpu")
         for multiply, block, written in zip(self.compiled, vectors, out.numpy(), strict=True):
             multiply(_as_rows(block), written)
         return out.mT
