@@ -226,10 +226,10 @@ def load_data(spec: str, batch_size: int, samples: int | None) -> list[Batch]:
             )
         batches: Iterable[Batch] = [(x[i : i + batch_size], y[i : i + batch_size]) for i in range(0, len(x), batch_size)]
     else:
-        batches = _called(spec, "--data")
-        batches = [batches] if is_pair(batches) else batches
-        if not isinstance(batches, Iterable):
-            raise ValueError(f"--data {spec}: expected batches (x, y), got {type(batches).__name__}")
+        given = _called(spec, "--data")
+        if not isinstance(given, Iterable):
+            raise ValueError(f"--data {spec}: expected batches (x, y), got {type(given).__name__}")
+        batches = [given] if is_pair(given) else given  # type: ignore[list-item]
     return _first(batches, spec, samples)
 
 

@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from flatproof.verify.curvature import HessianOperator, Problem
+from tests.unit.curvature.cases.modules import Checkpointed
 from tests.unit.curvature.models import CLOSE, error, mlp, points
 
 
@@ -152,6 +153,21 @@ def test_hooks_on_gradients_are_no_part_of_the_loss() -> None:
     assert not calls
     F.cross_entropy(hooked(X), Y).backward()  # type: ignore[no-untyped-call]
     assert calls == [1]
+
+
+def test_an_optimizer_within_the_backward_pass_does_not_run() -> None:
+    """As by register_post_accumulate_grad_hook, with reentrant checkpointing, which insists on a plain backward."""
+    plain, parts = Checkpointed(False).double(), Checkpointed(True).double()
+    parts.load_state_dict(plain.state_dict())
+    for p in parts.parameters():
+        p.register_post_accumulate_grad_hook(lambda p: p.data.zero_())
+    assert (
+        error(HessianOperator(parts, F.cross_entropy, (X, Y)).dense(), HessianOperator(plain, F.cross_entropy, (X, Y)).dense())
+        < CLOSE
+    )
+    assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), parts.parameters(), strict=True))
+    F.cross_entropy(parts(X), Y).backward()  # type: ignore[no-untyped-call]
+    assert not any(p.any() for p in parts.parameters())
 
 
 def test_random_numbers_are_those_that_torch_gives_for_the_seed() -> None:
