@@ -163,7 +163,7 @@ def test_an_optimizer_within_the_backward_pass_does_not_run() -> None:
         p.register_post_accumulate_grad_hook(lambda p: p.data.zero_())
     assert (
         error(HessianOperator(parts, F.cross_entropy, (X, Y)).dense(), HessianOperator(plain, F.cross_entropy, (X, Y)).dense())
-        < CLOSE
+        < 1e-6  # differences of gradients: there is no other product
     )
     assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), parts.parameters(), strict=True))
     F.cross_entropy(parts(X), Y).backward()  # type: ignore[no-untyped-call]
