@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +30,6 @@ SAMPLES = 16
 ROOM = 64 << 20  # bytes of what a gradient's record takes at most, by the bound of `allowance`
 FEWEST = {"eval": 2, "train": 8}  # samples; batch norm in training mode takes them for its statistics
 SEED = 1_234_567
-HOOKS = "_backward_hooks", "_post_accumulate_grad_hooks"  # of a parameter
 
 
 def few_samples(problem: Problem, dtype: torch.dtype) -> Batch | None:
@@ -241,26 +239,25 @@ def _moved_gradient(problem: Problem, batch: Batch, moved: Sequence[Tensor]) -> 
     """The gradient of the module as it stands, its parameters' memory exchanged for that of `moved` and given back."""
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
-    kept = [(p, p.data, p.requires_grad, [getattr(p, name) for name in HOOKS]) for p in problem.tensors]
+    kept = [(p, p.data, p.requires_grad) for p in problem.tensors]
+    # what a training does with gradients is no part of the loss
+    hooks = [(h, dict(h)) for p in problem.tensors for h in (p._backward_hooks, p._post_accumulate_grad_hooks) if h]
     untouched = torch.autograd._unsafe_preserve_version_counter(tuple(problem.tensors))  # type: ignore[attr-defined]
     with torch.enable_grad(), problem.prepared(batch) as buffers, sdpa_kernel(SDPBackend.MATH), untouched:
         try:
-            for (p, *_), values in zip(kept, moved, strict=True):
+            for (p, _, _), values in zip(kept, moved, strict=True):
                 p.data = values
                 p.requires_grad_()
-                _hooked(p, [None, None])  # what a training does with gradients is no part of the loss
+            for held, _ in hooks:
+                held.clear()
             compute = partial(problem.batch_loss, list(problem.tensors), buffers, batch)
             return problem.flatten(_without_touching(compute, problem.tensors))
         finally:
-            for p, values, wanted, hooks in kept:
+            for held, own in hooks:
+                held.update(own)
+            for p, values, wanted in kept:
                 p.data = values
-                _hooked(p, hooks)
                 p.requires_grad_(wanted)
-
-
-def _hooked(parameter: Tensor, hooks: Sequence[Any]) -> None:
-    for name, value in zip(HOOKS, hooks, strict=True):
-        setattr(parameter, name, value)
 
 
 def _without_touching(compute: Callable[[], Tensor], tensors: Sequence[Tensor]) -> list[Tensor | None]:

@@ -157,17 +157,13 @@ def test_hooks_on_gradients_are_no_part_of_the_loss() -> None:
 
 def test_an_optimizer_within_the_backward_pass_does_not_run() -> None:
     """As by register_post_accumulate_grad_hook, with reentrant checkpointing, which insists on a plain backward."""
-    plain, parts = Checkpointed(False).double(), Checkpointed(True).double()
-    parts.load_state_dict(plain.state_dict())
+    parts, steps = Checkpointed(True).double(), []
     for p in parts.parameters():
-        p.register_post_accumulate_grad_hook(lambda p: p.data.zero_())
-    assert (
-        error(HessianOperator(parts, F.cross_entropy, (X, Y)).dense(), HessianOperator(plain, F.cross_entropy, (X, Y)).dense())
-        < 1e-6  # differences of gradients: there is no other product
-    )
-    assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), parts.parameters(), strict=True))
+        p.register_post_accumulate_grad_hook(lambda p: steps.append(p.shape))
+    HessianOperator(parts, F.cross_entropy, (X, Y)).dense()
+    assert not steps
     F.cross_entropy(parts(X), Y).backward()  # type: ignore[no-untyped-call]
-    assert not any(p.any() for p in parts.parameters())
+    assert len(steps) == 6
 
 
 def test_random_numbers_are_those_that_torch_gives_for_the_seed() -> None:
