@@ -95,14 +95,22 @@ def _apart(chosen: dict[str, nn.Parameter]) -> None:
     """ValueError naming parameters that have numbers in memory in common: moved one by one they would not be the model's."""
     by_storage: dict[int, dict[str, nn.Parameter]] = {}
     for name, p in chosen.items():
-        if p.numel() and p.device.type != "meta":
-            by_storage.setdefault(p.untyped_storage().data_ptr(), {})[name] = p
+        if p.numel() and (place := _storage(p)):
+            by_storage.setdefault(place, {})[name] = p
     for held in by_storage.values():
         if _overlap([*held.values()]):
             raise ValueError(
                 f"parameters must have memory of their own, numbers of {' and '.join(held)} are in more than one place; expected one "
                 "Parameter wherever it is used (tied weights), or copies"
             )
+
+
+def _storage(p: nn.Parameter) -> int:
+    """Where its storage begins; 0 for one without memory of its own, on the device "meta" or a tensor that wraps others."""
+    try:
+        return p.untyped_storage().data_ptr()
+    except RuntimeError:
+        return 0
 
 
 def _overlap(held: list[nn.Parameter]) -> bool:
