@@ -275,8 +275,7 @@ def hutchpp(
         captured = in_blocks(scaled, Q, block)
         first = float((Q * captured).sum(dtype=torch.float64))
         source = "Meyer et al. 2021, algorithm 1"
-        short = Q.shape[1] < width
-        # the sketch spans the whole range of H: nothing is left to estimate but rounding
+        short = Q.shape[1] < width  # the sketch may span the range of H: nothing is left to estimate but rounding then
         if width == size or (short and _spans(scaled, Q, floor, generator)):
             ends = first - floor, first + floor
             return _estimate(
@@ -338,7 +337,7 @@ def xtrace(
         W = gaussian(operator, count, generator)
         W = W * (size**0.5 / torch.linalg.vector_norm(W, dim=0))
         Y = in_blocks(scaled, W, block)
-        Q, upper = torch.linalg.qr(_decomposed(Y))
+        Q, upper = torch.linalg.qr(Y.float() if Y.itemsize < 4 else Y)
         Q = Q.to(Y.dtype)
         R = upper.double().cpu().numpy()
         diagonal = np.abs(np.diag(R))
@@ -491,11 +490,6 @@ def _range(Y: Tensor, units: float = 16) -> tuple[Tensor, float]:
     Also how large the trace on what was left out may be: sqrt(P) times that floor. For |w| = sqrt(P) and a rest B of H that the floor
     hides, |w'Bw| <= |w| |Bw|.
     """
-    U, singular, _ = torch.linalg.svd(_decomposed(Y), full_matrices=False)
+    U, singular, _ = torch.linalg.svd(Y.float() if Y.itemsize < 4 else Y, full_matrices=False)
     floor = units * torch.finfo(Y.dtype).eps * float(singular.max()) if len(singular) else 0.0
     return U[:, singular > floor].to(Y.dtype).contiguous(), floor * len(Y) ** 0.5
-
-
-def _decomposed(Y: Tensor) -> Tensor:
-    """In a precision that LAPACK has."""
-    return Y if Y.dtype in (torch.float32, torch.float64) else Y.float()
