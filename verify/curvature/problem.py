@@ -222,10 +222,10 @@ class Problem:
             with accurate(IN_MODELS):
                 return self.model(*args, **kwargs)
         except RuntimeError as error:
-            # a model that differentiates what it computes of its parameters needs them to be differentiable
-            if "does not require grad" not in str(error) or any(t.requires_grad for t in tensors):
+            # a model that differentiates what it computes of its parameters needs all of them to be differentiable
+            if "does not require grad" not in str(error):
                 raise
-        self.place([t.detach().requires_grad_() for t in tensors], buffers)
+        self.place([t if t.requires_grad else t.detach().requires_grad_() for t in tensors], buffers, differentiable=True)
         with accurate(IN_MODELS):
             return self.model(*args, **kwargs)
 
@@ -240,11 +240,13 @@ class Problem:
             return (inputs,), {}
         return (), {name: value for name, value in inputs.items() if name in self._takes or name not in LABELS}
 
-    def place(self, tensors: Sequence[Tensor], buffers: Mapping[str, Tensor]) -> None:
+    def place(self, tensors: Sequence[Tensor], buffers: Mapping[str, Tensor], differentiable: bool = False) -> None:
         """Put `tensors` in the place of the chosen parameters until the end of the block `prepared`, for a later backward pass."""
         room = self._rooms[-1]
         # the other parameters are constants: detached, so that nothing is recorded for them
         fixed = {n: self.safe(n, self._fit(p)) for n, p in room.parameters.items() if n not in self._chosen}
+        if differentiable:
+            fixed = {n: p.requires_grad_(p.is_floating_point()) for n, p in fixed.items()}
         room.substitute({**fixed, **dict(zip(self.names, tensors, strict=True)), **buffers})
 
     def safe(self, name: str, tensor: Tensor) -> Tensor:

@@ -126,6 +126,42 @@ def test_subsets() -> None:
     assert HessianOperator(model, F.cross_entropy, (x, y)).problem.names[0] == "0.bias"
 
 
+class Adapted(nn.Module):
+    """A network after a step of its own on other data, through which the loss is differentiated (MAML)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net, self.given = mlp(), points(5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = dict(self.net.named_parameters())
+        own = F.cross_entropy(functional_call(self.net, parts, (self.given[0],)), self.given[1])
+        grads = torch.autograd.grad(own, [*parts.values()], create_graph=True)
+        moved = {name: p - 0.3 * g for (name, p), g in zip(parts.items(), grads, strict=True)}
+        out: Tensor = functional_call(self.net, moved, (x,))
+        return out
+
+
+def test_a_part_of_a_model_that_differentiates_inside() -> None:
+    x, y = points()
+    H = HessianOperator(Adapted(), F.cross_entropy, (x, y))
+    part = HessianOperator(Adapted(), F.cross_entropy, (x, y), parameters="net.2")
+    rows = [slice_ for name, slice_ in H.problem.slices().items() if name.startswith("net.2")]
+    block = slice(rows[0].start, rows[-1].stop)
+    assert error(part.dense(), H.dense()[block, block]) < CLOSE
+    model = Adapted()
+    bias = model.net[0].bias  # type: ignore[union-attr]
+    (slope,) = torch.autograd.grad(F.cross_entropy(model(x), y), [bias], create_graph=True)  # type: ignore[list-item]
+    wanted = torch.stack([torch.autograd.grad(s, bias, retain_graph=True)[0] for s in slope])  # type: ignore[arg-type]
+    assert error(HessianOperator(model, F.cross_entropy, (x, y), parameters="net.0.bias").dense(), wanted) < CLOSE
+
+
+def test_outputs_that_are_no_samples_rows_have_no_fisher_matrix() -> None:
+    model = nn.Sequential(nn.Flatten(0), nn.Unflatten(0, (3, -1)), nn.Linear(12, 3)).double()
+    with pytest.raises(ValueError, match=r"one row a sample for the Fisher matrix, got \(3, 3\) for 9"):
+        FisherOperator(model, F.cross_entropy, (points()[0], torch.tensor([0, 1, 2]))).matvec(torch.ones(39, dtype=torch.float64))
+
+
 def test_scipy_view_and_counting() -> None:
     model, (x, y) = mlp(), points()
     operator = HessianOperator(model, F.cross_entropy, (x, y))

@@ -161,7 +161,8 @@ def fisher(problem: Problem, batch: Batch, recorded: bool = True) -> Outer:
     def middle(outputs: Any) -> tuple[list[int], Middle]:
         with torch.enable_grad():
             places, _, slopes = _loss_slopes(problem, batch, outputs, create_graph=False)
-        if wrong := next((slope for slope in slopes if slope.ndim == 0 or len(slope) != batch.samples), None):
+        wrong = next((slope for slope in slopes if slope.ndim == 0 or len(slope) != batch.samples), None)
+        if wrong is not None:
             raise ValueError(
                 f"outputs must have one row a sample for the Fisher matrix, got {tuple(wrong.shape)} for {batch.samples}"
             )
