@@ -81,9 +81,8 @@ class Outer:
             outputs = problem.outputs(leaves, buffers, batch)
             self.places, self.middle = middle(outputs)
             read = self.read(outputs)
-            seeds = [
-                torch.ones_like(z, requires_grad=True) for z in read
-            ]  # not 0: logcumsumexp's way back takes logarithms of them
+            # not 0: logcumsumexp's way back takes logarithms of them
+            seeds = [torch.ones_like(z, requires_grad=True) for z in read]
             pulled = torch.autograd.grad(read, leaves, seeds, create_graph=True, allow_unused=True)
         moving = [(n, g) for n, g in enumerate(pulled) if g is not None]
         heads = [g for _, g in moving]
