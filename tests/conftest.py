@@ -9,6 +9,7 @@ import os
 import random
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -57,17 +58,37 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             operator.attrgetter(seeded)(sys.modules[name])(seed)
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
+def placed(nodeid: str) -> tuple[str, str]:
+    """The file and the function of a test."""
+    place, _, name = nodeid.partition("[")[0].partition("::")
+    return place, name
+
+
+def together(nodeid: str) -> str | None:
+    """What a test shares with others, which run on one worker; None: nothing."""
+    place, name = placed(nodeid)
+    return next((group for group, places in TOGETHER.items() if place.startswith(places) and name not in UNCOMPILED), None)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the slow tests, put those that make the same on one worker (--dist loadgroup), and begin with the longest."""
+    """Mark the slow tests, and begin with what shares a worker and with the longest."""
     for item in items:
-        place, _, name = item.nodeid.partition("[")[0].partition("::")
         for mark, names in LISTED.items():
-            if f"{place}::{name}" in names:
+            if "::".join(placed(item.nodeid)) in names:
                 item.add_marker(mark)
         if item.get_closest_marker("long") is not None:
             item.add_marker("slow")
-        for group, places in TOGETHER.items():
-            if place.startswith(places) and name not in UNCOMPILED:
-                item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: (item.get_closest_marker("xdist_group") is None, item.get_closest_marker("slow") is None))
+    items.sort(key=lambda item: (together(item.nodeid) is None, item.get_closest_marker("slow") is None))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests that make the same on one worker (--dist loadgroup); marks do not do it, since pytest-xdist 3.8 writes them into ids that
+    pytest 9.2 no longer reads."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return together(nodeid) or nodeid
+
+    return Together(config, log) if config.getoption("dist") == "loadgroup" else None
