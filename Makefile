@@ -1,6 +1,6 @@
 # make reproduce: install what running needs, run the experiments, write paper_results/ as they end, and say how it agrees with what was
 # committed; a number that differs does not make it fail ('flatproof compare' alone does). make test: install all, lint and types beside all
-# tests but the longest (some 60, which take longer than the others together). make test-long: these. make check: lint, types and the tests
+# tests but the longest (some 80, which take longer than the others together). make test-long: these. make check: lint, types and the tests
 # that are not slow, for the loop at the desk. make map: draw the rooms from the imports.
 # make reproduce-real-data: fetch the data sets (cached in ~/.cache/flatproof), then the experiments on them, into paper_results/.
 # make docs: install what the site needs, execute the tutorials, write build/site and check every link; TUTORIALS=shown executes none.
