@@ -11,7 +11,7 @@ of degree 2k - 1, which by Bernstein's theorem, on a spectrum of length 2R, is a
     exp((R sinh(s) / width)^2 / 2) / (sqrt(2 pi) width) * 2 exp(-(2k - 1) s) / (exp(s) - 1).
 
 The default width 2R / k keeps that near 1e-3 of the Gaussian's height. For a general f (`sum`) the interval is that of quadratic
-forms (`forms`), without the bias: Student's t of 8 probes covers a sum that one eigenvalue rules in 86 of 100 runs only. The
+forms (`forms`), without the bias: Student's t of few probes covers too seldom a sum that one eigenvalue rules. The
 products' own rounding E (`rounding`) moves each eigenvalue by at most ||E||: a Gaussian by that times its steepest slope, f by what it
 does over such a step at the nodes.
 """

@@ -54,7 +54,7 @@ class Setting:
 FALLS: tuple[Falls, ...] = ("two parts", "halved")
 STRENGTHS = tuple(Setting(r, s, falls) for falls, r, s in product(FALLS, (1, 4), (1, 2)))
 RATES = tuple(Setting(2.0**k, 1, "") for k in range(8))
-# wider networks diverge at rates and strengths that serve narrow ones
+# wider networks may diverge at rates and strengths that serve narrow ones
 GENTLY = tuple(Setting(r, 0.5, falls) for falls, r in product(FALLS, (1, 0.5)))
 BETWEEN = tuple(Setting(1.5 * 2.0**k, 1, "") for k in range(4))
 
