@@ -54,7 +54,7 @@ def built(
                     artifacts += build(experiment, [name], asked.scale, asked.seeds, store)
                 except DamagedRow as error:
                     damaged.setdefault(error.key, (error, []))[1].append(name)
-    return artifacts, Build(asked, tuple(store.rows(noted)), editions=editions), damaged
+    return artifacts, Build(asked, tuple(store.rows(noted.rows)), editions=editions, readings=noted.readings), damaged
 
 
 def publish(builds: "Sequence[tuple[Build, Sequence[Artifact]]]", out: Path, force: bool) -> list[str]:
@@ -200,7 +200,7 @@ def _rebuild(path: Path, source: Path, wanted: Callable[[str, str], bool], rebui
             continue
         with (
             TemporaryDirectory() as folder,
-            filled(Path(folder) / "outcomes.sqlite", build.rows) as store,
+            filled(Path(folder) / "outcomes.sqlite", build.rows, build.readings) as store,
             assuming_editions(build.editions),
         ):
             made, new, damaged = built(EXPERIMENTS[paper], names, store, build.asked)

@@ -60,6 +60,9 @@ class Row(NamedTuple):
         return seal_of(self.key, table, columns, self.arrays, sealed)
 
 
+Readings = dict[str, dict[str, Mapping[str, Any]]]  # by address and name: a few numbers of a row's arrays
+
+
 class Kept(NamedTuple):
     """A row as it lies in a table, with its seal; its arrays may have been left out."""
 

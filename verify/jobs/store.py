@@ -9,8 +9,9 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from flatproof.verify.jobs.rows import (
     JOBS,
     TABLES,
     Kept,
+    Readings,
     Row,
     altered,
     described,
@@ -64,15 +66,23 @@ class DamagedRow(StoreError):
         self.key = key
 
 
+@dataclass(frozen=True)
+class Noted:
+    """What a report looked at. rows: stored addresses, True where arrays were read. readings: what came of these, see `Store.reading`."""
+
+    rows: dict[str, bool] = field(default_factory=dict)
+    readings: Readings = field(default_factory=dict)
+
+
 class _Noting(frozenset[str]):
     """Addresses that note, of each that one finds among them, that it was looked for."""
 
-    noted: dict[str, bool]
+    noted: "Noted"
 
     def __contains__(self, key: object) -> bool:
         if not super().__contains__(key):
             return False
-        self.noted.setdefault(str(key), False)
+        self.noted.rows.setdefault(str(key), False)
         return True
 
 
@@ -82,11 +92,17 @@ class Store:
     What was read once is kept: rows never change.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        """Open or create. Errors: StoreError for a file that is no store, or one of another version; it is left as it was."""
+    def __init__(self, path: str | Path, readings: Readings | None = None) -> None:
+        """Open or create. Errors: StoreError for a file that is no store, or one of another version; it is left as it was.
+
+        Args:
+            path: of the file.
+            readings: what was read of arrays where these were at hand.
+        """
         self.path = Path(path)
         self._read: dict[tuple[str, bool], Stored[Any]] = {}
-        self._noted: dict[str, bool] | None = None
+        self._noted: Noted | None = None
+        self._given = readings or {}
         with readable(self.path):
             new = not self.path.exists() or self.path.stat().st_size == 0
             self._connection = connected(self.path) if new else opened(self.path)
@@ -138,9 +154,9 @@ class Store:
         return watched
 
     @contextmanager
-    def noting(self) -> Iterator[dict[str, bool]]:
-        """What a report looks at within the block: stored addresses, True where arrays were read. `key in store.keys()` counts, too."""
-        self._noted = {}
+    def noting(self) -> Iterator[Noted]:
+        """What a report looks at within the block; `key in store.keys()` counts, too."""
+        self._noted = Noted()
         try:
             yield self._noted
         finally:
@@ -243,8 +259,31 @@ class Store:
                 return None
             self._read[key, arrays] = self._restored(job, found, seal, arrays)
         if self._noted is not None:
-            self._noted[key] = self._noted.get(key, False) or arrays
+            self._noted.rows[key] = self._noted.rows.get(key, False) or arrays
         return self._read[key, arrays]
+
+    def reading(self, job: Job[T], name: str, read: Callable[[T], Mapping[str, Any]]) -> Mapping[str, Any] | None:
+        """A few numbers of a job's arrays, which can be published where the arrays are too large.
+
+        Args:
+            job: any job.
+            name: of the reading; one name, one function.
+            read: of the job's result, with its arrays; gives numbers and texts that JSON keeps.
+
+        Returns:
+            What it gives, or gave where the arrays were at hand; None for what is not stored.
+
+        Raises:
+            DamagedRow: as for `get`.
+            StoreError: for a damaged file.
+        """
+        given = self._given.get(job.key, {}).get(name)
+        if (stored := self.get(job, arrays=given is None)) is None:
+            return None
+        values = read(stored.result) if given is None else given
+        if self._noted is not None:
+            self._noted.readings.setdefault(job.key, {})[name] = values
+        return values
 
     def _restored(self, job: Job[T], found: tuple[str, Row] | None, seal: seals.Seal | None, arrays: bool) -> Stored[T]:
         def damaged(why: str) -> DamagedRow:
@@ -283,15 +322,15 @@ def _row(ended: tuple[Job[Any], Outcome, Mapping[str, str]]) -> Row:
     return Row(job.key, texts[0], None, texts[1], float(outcome.seconds), texts[2], now, pack(outcome.arrays))
 
 
-def filled(path: Path, rows: Iterable[Kept]) -> Store:
-    """A new store of rows from another, each under the seal that it has there. Errors: StoreError."""
+def filled(path: Path, rows: Iterable[Kept], readings: Readings | None = None) -> Store:
+    """A new store of rows from another, each under the seal that it has there, and what was read of arrays. Errors: StoreError."""
     with readable(path), closing(connected(path)) as connection, transaction(connection, "IMMEDIATE"):
         create(connection)
         for table, row, seal in rows:
             connection.execute(TABLES[table])
             connection.execute(INSERT[table], row)
             seals.note(connection, [seal])
-    return Store(path)
+    return Store(path, readings)
 
 
 def opened(path: Path) -> sqlite3.Connection:

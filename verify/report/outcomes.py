@@ -3,7 +3,8 @@
 They lie in `outcomes.jsonl.xz` in the folder of a paper's artifacts (`xz -dc` shows it), lines of JSON: a header with the digest of all
 that follows; a line for each build, with the artifacts that it gave (and digests of their provenance), its scale, seeds, command and the
 numbers of its rows; a line for each row, its texts as they lie in the store, its arrays packed, with the seal that it has there.
-A row has its arrays where a table or figure reads them, unless a build's are more than ARRAYS bytes: they are left out then.
+A row has its arrays where a table or figure reads them, unless a build's are more than ARRAYS bytes: they are left out then, and the
+build has what was read of them where that is a few numbers (`Store.reading`).
 """
 
 import base64
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from flatproof.verify.jobs.rows import Kept, Row, altered, unreadable
+from flatproof.verify.jobs.rows import Kept, Readings, Row, altered, unreadable
 from flatproof.verify.jobs.seals import Seal
 from flatproof.verify.report.artifacts import Artifact
 from flatproof.verify.report.descriptors import FOLDERS, Entry, descriptor, digest, stem
@@ -55,12 +56,14 @@ class Build:
         rows: all that the build looked at.
         artifacts: by id the `origin` of the descriptor that was written.
         editions: of the data sets' files that addresses of rows hold, by name.
+        readings: of arrays.
     """
 
     asked: Asked
     rows: tuple[Kept, ...]
     artifacts: dict[str, str] = field(default_factory=dict)
     editions: dict[str, str] = field(default_factory=dict)
+    readings: Readings = field(default_factory=dict)
 
 
 def publish(build: Build, artifacts: Sequence[Artifact], out: Path, force: bool = False) -> list[Path]:
@@ -138,6 +141,7 @@ def save(path: Path, builds: Iterable[Build]) -> None:
             "artifacts": dict(sorted(build.artifacts.items())),
             **build.asked._asdict(),
             **({"editions": dict(sorted(build.editions.items()))} if build.editions else {}),
+            **({"readings": readings} if (readings := _readings(build)) else {}),
             "rows": sorted(numbers[kept.row.key, kept.seal.digest] for kept in build.rows),
         }
         for build in builds
@@ -184,7 +188,15 @@ def load(path: Path) -> list[Build]:
 def _build(line: dict[str, Any], rows: Sequence[Kept]) -> Build:
     """A build as its line says it. Errors: LookupError, TypeError for another line."""
     asked = Asked(**{name: value for name, value in line.items() if name in Asked._fields})
-    return Build(asked, tuple(rows[at] for at in line["rows"]), line["artifacts"], line.get("editions", {}))
+    return Build(
+        asked, tuple(rows[at] for at in line["rows"]), line["artifacts"], line.get("editions", {}), line.get("readings", {})
+    )
+
+
+def _readings(build: Build) -> Readings:
+    """Those of rows without their arrays; the others can be read again."""
+    bare = sorted(kept.row.key for kept in build.rows if kept.row.arrays is None)
+    return {key: build.readings[key] for key in bare if key in build.readings}
 
 
 def _line(kept: Kept) -> dict[str, Any]:

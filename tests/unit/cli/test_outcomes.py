@@ -1,12 +1,16 @@
 """`flatproof report --from`: every file again from the outcomes that are published beside them, without a store."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from flatproof.verify.experiments import EXPERIMENTS
+from flatproof.verify.experiments.vocabulary import Shelf, provenance_of
+from flatproof.verify.jobs.store import Store
 from flatproof.verify.report import outcomes
+from flatproof.verify.report.artifacts import Artifact, Table
 from tests.unit.cli.conftest import Command
 from tests.unit.cli.study import Study
 
@@ -66,6 +70,40 @@ def test_arrays_that_are_too_large_are_left_out(command: Command, reproduced: Pa
     assert {name: text for name, text in before.items() if name.startswith("study/table_1")} == {
         name: text for name, text in again.items() if name.startswith("study/table_1")
     }
+
+
+class Peaks(Study):
+    """Its table is made of one number of each job's array."""
+
+    ARTIFACTS = ("study/table-1",)
+
+    def build(self, only: Sequence[str], scale: str, seeds: int, store: Store) -> list[Artifact]:
+        shelf = Shelf(store)
+        jobs = [job for _, job in self.grid(only, scale, seeds)]
+        peaks = [shelf.reading(job, "peak", lambda result: {"largest": float(result["drawn"].max())}) for job in jobs]
+        raw = pd.DataFrame([peak for peak in peaks if peak is not None])
+        provenance = provenance_of(shelf.outcomes(jobs, arrays=False), scale)
+        return [Table("study/table-1", "Peaks", raw.map("{:.2f}".format), raw, ("Of 6 draws.",), provenance, ("largest",))]
+
+
+@pytest.mark.parametrize("most", [100, outcomes.ARRAYS])
+def test_what_was_read_of_arrays_stands_in_for_them(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """Where they are too large; where they fit they are published, and are all that is."""
+    monkeypatch.setattr(outcomes, "ARRAYS", most)
+    monkeypatch.setitem(EXPERIMENTS._loaded, "study", Peaks())
+    assert command("reproduce", "study", "--workers", "1").status == 0
+    (tmp_path / ".flatproof/runs.sqlite").unlink()
+    (build,) = outcomes.load(tmp_path / "paper_results" / NAME)
+    assert all((kept.row.arrays is None) == (most == 100) for kept in build.rows)
+    assert len(build.readings) == (6 if most == 100 else 0)
+    before = files(tmp_path / "paper_results")
+    for _ in range(2):  # what was rebuilt can be rebuilt
+        done = command("report", "--from", "paper_results")
+        assert done.status == 0, done.err
+        assert "left as they are" not in done.out
+        assert files(tmp_path / "paper_results") == before
 
 
 def test_what_has_no_outcomes_is_named_and_left(command: Command, reproduced: Path) -> None:

@@ -50,6 +50,25 @@ def test_what_is_written_is_read_back(build: Build, tmp_path: Path) -> None:
             store.get(JOBS[1])
 
 
+def test_readings_are_kept_of_rows_without_their_arrays(build: Build, tmp_path: Path) -> None:
+    path, gone = tmp_path / "outcomes.jsonl.xz", "f" * 64
+    save(path, [replace(build, readings={key: {"last": {"value": 0.1 + 0.2}} for key in (JOBS[0].key, JOBS[1].key, gone)})])
+    (loaded,) = load(path)
+    assert loaded.readings == {JOBS[1].key: {"last": {"value": 0.1 + 0.2}}}
+
+    def never(_: object) -> dict[str, float]:
+        raise AssertionError("it was read before")
+
+    with filled(tmp_path / "other.sqlite", loaded.rows, loaded.readings) as store, store.noting() as noted:
+        assert store.reading(JOBS[1], "last", never) == {"value": 0.1 + 0.2}
+        assert store.reading(JOBS[0], "first", lambda result: {"value": float(result["drawn"][0])}) is not None
+        assert store.reading(Draw("b", 9), "last", never) is None
+        with pytest.raises(DamagedRow, match="its arrays are not there"):
+            store.reading(JOBS[1], "first", never)
+    assert noted.rows == {JOBS[0].key: True, JOBS[1].key: False}
+    assert {key: [*of_row] for key, of_row in noted.readings.items()} == {JOBS[0].key: ["first"], JOBS[1].key: ["last"]}
+
+
 def test_files_of_outcomes_are_listed_with_whose_they_are(build: Build, tmp_path: Path) -> None:
     other = replace(build, artifacts={"study/figure-1": "1" * 64})
     (tmp_path / "study" / "paper_scale").mkdir(parents=True)

@@ -1,7 +1,7 @@
 """Owns where runs end: their traces against the flattest known, by architecture and method."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -11,11 +11,12 @@ from flatproof.verify.experiments.certified import Pin
 from flatproof.verify.experiments.minimizers.kinds import Kind, kind
 from flatproof.verify.experiments.minimizers.methods import METHODS, SIZES, Method, Setting, run, tuned
 from flatproof.verify.experiments.vocabulary import Shelf
-from flatproof.verify.two_layer.training import StoredRun
+from flatproof.verify.two_layer.training import Result, Run, StoredRun
 
 FITS = 1e-3  # training loss
 NEAR = 0.05  # of the flattest trace
 NOT_LOOKED_AT = Kind(0, 0, 0.0, 0.0)
+KIND = "kind"
 
 
 def pin(scale: str, seed: int) -> Pin:
@@ -106,7 +107,8 @@ def group(
 ) -> Group:
     """What is stored of a method with a setting, on the seeds of `limits`; networks: whether they are read, too."""
     traces = known[architecture]
-    stored = {seed: ended for seed in traces if (ended := shelf.get(run(architecture, method, setting, scale, seed), networks))}
+    jobs = {seed: run(architecture, method, setting, scale, seed) for seed in traces}
+    stored = {seed: ended for seed, job in jobs.items() if (ended := shelf.get(job, arrays=False))}
     ends = tuple(
         End(
             seed,
@@ -114,15 +116,22 @@ def group(
             ended.result.final("trace") / traces[seed][1],
             ended.result.final("train_loss"),
             ended.result.final("test_accuracy"),
-            NOT_LOOKED_AT
-            if ended.result.network is None
-            else kind(ended.result.network, run(architecture, method, setting, scale, seed).data.build().x),
+            _kind(jobs[seed], shelf) if networks else NOT_LOOKED_AT,
         )
         for seed, ended in stored.items()
         if ended.result.status == "finished"
     )
     bounds, least = zip(*(traces[seed] for seed in stored), strict=True) if stored else ((), ())
     return Group(architecture, method, setting, tuple(stored.values()), ends, bounds, least)
+
+
+def _kind(job: Run, shelf: Shelf) -> Kind:
+    """Of the network that a run has ended with."""
+
+    def read(result: Result) -> dict[str, float]:
+        return asdict(kind(result.network, job.data.build().x)) if result.network else asdict(NOT_LOOKED_AT)
+
+    return Kind(**(shelf.reading(job, KIND, read) or {}))
 
 
 def groups(scale: str, seeds: int, shelf: Shelf) -> list[Group]:

@@ -1,6 +1,6 @@
 """Owns the way from the store to outcomes: what is there, which jobs gave it, how much of a grid it covers, where it was computed."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from flatproof.verify.jobs.job import Job, Stored
@@ -28,6 +28,10 @@ class Shelf:
         if stored is not None:
             self.used[key] = stored
         return stored
+
+    def reading(self, job: Job[T], name: str, read: Callable[[T], Mapping[str, Any]]) -> Mapping[str, Any] | None:
+        """A few numbers of a job's arrays, None if it is not stored; see `Store.reading`."""
+        return self.store.reading(job, name, read) if job.key in self.keys else None
 
     def pairs(self, jobs: Iterable[AnyJob], arrays: bool = True) -> "list[Pair[AnyJob]]":
         """Those of the jobs that are stored, each with its outcome, in their order."""
