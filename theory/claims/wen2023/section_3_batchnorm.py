@@ -6,6 +6,7 @@ training point alone has u = sqrt(n) there whatever its size, and relu(z)/s as l
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 from itertools import combinations, product
@@ -24,6 +25,9 @@ CORRECTED = (
     "infimum and ||(W1_j, b1_j)|| / s_j <= B for all j satisfies |x[1]x[2] - f(x)| <= eps on the whole cube, and ||W1_j[3:d]|| <= eps "
     "||W1_j|| for every neuron with |gamma_j W2_j| >= eps (this part without B). At width 4 no bound B is needed."
 )
+CORRECTED_NORMS = CORRECTED.replace(
+    "trace within kappa of the infimum", "||gamma||^2 + ||W2||^2 within kappa of 4, its minimum,"
+).replace("||W1_j[3:d]|| <= eps ||W1_j||", "||W1_j[3:d]|| <= eps, (W1_j, b1_j) normalized to length 1,")
 
 
 def all_tails(d: int) -> Ints:
@@ -206,7 +210,8 @@ def counterexample() -> Evidence:
 def nearly() -> Evidence:
     """The corrected statement.
 
-    Take interpolating networks of one width with trace -> 8 (the infimum, lemma-A.3 and A.1). 2 (||a||² + ||gamma||²) <= 8 + kappa gives
+    Take interpolating networks of one width with trace -> 8 (the infimum, lemma-A.3 and A.1), or of which only 2 (||a||² + ||gamma||²),
+    which the trace is never below, tends to 8; a is W2. 2 (||a||² + ||gamma||²) <= 8 + kappa gives
     sum |q_j| <= 2 + kappa/4, and with rho_j = |sum_i y_i u_ij| <= n/2 and n <= sum |q_j| rho_j the deficit sum |q_j| (n/2 - rho_j) is at
     most kappa n/8. The u_j lie on a sphere in R^n and the q_j are bounded, so pass to a limit. Where q_j does not tend to 0, rho_j
     tends to n/2: by lemma A.27 and Cauchy-Schwarz u_j tends to 2 at one head on each tail, of the sign of one y, and 0 elsewhere; opposite
@@ -279,8 +284,11 @@ def lemma_a2() -> Iterator[Evidence]:
     network = barely_active(THREE, np.array([1, 1, -1, -1], dtype=np.int64), 1e4, c, c / 10)
     assert network.gamma is not None
     require(abs(np.sum(network.gamma**2 + network.w2**2) - 4 - 4 * c) < 1e-12, "the squared norms are not 4 + 4c")
-    yield counterexample()
-    yield nearly()
+    yield replace(counterexample(), corrected=CORRECTED_NORMS)
+    yield replace(
+        nearly(),
+        scope="the corrected statement, every width >= 4 and every set satisfying condition 1; only the norms are bounded",
+    )
 
 
 def tick() -> Evidence:
