@@ -12,7 +12,7 @@ STORE, OUT = Path(".flatproof/runs.sqlite"), Path("paper_results")
 
 Ids = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[ID]...", help="Ids of papers, tables or figures; all but those on real data if none."),
+    typer.Argument(metavar="[ID]...", help="Ids of papers, tables or figures; if none, all but those that run on request alone."),
 ]
 Only = Annotated[list[str] | None, typer.Option("--only", metavar="ID", help="The same as naming the ids.")]
 Scale = Annotated[str, typer.Option(help="smoke (seconds), quick (minutes) or paper (the paper's own settings throughout).")]

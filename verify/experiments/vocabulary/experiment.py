@@ -22,7 +22,7 @@ class Experiment(ABC):
 
     ID: the prefix of its ids. ABOUT: what the page says before its results. ARTIFACTS: ids of its tables and figures.
     DEFAULT_SEEDS: seeds by scale. PUBLISHED: the empirical statements that it judges, as printed, by name. ON_REQUEST: whether it runs
-    only when it is named, as what needs fetched data does.
+    only when it is named, as what needs fetched data or long runs does.
     """
 
     ID: ClassVar[str]

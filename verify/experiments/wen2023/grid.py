@@ -17,8 +17,8 @@ INTERPOLATES = 0.05
 class Row:
     """One row of the paper's Table 2: a figure, its settings as printed, and its epochs at the scale 'quick'.
 
-    quick_epochs: epochs of each phase at 'quick', None for those printed: a quarter or half where medians change little
-        after that, least for Sim-BN, whose steps cost most, and for 4b, 5b and the appendix.
+    quick_epochs: epochs of each phase at 'quick', None for those printed: a quarter where medians change little after
+        that, fewer for softplus and the logistic loss, fewest for Sim-BN and three layers, whose steps cost most.
     data: its generator and size, smaller at 'smoke'.
     """
 

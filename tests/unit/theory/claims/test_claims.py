@@ -322,6 +322,8 @@ def test_the_pages_count_as_the_headline_does(ledger: dict[str, Claim]) -> None:
     readme, page = (" ".join((root / name).read_text().split()) for name in ("README.md", "docs/background/ledger.md"))
     counts = text.removeprefix("wen2023: ").split(";")[0]
     assert text.split(" Measured")[0] in page
+    committed = json.loads((root / "paper_results/wen2023/claims.json").read_text(encoding="utf-8"))
+    assert committed["notes"][0] in page, "what is measured is not what the committed table counts"
     assert counts.replace("statements", "statements of that paper") in readme
     printed = [c for id, c in ledger.items() if id.startswith("andriushchenko2023/diag-")]
     proved, refuted = (sum(c.status == status for c in printed) for status in ("proved", "refuted"))
