@@ -81,7 +81,7 @@ left.legend()
 pyplot.show()
 
 # %% [markdown]
-# At both learning rates λ_max rises to 2 divided by the learning rate and stays there: the smaller step ends in the sharper network.
+# At both learning rates λ_max rises past 2 divided by the learning rate and settles there: the smaller step ends in the sharper network.
 #
 # The bands are the intervals: that of λ_max holds with probability 99.5 % over the random start of Lanczos' method, that of the trace
 # with 95 % over its random vectors. What the trace costs and how wide its interval is can be set: `settings={"trace": {"products": 20}}`.

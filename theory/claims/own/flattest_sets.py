@@ -53,8 +53,8 @@ def flattest_1() -> Iterator[Evidence]:
 @own_claim(
     "flattest-2",
     """n distinct points of {-1, 1}^d with labels ±1, a bias, interpolation: lambda_max >= 4 sqrt(d + 1) / n, with equality exactly for the
-    networks that attain (3) and in which no neuron is active on two samples. So the flattest networks in lambda_max are the memorizing
-    ones, and 4 sqrt(d + 1) / n is the smallest lambda_max.""",
+    networks that attain (3) and in which no neuron is active on two samples. So the flattest networks in lambda_max memorize,
+    each sample by one neuron of its own or by several, and 4 sqrt(d + 1) / n is the smallest lambda_max.""",
     depends_on=("own/flattest-1",),
 )
 def flattest_2() -> Iterator[Evidence]:

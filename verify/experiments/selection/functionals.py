@@ -66,7 +66,7 @@ def displaced(network: Network, x: Floats, inputs: Floats, h: Floats) -> Floats:
 
 
 def unflipped(network: Network, x: Floats, inputs: Floats) -> Floats:
-    """The same if no activation of the sample flipped (own/selection-1), (n,)."""
+    """The same if no activation of the sample flipped (own/flattest-1), (n,)."""
     squared, length = squared_gradient_norms(network, x), (inputs**2).sum(axis=1)
     along, across = RADIUS * np.sqrt(squared), RADIUS**2 * length * forward(network, x) / squared
     return np.asarray(along**2 + across**2)
