@@ -1,4 +1,4 @@
-"""Owns the readings of wen2023's figure 2, whose second phase as printed, rho = 1, ends in the zero network: which one gives its neurons?
+"""Owns the readings of wen2023's figure 2, whose second phase as printed, rho = 1, ends near the zero network: which one gives its neurons?
 
 As printed, SAM moves all parameters by rho along their gradient. At the smallest trace ||grad f|| is 2 and lies in gamma and W2 almost
 alone: rho = 1 then moves f(x_i) by about 2, which is from the label to the zero network. In the first layer alone the same rho moves f the
