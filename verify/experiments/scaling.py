@@ -1,7 +1,7 @@
 """Owns the scaling behind wen2023/theorem-3.1: test error of 1-SAM's networks against n, for d = 10, 20, .., 60, each architecture.
 
 The theorem bounds the test error E (f - y)^2 of every flattest network without bias by d/n up to logarithms, once n is of order
-d log d. Two exponents are fitted, with intervals from a bootstrap over seeds:
+d log d. Two exponents are fitted, with intervals from the jackknife over seeds:
 
     alpha   test error ~ (n/d)^(-alpha)    least squares in logarithms, all d together, n >= 2 d
     beta    n ~ d^beta                     n is where the test error falls to TARGET, by linear interpolation in logarithms
@@ -37,7 +37,7 @@ from flatproof.verify.report.artifacts import NOT_YET, Artifact, Figure, Table, 
 from flatproof.verify.report.style import GRAY, figure_style
 from flatproof.verify.two_layer.settings import DataSpec, Phase
 from flatproof.verify.two_layer.training import Run, StoredRun
-from flatproof.verify.utils.statistics import Interval, bootstrap_interval
+from flatproof.verify.utils.statistics import Interval, jackknife_interval
 
 ID = "scaling"
 TABLE, FIGURE = f"{ID}/table-1", f"{ID}/figure-1"
@@ -48,12 +48,12 @@ MOST = float(np.log(np.log(60) * 60 / (np.log(10) * 10)) / np.log(6))  # exponen
 INTERPOLATES = 0.01
 RULE = (
     f"alpha: test error ~ (n/d)^(-alpha), fitted over n/d >= {FIT_FROM:g} and all d together. beta: the n at which the test error falls "
-    f"to {TARGET:g} grows as d^beta. 95 % intervals: bootstrap over seeds. Theorem 3.1 asks without bias for alpha >= 1 and beta <= 1 up "
-    f"to logarithms: n of order d log d has beta = {MOST:.2f} between d = 10 and 60. It says nothing of the other architectures. Rule, for "
-    f"no-bias: agrees if alpha's interval lies above 1 and beta's below {MOST:.2f}, otherwise inconclusive: the theorem bounds flattest "
-    "networks, for n beyond a constant times d log d, so that runs which end above the flattest trace, or have too few points, do not "
-    f"contradict it. For beta a seed counts at the dimensions whose error at the smallest n is above {TARGET:g}. Left out of the fits "
-    "are runs that diverged or do not interpolate "
+    f"to {TARGET:g} grows as d^beta. 95 % intervals: Student's t of the jackknife over seeds. Theorem 3.1 asks without bias for "
+    f"alpha >= 1 and beta <= 1 up to logarithms: n of order d log d has beta = {MOST:.2f} between d = 10 and 60. It says nothing of the "
+    f"other architectures. Rule, for no-bias: agrees if alpha's interval lies above 1 and beta's below {MOST:.2f}, otherwise inconclusive: "
+    "the theorem bounds flattest networks, for n beyond a constant times d log d, so that runs which end above the flattest trace, or "
+    "have too few points, do not contradict it. For beta a seed counts at the dimensions whose error at the smallest n is above "
+    f"{TARGET:g}. Left out of the fits are runs that diverged or do not interpolate "
     f"(training loss above {INTERPOLATES:g}); 'fitted' counts the others. Where the error falls abruptly alpha is a mean slope, not a law. "
     "Nothing is judged at scale smoke."
 )
@@ -135,7 +135,7 @@ class Errors:
 
     @property
     def units(self) -> NDArray[np.floating]:
-        """The losses of the seeds of which any run counts, which the bootstrap draws from."""
+        """The losses of the seeds of which any run counts, which the jackknife leaves out one by one."""
         return self.loss[np.isfinite(self.loss).any(axis=(1, 2))]
 
 
@@ -242,7 +242,7 @@ def verdict(architecture: Architecture, a: Interval, b: Interval, scale: str) ->
 
 
 def _interval(errors: Errors, statistic: Callable[[NDArray[np.floating]], float]) -> Interval:
-    return bootstrap_interval(errors.units, statistic) if len(errors.units) else Interval(np.nan, -np.inf, np.inf)
+    return jackknife_interval(errors.units, statistic) if len(errors.units) else Interval(np.nan, -np.inf, np.inf)
 
 
 def _table(measured: dict[Architecture, Errors], scale: str, stored: dict[Architecture, list[StoredRun]]) -> Table:

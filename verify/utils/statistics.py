@@ -57,27 +57,26 @@ def share_interval(shares: Sequence[float], points: int | None, confidence: floa
     return Interval(mean, max(0.0, min(low, exact.low)), min(1.0, max(high, exact.high)))
 
 
-def bootstrap_interval(
+def jackknife_interval(
     units: NDArray[np.floating],
     statistic: Callable[[NDArray[np.floating]], float],
     confidence: float = 0.95,
-    resamples: int = 2_000,
 ) -> Interval:
-    """A statistic of independent units (k, ...) such as seeds, with the percentile bootstrap interval over them.
+    """A statistic of independent units (k, ...) such as seeds, with Tukey's interval: Student's t of the jackknife's pseudo-values.
 
-    Units are drawn with replacement, the same draws at each call. Resamples whose statistic is NaN are left out. Without limits
-    (±inf) for one unit, or if more than a tenth of the resamples are left out. ValueError for no units.
+    Of a mean it is Student's t interval itself, so that it is as wide as few units make it; a bootstrap's percentiles are too
+    narrow then. Without limits (±inf) for one unit, or where the statistic of all units but one is NaN.
+    ValueError for no units. (Tukey 1958)
     """
     if not len(units):
         raise ValueError("units must hold at least one, got none")
-    value = statistic(units)
-    draws = np.random.default_rng(0).integers(0, len(units), (resamples, len(units)))
-    values = np.array([statistic(units[draw]) for draw in draws]) if len(units) > 1 else np.empty(0)
-    values = values[~np.isnan(values)]
-    if len(values) < 0.9 * resamples:
+    value, k = statistic(units), len(units)
+    without = np.array([statistic(np.delete(units, i, axis=0)) for i in range(k)]) if k > 1 else np.array([np.nan])
+    if not np.isfinite(without).all():
         return Interval(value, -np.inf, np.inf)
-    low, high = np.quantile(values, [0.5 - confidence / 2, 0.5 + confidence / 2])
-    return Interval(value, float(low), float(high))
+    _, low, high = mean_interval((k * value - (k - 1) * without).tolist(), confidence)
+    half = (high - low) / 2
+    return Interval(value, value - half, value + half)
 
 
 def kendall_tau(x: Sequence[float], y: Sequence[float], groups: Sequence[int] | None = None) -> float:

@@ -10,7 +10,7 @@ Student's t over seeds, at 1 - 5 %/k where any of k cells decides.
     stays     1-SAM and label noise from memorizing alone: runs that end with a memorized share of at least KEPT. Supported: the 90 %
               interval of their share above one half for both; refuted: below for one.
     order     1-SAM's rates: exponents p, q of the least-squares plane log(-rate) = c + p log ρ + q log lr over cells and seeds,
-              bootstrap over seeds. Supported: p above 2 and q above 1; refuted: one of them below.
+              Student's t of the jackknife over seeds. Supported: p above 2 and q above 1; refuted: one of them below.
     separates each functional, ends from random starts: the share of pairs (1-SAM, label noise) in which 1-SAM's is larger;
               without log_det, which holds the step, and the methods' steps differ;
               Mann-Whitney's test at 5 % by Holm over functionals. Separates: significant, and the share at most .2 or at least .8.
@@ -30,7 +30,7 @@ from flatproof.verify.experiments.selection.functionals import NAMES
 from flatproof.verify.experiments.selection.jobs import HALF, METHODS, Drift
 from flatproof.verify.experiments.vocabulary import Effect, Verdict, consistently_below, every_above, most_seeds
 from flatproof.verify.jobs.job import StoredValues
-from flatproof.verify.utils.statistics import Interval, bootstrap_interval
+from flatproof.verify.utils.statistics import Interval, jackknife_interval
 
 FITS, NEAR, LEAST, KEPT = 2e-3, 0.05, 0.02, 0.95
 EPOCHS = 10_000  # the unit of rates
@@ -103,7 +103,7 @@ def grown(pairs: Pairs, functional: str) -> tuple[Effect, ...]:
 
 
 def exponents(pairs: Pairs) -> tuple[Interval, Interval] | None:
-    """p and q with bootstrap intervals over seeds; None with fewer than two seeds or cells without a rate below 0."""
+    """p and q with jackknife intervals over seeds; None with fewer than two seeds or cells without a rate below 0."""
     found = cells(pairs, "1-SAM")
     seeds = sorted({job.seed for runs in found.values() for job, _ in runs})
     units = np.full((len(seeds), len(found)), np.nan)
@@ -121,7 +121,7 @@ def exponents(pairs: Pairs) -> tuple[Interval, Interval] | None:
             known = np.isfinite(y)
             return float(np.linalg.lstsq(x[known], y[known], rcond=None)[0][of]) if known.sum() > 3 else float("nan")
 
-        return bootstrap_interval(units, fitted)
+        return jackknife_interval(units, fitted)
 
     return exponent(1), exponent(2)
 
