@@ -208,7 +208,7 @@ def _rebuild(path: Path, source: Path, wanted: Callable[[str, str], bool], rebui
             rebuilt.without("the arrays that they are made from are too large to be published", ids)
         unmatched = poorer(made, source)  # addresses hold what tells data from any others, which is not known of what is not here
         data = (
-            ", or they are on data that are not on this machine ('flatproof data list')" if EXPERIMENTS.on_request(paper) else ""
+            ", or they are on data that are not on this machine ('flatproof data list')" if build.editions else ""
         )
         rebuilt.without(f"this version asks for other runs{data}", sorted(unmatched))
         made = [artifact for artifact in made if artifact.id not in unmatched]

@@ -226,7 +226,7 @@ def verdicts(
         "tuned_rules.py); a pilot on other draws of data was looked at before that of claim-5. Fine-tuned models have parts of their own: "
         "the verdicts on claim-1 and claim-3 rest on the networks from scratch alone.",
         *fitted,
-        f"Published τ with test error that could be verified, adaptive worst-case linf: {published}.",
+        f"Published τ that could be verified, adaptive worst-case linf, with test error, of BERT with error on HANS lexical: {published}.",
         setting(scale, seeds),
         *of_scale(scale),
     )
