@@ -207,9 +207,7 @@ def _rebuild(path: Path, source: Path, wanted: Callable[[str, str], bool], rebui
         for _, ids in damaged.values():
             rebuilt.without("the arrays that they are made from are too large to be published", ids)
         unmatched = poorer(made, source)  # addresses hold what tells data from any others, which is not known of what is not here
-        data = (
-            ", or they are on data that are not on this machine ('flatproof data list')" if build.editions else ""
-        )
+        data = ", or they are on data that are not on this machine ('flatproof data list')" if build.editions else ""
         rebuilt.without(f"this version asks for other runs{data}", sorted(unmatched))
         made = [artifact for artifact in made if artifact.id not in unmatched]
         artifacts = [replace(artifact, provenance={"command": build.asked.command} | artifact.provenance) for artifact in made]
