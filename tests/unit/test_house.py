@@ -56,7 +56,7 @@ def test_no_circle() -> None:
     ("room", "allowed"),
     [
         ("synth", {"numpy"}),
-        ("theory", {"numpy", "scipy", "sympy", "numba", "clarabel", "cvxpy"}),
+        ("theory", {"numpy", "scipy", "sympy", "numba", "clarabel", "cvxpy", "threadpoolctl"}),
         ("verify/utils", {"numpy", "scipy", "threadpoolctl", "pandas"}),
         ("verify/jobs", {"numpy", "joblib", "distributed"}),  # distributed: an extra, imported where a cluster is asked for
     ],

@@ -12,6 +12,7 @@ from time import monotonic
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lstsq
+from threadpoolctl import threadpool_limits
 
 from flatproof.theory.flatness.cone_solver import Master, solve_master
 from flatproof.theory.flatness.interior_point import InteriorPoint
@@ -87,6 +88,12 @@ class Program:
             inner: a neuron inside each cell, (M, r), where cells and their walls are known.
             end: the time (of `monotonic`) after which rounds end with what they have, once that fits the labels.
         """
+        with threadpool_limits(1):  # threads that wait for each other over small systems cost more than they save
+            return self._solve(note, inner, end)
+
+    def _solve(
+        self, note: Callable[[str], None], inner: Array | None, end: float
+    ) -> tuple[Array, float, Columns, Columns, Columns, Array]:
         if inner is not None and self.walls is not None and not by_generation(*self.u.shape):
             note(f"solving over {2 * len(self.signs):,} neurons")
             interior = InteriorPoint(self, inner).solve()
