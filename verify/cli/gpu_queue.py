@@ -10,7 +10,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -34,7 +34,9 @@ from flatproof.verify.utils.errors import UserError
 
 if TYPE_CHECKING:
     from flatproof.verify.jobs.budget import Costed, Spent
-    from flatproof.verify.jobs.worker import Attempt
+    from flatproof.verify.jobs.rows import Kept
+    from flatproof.verify.jobs.store import Store
+    from flatproof.verify.report.outcomes import Asked
 
 OVERRUN = 2.0  # times its stated seconds that a stage may take
 LANES = 4  # trainings at once on one GPU, which small networks do not fill
@@ -99,6 +101,8 @@ def gpu_queue(
     until, log = time.monotonic() + budget, Log(out / "queue.txt")
     log(f"budget {budget} s, scale {scale}, device {device}, into {out}")
     log("; ".join(f"{name}: {value}" for name, value in _where(device).items()))
+    if TRAININGS in chosen:
+        _take_along(out, store, log)  # before any stage: what cannot be used is said at once
     failed = [stage.name for stage in STAGES if stage.name in chosen and not _carried_out(stage, device, until, out, log)]
     if TRAININGS in chosen:
         lanes = workers or (1 if device == "cpu" else min(LANES, cores()))
@@ -175,6 +179,36 @@ def _carried_out(stage: Stage, device: str, until: float, out: Path, log: Callab
     return status == 0
 
 
+def _take_along(out: Path, path: Path, log: Callable[[str], None]) -> None:
+    """Take in the outcomes of an earlier queue, perhaps on another machine. Errors: UserError for a file or store that cannot be used."""
+    from flatproof.verify.experiments.incoming import take
+    from flatproof.verify.jobs.store import Store
+
+    with refusing_bad_input(), Store(path) as store:
+        if brought := _rows(out):
+            taken = take(brought, store)
+            refused = f"; {len(taken.refused)} that the store refuses stay in the file" if taken.refused else ""
+            count = len(taken.new) + taken.known + len(taken.refused)
+            log(f"{count} outcomes of an earlier queue lie in {out}, {len(taken.new)} of them new in {path}{refused}")
+
+
+def _rows(out: Path) -> "list[Kept]":
+    """The outcomes that lie in the folder. Errors: DamagedOutcomes, OSError."""
+    from flatproof.verify.report.outcomes import NAME, load
+
+    return [kept for build in load(out / NAME) for kept in build.rows] if (out / NAME).exists() else []
+
+
+def _publish(store: "Store", keys: Iterable[str], asked: "Asked", out: Path) -> int:
+    """Write the stored outcomes of some jobs into the folder's file, which keeps all others that it has; how many it holds now."""
+    from flatproof.verify.report.outcomes import NAME, Build, save
+
+    rows = (*_rows(out), *store.rows(dict.fromkeys(keys, True)))
+    if rows:
+        save(out / NAME, [Build(asked, rows)])
+    return len({kept.row.key for kept in rows})
+
+
 def _train(
     scale: str,
     device: str,
@@ -188,31 +222,30 @@ def _train(
 ) -> "Spent":
     """Carry out the trainings that fit; after each, the file of outcomes holds all of them that are stored."""
     from flatproof.verify.experiments.gpu_queue import PAPERS, lots
-    from flatproof.verify.experiments.incoming import take
     from flatproof.verify.jobs.budget import carried_out_within
     from flatproof.verify.jobs.store import Store
-    from flatproof.verify.report.outcomes import NAME, Asked, Build, load, save
+    from flatproof.verify.report.outcomes import NAME, Asked
 
-    file = out / NAME
     with refusing_bad_input(), Store(path) as store:
-        if file.exists():  # of an earlier queue, perhaps on another machine
-            take([kept for build in load(file) for kept in build.rows], store)
         queue = lots(scale, device, seeds)
         for paper in PAPERS:
             if not any(lot[0].name.startswith(paper) for lot in queue):
                 log(f"{paper}: its data are not on this machine; 'flatproof data list' says where they are looked for")
-        keys = store.keys() & {costed.job.key for lot in queue for costed in lot}
-        log(f"{sum(map(len, queue))} jobs, {len(keys)} of them stored; {lanes} at once")
-        published = dict.fromkeys(keys, True)
+        keys = {costed.job.key for lot in queue for costed in lot}
+        log(f"{len(keys)} jobs, {len(keys & store.keys())} of them stored; {lanes} at once")
 
-        def publish(costed: "Costed", _: "Attempt") -> None:
-            published[costed.job.key] = True
-            save(file, [Build(Asked(scale, seeds or 0, command), tuple(store.rows(published)))])
+        def publish(*_: object) -> int:
+            return _publish(store, keys & store.keys(), Asked(scale, seeds or 0, command), out)
 
+        publish()
         spent = carried_out_within(queue, until - time.monotonic(), store, lanes, publish, log)
+        count = publish()
     for kind, seconds in _by_kind(spent.left).items():
         log(f"left for another time: {kind}, {len(seconds)} jobs of {min(seconds):,.0f} to {max(seconds):,.0f} s as stated")
-    log(f"{len(spent.done)} outcomes are new; {file} holds {len(published)}: 'flatproof store import' merges them elsewhere")
+    where = (
+        f"{out / NAME} holds {count}: 'flatproof store import' merges them elsewhere" if count else "there are none to bring back"
+    )
+    log(f"{len(spent.done)} outcomes are new; {where}")
     return spent
 
 

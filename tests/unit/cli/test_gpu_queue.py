@@ -13,8 +13,14 @@ import pytest
 from flatproof.verify.cli import gpu_queue
 from flatproof.verify.experiments import gpu_queue as queue
 from flatproof.verify.experiments.seconds import trained_by
+from flatproof.verify.jobs import budget
+from flatproof.verify.jobs.budget import Costed, Spent
+from flatproof.verify.jobs.job import Outcome, address
+from flatproof.verify.jobs.rows import Kept, Row
 from flatproof.verify.jobs.store import Store
-from tests.command import here
+from flatproof.verify.report.outcomes import NAME, Asked, Build, load, save
+from tests.command import Completed, here
+from tests.unit.cli.study import Draw
 
 LACKING = ("cvxpy", "clarabel")
 BLOCK = f"""
@@ -80,7 +86,74 @@ def test_what_does_not_fit_is_not_begun(tmp_path: Path) -> None:
     assert "gpu-check: not begun: it takes about 90 s" in done.stdout
     assert "products: not begun: it takes about 20 s" in done.stdout
     assert "0 outcomes are new" in done.stdout
+    assert "there are none to bring back" in done.stdout
     assert not (tmp_path / "back/outcomes.jsonl.xz").exists()
+
+
+def drawing(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, *seeds: int, out: str = "back", stages: str = "trainings"
+) -> Completed:
+    """A queue of cheap jobs, one of each seed; those of equal seeds are one job."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[3])  # the processes that are started import the jobs by their name
+    monkeypatch.setattr(queue, "lots", lambda *_: [[Costed(Draw("a", seed), f"draw {seed}", 0.0, "draw")] for seed in seeds])
+    return here("gpu-queue", "--device", "cpu", "--scale", "smoke", "--stages", stages, "--out", out, cwd=folder)
+
+
+def drawn(*seeds: int) -> set[str]:
+    return {Draw("a", seed).key for seed in seeds}
+
+
+def published(folder: Path) -> set[str]:
+    return {kept.row.key for build in load(folder / NAME) for kept in build.rows}
+
+
+def test_the_file_keeps_what_an_earlier_queue_brought(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where its jobs are none of this queue's, and where the store refuses them."""
+    drawing(monkeypatch, tmp_path, 1, 2)
+    (tmp_path / ".flatproof/runs.sqlite").unlink()
+    settings = {"job": "a job of tomorrow", "version": 1}
+    row = Row(address(settings), json.dumps(settings), None, "{}", 1.0, "{}", "2026-01-01 00:00:00", None)
+    (before,) = load(tmp_path / "back" / NAME)
+    save(tmp_path / "back" / NAME, [Build(before.asked, (*before.rows, Kept("jobs", row, row.seal("jobs"))))])
+    done = drawing(monkeypatch, tmp_path, 3)
+    assert "3 outcomes of an earlier queue lie in back, 2 of them new in .flatproof/runs.sqlite; 1 that the store" in done.stdout
+    assert f"1 outcomes are new; back/{NAME} holds 4: " in done.stdout
+    assert published(tmp_path / "back") == {*drawn(1, 2, 3), row.key}
+
+
+def test_the_file_keeps_what_another_queue_writes_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Store(tmp_path / "theirs.sqlite") as store:
+        store.put(Draw("a", 9), Outcome({"last": 1.0}), {})
+        theirs = store.rows({Draw("a", 9).key: True})
+
+    def meanwhile(*arguments: Any) -> Spent:
+        save(tmp_path / "back" / NAME, [Build(Asked("smoke", 0, ""), tuple(theirs))])
+        return carried_out(*arguments)
+
+    carried_out = budget.carried_out_within
+    monkeypatch.setattr(budget, "carried_out_within", meanwhile)
+    drawing(monkeypatch, tmp_path, 1)
+    assert published(tmp_path / "back") == drawn(1, 9)
+
+
+def test_what_was_stored_before_is_brought_back_too_and_jobs_count_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "] 2 jobs, 0 of them stored" in drawing(monkeypatch, tmp_path, 1, 2, 1).stdout
+    done = drawing(monkeypatch, tmp_path, 1, 2, 1, out="other")
+    assert "] 2 jobs, 2 of them stored" in done.stdout
+    assert f"0 outcomes are new; other/{NAME} holds 2: " in done.stdout
+    assert published(tmp_path / "other") == drawn(1, 2)
+
+
+def test_a_damaged_file_is_refused_before_any_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = gpu_queue.Stage("gpu-check", 0.0, 1.0, ("data", "list"), ("data", "list"))
+    monkeypatch.setattr(gpu_queue, "STAGES", (stage,))
+    (tmp_path / "back").mkdir()
+    (tmp_path / "back" / NAME).write_bytes(b"no outcomes")
+    done = drawing(monkeypatch, tmp_path, 1, stages="gpu-check,trainings")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"back/{NAME} is damaged" in done.stderr
+    assert (tmp_path / "back" / NAME).read_bytes() == b"no outcomes"
+    assert not (tmp_path / "back/gpu-check.txt").exists()
 
 
 def test_a_stage_that_fails_or_takes_too_long_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
