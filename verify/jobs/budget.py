@@ -57,10 +57,10 @@ class Pace:
         return costed.seconds * self.ratios.get(costed.kind, 1.0) + START * first
 
     def measured(self, costed: Costed, seconds: float, first: bool) -> None:
-        """Note what one took, unless it was too short to say anything."""
-        if costed.seconds < LEAST:
+        """Note what one took, unless it is stated to be too short to say anything: `first` of a process, that begins CUDA within it."""
+        if costed.seconds < (START if first else LEAST):
             return
-        ratio = max(0.0, seconds - START * first) / costed.seconds
+        ratio = seconds / costed.seconds
         self.ratios[costed.kind] = max(self.ratios.get(costed.kind, 0.0), ratio)
 
 
@@ -69,7 +69,7 @@ def carried_out_within(
     seconds: float,
     store: Store,
     lanes: int = 1,
-    stored: Callable[[Costed, Attempt], None] = lambda *_: None,
+    stored: Callable[[Costed, Attempt], object] = lambda *_: None,
     note: Callable[[str], None] = lambda _: None,
 ) -> Spent:
     """Carry out what fits. Killed at any moment, no outcome is lost but those of the jobs in flight.
@@ -153,12 +153,9 @@ def _carry_out(orders: Connection, folder: Path, parent: int) -> None:
     """What a lane's process does until nobody orders any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with(parent)
-    while True:
-        try:
-            job = orders.recv()
-        except EOFError:
-            return
-        orders.send(attempt(0, job, folder))
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        while True:
+            orders.send(attempt(0, orders.recv(), folder))
 
 
 def _begin(lane: _Lane, waiting: "deque[deque[Costed]]", left: float, store: Store, pace: Pace, spent: Spent) -> None:
@@ -190,7 +187,7 @@ def _end(
     store: Store,
     pace: Pace,
     spent: Spent,
-    stored: Callable[[Costed, Attempt], None],
+    stored: Callable[[Costed, Attempt], object],
     note: Callable[[str], None],
 ) -> None:
     """Take what a lane answers, or that it answers no more."""

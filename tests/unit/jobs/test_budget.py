@@ -3,11 +3,13 @@
 import os
 import time
 from dataclasses import dataclass
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
+from flatproof.verify.jobs import budget
 from flatproof.verify.jobs.budget import LEAST, START, Costed, Pace, carried_out_within
 from flatproof.verify.jobs.job import Computation
 from flatproof.verify.jobs.store import Store
@@ -97,9 +99,25 @@ def test_measured_seconds_scale_what_is_stated() -> None:
     assert pace.seconds(costed, first=True) == 20 + START
     pace.measured(costed, 10.0, first=False)
     assert pace.seconds(costed) == 10
-    pace.measured(costed, 30.0 + START, first=True)
+    pace.measured(costed, 30.0, first=True)
     pace.measured(costed, 5.0, first=False)  # the largest ratio stays
     assert pace.seconds(costed) == 30
     assert pace.seconds(Costed(Doing("b"), "b", 20.0, "other")) == 20
-    pace.measured(Costed(Doing("b"), "b", LEAST / 2, "tiny"), 50.0, first=False)
+    for short, first in ((LEAST / 2, False), (START / 2, True)):
+        pace.measured(Costed(Doing("b"), "b", short, "tiny"), 50.0, first=first)
     assert pace.seconds(Costed(Doing("b"), "b", 100.0, "tiny")) == 100
+
+
+def test_a_first_job_that_ends_early_does_not_say_that_others_take_no_time() -> None:
+    pace = Pace()
+    pace.measured(Costed(Doing("a"), "a", 20.0, "doing"), 9.0, first=True)
+    assert pace.seconds(Costed(Doing("b"), "b", 2000.0, "doing")) == pytest.approx(900)
+
+
+def test_a_lane_that_nobody_asks_any_more_ends_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "end_with", lambda _: None)
+    monkeypatch.setattr(budget.signal, "signal", lambda *_: None)
+    orders, theirs = Pipe()
+    orders.send(Doing("a"))
+    orders.close()  # as by a kill, while the job is carried out
+    budget._carry_out(theirs, Path("."), 0)
