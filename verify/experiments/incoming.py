@@ -32,19 +32,23 @@ def take(rows: Sequence[Kept], store: Store) -> Taken:
     """Add the outcomes that may enter to a store, which keeps what it has; all of them in one transaction.
 
     Args:
-        rows: of which two may have one address; the first counts.
+        rows: of which two may have one address; the first that may enter counts.
         store: where they go.
 
     Raises:
         StoreError: the store cannot be written.
     """
-    first: dict[str, Kept] = {}
-    for kept in rows:
-        first.setdefault(kept.row.key, kept)
-    settings = {key: json.loads(kept.row.settings) for key, kept in first.items()}
+    settings = {kept.row.key: json.loads(kept.row.settings) for kept in rows}
     versions = known_versions()
-    refused = {key: why for key, kept in first.items() if (why := refusal(kept, settings, versions))}
-    entering = [kept for key, kept in first.items() if key not in refused]
+    first: dict[str, Kept] = {}
+    refused: dict[str, str] = {}
+    for kept in rows:
+        if why := refusal(kept, settings, versions):
+            refused.setdefault(kept.row.key, why)
+        else:
+            first.setdefault(kept.row.key, kept)
+    refused = {key: why for key, why in refused.items() if key not in first}
+    entering = list(first.values())
     new = store.take(entering)
     devices: dict[str, int] = {}
     for kept in entering:

@@ -103,6 +103,16 @@ def test_outcomes_without_their_arrays_are_refused(tmp_path: Path) -> None:
         assert len(store) == 0
 
 
+def test_of_two_with_one_address_the_first_that_may_enter_counts(tmp_path: Path) -> None:
+    bare = stored(tmp_path, [Draw("a", 1)], GPU, arrays=False)
+    (tmp_path / "there.sqlite").unlink()
+    whole = stored(tmp_path, [Draw("a", 1)], {"machine": "another"})
+    with Store(tmp_path / "here.sqlite") as store:
+        taken = take([*bare, *whole], store)
+        assert (taken.new, taken.refused) == ((Draw("a", 1).key,), {})
+        assert store.rows({Draw("a", 1).key: True}) == whole
+
+
 def test_a_failure_in_the_middle_leaves_the_store_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = stored(tmp_path, [Draw("a", seed) for seed in (1, 2)], GPU)
     note: Callable[..., None] = seals.note
