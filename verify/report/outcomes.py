@@ -123,7 +123,7 @@ def _heads(path: Path) -> dict[str, str]:
         with lzma.open(path, "rt", encoding="utf-8") as file:
             builds = json.loads(file.readline())["builds"]
             return {id: noted for _ in range(builds) for id, noted in json.loads(file.readline())["artifacts"].items()}
-    except (OSError, EOFError, lzma.LZMAError, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, EOFError, lzma.LZMAError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return {}
 
 
@@ -179,7 +179,7 @@ def load(path: Path) -> list[Build]:
         lines = [json.loads(line) for line in body.splitlines()]
         rows = [_kept(line) for line in lines[header["builds"] :]]
         builds = [_build(line, rows) for line in lines[: header["builds"]]]
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         reason = str(error) if type(error) is ValueError else f"it cannot be read ({type(error).__name__})"
         raise DamagedOutcomes(f"{path} is damaged: {reason}; expected what 'flatproof reproduce' wrote") from None
     return builds
@@ -226,6 +226,8 @@ def _unpacked(path: Path) -> str:
         content = unpacker.decompress(path.read_bytes(), LARGEST)
         if not unpacker.eof:
             raise ValueError("it ends early, or is too large")
+        if unpacker.unused_data:
+            raise ValueError("something follows its end, perhaps another file joined to it")
         return content.decode()
     except (lzma.LZMAError, ValueError) as error:
         raise DamagedOutcomes(f"{path} is damaged: {error}; expected what 'flatproof reproduce' wrote") from None

@@ -69,6 +69,23 @@ def test_readings_are_kept_of_rows_without_their_arrays(build: Build, tmp_path: 
     assert {key: [*of_row] for key, of_row in noted.readings.items()} == {JOBS[0].key: ["first"], JOBS[1].key: ["last"]}
 
 
+def test_what_follows_the_end_of_a_file_is_not_passed_over(build: Build, tmp_path: Path) -> None:
+    """As of `cat one.xz other.xz`, which `xz -dc` shows as one text."""
+    save(path := tmp_path / outcomes.NAME, [build])
+    path.write_bytes(2 * path.read_bytes())
+    with pytest.raises(DamagedOutcomes, match="something follows its end, perhaps another file joined to it"):
+        load(path)
+
+
+def test_text_nested_too_deep_is_damage(tmp_path: Path) -> None:
+    (path := tmp_path / outcomes.NAME).write_bytes(lzma.compress(b"[" * 10**5))
+    with pytest.raises(DamagedOutcomes, match=r"cannot be read \(RecursionError\)"):
+        load(path)
+    (tmp_path / "study").mkdir()
+    path.rename(there := tmp_path / "study" / outcomes.NAME)
+    assert listed(tmp_path) == {there: {}}
+
+
 def test_files_of_outcomes_are_listed_with_whose_they_are(build: Build, tmp_path: Path) -> None:
     other = replace(build, artifacts={"study/figure-1": "1" * 64})
     (tmp_path / "study" / "paper_scale").mkdir(parents=True)
