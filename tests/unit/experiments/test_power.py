@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from flatproof.verify.experiments.kaur2023.rules import _sometimes_vanishes as claim_1b
 from flatproof.verify.experiments.vocabulary import Effect, Verdict, every_above, majority
 from flatproof.verify.experiments.vocabulary.power import COUNTS, POWER, seeds_needed
 
@@ -55,6 +56,19 @@ def test_effects_of_a_seed_vary_together() -> None:
     needed = seeds_needed(rule, [first, second])
     assert needed is not None
     assert (needed.seeds, needed.verdict, needed.share) == (COUNTS[0], Verdict.SUPPORTED, 1.0)
+
+
+def test_a_verdict_that_more_seeds_undo_needs_the_fewest_that_reach_it() -> None:
+    """Kaur's 1b asks that the effect at the large batch be not above 0: with seeds enough a small one is."""
+    small, large = effect(3.0, 1.0), effect(0.18, 1.0)
+    gap = Effect("", "", tuple(s - b for s, b in zip(small.values, large.values, strict=True)))
+    needed = seeds_needed(claim_1b, [small, large, gap])
+    assert needed is not None
+    assert needed.seeds is not None
+    assert needed.verdict is Verdict.SUPPORTED
+    error = 4 * np.sqrt(POWER * (1 - POWER) / 100)
+    assert 1 - power(0.18, 1.0, needed.seeds) > POWER - error
+    assert 1 - power(0.18, 1.0, COUNTS[-1]) < POWER - error
 
 
 def test_what_no_number_decides_and_what_cannot_vary() -> None:

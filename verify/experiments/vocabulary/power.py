@@ -67,13 +67,10 @@ def seeds_needed(decide: Rule, effects: Sequence[Effect | None]) -> Needed | Non
         verdict, share = outcome(count)
         return verdict not in OPEN and share >= POWER
 
-    if not decides(COUNTS[-1]):
-        return Needed(None, *outcome(COUNTS[-1]))
-    few, many = -1, len(COUNTS) - 1  # power grows with the seeds
-    while many - few > 1:
-        middle = (few + many) // 2
-        few, many = (few, middle) if decides(COUNTS[middle]) else (middle, many)
-    return Needed(COUNTS[many], *outcome(COUNTS[many]))
+    fewest = next(
+        filter(decides, COUNTS), None
+    )  # not by bisection: where one effect must not show, more seeds can undo a verdict
+    return Needed(fewest, *outcome(fewest or COUNTS[-1]))
 
 
 def _draws(effects: Sequence[Effect | None], count: int) -> list[list[Effect | None]]:
