@@ -97,9 +97,11 @@ def rebuild(ids: list[str], scale: str | None, source: Path, out: Path, force: b
             raise UserError(f"no outcomes below {source}; expected a folder of results that 'flatproof reproduce' has written")
         entries = descriptors(source)[0]
         before = {_at(e): digest(e) for e in entries if wanted(e["id"], e["provenance"].get("scale", ""))}
-        rebuilt = Rebuilt()
+        rebuilt, used = Rebuilt(), 0
         for path in files:
+            count = len(rebuilt.made)
             _rebuild(path, source, wanted, rebuilt)
+            used += any(made for _, made in rebuilt.made[count:])
         artifacts = [artifact for _, made in rebuilt.made for artifact in made]
         check_writable(out)
         kept = [] if force else _keep_fuller(rebuilt, out)
@@ -120,7 +122,7 @@ def rebuild(ids: list[str], scale: str | None, source: Path, out: Path, force: b
         say(f"\nleft as they are, {why}: {', '.join(others)}")
     if changed := sorted(at for at in made & {*before} if now.get(at) != before[at] and at not in kept):
         say(f"\nrebuilt, and not as they were published ('flatproof compare' says in what): {', '.join(changed)}")
-    say(f"\n{len(artifacts)} tables and figures rebuilt from {len(files)} files of outcomes; see {written[-1]}")
+    say(f"\n{len(artifacts)} tables and figures rebuilt from {used} files of outcomes; see {written[-1]}")
     for line in damaged:
         warn(line)
     if damaged:

@@ -45,6 +45,14 @@ def test_every_file_comes_out_again(command: Command, reproduced: Path) -> None:
     assert not (reproduced.parent / ".flatproof/runs.sqlite").exists()
 
 
+def test_files_of_which_nothing_was_asked_do_not_count(command: Command, reproduced: Path) -> None:
+    (reproduced / "other").mkdir()
+    outcomes.save(reproduced / "other" / outcomes.NAME, outcomes.load(reproduced / NAME))
+    done = command("report", "--from", "paper_results", "study/table-1", "--out", "again")
+    assert done.status == 0, done.err
+    assert "1 tables and figures rebuilt from 1 files of outcomes" in done.out
+
+
 def test_a_report_of_one_artifact_leaves_the_outcomes_of_the_others(command: Command, reproduced: Path) -> None:
     """Each is built again as it was made: with its own seeds, by its own command."""
     assert command("reproduce", "study/table-1", "--seeds", "5", "--workers", "1").status == 0
