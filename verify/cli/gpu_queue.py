@@ -78,7 +78,9 @@ class Log:
 
 
 def gpu_queue(
-    budget: Annotated[int, typer.Option(help="Seconds; what does not fit in what is left of them is not begun.")] = 600,
+    budget: Annotated[
+        int, typer.Option(max=10**9, help="Seconds; what does not fit in what is left of them is not begun.")
+    ] = 600,
     out: Annotated[Path, typer.Option("--out", envvar="OUT", help="Where everything goes that is brought back.")] = Path(
         "gpu_queue"
     ),

@@ -33,6 +33,7 @@ class Costed:
 
 Lot = Sequence[Costed]
 START = 10.0  # seconds that a new process needs before its first job
+LONGEST_WAIT = 1e6  # seconds that one system call takes: milliseconds in 32 bits
 LEAST = 1.0  # stated seconds below which a ratio says nothing
 CUT_OFF = "cut off by the end of the budget"
 
@@ -96,11 +97,11 @@ def carried_out_within(
             busy = {lane.answers: lane for lane in crew if lane.doing}
             if not busy:
                 return spent
-            ended = wait([*busy], timeout=max(0.0, until - time.monotonic()))
+            ended = wait([*busy], timeout=min(LONGEST_WAIT, max(0.0, until - time.monotonic())))
             for answers in ended:
                 assert isinstance(answers, Connection)
                 _end(busy[answers], store, pace, spent, stored, note)
-            if not ended:
+            if not ended and time.monotonic() >= until:
                 for lane in busy.values():
                     assert lane.doing is not None
                     spent.left.append((lane.doing, CUT_OFF))

@@ -93,6 +93,13 @@ def test_the_end_of_the_budget_cuts_off_what_is_in_flight(tmp_path: Path) -> Non
         assert [(costed.name, why) for costed, why in spent.left] == [("endless 1000", "cut off by the end of the budget")]
 
 
+def test_a_budget_longer_than_one_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Store(tmp_path / "s.sqlite") as store:
+        assert len(carried_out_within([lot(Doing("a"))], 1e9, store).done) == 1
+        monkeypatch.setattr(budget, "LONGEST_WAIT", 0.05)
+        assert len(carried_out_within([lot(Doing("b", 1.0))], 60, store).done) == 1
+
+
 def test_measured_seconds_scale_what_is_stated() -> None:
     pace, costed = Pace(), Costed(Doing("a"), "a", 20.0, "doing")
     assert pace.seconds(costed) == 20
