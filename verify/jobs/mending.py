@@ -122,7 +122,8 @@ def mend(path: Path) -> tuple[int, Path | None]:
         condition = check(path)
         if condition.sound:
             return condition.rows, None
-    with readable(path), tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+    nothing = "nothing of it can be kept, and it is left as it is"
+    with readable(path, nothing), tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         draft = Path(folder) / "draft"
         with closing(connected(path)) as old:
             _alone(old)

@@ -429,8 +429,8 @@ def transaction(connection: sqlite3.Connection, kind: str) -> Iterator[None]:
 
 
 @contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Turn the errors of a file that cannot be used into StoreError, which says whether it is the place or the content."""
+def readable(path: Path, advice: str = MEND) -> Iterator[None]:
+    """Turn the errors of a file that cannot be used into StoreError, which says whether it is the place or the content (with advice)."""
     try:
         yield
     except OSError as error:
@@ -442,7 +442,7 @@ def readable(path: Path) -> Iterator[None]:
             raise StoreError(f"store {path} is in use: {error}; expected no other process to hold it for so long") from None
         if _code(error) in PLACE:
             raise StoreError(f"store {path} cannot be used: {error}; expected a file that can be read and written") from None
-        raise StoreError(f"store {path} is damaged: {' '.join(str(error).split())}; {MEND}") from None
+        raise StoreError(f"store {path} is damaged: {' '.join(str(error).split())}; {advice}") from None
 
 
 def _code(error: sqlite3.Error) -> int:

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import zlib
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -290,3 +291,18 @@ def test_outcomes_of_every_kind_survive_sealing(tmp_path: Path) -> None:
         for seed, seconds in ((1, 0.0), (2, 3), (3, float("inf"))):
             store.put(small(seed=seed), Outcome(RUNS[0].carry_out().values, seconds), {"machine": "µ – \x00"})
         assert [store.get(small(seed=seed)).seconds for seed in (1, 2, 3)] == [0.0, 3.0, float("inf")]
+
+
+@pytest.mark.parametrize("content", [b"no database at all", None])
+def test_what_cannot_be_mended_is_not_sent_to_be_mended(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "s.sqlite"
+    if content is None:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("CREATE TABLE another_programs (a)")
+    else:
+        path.write_bytes(content)
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=r"damaged: .*; nothing of it can be kept, and it is left as it is$"):
+        mend(path)
+    assert path.read_bytes() == before
+    assert [*tmp_path.iterdir()] == [path]
