@@ -234,7 +234,12 @@ def _train(
             if not any(lot[0].name.startswith(paper) for lot in queue):
                 log(f"{paper}: its data are not on this machine; 'flatproof data list' says where they are looked for")
         keys = {costed.job.key for lot in queue for costed in lot}
-        log(f"{len(keys)} jobs, {len(keys & store.keys())} of them stored; {lanes} at once")
+        stored = keys & store.keys()
+        log(f"{len(keys)} jobs, {len(stored)} of them stored; {lanes} at once")
+        if damaged := len(stored) - len(store.rows(dict.fromkeys(stored, True))):
+            log(
+                f"{damaged} of those stored are damaged and not brought back: 'flatproof store mend', then the queue runs them anew"
+            )
 
         def publish(*_: object) -> int:
             return _publish(store, keys & store.keys(), Asked(scale, seeds or 0, command), out)

@@ -2,9 +2,11 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +143,18 @@ def test_what_was_stored_before_is_brought_back_too_and_jobs_count_once(tmp_path
     done = drawing(monkeypatch, tmp_path, 1, 2, 1, out="other")
     assert "] 2 jobs, 2 of them stored" in done.stdout
     assert f"0 outcomes are new; other/{NAME} holds 2: " in done.stdout
+    assert published(tmp_path / "other") == drawn(1, 2)
+
+
+def test_a_damaged_outcome_is_said_and_mended_runs_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawing(monkeypatch, tmp_path, 1, 2)
+    with closing(sqlite3.connect(tmp_path / ".flatproof/runs.sqlite")) as connection, connection:
+        connection.execute("UPDATE jobs SET seconds = -1 WHERE key = ?", (Draw("a", 1).key,))
+    done = drawing(monkeypatch, tmp_path, 1, 2, out="other")
+    assert "1 of those stored are damaged and not brought back: 'flatproof store mend', then" in done.stdout
+    assert published(tmp_path / "other") == drawn(2)
+    here("store", "mend", cwd=tmp_path)
+    assert "damaged" not in drawing(monkeypatch, tmp_path, 1, 2, out="other").stdout
     assert published(tmp_path / "other") == drawn(1, 2)
 
 
