@@ -192,9 +192,10 @@ def _rebuild(path: Path, source: Path, wanted: Callable[[str, str], bool], rebui
         return
     for build in builds:
         names = [id for id in build.artifacts if wanted(id, build.asked.scale)]
-        others = [id for id in names if _other(path.parent, source, id, build.artifacts[id])]
-        names = [id for id in names if id not in others]
-        rebuilt.without("their outcomes are those of another version", others)
+        there = {id: _as_noted(path.parent, source, id, build.artifacts[id]) for id in names}
+        rebuilt.without("their outcomes are those of another version", [id for id in names if there[id] is False])
+        rebuilt.without("their descriptors are damaged", [id for id in names if there[id] is None])
+        names = [id for id in names if there[id]]
         if not names:
             continue
         if paper not in EXPERIMENTS:
@@ -216,13 +217,13 @@ def _rebuild(path: Path, source: Path, wanted: Callable[[str, str], bool], rebui
         rebuilt.made.append((replace(new, artifacts=build.artifacts), artifacts))
 
 
-def _other(folder: Path, source: Path, id: str, noted: str) -> bool:
-    """Whether the artifact that lies beside a file of outcomes is not the one that it was published for."""
+def _as_noted(folder: Path, source: Path, id: str, noted: str) -> bool | None:
+    """Whether the artifact beside a file of outcomes is what it was published for, or there is none; None: its descriptor is damaged."""
     from flatproof.verify.report.descriptors import DamagedDescriptor, descriptor, stem
     from flatproof.verify.report.outcomes import origin
 
     try:
         entry = descriptor(folder / f"{stem(folder, id, {}).name}.json", source)
     except DamagedDescriptor:
-        return False
-    return entry is not None and origin(entry) != noted
+        return None
+    return entry is None or origin(entry) == noted

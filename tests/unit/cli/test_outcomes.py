@@ -53,6 +53,15 @@ def test_files_of_which_nothing_was_asked_do_not_count(command: Command, reprodu
     assert "1 tables and figures rebuilt from 1 files of outcomes" in done.out
 
 
+def test_what_has_a_damaged_descriptor_is_left_and_said_so(command: Command, reproduced: Path) -> None:
+    (reproduced / "study/table_1.json").write_text("{")
+    done = command("report", "--from", "paper_results", "--out", "again")
+    assert done.status == 0, done.err
+    assert "left as they are, their descriptors are damaged: study/table-1\n" in done.out
+    assert "asks for other runs" not in done.out
+    assert "1 tables and figures rebuilt" in done.out
+
+
 def test_a_report_of_one_artifact_leaves_the_outcomes_of_the_others(command: Command, reproduced: Path) -> None:
     """Each is built again as it was made: with its own seeds, by its own command."""
     assert command("reproduce", "study/table-1", "--seeds", "5", "--workers", "1").status == 0
