@@ -168,6 +168,7 @@ window.ENTRIES = [
 {"id": "minimizers/table-1", "title": "What minimizes sharpness? The trace that each method reaches, against the flattest", "at": "minimizers/index.html#minimizers-table-1"},
 {"id": "tuning", "title": "The settings that each method is judged by", "at": "tuning/index.html"},
 {"id": "tuning/table-1", "title": "The search behind minimizers/table-1: each method's settings", "at": "tuning/index.html#tuning-table-1"},
+{"id": "tuning/table-1", "title": "", "at": "tuning/index.html#tuning-paper-scale-table-1"},
 {"id": "selection", "title": "Which of the flattest networks", "at": "selection/index.html"},
 {"id": "selection/table-1", "title": "Why does the method matter? What happens among networks of the smallest trace", "at": "selection/index.html#selection-table-1"},
 {"id": "drift", "title": "1-SAM moves along the set of flattest networks: from half memorizing, the memorizing part shrinks.", "at": "selection/index.html#selection-table-1-drift"},

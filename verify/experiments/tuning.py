@@ -52,7 +52,7 @@ class Tuning(Experiment):
     ID = ID
     ABOUT: ClassVar = About(
         title="The settings that each method is judged by",
-        question="Which of eight settings takes each method nearest to the flattest networks?",
+        question="Which settings take each method nearest to the flattest networks?",
     )
     ARTIFACTS = (TABLE,)
     DEFAULT_SEEDS: ClassVar = {"smoke": 1, "quick": 2, "paper": 2}
