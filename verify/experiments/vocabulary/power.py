@@ -20,7 +20,7 @@ from flatproof.verify.experiments.vocabulary.verdicts import Effect, Verdict
 
 COUNTS = (3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128)
 POWER = 0.8  # of deciding
-DRAWS = 100
+DRAWS = 400
 SEED = 5
 OPEN = (Verdict.INCONCLUSIVE, Verdict.NOT_JUDGED, Verdict.NOT_RUN)
 
