@@ -6,7 +6,7 @@ from scipy import stats
 
 from flatproof.verify.experiments.kaur2023.rules import _sometimes_vanishes as claim_1b
 from flatproof.verify.experiments.vocabulary import Effect, Verdict, every_above, majority
-from flatproof.verify.experiments.vocabulary.power import COUNTS, POWER, seeds_needed
+from flatproof.verify.experiments.vocabulary.power import COUNTS, DRAWS, POWER, seeds_needed
 
 
 def effect(mean: float, deviation: float, seeds: int = 8) -> Effect:
@@ -28,7 +28,7 @@ def test_one_sign_needs_what_the_noncentral_t_distribution_says(ratio: float) ->
     assert needed.seeds is not None
     assert needed.verdict is Verdict.SUPPORTED
     below = COUNTS[COUNTS.index(needed.seeds) - 1]
-    error = 4 * np.sqrt(POWER * (1 - POWER) / 100)  # four standard errors of the share of 100 draws
+    error = 4 * np.sqrt(POWER * (1 - POWER) / DRAWS)  # four standard errors of the share of the draws
     assert power(ratio, 1.0, needed.seeds) > POWER - error
     assert power(ratio, 1.0, below) < POWER + error
     assert seeds_needed(every_above, [effect(1e3 * ratio, 1e3)]) == needed
@@ -58,6 +58,24 @@ def test_effects_of_a_seed_vary_together() -> None:
     assert (needed.seeds, needed.verdict, needed.share) == (COUNTS[0], Verdict.SUPPORTED, 1.0)
 
 
+def test_an_effect_that_lacks_a_seed_varies_with_the_others_of_the_seeds_that_it_has() -> None:
+    """The correlation over all draws is that of the deviations by seed; by position it would be another."""
+    first = effect(0.0, 1.0)
+    kept = np.delete(first.values, 1)
+    seen: list[tuple[float, float]] = []
+
+    def rule(drawn: list[Effect]) -> Verdict:
+        seen.extend(zip(drawn[0].values, drawn[1].values, strict=True))
+        return Verdict.SUPPORTED
+
+    seeds_needed(rule, [first, Effect("", "", tuple(kept), of=(1, 3, 4, 5, 6, 7, 8))])
+    measured = np.corrcoef(np.array(seen).T)[0, 1]
+    deviations = kept - kept.mean()
+    by_seed, by_place = (np.dot(v, deviations) / np.sqrt(7 * np.dot(deviations, deviations)) for v in (kept, first.values[:7]))
+    assert abs(by_seed - by_place) > 0.2
+    assert measured == pytest.approx(by_seed, abs=0.05)
+
+
 def test_a_verdict_that_more_seeds_undo_needs_the_fewest_that_reach_it() -> None:
     """Kaur's 1b asks that the effect at the large batch be not above 0: with seeds enough a small one is."""
     small, large = effect(3.0, 1.0), effect(0.18, 1.0)
@@ -66,7 +84,7 @@ def test_a_verdict_that_more_seeds_undo_needs_the_fewest_that_reach_it() -> None
     assert needed is not None
     assert needed.seeds is not None
     assert needed.verdict is Verdict.SUPPORTED
-    error = 4 * np.sqrt(POWER * (1 - POWER) / 100)
+    error = 4 * np.sqrt(POWER * (1 - POWER) / DRAWS)
     assert 1 - power(0.18, 1.0, needed.seeds) > POWER - error
     assert 1 - power(0.18, 1.0, COUNTS[-1]) < POWER - error
 

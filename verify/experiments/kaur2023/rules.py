@@ -100,7 +100,7 @@ def effect_of(where: str, quantity: str, values: pd.Series) -> Effect | None:
         None without a value.
     """
     kept = values.dropna()
-    return Effect(where, quantity, tuple(kept.tolist())) if len(kept) else None
+    return Effect(where, quantity, tuple(kept.tolist()), tuple(kept.index.tolist())) if len(kept) else None
 
 
 def slopes(runs: pd.DataFrame, x: str, y: str) -> pd.Series:

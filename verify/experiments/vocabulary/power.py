@@ -74,23 +74,27 @@ def seeds_needed(decide: Rule, effects: Sequence[Effect | None]) -> Needed | Non
 
 
 def _draws(effects: Sequence[Effect | None], count: int) -> list[list[Effect | None]]:
-    """DRAWS times the effects with `count` seeds, which vary together."""
-    most = max(e.seeds for e in effects if e is not None)
-    normal = np.random.default_rng((SEED, count)).standard_normal((DRAWS, count, most))
-    columns = [None if e is None else _drawn(e, normal) for e in effects]
+    """DRAWS times the effects with `count` seeds, which vary together, as those of the seeds that were run do."""
+    seeds = sorted({seed for e in effects if e is not None for seed in _seeds(e)})
+    normal = np.random.default_rng((SEED, count)).standard_normal((DRAWS, count, len(seeds)))
+    columns = [None if e is None else _drawn(e, normal[:, :, [seeds.index(seed) for seed in _seeds(e)]]) for e in effects]
     return [
         [
-            None if e is None or c is None else replace(e, values=tuple(c[i].tolist()))
+            None if e is None or c is None else replace(e, values=tuple(c[i].tolist()), of=())
             for e, c in zip(effects, columns, strict=True)
         ]
         for i in range(DRAWS)
     ]
 
 
+def _seeds(effect: Effect) -> Sequence[int]:
+    return effect.of or range(1, effect.seeds + 1)
+
+
 def _drawn(effect: Effect, normal: NDArray[np.float64]) -> NDArray[np.float64]:
     values = np.array(effect.values)
     centred = (values - values.mean()) / np.sqrt(len(values) - 1)
-    return np.asarray(values.mean() + normal[:, :, : len(values)] @ centred)
+    return np.asarray(values.mean() + normal @ centred)
 
 
 def in_words(needed: Needed | None, reduced: bool) -> tuple[str, str]:

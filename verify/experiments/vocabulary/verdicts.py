@@ -93,11 +93,15 @@ def most_seeds(shown: int, seeds: int, confidence: float = 0.9) -> Verdict:
 
 @dataclass(frozen=True)
 class Effect:
-    """One effect size: where it was seen, of which quantity, and its values, one a seed. A NaN, of a diverged training, is not judged."""
+    """One effect size: where it was seen, of which quantity, and its values, one a seed. A NaN, of a diverged training, is not judged.
+
+    of: the seeds that the values are of; none named: 1, 2, ...
+    """
 
     where: str
     quantity: str
     values: tuple[float, ...]
+    of: tuple[int, ...] = ()
 
     @property
     def seeds(self) -> int:
