@@ -110,8 +110,7 @@ def cells(points: ArrayLike, limit: int | None = None) -> Patterns:
     """
     arrangement = _arrangement(points)
     lines = arrangement.lines
-    bound = cover_bound(*lines.shape)
-    _refuse(lines, limit, bound)
+    bound = _refused(lines, limit)
     levels, count = _flats(lines, limit, bound)
     if limit is not None and count > limit:
         raise TooManyPatterns(count, limit)
@@ -140,11 +139,9 @@ def faces(points: ArrayLike, limit: int | None = None) -> Patterns:
     """
     arrangement = _arrangement(points)
     lines = arrangement.lines
-    n, r = lines.shape
-    if not n:
+    if not len(lines):
         return Patterns(np.zeros((0, arrangement.shape[0]), np.int8), np.zeros((0, arrangement.shape[1]), object))
-    bound = sum(comb(n, r - m) * cover_bound(n - r + m, m) for m in range(1, r + 1))
-    _refuse(lines, limit, bound)
+    bound = _refused(lines, limit, faces=True)
     levels, count = _flats(lines, limit, bound)
     dimensions: list[_Faces] = []
     for level in _faces(lines, levels, _one_size(levels[-1].basis[:, :, 0])):
@@ -236,15 +233,34 @@ def decimal(value: float) -> Fraction:
     return Fraction(repr(value)) if isinstance(value, float) else Fraction(int(value))
 
 
-def _refuse(lines: Whole, limit: int | None, bound: int) -> None:
-    """TooManyPatterns where so many are certain at once."""
+def check_count(points: ArrayLike, limit: int, faces: bool = False) -> None:
+    """Whether more patterns than `limit` are certain at once, before any is listed.
+
+    Args:
+        points: (n, p).
+        limit: the most to list.
+        faces: of all faces, not of cells alone.
+
+    Raises:
+        TooManyPatterns: if so.
+        ValueError: for points that are no finite numbers.
+    """
+    lines = _arrangement(points).lines
+    if len(lines):
+        _refused(lines, limit, faces)
+
+
+def _refused(lines: Whole, limit: int | None, faces: bool = False) -> int:
+    """The number of patterns of as many lines in general position. TooManyPatterns where more than the limit are certain at once."""
     n, r = lines.shape
+    bound = sum(comb(n, r - m) * cover_bound(n - r + m, m) for m in range(1, r + 1)) if faces else cover_bound(n, r)
     if limit is None or bound <= max(limit, QUICK):
-        return
+        return bound
     if r <= 2:
-        raise TooManyPatterns(bound, limit, exact=bound == cover_bound(n, r))
+        raise TooManyPatterns(bound, limit, exact=not faces)
     if cells_at_least(lines, limit) > limit:
         raise TooManyPatterns(bound, limit, exact=False)
+    return bound
 
 
 def _primitive(row: list[Any]) -> list[int]:

@@ -206,10 +206,15 @@ def certify_points(
         ArithmeticError: double precision does not suffice.
     """
     from flatproof import theory
+    from flatproof.theory.flatness.patterns import check_count
+    from flatproof.theory.flatness.setting import Setting
+
+    data = own.data
+    setting = Setting.of(data.x, data.y, architecture, kinks)
+    check_count(setting.points, limit, faces=not setting.differentiable)  # at once, before what solving needs is imported
     from flatproof.theory.flatness.certificate import check, save
     from flatproof.theory.flatness.neurons import NotRealized
 
-    data = own.data
     solution = theory.flattest(data.x, data.y, architecture, kinks, limit, note)
     note("proving the bound in rational numbers")
     certificate = solution.certificate()

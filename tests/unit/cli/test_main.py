@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 from typer.core import TyperGroup
@@ -26,7 +27,7 @@ try:
     main(sys.argv[1:])
 except SystemExit as ended:
     status = ended.code
-print(status, *(name for name in ("numpy", "torch") if name in sys.modules), file=sys.stderr)
+print(status, *(name for name in ("numpy", "scipy", "torch") if name in sys.modules), file=sys.stderr)
 """
 
 
@@ -120,7 +121,13 @@ def test_what_needs_no_torch_does_not_import_it(tmp_path: Path, arguments: str) 
     (tmp_path / "points.csv").write_text("1,2,1\n2,1,-1\n")
     with Store(tmp_path / "s.sqlite") as store:
         store.put(Run("bias", (Phase(0.1, 1),)), Outcome({}), {})
-    assert imported(tmp_path, arguments) == ["0", "numpy"]
+    status, *packages = imported(tmp_path, arguments)
+    assert (status, {*packages} - {"scipy"}) == ("0", {"numpy"})
+
+
+def test_too_many_patterns_are_refused_before_what_solving_needs_is_imported(tmp_path: Path) -> None:
+    np.savetxt(tmp_path / "points.csv", np.random.default_rng(0).standard_normal((300, 5)).round(3), delimiter=",")
+    assert imported(tmp_path, "certify points.csv --labels real") == ["2", "numpy"]
 
 
 def imported(folder: Path, arguments: str) -> list[str]:
