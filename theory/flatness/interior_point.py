@@ -11,6 +11,9 @@ differ by any number of digits there. What is left is a system in as many unknow
 
 The first point is central, and interpolates: a neuron at the analytic centre of each cell, with both signs, long enough that what
 the labels need is small against it. In the plane sums over many samples would cancel; differences.py has sparse equations instead.
+
+Of many patterns few are near their price in the end. The program is solved over some of them to a coarse gap, then over those near
+their price at its dual point, until none that is left out is dearer; the last of these programs is solved to the end.
 """
 
 from collections.abc import Iterator
@@ -37,9 +40,11 @@ ENOUGH = 1e-4  # and from which its answer is of use
 SHORT = 1e-3  # steps below which it is stuck
 UNEVEN = 1e-3  # the least of the products that are tau at a central point, relative to their mean
 PATIENCE = 5  # points without one that is nearer by half, after which it is too
-NEARLY, FAR = 0.03, 0.6  # relative gap from which on patterns that use less of their price than FAR are left out
-WRONG = 1e-6  # how much more than its price one of these may use in the end, relative
-LARGE = 500_000  # numbers in all A_k from which that is worth while
+FIRST = 30  # patterns a sample in the first of several programs; twice as many are solved at once
+COARSE = 1e-2  # relative gap of all programs but the last
+ROUNDS = 20  # programs at most
+NEAR = 0.9  # share of its price that a pattern uses that is kept
+DEAR, WRONG = 0.05, 1e-6  # how much more than its price one that is left out may use before the last program, and in the end
 REFINED = 6  # steps of conjugate gradients that make up for rounding in the factors
 RIDGES = (1e-15, 1e-13, 1e-11)  # added to a matrix with ones on its diagonal until it has factors
 
@@ -83,10 +88,6 @@ class Point:
         sizes = (dual, primal, primal, dual, primal, dual)
         return Point(*(a + size * b for a, b, size in zip(self, change, sizes, strict=True)))
 
-    def take(self, kept: NDArray[np.bool_]) -> "Point":
-        """Some of the neurons, (K,)."""
-        return Point(self.dual, *(values[kept] for values in list(self)[1:]))
-
     def __iter__(self) -> Iterator[Array]:
         return iter((self.dual, self.t, self.z, self.w, self.room, self.mu))
 
@@ -119,52 +120,62 @@ class InteriorPoint:
 
     def solve(self) -> Interior | None:
         """The solution; None where the method does not come near it."""
-        if self.r > 2 and self.outputs.size > LARGE:  # few cells of the plane bind: none is left out
-            interior = self._solve(leave=True)
-            if interior is not None and self.program.price_ratios(interior.solution.dual, 1.0).max() <= 1 + WRONG:
-                return interior
-        return self._solve(leave=False)
+        few = self.r == 2 or self.many <= 2 * FIRST * len(self.y)  # in the plane few cells bind, and there are few
+        with np.errstate(over="ignore", invalid="ignore"):  # a point that is not finite ends the iteration
+            return (None if few else self._by_rounds()) or self._solve(CLOSED, ENOUGH)
 
-    def _solve(self, leave: bool) -> Interior | None:
-        """The solution; once it is near, without patterns that are far from their price if these may be left out."""
-        method, point, kept = self, self._start(), np.ones(self.many, bool)
+    def _by_rounds(self) -> Interior | None:
+        """The solution over patterns that are near their price, when no other is dearer; None where a program has none."""
+        kept, gap = np.zeros(self.many, bool), COARSE
+        kept[np.linspace(0, self.many - 1, FIRST * len(self.y)).astype(int)] = True
+        for _ in range(ROUNDS):
+            interior = self._take(kept)._solve(gap, max(ENOUGH, 10 * gap))
+            if interior is None:
+                return None
+            used = self.program.price_ratios(interior.solution.dual, NEAR).max(axis=0)
+            if gap == CLOSED and used.max() <= 1 + WRONG:
+                return Interior(np.stack([kept, kept]), interior.solution)
+            kept = used > NEAR if gap == COARSE else kept | (used > NEAR)
+            gap = COARSE if gap == COARSE and used.max() > 1 + DEAR else CLOSED
+        return None
+
+    def _solve(self, closed: float, enough: float) -> Interior | None:
+        """The solution to the relative gap `closed`; None where it does not come as near as `enough`."""
+        point = self._start()
         best, least, mark, waited = point, np.inf, np.inf, 0
         for _ in range(ITERATIONS):
-            gap, missing = method._gap(point), float(np.abs(self.y - method._output(point.z)).max())
+            gap, missing = self._gap(point), float(np.abs(self.y - self._output(point.z)).max())
             error = max(gap / max(float(self.y @ point.dual), 1e-300), missing)
             mark, waited = (error, 0) if error < mark / 2 else (mark, waited + 1)
             if error < least:
                 best, least = point, error
-            if not np.isfinite(error) or error <= CLOSED or waited > PATIENCE:
+            if not np.isfinite(error) or error <= closed or waited > PATIENCE:
                 break
-            if leave and method is self and error <= NEARLY:
-                kept = self.program.price_ratios(self.equations.dual(point.dual), FAR).max(axis=0) > FAR
-                method, point = self._take(kept), point.take(np.tile(kept, 2))
-                gap, waited, mark, least = method._gap(point), 0, np.inf, np.inf
-            newton = Newton.at(method, point)
+            newton = Newton.at(self, point)
             if newton is None:
                 break
             change = newton.step(0.0, None)
-            primal, dual = (min(1.0, size) for size in method._reach(point, change))
-            aim = gap / method.count * min(1.0, max(method._gap(point.moved(change, primal, dual)) / gap, 1e-6)) ** 3
+            primal, dual = (min(1.0, size) for size in self._reach(point, change))
+            aim = gap / self.count * min(1.0, max(self._gap(point.moved(change, primal, dual)) / gap, 1e-6)) ** 3
             change = newton.step(aim, change)
-            primal, dual = (min(1.0, INSIDE * size) for size in method._reach(point, change))
-            while not method._central(moved := point.moved(change, primal, dual)) and max(primal, dual) > SHORT:
+            primal, dual = (min(1.0, INSIDE * size) for size in self._reach(point, change))
+            while not self._central(moved := point.moved(change, primal, dual)) and max(primal, dual) > SHORT:
                 primal, dual = 0.7 * primal, 0.7 * dual
             if max(primal, dual) <= SHORT:
                 break
             point = moved
-        if least > ENOUGH:
+        if least > enough:
             return None
-        v = np.einsum("mab,sma->smb", method.factors, best.z.reshape(2, method.many, self.r)).reshape(-1, self.r)
+        v = np.einsum("mab,sma->smb", self.factors, best.z.reshape(2, self.many, self.r)).reshape(-1, self.r)
         multipliers = self.equations.dual(best.dual)
-        return Interior(np.stack([kept, kept]), Master(multipliers, v, np.linalg.norm(best.z, axis=1), 0.0))
+        return Interior(np.ones((2, self.many), bool), Master(multipliers, v, np.linalg.norm(best.z, axis=1), 0.0))
 
     def _take(self, kept: NDArray[np.bool_]) -> "InteriorPoint":
         """The iteration over some of the patterns, (M,)."""
         some = copy(self)
         some.many, both = int(kept.sum()), np.tile(kept, 2)
         some.factors, some.outputs, some.bounds = self.factors[kept], self.outputs[kept], self.bounds[kept]
+        some.inner = self.inner[kept]
         some.prices, some.held = self.prices[both], self.held[both]
         some.count = len(some.prices) + int(some.held.sum())
         return some
