@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from flatproof.theory.flatness import interior_point
 from flatproof.theory.flatness.column_generation import Program
 from flatproof.theory.flatness.flattest import _interiors
 from flatproof.theory.flatness.interior_point import InteriorPoint
@@ -56,17 +57,38 @@ def test_projections_need_no_other_constraints(name):
     assert not mu[off].any()
 
 
-@pytest.mark.parametrize(("architecture", "n", "d"), [("no-bias", 34, 3), ("sim-bn", 34, 2), ("no-bias", 40, 2)])
-def test_the_interior_point_method_comes_to_what_pattern_generation_does(architecture, n, d):
+def programs(architecture, n, d):
+    """A program with walls, the method's over all its patterns, and the least trace by pattern generation."""
     rng = np.random.default_rng(n)
-    x = rng.standard_normal((n, d))
-    setting = Setting.of(x, np.sign(rng.standard_normal(n)), architecture)
+    setting = Setting.of(rng.standard_normal((n, d)), np.sign(rng.standard_normal(n)), architecture)
     patterns = cells(setting.points)
     active = (patterns.signs > 0).any(axis=1)
     signs = np.where(patterns.signs[active] > 0, 1, -1).astype(np.int8)
     program = Program(setting, signs, walls(patterns.signs)[active])
-    interior = InteriorPoint(program, _interiors(setting.coordinates, patterns)[0][active]).solve()
+    _, _, (bound, _) = Program(setting, signs)._by_rounds(lambda _: None)
+    return program, InteriorPoint(program, _interiors(setting.coordinates, patterns)[0][active]), bound
+
+
+@pytest.mark.parametrize(("architecture", "n", "d"), [("no-bias", 34, 3), ("sim-bn", 34, 2), ("no-bias", 40, 2)])
+def test_the_interior_point_method_comes_to_what_pattern_generation_does(architecture, n, d):
+    program, method, bound = programs(architecture, n, d)
+    interior = method.solve()
     assert interior is not None
     dual = interior.solution.dual / program.price_ratios(interior.solution.dual, None).max()
-    _, _, (bound, _) = Program(setting, signs)._by_rounds(lambda _: None)
     assert dual @ program.y == pytest.approx(bound, rel=1e-6)
+
+
+@pytest.mark.parametrize("architecture", ["bias", "sim-bn"])
+def test_programs_over_some_patterns_come_to_what_all_do(architecture, monkeypatch):
+    """The first is over so few that it has to find others."""
+    monkeypatch.setattr(interior_point, "FIRST", 3)
+    program, method, bound = programs(architecture, 40, 2)
+    interior = method._by_rounds()
+    assert interior is not None
+    used = program.price_ratios(interior.solution.dual, None)
+    assert interior.active.mean() < 0.5
+    assert not np.array_equal(
+        interior.active[0], np.isin(np.arange(method.many), np.linspace(0, method.many - 1, 120).astype(int))
+    )
+    assert used.max() <= 1 + 1e-6
+    assert interior.solution.dual @ program.y == pytest.approx(bound, rel=1e-6)
