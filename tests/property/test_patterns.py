@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import linprog
 
-from flatproof.theory.flatness.patterns import cells, count_cells, cover_bound, faces
+from flatproof.theory.flatness.counts import cover_bound
+from flatproof.theory.flatness.patterns import cells, count_cells, faces
 
 
 def realizable(points, sign):

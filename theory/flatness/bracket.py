@@ -21,11 +21,12 @@ from numpy.typing import ArrayLike
 
 from flatproof.notebooks import html_rows
 from flatproof.theory.flatness.column_generation import Program, by_generation
+from flatproof.theory.flatness.counts import cover_bound
 from flatproof.theory.flatness.feasibility import check_feasible
 from flatproof.theory.flatness.flattest import LIMIT, solved
 from flatproof.theory.flatness.lower_bounds import relaxed_dual
 from flatproof.theory.flatness.neurons import Array
-from flatproof.theory.flatness.patterns import TooManyPatterns, cells, cover_bound
+from flatproof.theory.flatness.patterns import TooManyPatterns, cells
 from flatproof.theory.flatness.realize import rescaled
 from flatproof.theory.flatness.search import Round, Search
 from flatproof.theory.flatness.setting import ROUNDING, Answer, Setting

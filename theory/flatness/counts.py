@@ -1,10 +1,11 @@
-"""Owns a quick lower bound of the number of cells, by which too many are refused before any is looked for.
+"""Owns bounds of the number of cells: the most that there can be, and a quick lower one, by which too many are refused at once.
 
 A linear subspace meets at most as many cells as there are, so sections by subspaces of 3 to 6 dimensions are counted. They are counted
 modulo a prime: a matroid's cells become no more when dependent sets are added and the rank stays (Lucas 1975, weak maps), and that is
 what reducing the points does to them. Deletion and restriction count: each line adds as many cells as those before it cut it into.
 """
 
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,11 @@ DIMENSIONS = (3, 4, 5, 6)  # of sections
 BLOCK = 50_000  # pairs of lines looked at in one go
 MOST = 2000  # lines that are counted
 Residues = NDArray[np.int64]
+
+
+def cover_bound(n: int, p: int) -> int:
+    """Cover (1965): n hyperplanes through the origin of R^p have at most 2 sum_{k<p} C(n-1, k) cells; equality in general position."""
+    return 2 * sum(comb(n - 1, k) for k in range(p)) if n else 1
 
 
 def cells_at_least(lines: NDArray[Any], enough: int) -> int:

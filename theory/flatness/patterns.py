@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from sympy import QQ
 from sympy.polys.matrices import DomainMatrix
 
-from flatproof.theory.flatness.counts import cells_at_least
+from flatproof.theory.flatness.counts import cells_at_least, cover_bound
 
 Signs = NDArray[np.int8]
 Index = NDArray[np.intp]
@@ -223,27 +223,18 @@ def count_cells(points: ArrayLike) -> int:
     return _flats(_arrangement(points).lines, None, 0)[1]
 
 
-def cover_bound(n: int, p: int) -> int:
-    """Cover (1965): n hyperplanes through the origin of R^p have at most 2 sum_{k<p} C(n-1, k) cells; equality in general position."""
-    return 2 * sum(comb(n - 1, k) for k in range(p)) if n else 1
-
-
 def decimal(value: float) -> Fraction:
     """The number that a float prints as: 1/10 for 0.1. Whole numbers and short binary fractions are what they are."""
     return Fraction(repr(value)) if isinstance(value, float) else Fraction(int(value))
 
 
 def check_count(points: ArrayLike, limit: int, faces: bool = False) -> None:
-    """Whether more patterns than `limit` are certain at once, before any is listed.
+    """TooManyPatterns where more than `limit` are certain at once, before any is listed. Errors: ValueError, as for `cells`.
 
     Args:
         points: (n, p).
         limit: the most to list.
         faces: of all faces, not of cells alone.
-
-    Raises:
-        TooManyPatterns: if so.
-        ValueError: for points that are no finite numbers.
     """
     lines = _arrangement(points).lines
     if len(lines):

@@ -16,9 +16,10 @@ from rich.table import Table as Grid
 
 from flatproof import theory
 from flatproof.theory.flatness.certificate import check, text
+from flatproof.theory.flatness.counts import cover_bound
 from flatproof.theory.flatness.flattest import LIMIT
 from flatproof.theory.flatness.neurons import Coordinates
-from flatproof.theory.flatness.patterns import TooManyPatterns, cells, cover_bound
+from flatproof.theory.flatness.patterns import TooManyPatterns, cells
 from flatproof.theory.flatness.program import reference
 from flatproof.theory.networks import Architecture
 from flatproof.verify.bench.timing import in_turn, one_core

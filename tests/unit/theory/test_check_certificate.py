@@ -14,7 +14,7 @@ import pytest
 from flatproof.theory import check_certificate
 from flatproof.theory.check_certificate import Invalid, check
 from flatproof.theory.flatness import certificate as exact
-from flatproof.theory.flatness.patterns import cover_bound
+from flatproof.theory.flatness.counts import cover_bound
 from flatproof.theory.networks import with_ones
 from tests.certificates import CUBE, Json, solved, through_json, with_v, xor
 

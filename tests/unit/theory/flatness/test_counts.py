@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flatproof.theory.flatness.counts import PRIME, cells_at_least
-from flatproof.theory.flatness.patterns import TooManyPatterns, _arrangement, cells, count_cells, cover_bound
+from flatproof.theory.flatness.counts import PRIME, cells_at_least, cover_bound
+from flatproof.theory.flatness.patterns import TooManyPatterns, _arrangement, cells, count_cells
 
 ENTRIES = st.one_of(st.integers(-1, 1), st.integers(-3, 3), st.sampled_from([PRIME, -PRIME, 2 * PRIME, 2**40, 1]))
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from flatproof.theory.flatness.patterns import Patterns, TooManyPatterns, cells, count_cells, cover_bound, decimal, faces
+from flatproof.theory.flatness.counts import cover_bound
+from flatproof.theory.flatness.patterns import Patterns, TooManyPatterns, cells, count_cells, decimal, faces
 
 
 def cube(d: int) -> NDArray[np.int64]:
