@@ -24,6 +24,7 @@ from flatproof.verify.curvature import (
     measures,
     verification,
 )
+from flatproof.verify.curvature.examination import direction
 from flatproof.verify.curvature.kernels import PREPARE
 from flatproof.verify.curvature.sharpness.landscape import Landscape
 
@@ -432,6 +433,35 @@ def test_noise_in_evaluation_mode_is_drawn_once() -> None:
     assert torch.equal(first, second)
 
 
+class Partly(nn.Module):
+    """Its second output does not carry a gradient."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.x = nn.Parameter(torch.randn(n, dtype=torch.float64, generator=torch.Generator().manual_seed(n)))
+
+    def forward(self, _: Tensor) -> tuple[Tensor, Tensor]:
+        return self.x, self.x.detach().mean()
+
+
+@pytest.mark.parametrize("n", range(2, 40, 3))
+def test_a_part_of_the_loss_without_gradient_is_refused_where_it_is_a_hundredth_of_the_slope(n: int) -> None:
+    """Also where the loss bends more along the largest step than the slopes differ."""
+    model = Partly(n)
+    operator = HessianOperator(
+        model, lambda out, _: sum((o + o**2 / 2).mean() for o in out), (torch.zeros(1, 1).double(), torch.zeros(1))
+    )
+    v = direction(operator.problem)
+    known = float(((1 + model.x) * v).mean().detach())
+    hidden = float(((1 + model.x.mean()) * v.mean()).detach())
+    assert abs(abs(hidden / known) - 1e-2) > 2e-3
+    if abs(hidden / known) > 1e-2:
+        with pytest.raises(ValueError, match="the gradient is not that of the loss"):
+            operator.matvec(v)
+    else:
+        assert apart(operator.matvec(v), v / n) < CLOSE
+
+
 def test_padding_rows_are_constant() -> None:
     torch.manual_seed(0)  # along two vectors a matrix that is not symmetric looks so for 9 of 1,500 networks
     model = nn.Sequential(nn.Embedding(5, 3, padding_idx=0), nn.Flatten(), nn.Tanh(), nn.Linear(6, 3)).double()
@@ -443,7 +473,7 @@ def test_padding_rows_are_constant() -> None:
         wanted[:, :3] = 0
         assert apart(matrix, wanted) < CLOSE
     frequent = nn.Sequential(nn.Embedding(5, 3, scale_grad_by_freq=True), nn.Flatten(), nn.Linear(6, 3)).double()
-    with pytest.raises(ValueError, match="not symmetric"):
+    with pytest.raises(ValueError, match="the gradient is not that of the loss"):
         HessianOperator(frequent, F.cross_entropy, (x, y)).dense()
 
 
