@@ -129,7 +129,8 @@ class Check:
     def slope(self) -> str:
         """Why the gradient is not that of the loss, where two steps show the same gap; "" else.
 
-        At a kink (ReLU) the two sides of a step differ: it shows nothing. Neither do gaps that change with the step, as rounding's do.
+        At a kink (ReLU) the two sides of a step differ: it shows nothing. Neither do gaps that rounding explains, or that change with the
+        step.
         """
         if self._fits:
             return ""
@@ -150,7 +151,8 @@ class Check:
             gap, bend = (ahead - behind) / (2 * e) - along, abs(ahead - 2 * middle + behind) / e
             if abs(gap) <= 10 * self.close * size:
                 return ""
-            if bend <= 0.1 * abs(gap):
+            rounding = 64 * float(torch.finfo(self.problem.dtype).eps) * max(abs(ahead), abs(behind)) / e
+            if abs(gap) > max(rounding, 10 * bend):
                 if any(abs(gap - other) <= 0.1 * abs(gap) for other in gaps):
                     off = abs(gap) / size if size > 0 else math.inf
                     return f"the gradient is not that of the loss, {off:.1%} off (straight-through, detached, rescaled? or digits are lost)"

@@ -462,6 +462,24 @@ def test_a_part_of_the_loss_without_gradient_is_refused_where_it_is_a_hundredth_
         assert apart(operator.matvec(v), v / n) < CLOSE
 
 
+def test_a_slope_below_the_losss_rounding_is_not_refused() -> None:
+    """erfc at -4.8 is 2 but for 1e-11: small steps do not change the loss, which is no gap."""
+
+    class Tiny(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.x = nn.Parameter(torch.tensor([-4.827], dtype=torch.float64))
+
+        def forward(self, _: Tensor) -> Tensor:
+            return torch.erfc(self.x)
+
+    model = Tiny()
+    operator = HessianOperator(model, lambda out, _: out.sum(), (torch.zeros(1, 1).double(), torch.zeros(1)))
+    x = -4.827
+    wanted = 4 * x / np.sqrt(np.pi) * np.exp(-(x**2))
+    assert float(operator.matvec(torch.ones(1).double())) == pytest.approx(wanted, rel=1e-9)
+
+
 def test_padding_rows_are_constant() -> None:
     torch.manual_seed(0)  # along two vectors a matrix that is not symmetric looks so for 9 of 1,500 networks
     model = nn.Sequential(nn.Embedding(5, 3, padding_idx=0), nn.Flatten(), nn.Tanh(), nn.Linear(6, 3)).double()
