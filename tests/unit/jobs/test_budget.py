@@ -121,10 +121,13 @@ def test_a_first_job_that_ends_early_does_not_say_that_others_take_no_time() -> 
     assert pace.seconds(Costed(Doing("b"), "b", 2000.0, "doing")) == pytest.approx(900)
 
 
-def test_a_lane_that_nobody_asks_any_more_ends_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lane_that_nobody_asks_any_more_ends_without_a_word(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(budget, "end_with", lambda _: None)
     monkeypatch.setattr(budget.signal, "signal", lambda *_: None)
     orders, theirs = Pipe()
     orders.send(Doing("a"))
     orders.close()  # as by a kill, while the job is carried out
     budget._carry_out(theirs, Path("."), 0)
+    assert capfd.readouterr() == ("", "")
