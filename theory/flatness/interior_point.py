@@ -129,7 +129,7 @@ class InteriorPoint:
         kept, gap = np.zeros(self.many, bool), COARSE
         kept[np.linspace(0, self.many - 1, FIRST * len(self.y)).astype(int)] = True
         for _ in range(ROUNDS):
-            interior = self._take(kept)._solve(gap, max(ENOUGH, 10 * gap))
+            interior = self._take(kept)._solve(gap, max(ENOUGH, 10 * gap)) if kept.any() else None
             if interior is None:
                 return None
             used = self.program.price_ratios(interior.solution.dual, NEAR).max(axis=0)

@@ -67,9 +67,8 @@ def seeds_needed(decide: Rule, effects: Sequence[Effect | None]) -> Needed | Non
         verdict, share = outcome(count)
         return verdict not in OPEN and share >= POWER
 
-    fewest = next(
-        filter(decides, COUNTS), None
-    )  # not by bisection: where one effect must not show, more seeds can undo a verdict
+    # not by bisection: where one effect must not show, more seeds can undo a verdict
+    fewest = next(filter(decides, COUNTS), None)
     return Needed(fewest, *outcome(fewest or COUNTS[-1]))
 
 
