@@ -133,11 +133,12 @@ def _write_figure(figure: Figure, out: Path, provenance: dict[str, str], drawn: 
         return files
     text = "; ".join(f"{key}: {value}" for key, value in provenance.items())
     for suffix, metadata in (
-        (".pdf", {"Title": figure.title, "Subject": text, "CreationDate": None}),
         (".png", {"Title": figure.title, "Description": text}),
+        (".pdf", {"Title": figure.title, "Subject": text, "CreationDate": None}),
     ):
         buffer = BytesIO()
         figure.canvas.savefig(buffer, format=suffix[1:], dpi=150, metadata=metadata)
+        figure.canvas.set_layout_engine("none")  # what lies where is settled, and takes as long as drawing it
         replaced(path.with_suffix(suffix), buffer.getvalue())
     replaced(descriptor_of, content)
     return files

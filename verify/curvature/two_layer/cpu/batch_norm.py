@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from flatproof.theory.compiled import kernel
+from flatproof.theory.compiled import kernel, part
 from flatproof.verify.curvature.two_layer.cpu.lanes import load, start, store, total, width, zeros
 from flatproof.verify.curvature.two_layer.cpu.layout import (
     LARGE,
@@ -23,7 +23,7 @@ from flatproof.verify.curvature.two_layer.cpu.layout import (
 from flatproof.verify.curvature.two_layer.cpu.subset_sums import backward, forward, pack
 
 
-@kernel
+@part
 def batch_norm_slopes(zero: Any, tq: Array, wide: int, d: int, v: Array, dq: Array) -> None:
     """dq_j = (dq_j / dw_j) . dw_j."""
     m = len(dq)
@@ -35,7 +35,7 @@ def batch_norm_slopes(zero: Any, tq: Array, wide: int, d: int, v: Array, dq: Arr
         dq[j] = total(t)
 
 
-@kernel
+@part
 def batch_norm_curved(zero: Any, s: Array, wide: int, d: int, v: Array, sdw: Array) -> None:
     """S_j dw_j from S_j (D, wide)."""
     m = len(sdw) // wide
@@ -63,7 +63,7 @@ def batch_norm_spread(base: Array, weight: Array, d: int, v: Array) -> Array:
     return np.dot(z.T, base).reshape(-1)
 
 
-@kernel
+@part
 def batch_norm_rows(
     zero: Any, w: Array, a: Array, gamma: Array, e: Array, tq: Array, g: Array, rho: Array, rho1: Array, rho2: Array,
     dq: Array, dc: Array, dag: Array, q: Array, sdw: Array, wide: int, d: int, v: Array, out: Array,
@@ -91,41 +91,39 @@ def batch_norm_rows(
 
 
 @kernel
-def batch_norm_vector(
-    zero: Any, on: Array, on_t: Array, x: Array, w: Array, a: Array, gamma: Array, c: Array, e: Array, tq: Array, s: Array,
-    base: Array, weight: Array, g: Array, rho: Array, rho1: Array, rho2: Array, scale: float, n: int, d: int, v: Array, out: Array,
-) -> None:  # fmt: skip
-    """One vector, (P,) each."""
-    m = len(a)
-    wide = len(w) // m
-    dgamma, da = v[len(v) - 2 * m : len(v) - m], v[len(v) - m :]
-    dq = np.empty(m, v.dtype)
-    batch_norm_slopes(zero, tq, wide, d, v, dq)
-    if len(s) > 0:
-        sdw = aligned(m * wide, v)
-        batch_norm_curved(zero, s, wide, d, v, sdw)
-    else:
-        sdw = batch_norm_spread(base, weight, d, v)
-    dag = da * gamma + a * dgamma
-    dc = dag * rho + a * gamma * rho1 * dq
-    q = backward(on_t, x, scale * forward(on, x, w, c, dc, v, n, d, 1), m)
-    batch_norm_rows(zero, w, a, gamma, e, tq, g, rho, rho1, rho2, dq, dc, dag, q, sdw, wide, d, v, out)
-
-
-@kernel
 def batch_norm(
     on: Array, on_t: Array, x: Array, w: Array, a: Array, gamma: Array, c: Array, e: Array, tq: Array, s: Array,
     base: Array, weight: Array, g: Array, rho: Array, rho1: Array, rho2: Array, scale: float, n: int, d: int,
     vectors: Array, products: Array,
 ) -> None:  # fmt: skip
     """Sim-BN: vectors, products (k, P); by S_j unless s is empty."""
+    m = len(a)
+    wide = len(w) // m
     large, small = zeros(w, LARGE), zeros(w, SMALL)
+    whole = wide % width(large) == 0
+    dq = np.empty(m, w.dtype)
     for r in range(len(vectors)):
         v, out = vectors[r], products[r]
-        if len(w) // len(a) % width(large) == 0:
-            batch_norm_vector(large, on, on_t, x, w, a, gamma, c, e, tq, s, base, weight, g, rho, rho1, rho2, scale, n, d, v, out)
+        dgamma, da = v[len(v) - 2 * m : len(v) - m], v[len(v) - m :]
+        if whole:
+            batch_norm_slopes(large, tq, wide, d, v, dq)
         else:
-            batch_norm_vector(small, on, on_t, x, w, a, gamma, c, e, tq, s, base, weight, g, rho, rho1, rho2, scale, n, d, v, out)
+            batch_norm_slopes(small, tq, wide, d, v, dq)
+        if len(s) == 0:
+            sdw = batch_norm_spread(base, weight, d, v)
+        else:
+            sdw = aligned(m * wide, v)
+            if whole:
+                batch_norm_curved(large, s, wide, d, v, sdw)
+            else:
+                batch_norm_curved(small, s, wide, d, v, sdw)
+        dag = da * gamma + a * dgamma
+        dc = dag * rho + a * gamma * rho1 * dq
+        q = backward(on_t, x, scale * forward(on, x, w, c, dc, v, n, d, 1), m)
+        if whole:
+            batch_norm_rows(large, w, a, gamma, e, tq, g, rho, rho1, rho2, dq, dc, dag, q, sdw, wide, d, v, out)
+        else:
+            batch_norm_rows(small, w, a, gamma, e, tq, g, rho, rho1, rho2, dq, dc, dag, q, sdw, wide, d, v, out)
 
 
 @np.errstate(all="ignore")  # what is not finite is refused, not warned of

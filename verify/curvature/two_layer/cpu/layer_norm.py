@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from flatproof.theory.compiled import kernel
+from flatproof.theory.compiled import kernel, part
 from flatproof.verify.curvature.two_layer.cpu.lanes import load, start, width, zeros
 from flatproof.verify.curvature.two_layer.cpu.layout import (
     SMALL,
@@ -56,7 +56,7 @@ def layer_norm(
         layer_norm_rows(zero, q, e, wide, m, d, v, out)
 
 
-@kernel
+@part
 def layer_norm_rows(zero: Any, q: Array, e: Array, wide: int, m: int, d: int, v: Array, out: Array) -> None:
     """d(grad_W) = Q + da E."""
     last = len(v) - m

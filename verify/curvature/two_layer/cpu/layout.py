@@ -14,7 +14,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from flatproof.theory.compiled import FASTMATH, kernel
+from flatproof.theory.compiled import FASTMATH, kernel, part
 from flatproof.verify.curvature.two_layer.cpu.lanes import first, load_between, start, store, store_between, width, with_first
 
 Array = NDArray[Any]
@@ -59,7 +59,7 @@ def write_row(out: Any, row: Any, j: int, column: int, m: int, d: int, bias: int
         out[m * d + j] = first(row)
 
 
-@kernel
+@part
 def tangents(zero: Any, dw: Array, wide: int, m: int, d: int, bias: int, v: Array) -> None:
     """dW in rows, (m, wide)."""
     dw, v = start(dw), start(v)

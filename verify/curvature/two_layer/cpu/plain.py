@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from flatproof.theory.compiled import kernel
+from flatproof.theory.compiled import kernel, part
 from flatproof.verify.curvature.two_layer.cpu.lanes import load, start, total, width, zeros
 from flatproof.verify.curvature.two_layer.cpu.layout import (
     LARGE,
@@ -21,7 +21,7 @@ from flatproof.verify.curvature.two_layer.cpu.layout import (
 from flatproof.verify.curvature.two_layer.cpu.subset_sums import backward, forward, pack
 
 
-@kernel
+@part
 def plain_rows(zero: Any, w: Array, a: Array, e: Array, q: Array, wide: int, d: int, bias: int, v: Array, out: Array) -> None:
     """d(grad_W) = c Q + dc E and dG_j = w_j . Q_j + dw_j . E_j."""
     m, last = len(a), len(v) - len(a)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from flatproof.theory.compiled import kernel
+from flatproof.theory.compiled import kernel, part
 from flatproof.verify.curvature.two_layer.cpu.lanes import load, start, store, total, width, zeros
 from flatproof.verify.curvature.two_layer.cpu.layout import GROUP, LARGE, MIDDLE, SMALL, Array, aligned, inlined, tangent
 
@@ -41,7 +41,7 @@ def change(zero: Any, j: int, column: int, w: Any, c: Any, dc: Any, v: Any, wide
     return c[j] * tangent(zero, v, j, column, m, d, bias) + dc[j] * load(zero, w, j * wide + column)
 
 
-@kernel
+@part
 def forward_panel(
     zero: Any, column: int, on: Array, x: Array, w: Array, c: Array, dc: Array, v: Array, wide: int, d: int, bias: int,
     table: Array, sums: Array, df: Array,
@@ -71,7 +71,7 @@ def forward_panel(
                 df[i] += total(s * load(zero, x, i * wide + column))
 
 
-@kernel
+@part
 def backward_panel(zero: Any, column: int, on_t: Array, x: Array, t: Array, wide: int, m: int, table: Array, q: Array) -> None:
     """q_j = sum_i A_ij t_i x_i in one panel's columns."""
     step, groups = width(zero), len(t) // GROUP
