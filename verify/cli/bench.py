@@ -53,7 +53,7 @@ def bench_train(repeats: Repeats = 5, as_json: AsJson = False) -> None:
     from flatproof.verify.bench.steps import bars, grid, sam_step_timings, sim_bn_timings
 
     rows, more = sam_step_timings(repeats), sim_bn_timings(repeats)
-    _show([*rows, *more], [grid(rows), grid(more)], as_json, "\n".join([*bars(rows), _spread(repeats)]))
+    _show([*rows, *more], [grid(rows), grid(more)], as_json, "\n".join([*bars([*rows, *more]), _spread(repeats)]))
 
 
 @app.command("certify")
