@@ -18,7 +18,7 @@ class Row:
     """One row of the paper's Table 2: a figure, its settings as printed, and its epochs at the scale 'quick'.
 
     quick_epochs: epochs of each phase at 'quick', None for those printed: a quarter where medians change little after
-        that, fewer for 4b, softplus and the logistic loss, fewest for Sim-BN and three layers, whose steps cost most.
+        that, fewer for softplus and the logistic loss, fewest for Sim-BN and three layers, whose steps cost most.
     data: its generator and size, smaller at 'smoke'.
     """
 
@@ -92,7 +92,7 @@ ROWS = (
         "bias",
         SAM,
         (Phase(lr=0.01, epochs=200_000, rho=0.05), Phase(lr=0.01, epochs=400_000, rho=0.1)),
-        quick_epochs=(25_000, 50_000),
+        quick_epochs=(50_000, 100_000),
     ),
     Row(
         "5a",
