@@ -221,6 +221,21 @@ def _reciprocal(s: Array) -> Array:
     return np.divide(1.0, s, out=np.zeros_like(s), where=s > 0)
 
 
+def output_weights(network: Network, train_x: Array) -> Array:
+    """What a neuron's activation counts for: a_j; for Sim-BN a_j gamma_j / s_j.
+
+    Args:
+        network: on R^d, m neurons.
+        train_x: training inputs, (n, d); used by Sim-BN alone.
+
+    Returns:
+        The weights, (m,).
+    """
+    if network.gamma is None:
+        return network.w2
+    return network.w2 * network.gamma * _reciprocal(normalizer(network, train_x))
+
+
 def forward(network: Network, x: ArrayLike, train_x: ArrayLike | None = None) -> Array:
     """f(x) in float64.
 
@@ -238,10 +253,8 @@ def forward(network: Network, x: ArrayLike, train_x: ArrayLike | None = None) ->
     points, network = check_points(x, d=network.w1.shape[1])[0], network.astype("float64")
     if network.middle is not None:
         return deep(network).forward(points)
-    output = network.w2
-    if network.gamma is not None:
-        base = points if train_x is None else check_points(train_x, d=network.w1.shape[1])[0]
-        output = output * network.gamma * _reciprocal(normalizer(network, base))
+    base = points if train_x is None or network.gamma is None else check_points(train_x, d=network.w1.shape[1])[0]
+    output = output_weights(network, base)
 
     def outputs(block: Array) -> Array:
         h = hidden(network, block)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flatproof import synth
-from flatproof.theory import ARCHITECTURES, MSE, Loss, Network
+from flatproof.theory import ARCHITECTURES, MSE, Loss, Network, forward
 from flatproof.verify.two_layer import fused, reference
 from flatproof.verify.two_layer.engine import choose
 from flatproof.verify.two_layer.initialization import initial_network
@@ -278,3 +278,27 @@ def test_weight_decay_that_makes_parameters_grow_diverges_in_the_same_step() -> 
     _, theirs = reference.advance(start, 0 * x, y, orders(4, 100, 0), None, phase)
     assert ours == theirs
     assert ours is not None
+
+
+@EACH_KIND
+@settings(max_examples=10, deadline=None)
+@given(
+    d=st.integers(1, 40), m=st.integers(1, 70), n=st.integers(1, 150), seed=seeds, dtype=st.sampled_from(["float32", "float64"])
+)
+def test_outputs_are_those_of_theory(kind: Kind, d: int, m: int, n: int, seed: int, dtype: str) -> None:
+    network, rng = network_of(kind, d, m, seed).astype(dtype), np.random.default_rng(seed)
+    x, train_x = rng.standard_normal((n, d)), rng.standard_normal((5, d))
+    expected = forward(network, x, train_x=train_x)
+    np.testing.assert_allclose(fused.outputs(network, x, train_x), expected, rtol=0, atol=1e-13 * (1 + np.abs(expected).max()))
+    if kind[1:] == ("relu", 2):  # a kernel's: the same bits wherever the points lie
+        assert np.array_equal(fused.outputs(network, x, train_x), fused.outputs(network, np.asfortranarray(x), train_x))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_outputs_of_dead_and_of_overflown_networks(architecture: str) -> None:
+    x = np.array([[1.0, -2.0], [3.0, 1.0], [0.0, 0.0]])
+    network = initial_network(architecture, 2, 5, seed=1)
+    dead = replace(network, w1=0 * network.w1, b1=None if network.b1 is None else -np.ones(5))
+    assert np.array_equal(fused.outputs(dead, x, x), np.zeros(3))
+    lost = replace(network, w2=np.full(5, np.nan))
+    assert np.isnan(fused.outputs(lost, x, x)[:2]).any()

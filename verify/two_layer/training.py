@@ -13,6 +13,7 @@ from flatproof import synth, theory
 from flatproof.theory.losses import MSE, Loss
 from flatproof.theory.networks import PARAMETERS, Network
 from flatproof.verify.jobs.job import Job, Outcome, Stored
+from flatproof.verify.two_layer import fused
 from flatproof.verify.two_layer.engine import engine_of
 from flatproof.verify.two_layer.initialization import initial_network
 from flatproof.verify.two_layer.settings import Phase, RunSettings, supports
@@ -145,7 +146,7 @@ def measure(network: Network, data: synth.Data, test: Points | None, loss: Loss 
     with np.errstate(over="ignore", invalid="ignore"):
         values = {"train_loss": theory.loss(network, data.x, data.y, loss)}
         if test is not None:
-            f = theory.forward(network, test[0], train_x=data.x)
+            f = fused.outputs(network, test[0], data.x)
             values["test_accuracy" if data.labels == "signs" else "sign_agreement"] = float(np.mean(f * test[1] > 0))
             values["test_loss"] = float(np.mean(loss.value(f, test[1])))
         return values | {"trace": theory.trace_of_hessian(network, data.x, data.y, loss)}

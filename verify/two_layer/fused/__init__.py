@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flatproof.theory.losses import MSE, Loss
-from flatproof.theory.networks import Network, with_ones
+from flatproof.theory.networks import Network, forward, output_weights, with_ones
 from flatproof.verify.two_layer.settings import Phase, supports
 
-__all__ = ["advance", "carries_out"]
+__all__ = ["advance", "carries_out", "outputs"]
 
 Array = NDArray[np.floating]
 Order = NDArray[np.int64]
@@ -66,6 +66,30 @@ def advance(
         if stop is not None:
             return network, done + stop
         done += order[block].size
+
+
+def outputs(network: Network, x: Array, train_x: Array) -> Array:
+    """`theory.forward`, up to rounding, in less time.
+
+    Args:
+        network: of any dtype, on R^d.
+        x: points, (n, d), finite.
+        train_x: training inputs, (k, d), which Sim-BN normalizes with.
+
+    Returns:
+        Outputs in float64, (n,).
+    """
+    if network.middle is not None or network.activation != "relu":
+        return forward(network, x, train_x=train_x)
+    from flatproof.verify.two_layer.fused.cpu import lanes  # numba is slow to import
+    from flatproof.verify.two_layer.fused.cpu.outputs import outputs as kernel
+
+    network, points = network.astype("float64"), np.ascontiguousarray(x, dtype=np.float64)
+    bias = np.zeros(network.width) if network.b1 is None else network.b1
+    squares = np.empty(len(points) if network.architecture == "sim-ln" else 0)
+    a = output_weights(network, np.asarray(train_x, dtype=np.float64))
+    f = kernel(lanes.pack(network.w1), lanes.pack(bias), lanes.pack(a), points, squares)
+    return f / np.maximum(np.sqrt(squares), network.epsilon) if len(squares) else f
 
 
 MOMENTS = 2**23  # bytes of Sim-BN's second moments that a core's caches hold about as fast as it multiplies
