@@ -73,6 +73,11 @@ class Final(Computation):
         return self.training.cost + 2e-4 * EXAMPLES * 40 * (1 + len(self.between))
 
     @property
+    def seed(self) -> int:
+        """The training's: a sweep takes seeds in turn."""
+        return self.training.seed
+
+    @property
     def lr(self) -> float:
         """Learning rate."""
         return self.training.method.lr

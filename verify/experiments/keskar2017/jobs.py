@@ -38,6 +38,11 @@ class OfTraining(Computation):
     points: int | None
 
     @property
+    def seed(self) -> int:
+        """The training's: a sweep takes seeds in turn."""
+        return self.training.seed
+
+    @property
     @abstractmethod
     def kind(self) -> str:
         """Names in the settings what is measured."""
@@ -184,6 +189,11 @@ class Path(Computation):
     large: Training
     alphas: tuple[float, ...]
     points: int | None
+
+    @property
+    def seed(self) -> int:
+        """That of both trainings."""
+        return self.small.seed
 
     @property
     def cost(self) -> float:
