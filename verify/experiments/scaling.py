@@ -63,7 +63,7 @@ RULE = (
 class Size:
     """Dimensions, n/d, width and steps of 1-SAM (Sim-BN's cost more, and as much more as n and d are large).
 
-    stable: up to this d networks without normalization train at their learning rate; beyond, wide ones diverge unless it falls as 1/d.
+    stable: up to this d networks without normalization train at their learning rate; beyond, wide ones may diverge: it falls as 1/d.
     """
 
     dimensions: tuple[int, ...]

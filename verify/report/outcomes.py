@@ -157,7 +157,7 @@ def save(path: Path, builds: Iterable[Build]) -> None:
                 return
         except DamagedOutcomes:
             pass
-    replaced(path, lzma.compress(text.encode(), preset=6))
+    replaced(path, lzma.compress(text.encode(), preset=6 | lzma.PRESET_EXTREME))
 
 
 def load(path: Path) -> list[Build]:

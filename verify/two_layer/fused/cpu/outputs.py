@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from flatproof.theory.compiled import kernel
+from flatproof.theory.compiled import kernel, part
 from flatproof.verify.two_layer.fused.cpu.lanes import load, relu, scratch, store, total
 
 ROWS = 64  # points whose inputs and sums the first cache holds
@@ -34,26 +34,26 @@ def outputs(w, b, a, x, squares):  # type: ignore[no-untyped-def]
                     h1 += rows[i + 1, p] * weights
                     h2 += rows[i + 2, p] * weights
                     h3 += rows[i + 3, p] * weights
-                h0, h1, h2, h3 = relu(h0), relu(h1), relu(h2), relu(h3)
-                store(sums, (0, i), load(sums, (0, i)) + v * h0)
-                store(sums, (0, i + 1), load(sums, (0, i + 1)) + v * h1)
-                store(sums, (0, i + 2), load(sums, (0, i + 2)) + v * h2)
-                store(sums, (0, i + 3), load(sums, (0, i + 3)) + v * h3)
-                if normed:
-                    store(sums, (1, i), load(sums, (1, i)) + h0 * h0)
-                    store(sums, (1, i + 1), load(sums, (1, i + 1)) + h1 * h1)
-                    store(sums, (1, i + 2), load(sums, (1, i + 2)) + h2 * h2)
-                    store(sums, (1, i + 3), load(sums, (1, i + 3)) + h3 * h3)
+                _add(sums, i, v, h0, normed)
+                _add(sums, i + 1, v, h1, normed)
+                _add(sums, i + 2, v, h2, normed)
+                _add(sums, i + 3, v, h3, normed)
             for i in range(fours, count):
                 h = bias
                 for p in range(w.shape[1]):
                     h += rows[i, p] * load(w, (j, p))
-                h = relu(h)
-                store(sums, (0, i), load(sums, (0, i)) + v * h)
-                if normed:
-                    store(sums, (1, i), load(sums, (1, i)) + h * h)
+                _add(sums, i, v, h, normed)
         for i in range(count):
             f[start + i] = total(load(sums, (0, i)))
             if normed:
                 squares[start + i] = total(load(sums, (1, i)))
     return f
+
+
+@part
+def _add(sums, i, v, z, normed):  # type: ignore[no-untyped-def]
+    """What neurons with pre-activations z and output weights v add to f_i, and to ||h_i||^2 if it is wanted."""
+    h = relu(z)
+    store(sums, (0, i), load(sums, (0, i)) + v * h)
+    if normed:
+        store(sums, (1, i), load(sums, (1, i)) + h * h)
