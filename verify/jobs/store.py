@@ -68,7 +68,7 @@ class DamagedRow(StoreError):
 
 @dataclass(frozen=True)
 class Noted:
-    """What a report looked at. rows: stored addresses, True where arrays were read. readings: what came of these, see `Store.reading`."""
+    """What a report looked at. rows: stored addresses, True where arrays were got. readings: what was read of others', see `Store.reading`."""
 
     rows: dict[str, bool] = field(default_factory=dict)
     readings: Readings = field(default_factory=dict)
@@ -251,19 +251,13 @@ class Store:
             DamagedRow: for an outcome that was altered, lost, or cannot be read.
             StoreError: for a damaged file.
         """
-        if (key := job.key, arrays) not in self._read:
-            with self._asking():
-                seal = self._seal(key)
-                found = row_of(self._connection, key, self._tables, arrays)
-            if found is None and seal is None:
-                return None
-            self._read[key, arrays] = self._restored(job, found, seal, arrays)
-        if self._noted is not None:
-            self._noted.rows[key] = self._noted.rows.get(key, False) or arrays
-        return self._read[key, arrays]
+        stored = self._found(job, arrays)
+        if stored is not None and self._noted is not None:
+            self._noted.rows[job.key] = self._noted.rows.get(job.key, False) or arrays
+        return stored
 
     def reading(self, job: Job[T], name: str, read: Callable[[T], Mapping[str, Any]]) -> Mapping[str, Any] | None:
-        """A few numbers of a job's arrays, which can be published where the arrays are too large.
+        """A few numbers of a job's arrays, which are published in place of these (`outcomes.publish`).
 
         Args:
             job: any job.
@@ -278,12 +272,23 @@ class Store:
             StoreError: for a damaged file.
         """
         given = self._given.get(job.key, {}).get(name)
-        if (stored := self.get(job, arrays=given is None)) is None:
+        if (stored := self._found(job, arrays=given is None)) is None:
             return None
         values = read(stored.result) if given is None else given
         if self._noted is not None:
+            self._noted.rows.setdefault(job.key, False)
             self._noted.readings.setdefault(job.key, {})[name] = values
         return values
+
+    def _found(self, job: Job[T], arrays: bool) -> Stored[T] | None:
+        if (key := job.key, arrays) not in self._read:
+            with self._asking():
+                seal = self._seal(key)
+                found = row_of(self._connection, key, self._tables, arrays)
+            if found is None and seal is None:
+                return None
+            self._read[key, arrays] = self._restored(job, found, seal, arrays)
+        return self._read[key, arrays]
 
     def _restored(self, job: Job[T], found: tuple[str, Row] | None, seal: seals.Seal | None, arrays: bool) -> Stored[T]:
         def damaged(why: str) -> DamagedRow:

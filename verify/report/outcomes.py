@@ -3,8 +3,8 @@
 They lie in `outcomes.jsonl.xz` in the folder of a paper's artifacts (`xz -dc` shows it), lines of JSON: a header with the digest of all
 that follows; a line for each build, with the artifacts that it gave (and digests of their provenance), its scale, seeds, command and the
 numbers of its rows; a line for each row, its texts as they lie in the store, its arrays packed, with the seal that it has there.
-A row has its arrays where a table or figure reads them, unless a build's are more than ARRAYS bytes: they are left out then, and the
-build has what was read of them where that is a few numbers (`Store.reading`).
+A row has its arrays where a table or figure reads them, unless a build's are more than ARRAYS bytes. Where a few numbers of them are all
+that was read (`Store.reading`), the build has these.
 """
 
 import base64

@@ -103,18 +103,13 @@ class Peaks(Study):
         return [Table("study/table-1", "Peaks", raw.map("{:.2f}".format), raw, ("Of 6 draws.",), provenance, ("largest",))]
 
 
-@pytest.mark.parametrize("most", [100, outcomes.ARRAYS])
-def test_what_was_read_of_arrays_stands_in_for_them(
-    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
-) -> None:
-    """Where they are too large; where they fit they are published, and are all that is."""
-    monkeypatch.setattr(outcomes, "ARRAYS", most)
+def test_what_was_read_of_arrays_stands_in_for_them(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(EXPERIMENTS._loaded, "study", Peaks())
     assert command("reproduce", "study", "--workers", "1").status == 0
     (tmp_path / ".flatproof/runs.sqlite").unlink()
     (build,) = outcomes.load(tmp_path / "paper_results" / NAME)
-    assert all((kept.row.arrays is None) == (most == 100) for kept in build.rows)
-    assert len(build.readings) == (6 if most == 100 else 0)
+    assert all(kept.row.arrays is None for kept in build.rows)
+    assert len(build.readings) == 6
     before = files(tmp_path / "paper_results")
     for _ in range(2):  # what was rebuilt can be rebuilt
         done = command("report", "--from", "paper_results")

@@ -65,8 +65,22 @@ def test_readings_are_kept_of_rows_without_their_arrays(build: Build, tmp_path: 
         assert store.reading(Draw("b", 9), "last", never) is None
         with pytest.raises(DamagedRow, match="its arrays are not there"):
             store.reading(JOBS[1], "first", never)
-    assert noted.rows == {JOBS[0].key: True, JOBS[1].key: False}
+    assert noted.rows == {JOBS[0].key: False, JOBS[1].key: False}
     assert {key: [*of_row] for key, of_row in noted.readings.items()} == {JOBS[0].key: ["first"], JOBS[1].key: ["last"]}
+
+
+def test_arrays_that_were_got_too_are_kept_beside_their_reading(tmp_path: Path) -> None:
+    with Store(tmp_path / "s.sqlite") as store:
+        store.put(JOBS[0], JOBS[0].carry_out(), {"commit": "abc"})
+        for first in ("get", "reading"):
+            with store.noting() as noted:
+                for step in (first, "get", "reading"):
+                    if step == "get":
+                        store.get(JOBS[0])
+                    else:
+                        store.reading(JOBS[0], "first", lambda result: {"value": float(result["drawn"][0])})
+            assert noted.rows == {JOBS[0].key: True}
+            assert noted.readings.keys() == {JOBS[0].key}
 
 
 def test_what_follows_the_end_of_a_file_is_not_passed_over(build: Build, tmp_path: Path) -> None:
