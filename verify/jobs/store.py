@@ -68,7 +68,7 @@ class DamagedRow(StoreError):
 
 @dataclass(frozen=True)
 class Noted:
-    """What a report looked at. rows: stored addresses, True where arrays were got. readings: what was read of others', see `Store.reading`."""
+    """What a report looked at. rows: stored addresses, True where arrays were got. readings: what was read of them (`Store.reading`)."""
 
     rows: dict[str, bool] = field(default_factory=dict)
     readings: Readings = field(default_factory=dict)
