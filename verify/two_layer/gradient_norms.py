@@ -23,6 +23,8 @@ def squared_gradient_norms(module: TwoLayer | ThreeLayer, parameters: Parameters
     Returns:
         The squared norms, (b,), differentiable in the parameters.
     """
+    if isinstance(module, TwoLayer) and module.train_x is not None:
+        return _sim_bn(x, parameters, module.train_x)
     w, b = parameters["w1"], parameters.get("b1")
     inputs = x if b is None else torch.cat([x, torch.ones_like(x[:, :1])], dim=1)
     z, a, length = nn.functional.linear(x, w, b), parameters["w2"], inputs.square().sum(dim=1)
@@ -32,8 +34,6 @@ def squared_gradient_norms(module: TwoLayer | ThreeLayer, parameters: Parameters
         h, slope = nn.functional.softplus(z, threshold=LINEAR), torch.sigmoid(z)
         return length * (slope.square() @ a.square()) + h.square().sum(dim=1)
     h, on = torch.relu(z), (z > 0).to(z.dtype)
-    if module.train_x is not None:
-        return _sim_bn(inputs, h, on, parameters, module.train_x)
     if module.architecture == "sim-ln":
         return _sim_ln(h, on, a, length, module.epsilon)
     return length * (on @ a.square()) + h.square().sum(dim=1)
@@ -59,18 +59,22 @@ def _sim_ln(h: Tensor, on: Tensor, a: Tensor, length: Tensor, epsilon: float) ->
     return length * signal.square().sum(dim=1) + u.square().sum(dim=1)
 
 
-def _sim_bn(inputs: Tensor, h: Tensor, on: Tensor, parameters: Parameters, train_x: Tensor) -> Tensor:
+def _sim_bn(x: Tensor, parameters: Parameters, train_x: Tensor) -> Tensor:
     """u = h / s, c = mean over the training set of u x': du_i/dw = (A_i x'_i - u_i c) / s, df/da = gamma u, df/dgamma = a u.
 
-    The A_i x'_i - u_i c are formed as vectors: for a neuron that sees few samples they are tiny differences.
+    ||A_i x'_i - u_i c||^2 is expanded, as A_i u_i = u_i, so that no (b, m, d + 1) vectors are formed. For a neuron that sees few samples
+    its terms all but cancel: in float64 they leave as much as vectors in float32 do.
     """
-    a, gamma = parameters["w2"], parameters["gamma"]
-    base = torch.relu(nn.functional.linear(train_x, parameters["w1"], parameters["b1"]))
+    w, b, a, gamma = (parameters[name].double() for name in ("w1", "b1", "w2", "gamma"))
+    inputs, every = (torch.cat([points, torch.ones_like(points[:, :1])], dim=1).double() for points in (x, train_x))
+    wide = torch.cat([w, b[:, None]], dim=1)
+    base, h = torch.relu(every @ wide.T), torch.relu(inputs @ wide.T)
     square = base.square().mean(dim=0)
     alive = square > 0
     inverse = torch.where(alive, torch.where(alive, square, 1).rsqrt(), 0)
-    u = h * inverse
-    every = torch.cat([train_x, torch.ones_like(train_x[:, :1])], dim=1)
-    c = (base * inverse).T @ every / len(every)
-    e = on[:, :, None] * inputs[:, None, :] - u[:, :, None] * c
-    return u.square() @ (a.square() + gamma.square()) + e.square().sum(dim=2) @ (a * gamma * inverse).square()
+    u, c = h * inverse, (base * inverse).T @ every / len(every)
+    on, length = (h > 0).double(), inputs.square().sum(dim=1)
+    k = (a * gamma * inverse).square()
+    weights = a.square() + gamma.square() + k * c.square().sum(dim=1)
+    norms = u.square() @ weights + length * (on @ k) - 2 * ((u * (inputs @ c.T)) @ k)
+    return norms.to(x.dtype)
