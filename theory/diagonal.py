@@ -1,4 +1,4 @@
-"""Owns diagonal linear networks f(x) = <u * v, x> with L = (kappa/n) ||X(u * v) - y||^2: every definition of sharpness in closed form.
+"""Owns diagonal linear networks f(x) = <u * v, x> with L = (kappa/n) ||X(u * v) - y||^2: sharpness in closed form, or bounded.
 
 Displacing (u, v) by (a, b) moves beta = u * v by e = a v + u b + a b, so that with Sigma = X'X/n and the residuals r = X beta - y
 
