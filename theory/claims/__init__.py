@@ -62,6 +62,7 @@ Reading = Literal[
     "with a bias",
 ]
 Words = Literal["quoted from the abstract", "restated: the paper's own text was not at hand"]
+RESTATED: Words = "restated: the paper's own text was not at hand"
 Form = Literal["printed", "corrected"]
 STATUSES: tuple[Status, ...] = get_args(Status)
 TARGETS: tuple[Target, ...] = get_args(Target)

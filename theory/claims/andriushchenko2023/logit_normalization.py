@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import sympy as sp
 
-from flatproof.theory.claims import Evidence, claim, require
+from flatproof.theory.claims import RESTATED, Evidence, claim, require
 
 FLOOR = Fraction(1, 10**10)  # of the norm, in the authors' code
 
@@ -15,7 +15,7 @@ FLOOR = Fraction(1, 10**10)  # of the norm, in the authors' code
     printed="""With logits z replaced by (z - mean z)/||z - mean z||_2 before the loss, where that norm is at least 10^-10, sharpness
     does not change when the last layer is multiplied by a positive number, if the perturbation is scaled by the weights.""",
     depends_on=("lyu2022/hessian",),
-    words="restated: the paper's own text was not at hand",
+    words=RESTATED,
 )
 def logit_normalization() -> Iterator[Evidence]:
     """Normalized logits and the scale of the last layer.

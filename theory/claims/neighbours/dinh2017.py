@@ -8,10 +8,9 @@ from collections.abc import Iterator
 
 import sympy as sp
 
-from flatproof.theory.claims import Evidence, Words, claim, definition, require
+from flatproof.theory.claims import RESTATED, Evidence, claim, definition, require
 from flatproof.theory.claims.neighbours.jets import before, expansion
 
-RESTATED: Words = "restated: the paper's own text was not at hand"
 alpha = sp.Symbol("alpha", positive=True)
 BLOCKS = sp.diag(alpha, alpha, 1 / alpha, 1 / alpha)  # T_alpha on two weights of each layer
 

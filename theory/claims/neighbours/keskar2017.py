@@ -11,13 +11,13 @@ from itertools import product
 
 import sympy as sp
 
-from flatproof.theory.claims import Evidence, claim, definition, require
+from flatproof.theory.claims import RESTATED, Evidence, claim, definition, require
 
 definition(
     "keskar2017/metric-2.1",
     "The metric of sharpness",
     """phi(eps, A) = 100 (max over z in C of f(theta + A z) - f(theta)) / (1 + f(theta)), C = {z : |z_p| <= eps (|(A^+ theta)_p| + 1)}.""",
-    words="restated: the paper's own text was not at hand",
+    words=RESTATED,
 )
 
 
@@ -31,7 +31,7 @@ def steepest(hessian: sp.Matrix, box: tuple[int, ...]) -> sp.Expr:
     "keskar2017/eigenvalue",
     printed="For small eps and A = I the metric at a minimizer is related to the largest eigenvalue of the Hessian.",
     depends_on=("keskar2017/metric-2.1",),
-    words="restated: the paper's own text was not at hand",
+    words=RESTATED,
 )
 def eigenvalue() -> Iterator[Evidence]:
     """What the metric says of the largest eigenvalue.

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import sympy as sp
 
-from flatproof.theory.claims import Evidence, claim, require
+from flatproof.theory.claims import RESTATED, Evidence, claim, require
 from flatproof.theory.claims.neighbours.jets import before, expansion
 
 c = sp.Symbol("c", positive=True)
@@ -57,7 +57,7 @@ def scale_invariance() -> Iterator[Evidence]:
 @claim(
     "lyu2022/gradient",
     printed="For a scale-invariant L: the gradient is orthogonal to w, grad L(w) . w = 0, and grad L(c w) = grad L(w)/c for every c > 0.",
-    words="restated: the paper's own text was not at hand",
+    words=RESTATED,
     reading="differentiable parameters",
 )
 def gradient() -> Iterator[Evidence]:
@@ -83,7 +83,7 @@ def gradient() -> Iterator[Evidence]:
     printed="""For a scale-invariant L: Hess L(c w) = Hess L(w)/c² for every c > 0, so lambda_max(c w) = lambda_max(w)/c²; and Hess L(w)
     w = -grad L(w).""",
     depends_on=("lyu2022/gradient",),
-    words="restated: the paper's own text was not at hand",
+    words=RESTATED,
     reading="differentiable parameters",
 )
 def hessian() -> Iterator[Evidence]:
