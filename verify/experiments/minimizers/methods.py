@@ -176,6 +176,13 @@ TUNED: dict[str, Tuned] = {
         ("bias", "10-SAM"): Setting(1, 2, "two parts"),
         ("bias", "full-batch SAM"): Setting(4, 1, "two parts"),
         ("bias", "trace penalty"): Setting(1, 1, "two parts"),
+        ("sim-bn", "gradient descent"): Setting(6, 1, ""),
+        ("sim-bn", "SGD"): Setting(1.5, 1, ""),
+        ("sim-bn", "label-noise SGD"): Setting(1, 2, "two parts"),
+        ("sim-bn", "1-SAM"): Setting(1, 1, "two parts"),
+        ("sim-bn", "10-SAM"): Setting(4, 1, "two parts"),
+        ("sim-bn", "full-batch SAM"): Setting(4, 1, "two parts"),
+        ("sim-bn", "trace penalty"): Setting(1, 2, "two parts"),
         ("sim-ln", "gradient descent"): Setting(64, 1, ""),
         ("sim-ln", "SGD"): Setting(8, 1, ""),
         ("sim-ln", "label-noise SGD"): Setting(4, 2, "two parts"),
@@ -187,14 +194,14 @@ TUNED: dict[str, Tuned] = {
 }
 
 
-def tuned_at(architecture: Architecture, method: Method, scale: str) -> str:
-    """The scale of the search that a method's setting is from: its own where there is one, else quick."""
-    return scale if (architecture, method.name) in TUNED.get(scale, {}) else "quick"
+def tuned_at(scale: str) -> str:
+    """The scale of the search that settings are from: the same where there is one, else quick."""
+    return scale if scale in TUNED else "quick"
 
 
 def tuned(architecture: Architecture, method: Method, scale: str) -> Setting:
     """The setting that a method is judged by."""
-    return TUNED[tuned_at(architecture, method, scale)][architecture, method.name]
+    return TUNED[tuned_at(scale)][architecture, method.name]
 
 
 def run(architecture: Architecture, method: Method, setting: Setting, scale: str, seed: int) -> Run:

@@ -34,20 +34,9 @@ def _provenance(groups: Sequence[Group], scale: str) -> dict[str, str]:
     return provenance_of([run for group in groups for run in group.stored], scale, unit="runs", seeds=True)
 
 
-def _searched(scale: str) -> str:
-    """How many settings were tried, at which scales, and for which architectures where scales differ."""
-    at = {a: tuned_at(a, METHODS[0], scale) for a in ARCHITECTURES}
-    every = {where: ", ".join(a for a in ARCHITECTURES if at[a] == where) for where in at.values()}
-    each = [
-        f"{len(METHODS[0].tried(where))} a method and architecture at {where}" + (f" ({names})" if len(every) > 1 else "")
-        for where, names in every.items()
-    ]
-    return ", ".join(each)
-
-
 def table(groups: Sequence[Group], scale: str, seeds: int) -> Table:
     """A line an architecture and method."""
-    size = SIZES[scale]
+    size, where = SIZES[scale], tuned_at(scale)
     shown, raw = [], []
     for group in groups:
         ends = group.ends
@@ -100,7 +89,7 @@ def table(groups: Sequence[Group], scale: str, seeds: int) -> Table:
         + ", ".join(f"{a} {lr:g}" for a, lr in LEARNING_RATES.items())
         + ". Label noise 0.5, then 0.1; rho of 1-SAM and 10-SAM 0.2, then 0.05; of full-batch SAM 0.5, then 0.1; trace penalty 0.02, 0.01, "
         f"0.002 in {size.penalized:,} steps of full-batch gradient descent at 3, 10, 10 times the learning rate; times the setting, or "
-        f"halved five times. Setting: the best of {_searched(scale)} on seeds from "
+        f"halved five times. Setting: the best of {len(METHODS[0].tried(where))} a method and architecture at {where} on seeds from "
         f"{SEARCH_SEEDS + 1} on (tuning/table-1).",
         *of_scale(scale),
     )
