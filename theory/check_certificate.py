@@ -72,7 +72,8 @@ of K = (2/n) sum of the g_i.g_k, so l lambda_max >= sum_ik P_ik K_ik for every P
 by the means at least (4/n) sqrt(h_D) sqrt(v'M_D v): everything above holds with M_D for G_D, sqrt(v'M_D v) for |Xv|_D, and c_D^2 =
 16 h_D / n^2; Cauchy-Schwarz alone, as M_D >= t G_D, where sum_{i in D} max(s dual_i, 0)^2 <= t c_D^2. The network of an objective with
 lambda_max has a > 0 for each neuron in place of its cost, w = v / a; `eigenvalue` is a number that K is at most.
-If r > 0, no direction is free.
+If r > 0, no direction is free: (**) is then to be proved for D = {}, too, where samples may be on kinks, also if the origin is the only
+face without active inputs, for a neuron that is 0 at every input may be seen at q.
 
 Inputs under a linear map (format 4, "no-bias" and "bias" only). With `inner` = M, positive definite, the objective is t times the trace
 of networks on the inputs A x_i, where A is invertible and A'A = M (A (x_i, 1) where there is a bias). Such a network's neuron with weights
@@ -687,7 +688,7 @@ def check(certificate: Any) -> Verdict:
 
     seen, active, proved = dict[tuple[bytes, bytes], int](), list[tuple[int, ...]](), set[tuple[tuple[int, ...], int]]()
     if inputs.kinks != "differentiable":
-        seen[inputs.signs([0] * inputs.p, "the origin")] = -1  # a face; it needs no witness
+        seen[inputs.signs([0] * inputs.p, "the origin")] = -1  # a face; it needs no witness, and (*) no proof
     sums, missing = Weighted(inputs, dual), list[tuple[int, int, str]]()
     for k, entry in enumerate(items(data["patterns"], "patterns")):
         name = f"patterns[{k}]"
@@ -732,8 +733,11 @@ def check(certificate: Any) -> Verdict:
     need("within" in data, 'the certificate lacks the field "within"')
     within = rational(data["within"], "within")
     need(within >= 0, "within is negative")
+    silent = (
+        {()} if inputs.kinks != "differentiable" else set()
+    )  # neurons across all inputs, or on all kinks: what q sees of them
     cases = [
-        Prediction(inputs, entry, f"predictions[{k}]", sorted(set(active)), within, lower, upper)
+        Prediction(inputs, entry, f"predictions[{k}]", sorted(silent.union(active)), within, lower, upper)
         for k, entry in enumerate(items(data["predictions"], "predictions"))
     ]
     for case, entry in zip(cases, data["predictions"], strict=True):

@@ -59,6 +59,7 @@ Key = tuple[tuple[int, ...], int]  # an on-set and a sign
 ROUNDING = 2.0**-40  # a proof is improved where it exceeds its price by this, relative and squared
 NEXT = 1e-14  # quotients that are this near each other when rounded are compared exactly
 ON_KINK = 1e-9  # |x_i . w| / max |x_i|, relative to the largest, up to which a point is put on a kink where that is allowed
+ROUNDED = 1e-12  # likewise, where it is on all of them
 MANY = (
     32  # points from which exact interpolation is by bumps (bumps.py): the numbers that it takes otherwise grow with their number
 )
@@ -334,7 +335,7 @@ class Problem:
         """Whole weights that have on their kink, exactly, the points that w has there to rounding: they cost least so."""
         unit = w / (np.abs(w).max() or 1)
         z = np.abs(self.units @ unit)
-        on_kink = z <= ON_KINK * z.max()
+        on_kink = z <= max(ON_KINK * z.max(), ROUNDED)
         kink = [row for row, zero in zip(self.points, on_kink, strict=True) if zero]
         free = [Fraction(value) for value in unit.tolist()]
         return as_whole(solve(kink, [ZERO] * len(kink), free) or free)

@@ -104,7 +104,10 @@ class Networks:
         alpha = sides * weights
         if not self.tolerance.exact:
             return self._within(units, alpha, solved, polish)
-        silent = [(u, a) for u, a in zip(units, alpha, strict=True) if (self.setting.points @ u <= 0).all()]
+        quiet = 0.0 if self.setting.differentiable else ZERO_THERE * np.linalg.norm(self.setting.points, axis=1)
+        unseen = (units @ self.setting.points.T <= quiet).all(axis=1)
+        silent = [(u, a) for u, a in zip(units[unseen], alpha[unseen], strict=True)]
+        units, alpha = units[~unseen], alpha[~unseen]
         if polish:
             units, alpha = self._reweighted(units, alpha, self.setting.y) or (units, alpha)
         fit = self._problem.network(units, alpha, self._spare, self.metrics.data.y, self.setting.differentiable)

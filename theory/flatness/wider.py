@@ -347,7 +347,7 @@ class Wider(Answer):
 
     def _cases(self, entries: Sequence[dict[str, Any]], within: float, upper: Fraction) -> Iterator[Prediction]:
         """Entries as the checker reads them."""
-        active = sorted(set(self.on_sets) | {tuple(np.flatnonzero(row > 0).tolist()) for row in self.patterns.signs})
+        active = sorted({*self.on_sets, *([] if self.setting.differentiable else [()])})
         for entry in entries:
             yield Prediction(self.metrics.data, entry, "the prediction", active, decimal(within), self.lower, upper)
 
@@ -410,6 +410,8 @@ def flattest_for(
     if tolerance.exact:
         check_feasible(setting)
     patterns = cells(setting.points, limit) if setting.differentiable else positive_sets(setting.points, limit)[0]
+    if objective.squares and not setting.differentiable:
+        patterns = _with_silent(patterns)
     signs = np.where(patterns.signs > 0, 1, -1).astype(np.int8)
     solved = least(Wanted(setting.points, setting.y, signs, objective, tolerance))
     if solved.metric is not None:
@@ -419,3 +421,14 @@ def flattest_for(
         again = least(Wanted(setting.points, setting.y, signs, objective, tolerance, metric))
         solved = replace(solved, dual=again.dual, metric=metric)
     return Wider(setting, objective, tolerance, patterns, signs, solved)
+
+
+def _with_silent(patterns: Patterns) -> Patterns:
+    """The patterns and the empty on-set: neurons that no sample sees have a price with weights on squares, and may be seen elsewhere.
+
+    It is missing where the origin is the only face that has it: then these are orthogonal to all samples.
+    """
+    if not (patterns.signs > 0).any(axis=1).all():
+        return patterns
+    rows = (np.vstack([part, np.zeros((1, part.shape[1]), part.dtype)]) for part in (patterns.signs, patterns.witnesses))
+    return Patterns(*rows)

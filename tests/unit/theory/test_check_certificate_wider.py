@@ -366,6 +366,30 @@ def test_no_direction_is_free_where_weights_have_a_price() -> None:
                 check_certificate.Prediction(data, head, "p", active, Fraction(1, 100), answer.lower, answer.upper)
 
 
+FLAT = np.array(
+    [[1.0, 0.5, 0.0], [-0.75, 0.25, 0.0], [-0.25, -0.75, 0.0]]
+)  # centred: each neuron that is not across it sees a sample
+TURNED = FLAT @ np.array([[1.0, 2.0, 2.0], [2.0, 1.0, -2.0], [2.0, -2.0, 1.0]]) / 2
+
+
+@pytest.mark.parametrize(("x", "q"), [(FLAT, [0.0, 0.0, 1.0]), (FLAT, [0.25, -0.125, -1.0]), (TURNED, [1.0, 1.0, 1.0])])
+def test_neurons_that_no_sample_sees_are_priced_where_they_are_seen(x: np.ndarray, q: list[float]) -> None:
+    """The flattest network and one such neuron, which adds 2 squares |v| to the objective, is none that a range leaves out."""
+    y, squares, within = np.array([1.0, -1.0, 0.5]), 0.25, 1.0
+    answer = flattest_for(x, y, "no-bias", "relu'(0)=0", Objective(squares=squares))
+    wide = answer.range(np.array(q), within)
+    certificate = json.loads(json.dumps(answer.certificate([wide], within)))
+    across = np.linalg.svd(x)[2][-1]
+    at_q = sum(s * max(float(np.dot(q, [float(c) for c in v])), 0) for v, s, _ in answer.neurons)
+    rises = within * float(answer.upper) / (2 * squares) * abs(across @ q)  # at the whole of what is to spare
+    assert wide.low <= at_q - rises < at_q + rises <= wide.high
+    assert wide.reached == pytest.approx((wide.low, wide.high), rel=0.01)
+    for end in ("low", "high"):
+        proofs = certificate["predictions"][0][end]["proofs"]
+        with pytest.raises(Invalid, match=f"{end} has no proof for the inputs none and needs one"):
+            check(changed(certificate, ("predictions", 0, end, "proofs"), {k: v for k, v in proofs.items() if k}))
+
+
 TWO, LABELS = np.array([[1.0, 1.0], [1.0, -1.0]]), np.array([1.0, -1.0])  # whose cone leaves half of the plane free
 
 
