@@ -7,28 +7,30 @@ Upper.  The cone program of program.py over patterns found so far; its dual poin
 
 Lower.  `theory.flatness.lower_bounds.relaxed_bound`, proved without listing patterns.
 
-With a time given, patterns that can be listed within it are listed after all: few enough, and the flattest network itself is computed,
-or what pattern generation has when the time is up; more, and the search's dual point is scaled to hold for all of them, a lower bound
-that is mostly far above the relaxed one.
+With a time given, there is a network from the beginning (at_once.py), and patterns that can be listed within it are listed after all:
+few enough, and the flattest network itself is computed, or what pattern generation has when the time is up; more, and the search's dual
+point is scaled to hold for all of them, a lower bound that is mostly far above the relaxed one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
 import numpy as np
 from numpy.typing import ArrayLike
+from threadpoolctl import threadpool_limits
 
 from flatproof.notebooks import html_rows
+from flatproof.theory.flatness.at_once import at_once
 from flatproof.theory.flatness.column_generation import Program, by_generation
 from flatproof.theory.flatness.counts import cover_bound
 from flatproof.theory.flatness.feasibility import check_feasible
 from flatproof.theory.flatness.flattest import LIMIT, solved
 from flatproof.theory.flatness.lower_bounds import relaxed_dual
 from flatproof.theory.flatness.neurons import Array
-from flatproof.theory.flatness.patterns import TooManyPatterns, cells
+from flatproof.theory.flatness.patterns import TooManyPatterns, cells, check_count
 from flatproof.theory.flatness.realize import rescaled
-from flatproof.theory.flatness.search import Round, Search
+from flatproof.theory.flatness.search import CLOSED, Round, Search
 from flatproof.theory.flatness.setting import ROUNDING, Answer, Setting
 from flatproof.theory.flatness.walls import walls
 from flatproof.theory.networks import Network, trace_of_hessian
@@ -90,7 +92,8 @@ def bracket(
         kinks: "differentiable" or "relu'(0)=0", as in theory.flattest.
         seed: of the search's random starts.
         rounds: at most this many, more only while the labels are not fitted.
-        seconds: ends about then, and lists patterns where that takes no longer; without it the result is a function of the other arguments.
+        seconds: ends about then, whatever is known, and lists patterns where that takes no longer; without it the result is a function
+            of the other arguments.
         start: networks of the architecture on R^d whose neurons' patterns enter the first program: if one interpolates, `upper` is not
             above its trace.
 
@@ -110,29 +113,55 @@ def bracket(
     check_feasible(setting)
     if not setting.y.any():
         return Bracket(setting, 0.0, 0.0, setting.zero_network(), np.zeros(len(setting.y)), (), True)
-    if seconds is None:
-        bound, dual = relaxed_dual(setting)
-        search = Search(setting, seed, np.inf)
-    else:
-        began, cells_at_most = monotonic(), cover_bound(*setting.coordinates.u.shape)
-        exact = _listed(setting, start, seconds, began + GENERATING * seconds)
-        if exact is not None:
-            return exact
-        listing = cells_at_most / LISTED if setting.differentiable and cells_at_most <= min(LIMIT, LISTED * seconds / 2) else 0.0
-        bound, dual = relaxed_dual(setting, RELAXED * seconds)
-        search = Search(setting, seed, max(monotonic(), began + SEARCHED * (seconds - listing)))
-    network, history, exhausted = search.run(rounds, start, bound)
-    if seconds is not None and listing:
+    if seconds is not None:
+        with threadpool_limits(1):  # threads that wait for each other over small systems cost more than they save
+            return _in_time(setting, seed, rounds, start, seconds)
+    bound, dual = relaxed_dual(setting)
+    network, history, exhausted = Search(setting, seed, np.inf).run(rounds, start, bound)
+    return _bracket(setting, _measured(setting, [network, *rescaled(setting, start)]), bound, dual, history, exhausted)
+
+
+def _in_time(setting: Setting, seed: int, rounds: int, start: Sequence[Network], seconds: float) -> Bracket:
+    """What is known after some seconds: at the least a network made at once and a bound sample by sample."""
+    began, cells_at_most = monotonic(), cover_bound(*setting.coordinates.u.shape)
+    exact = _listed(setting, start, seconds, began + GENERATING * seconds)
+    if exact is not None:
+        return exact
+    listing = cells_at_most / LISTED if setting.differentiable and cells_at_most <= min(LIMIT, LISTED * seconds / 2) else 0.0
+    networks = _measured(setting, rescaled(setting, start))
+    if (quick := at_once(setting, seed, end=began + RELAXED * seconds)) is not None:
+        networks += _measured(setting, [quick])
+    bound, dual = relaxed_dual(setting, RELAXED * seconds)
+    if min([trace for trace, _ in networks], default=np.inf) <= bound * (1 + CLOSED):
+        return _bracket(setting, networks, bound, dual, (), True)
+    search = Search(setting, seed, max(monotonic(), began + SEARCHED * (seconds - listing)), began + seconds - listing)
+    history, exhausted = tuple[Round, ...](), False
+    try:
+        network, history, exhausted = search.run(rounds, start, bound)
+        networks += _measured(setting, [network])
+    except ArithmeticError:  # the time was up, or double precision did not do
+        if len(search.seen) and (weighted := at_once(setting, seed, search.seen)) is not None:
+            networks += _measured(setting, [weighted])
+        if not networks:
+            raise
+    if listing:
         bound, dual = max((bound, dual), _over_all(setting, search.dual), key=lambda pair: pair[0])
-    best = min([network, *rescaled(setting, start)], key=lambda candidate: trace_of_hessian(candidate, setting.x))
-    return _bracket(setting, best, bound, dual, history, exhausted)
+    return _bracket(setting, networks, bound, dual, history, exhausted)
+
+
+Measured = tuple[float, Network]
+
+
+def _measured(setting: Setting, networks: Iterable[Network]) -> list[Measured]:
+    """Networks with their traces."""
+    return [(trace_of_hessian(network, setting.x), network) for network in networks]
 
 
 def _bracket(
-    setting: Setting, network: Network, bound: float, dual: Array, history: tuple[Round, ...], exhausted: bool
+    setting: Setting, networks: Sequence[Measured], bound: float, dual: Array, history: tuple[Round, ...], exhausted: bool
 ) -> Bracket:
-    """The bracket, its lower end below the upper by ROUNDING at least."""
-    upper = trace_of_hessian(network, setting.x)
+    """The bracket of the flattest of networks, its lower end below the upper by ROUNDING at least."""
+    upper, network = min(networks, key=lambda measured: measured[0])
     if bound > (1 - ROUNDING) * upper:
         dual, bound = dual * ((1 - ROUNDING) * upper / bound), (1 - ROUNDING) * upper
     return Bracket(setting, upper, bound, network, dual, history, exhausted)
@@ -142,15 +171,17 @@ def _listed(setting: Setting, start: Sequence[Network], seconds: float, end: flo
     """The flattest network, or what is known of it at the time `end`; None where patterns are too many for that, or double precision
     does not do."""
     rate = GENERATED if setting.differentiable and by_generation(*setting.coordinates.u.shape) else SOLVED
+    most = min(int(rate * seconds / len(setting.y)), LIMIT)
     try:
-        solution = solved(setting, min(int(rate * seconds / len(setting.y)), LIMIT), end=end)
+        check_count(setting.points, most, faces=not setting.differentiable)
+        solution = solved(setting, most, end=end)
     except (TooManyPatterns, ArithmeticError):
         return None
-    best = min([solution.network, *rescaled(setting, start)], key=lambda candidate: trace_of_hessian(candidate, setting.x))
+    networks = _measured(setting, [solution.network, *rescaled(setting, start)])
     history = (Round(solution.trace, 1.0, len(solution.patterns.signs)),)
     if solution.thin:
         return None
-    return _bracket(setting, best, solution.lower_bound, solution.dual, history, solution.complete)
+    return _bracket(setting, networks, solution.lower_bound, solution.dual, history, solution.complete)
 
 
 def _over_all(setting: Setting, dual: Array) -> tuple[float, Array]:

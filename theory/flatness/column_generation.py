@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from flatproof.theory.flatness.cone_solver import Master, solve_master
 from flatproof.theory.flatness.interior_point import InteriorPoint
-from flatproof.theory.flatness.neurons import Array, Columns, NotRealized, Signs
+from flatproof.theory.flatness.neurons import Array, Columns, NotRealized, OutOfTime, Signs
 from flatproof.theory.flatness.program import prices
 from flatproof.theory.flatness.projection import factors, lengths, project
 from flatproof.theory.flatness.setting import Setting
@@ -126,10 +126,17 @@ class Program:
             elif solution is not None and solution.slack <= 1e-9 and monotonic() > end:
                 self.complete = False
                 break
-            active.flat[new] = True
+            grown = active.copy()
+            grown.flat[new] = True
             found = f"; trace at least {best[0] * self.size * self.top:.6g}" if best[0] > 0 else ""
-            note(f"solving over {int(active.sum()):,} of {active.size:,} neurons, round {round + 1}{found}")
-            solution = self._master(active, box)
+            note(f"solving over {int(grown.sum()):,} of {active.size:,} neurons, round {round + 1}{found}")
+            try:
+                solution, active = self._master(grown, box, end), grown
+            except OutOfTime:
+                if solution is None or solution.slack > 1e-9:
+                    raise
+                self.complete = False
+                break
             dual = solution.dual
         if solution is None or solution.slack > 1e-6:
             raise NotRealized("the cone program was not solved: points are too nearly dependent")
@@ -163,10 +170,10 @@ class Program:
         (in_use, lengths), (of_any_length, _) = (self._in_use(active, solution, least) for least in (USED, SHORTEST))
         return dual * self.size, bound * self.size * self.top, self._binding(dual), in_use, of_any_length, lengths
 
-    def _master(self, active: NDArray[np.bool_], box: float) -> Master:
+    def _master(self, active: NDArray[np.bool_], box: float, end: float) -> Master:
         side, pattern = np.nonzero(active)
         walls = None if self.walls is None else self.walls[pattern]
-        return solve_master(self.u, self.y, self.signs[pattern], 1.0 - 2 * side, self.prices[pattern], box, walls)
+        return solve_master(self.u, self.y, self.signs[pattern], 1.0 - 2 * side, self.prices[pattern], box, walls, end)
 
     def _polished(self, active: NDArray[np.bool_], solution: Master) -> Iterator[Array]:
         """Dual points after Newton steps on the optimality conditions, the patterns in use and their tight constraints held fixed.

@@ -5,13 +5,16 @@ slack on the interpolation constraint at the price `box`, so that any list of pa
 """
 
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-Array = NDArray[np.floating]
+from flatproof.theory.flatness.neurons import Array, OutOfTime
+
+LEAST = 0.1  # seconds that a program has
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ def solve_master(
     prices: Array,
     box: float,
     walls: NDArray[np.int64] | None = None,
+    end: float = np.inf,
 ) -> Master:
     """min sum_k c_k t_k + box |slack|_1  s.t.  sum_k side_k D_k U v_k + slack = y,  S_k U v_k >= 0,  ||D_k U v_k|| <= t_k.
 
@@ -67,9 +71,13 @@ def solve_master(
         prices: c, (K,).
         box: price of slack.
         walls: the points that bound each cell, padded with -1, (K, most): the only constraints then.
+        end: the time (of `monotonic`) when it has to end, about.
 
     Returns:
         The solution.
+
+    Raises:
+        OutOfTime: if it is not solved then.
     """
     import clarabel
 
@@ -108,6 +116,7 @@ def solve_master(
     settings.verbose = False
     settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-11  # it stops at "almost solved" where rounding does
     settings.max_threads = 1
+    settings.time_limit = max(LEAST, end - monotonic())
     kinds = [
         clarabel.ZeroConeT(n),
         clarabel.NonnegativeConeT(len(neuron) + slack),
@@ -115,6 +124,8 @@ def solve_master(
     ]
     quadratic = sp.csc_matrix((len(cost), len(cost)))
     solution = clarabel.DefaultSolver(quadratic, cost, rows, right, kinds, settings).solve()
+    if solution.status == clarabel.SolverStatus.MaxTime:
+        raise OutOfTime(f"a cone program of {k:,} neurons was not solved in {settings.time_limit:.3g} s")
     x = np.array(solution.x)
     v = np.einsum("kab,kb->ka", maps, x[: k * r].reshape(k, r))
     return Master(-np.array(solution.z[:n]), v, x[k * r : k * r + k] / prices, float(np.abs(x[-slack:]).max()))

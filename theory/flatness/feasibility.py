@@ -12,10 +12,12 @@ from fractions import Fraction
 
 import numpy as np
 
+from flatproof.theory.flatness.neurons import Array
 from flatproof.theory.flatness.patterns import decimal
 from flatproof.theory.flatness.setting import Setting
 
 TOLERANCE = 1e-10
+NEAR = 1e-9  # of projections of points of size 1 up to which they may be the same
 Ray = tuple[Fraction, ...]
 
 
@@ -38,7 +40,8 @@ def check_feasible(setting: Setting) -> None:
     points, labels = setting.x, setting.y
     bias = setting.architecture != "no-bias"
     first: dict[Ray, tuple[int, Fraction]] = {}  # ray -> a row on it, and the label it gives at length 1
-    for i, (row, label) in enumerate(zip(points.tolist(), labels.tolist(), strict=True)):
+    for i in _suspects(setting.points):
+        row, label = points[i].tolist(), float(labels[i])
         exact, value = tuple(map(decimal, row)) + ((Fraction(1),) if bias else ()), decimal(label)
         length = max(map(abs, exact))
         if length == 0:
@@ -63,6 +66,20 @@ def check_feasible(setting: Setting) -> None:
             "are pairs of opposite points with labels whose odd parts y(x) - y(-x) are not linear in x: without a bias they are for "
             "every network",
         )
+
+
+def _suspects(points: Array) -> list[int]:
+    """Rows that are 0, or may lie on the ray of another or opposite to it: those alone are looked at exactly, which takes longer."""
+    size = np.abs(points).max(axis=1)
+    zero = size == 0
+    units = points / np.where(zero, 1, size)[:, None]
+    along = units @ np.random.default_rng(0).standard_normal(points.shape[1])
+    both = np.concatenate([along, -along])
+    order = np.argsort(both, kind="stable")
+    near = np.diff(both[order]) <= NEAR * np.sqrt(points.shape[1])
+    met = np.zeros(len(both), bool)
+    met[order[:-1][near]] = met[order[1:][near]] = True
+    return np.flatnonzero(zero | met[: len(points)] | met[len(points) :]).tolist()
 
 
 def _linear(rays: list[Ray], values: list[Fraction]) -> bool:

@@ -16,6 +16,10 @@ class NotRealized(ArithmeticError):
     """Double precision does not suffice for the program or the network: points are too nearly dependent."""
 
 
+class OutOfTime(ArithmeticError):
+    """A program was not solved in the time that it was given."""
+
+
 @dataclass(frozen=True)
 class Coordinates:
     """Points U = X' @ basis with orthonormal columns, (n, r): neurons are v in R^r, their weights are w = basis @ v."""

@@ -33,6 +33,8 @@ Index = NDArray[np.intp]
 Array = NDArray[np.floating]
 Whole = NDArray[Any]  # whole numbers: int64 where no step can overflow, Python's own otherwise
 CHUNK = 1 << 21  # numbers held at a time while flats are cut
+FEW = 200  # points whose patterns are counted first
+PRIME = 2**31 - 1
 QUICK = 20_000  # patterns up to which they are counted exactly, to say how many
 WORK = 1 << 25  # numbers looked at, after which a count that exceeds the limit already is given up for its bound
 ATTEMPTS = 4 * (1, 4, 16, 40)  # spreads, in bits, of the weights with which a cell's rays are combined in search of a witness
@@ -108,6 +110,7 @@ def cells(points: ArrayLike, limit: int | None = None) -> Patterns:
         TooManyPatterns: before any is listed, if there are more than `limit`.
         ValueError: for points that are no finite numbers.
     """
+    _refused_by_few(points, limit)
     arrangement = _arrangement(points)
     lines = arrangement.lines
     bound = _refused(lines, limit)
@@ -137,6 +140,7 @@ def faces(points: ArrayLike, limit: int | None = None) -> Patterns:
         TooManyPatterns: as soon as more than `limit` are certain, with the number for as many points in general position.
         ValueError: for points that are no finite numbers.
     """
+    _refused_by_few(points, limit, faces=True)
     arrangement = _arrangement(points)
     lines = arrangement.lines
     if not len(lines):
@@ -236,15 +240,34 @@ def check_count(points: ArrayLike, limit: int, faces: bool = False) -> None:
         limit: the most to list.
         faces: of all faces, not of cells alone.
     """
+    _refused_by_few(points, limit, faces)
     lines = _arrangement(points).lines
     if len(lines):
         _refused(lines, limit, faces)
 
 
+def _refused_by_few(points: ArrayLike, limit: int | None, faces: bool = False) -> None:
+    """TooManyPatterns where the first FEW of more points have more than the limit, which says so of all without writing these exactly."""
+    array = _checked(points)
+    if limit is None or len(array) <= FEW or array.shape[1] <= 2:
+        return
+    few = _arrangement(array[:FEW]).lines
+    try:
+        if len(few):
+            _refused(few, limit, faces)
+    except TooManyPatterns:
+        raise TooManyPatterns(_at_most(len(array), array.shape[1], faces), limit, exact=False) from None
+
+
+def _at_most(n: int, r: int, faces: bool) -> int:
+    """Patterns of n hyperplanes in general position in r dimensions."""
+    return sum(comb(n, r - m) * cover_bound(n - r + m, m) for m in range(1, r + 1)) if faces else cover_bound(n, r)
+
+
 def _refused(lines: Whole, limit: int | None, faces: bool = False) -> int:
     """The number of patterns of as many lines in general position. TooManyPatterns where more than the limit are certain at once."""
     n, r = lines.shape
-    bound = sum(comb(n, r - m) * cover_bound(n - r + m, m) for m in range(1, r + 1)) if faces else cover_bound(n, r)
+    bound = _at_most(n, r, faces)
     if limit is None or bound <= max(limit, QUICK):
         return bound
     if r <= 2:
@@ -263,7 +286,8 @@ def _primitive(row: list[Any]) -> list[int]:
     return [a // divisor for a in whole]
 
 
-def _arrangement(points: ArrayLike) -> _Arrangement:
+def _checked(points: ArrayLike) -> NDArray[Any]:
+    """Points as an array. ValueError unless they are (n, p) finite numbers."""
     array = np.asarray(points)
     if array.dtype.kind not in "fiub":
         raise ValueError(f"points must hold real numbers, got dtype {array.dtype}")
@@ -271,6 +295,11 @@ def _arrangement(points: ArrayLike) -> _Arrangement:
         raise ValueError(f"points must have shape (n, p) with n, p >= 1, got {array.shape}")
     if not np.isfinite(array).all():
         raise ValueError(f"points must be finite, row {int(np.argwhere(~np.isfinite(array))[0][0])} is not")
+    return array
+
+
+def _arrangement(points: ArrayLike) -> _Arrangement:
+    array = _checked(points)
     rows = [tuple(_primitive([decimal(value) for value in row])) for row in array.tolist()]
     known: dict[tuple[int, ...], tuple[int, int]] = {(0,) * array.shape[1]: (0, 0)}
     lines: list[tuple[int, ...]] = []
@@ -286,13 +315,28 @@ def _arrangement(points: ArrayLike) -> _Arrangement:
 
 
 def _independent_columns(rows: Whole) -> list[int]:
-    """Columns that span the column space, by elimination."""
+    """Columns that span the column space, by elimination; all of them where they are independent modulo a prime, as most are."""
+    if _independent_modulo(rows):
+        return list(range(rows.shape[1]))
     columns: list[int] = []
     while (left := np.flatnonzero((rows != 0).any(axis=1))).size:
         columns.append(int((rows[left[0]] != 0).argmax()))
         rows = _restrict(rows[left], rows[left[0]])
         rows = np.array([_primitive(row) for row in rows.tolist()], dtype=object)
     return sorted(columns)
+
+
+def _independent_modulo(rows: Whole) -> bool:
+    """Whether the columns are independent modulo PRIME, and so over the rationals: some minor is not a multiple of it."""
+    left = np.array(rows % PRIME, np.int64).reshape(rows.shape)
+    for column in range(rows.shape[1]):
+        pivots = np.flatnonzero(left[:, column])
+        if not pivots.size:
+            return False
+        pivot = left[pivots[0]].copy()
+        factor = left[:, column] * pow(int(pivot[column]), -1, PRIME) % PRIME
+        left = (left - factor[:, None] * pivot) % PRIME
+    return True
 
 
 def _restrict(functionals: Whole, normal: Whole) -> Whole:

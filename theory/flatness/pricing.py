@@ -32,7 +32,7 @@ class Pricing:
     Args:
         patterns: the patterns met so far.
         random: of the starts.
-        end: the time (of `monotonic`) after which no walk begins.
+        end: the time (of `monotonic`) after which no walk begins or goes on.
     """
 
     def __init__(self, patterns: KnownPatterns, random: np.random.Generator, end: float):
@@ -96,7 +96,7 @@ class Pricing:
         ratios, neurons, _ = patterns.ratios(options, target, 1.0)
         violated = []
         for k in np.argsort(-ratios, kind="stable")[: 4 * BATCH]:
-            if ratios[k] > 1 + VIOLATED:
+            if ratios[k] > 1 + VIOLATED and monotonic() <= self.end:
                 signs = patterns.shrunk(options[k], neurons[k])
                 inside = patterns.inside(signs, neurons[k])
                 if inside is not None and (index := patterns.add(signs, inside)) is not None:
@@ -161,7 +161,7 @@ class Pricing:
         signs, witness = place
         ratio, best, mu = (part[0] for part in patterns.ratios(signs[None], target))
         for _ in range(STEPS):
-            if signs.tobytes() in visited:
+            if signs.tobytes() in visited or monotonic() > self.end:
                 return
             visited.add(signs.tobytes())
             index = patterns.add(signs, witness)
@@ -176,7 +176,7 @@ class Pricing:
                 options = np.vstack([*[beside[None] for beside in patterns.beside(best)], options])
             ratios, neurons, multipliers = patterns.ratios(options, target, float(ratio))
             for k in np.argsort(-ratios, kind="stable")[:TRIED]:
-                if ratios[k] <= ratio * (1 + 1e-9):
+                if ratios[k] <= ratio * (1 + 1e-9) or monotonic() > self.end:
                     return
                 shrunk = patterns.shrunk(options[k], neurons[k])
                 inside = patterns.inside(shrunk, neurons[k])

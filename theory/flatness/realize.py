@@ -118,7 +118,7 @@ def realize(setting: Setting, neurons: Columns, alpha: Array, rays: Columns, fla
             if not flats and not _inside(coordinates, moved):
                 continue
             columns, weights = corrected(u, moved, alpha / top, spare, y / top)
-            network = _network(setting, columns, weights * top, flats)
+            network = built(setting, columns, weights * top, flats)
             active = coordinates.points @ network.weights.T > 0
             terms = np.abs(coordinates.points) @ np.abs(network.weights).T @ np.abs(network.w2)  # rounding of the output, in eps
             allowed = max(1e-9 * top, min(1e-8 * top, np.finfo(float).eps * float(terms.max())))
@@ -311,7 +311,7 @@ def _inside(coordinates: Coordinates, columns: Columns) -> bool:
     return bool(((z > 0) == (columns.signs > 0)).all())
 
 
-def _network(setting: Setting, columns: Columns, weights: Array, flats: Mapping[bytes, Array]) -> Network:
+def built(setting: Setting, columns: Columns, weights: Array, flats: Mapping[bytes, Array]) -> Network:
     """The network with sum_k weights_k side_k relu(v_k . u), each neuron split between the layers so that it is flattest."""
     architecture, points = setting.architecture, setting.points
     w = columns.v @ setting.coordinates.basis.T

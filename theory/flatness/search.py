@@ -15,7 +15,7 @@ from flatproof.theory.flatness.column_generation import Program
 from flatproof.theory.flatness.cone_solver import Master, solve_master
 from flatproof.theory.flatness.known_patterns import KnownPatterns
 from flatproof.theory.flatness.lower_bounds import sample_dual
-from flatproof.theory.flatness.neurons import Array, Columns, NotRealized
+from flatproof.theory.flatness.neurons import Array, Columns, NotRealized, OutOfTime
 from flatproof.theory.flatness.pricing import BATCH, VIOLATED, Entry, Pricing
 from flatproof.theory.flatness.realize import network_of
 from flatproof.theory.flatness.setting import Setting
@@ -24,6 +24,8 @@ from flatproof.theory.networks import Network, trace_lower_bound
 PATIENCE = 3  # rounds without a find, each with new random starts, after which the search gives up
 IDLE = 2  # rounds after which a pattern that is not needed leaves the program
 CLOSED = 1e-8  # relative gap at which the bracket counts as closed
+INWARD = 1e-6  # of a neuron's size
+FIRST = 0.3  # share of the time, where it is limited, for the first patterns
 SLACK = 20.0  # first price of slack, relative to the largest price of a sample
 
 
@@ -47,16 +49,19 @@ class Search:
 
     Attributes:
         dual: of the program behind the network that `run` returns, in the data's units, (n,).
+        seen: neurons (K, r) of the last program that was solved, off their kinks by INWARD.
 
     Args:
         setting: the problem; its labels are not all 0.
         seed: of the random starts.
-        end: the time (of `monotonic`) after which the search ends.
+        end: the time (of `monotonic`) after which the search ends, whether the labels are fitted or not.
+        last: when the network has to be there.
     """
 
-    def __init__(self, setting: Setting, seed: int, end: float):
-        self.setting, self.end = setting, end
+    def __init__(self, setting: Setting, seed: int, end: float, last: float = np.inf):
+        self.setting, self.end, self.last = setting, end, last
         self.dual: Array = np.zeros(len(setting.y))
+        self.seen: Array = np.zeros((0, setting.coordinates.u.shape[1]))
         self.y = setting.y / setting.top
         self.size = trace_lower_bound(
             setting.architecture, setting.x, self.y
@@ -79,15 +84,20 @@ class Search:
 
         Raises:
             NotRealized: if no network was found, or double precision holds none.
+            OutOfTime: if the time was up before one was.
         """
         unit = self.size, self.setting.top  # of the program's value, multiplied one after the other
         active = dict.fromkeys(self._first_entries(start), 0)
         box, failed, exhausted = SLACK * float(np.abs(self.first).max()), 0, False
         history: list[Round] = []
         best: tuple[float, NDArray[np.integer]] | None = None
-        while best is None or len(history) < rounds:
+        while (best is None or len(history) < rounds) and monotonic() <= self.end:
             entries = np.array(list(active))
-            solution = self._master(entries, box)
+            try:
+                solution = self._master(entries, box)
+            except OutOfTime:
+                break
+            self.seen = self._inward(solution.v, entries[:, 0])
             fits = solution.slack <= 1e-9
             value = float(solution.dual @ self.y)
             if fits and (best is None or value < best[0]):
@@ -110,10 +120,12 @@ class Search:
                 if failed >= PATIENCE + 3 * (not fits):
                     exhausted = fits
                     break
-            if monotonic() > self.end and best is not None:
+            if monotonic() > self.end:
                 break
             active = self._pruned(active, used, solution.dual, entries)
             active |= dict.fromkeys(new[:BATCH], 0)
+        if best is None and monotonic() > self.end:
+            raise OutOfTime("no interpolating network was found in the time that there was")
         if best is None:
             raise NotRealized(
                 f"no interpolating network was found in {len(history)} rounds: give it more, or a network to start from"
@@ -123,26 +135,40 @@ class Search:
     def _first_entries(self, start: Sequence[Network]) -> Iterator[Entry]:
         """The first program's patterns: of given networks, of random neurons, of one sample alone, and violated at the samples' bound."""
         patterns, n = self.patterns, len(self.y)
+        until = monotonic() + FIRST * (self.end - monotonic())
         for network in start:
             yield from patterns.of_network(network)
         for k, (signs, inside) in enumerate(patterns.at(self.random.standard_normal(patterns.u.shape))):
+            if monotonic() > until:
+                return
             index = patterns.add(signs, inside)
             if index is not None:
                 yield index, k % 2
         for i in np.flatnonzero(patterns.live & (self.y != 0)):
+            if monotonic() > until:
+                return
             alone = np.where(np.arange(n) == i, 1, -1).astype(np.int8)
             cap = patterns.inside(alone, patterns.u[i])
             index = None if cap is None else patterns.add(alone, cap)
             if index is not None:
                 yield index, int(self.y[i] < 0)
+        pricing = Pricing(patterns, self.random, until)
         for side in (0, 1):
-            violated = self.pricing.violated(self.first, side, np.zeros((0, patterns.u.shape[1])), 1)
+            violated = pricing.violated(self.first, side, np.zeros((0, patterns.u.shape[1])), 1)
             for index, _ in violated[: BATCH // 2]:
                 yield index, side
 
     def _master(self, entries: NDArray[np.integer], box: float) -> Master:
         signs = self.patterns.signs[entries[:, 0]]
-        return solve_master(self.patterns.u, self.y, signs, 1.0 - 2 * entries[:, 1], self.patterns.prices(signs), box)
+        return solve_master(
+            self.patterns.u, self.y, signs, 1.0 - 2 * entries[:, 1], self.patterns.prices(signs), box, end=self.end
+        )
+
+    def _inward(self, v: Array, pattern: NDArray[np.integer]) -> Array:
+        """Neurons that are not 0, of size 1, moved into their cells."""
+        size = np.linalg.norm(v, axis=1)
+        used = size > 1e-9 * size.max()
+        return v[used] / size[used, None] + INWARD * self.patterns.witnesses[pattern[used]]
 
     def _pruned(
         self, active: dict[Entry, int], used: NDArray[np.bool_], dual: Array, entries: NDArray[np.integer]
@@ -162,7 +188,7 @@ class Search:
     def _network(self, chosen: NDArray[np.integer]) -> Network:
         """The flattest network over some patterns, at full accuracy."""
         program = Program(self.setting, self.patterns.signs[chosen])
-        self.dual, bound, binding, in_use, of_any_length, _ = program.solve()
+        self.dual, bound, binding, in_use, of_any_length, _ = program.solve(end=self.last)
         choices = (self._onto_kinks(binding), binding, in_use, in_use + binding, of_any_length)
         return network_of(self.setting, choices, self.patterns.rays(), self.patterns.flats, bound)
 

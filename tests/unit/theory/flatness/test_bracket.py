@@ -5,9 +5,10 @@ import pytest
 from numpy.typing import NDArray
 
 from flatproof import synth, theory
+from flatproof.theory.flatness.at_once import at_once
 from flatproof.theory.flatness.bracket import bracket
 from flatproof.theory.flatness.parity import generalizing_infimum
-from flatproof.theory.flatness.setting import KINKS
+from flatproof.theory.flatness.setting import KINKS, Setting
 from flatproof.theory.networks import forward, trace_of_hessian
 from tests.networks import random_points
 
@@ -112,3 +113,38 @@ def test_search_from_random_starts_finds_the_generalizing_network():
     assert bounds.gap < 1e-7
     x, y = data.enumerate()
     assert np.mean(np.sign(forward(bounds.network, x)) == y) > 0.99
+
+
+@pytest.mark.parametrize(
+    ("architecture", "n", "d"), [("no-bias", 40, 6), ("bias", 40, 6), ("sim-bn", 40, 6), ("no-bias", 200, 8), ("bias", 200, 8)]
+)
+def test_there_is_a_network_whatever_the_time(architecture, n, d):
+    """In a thousandth of a second: an interpolating network, and a bound that is not above its trace."""
+    x, y = random_points(d, n, 3)
+    found = bracket(x, np.sign(y), architecture, seconds=1e-3)
+    assert np.abs(forward(found.network, x) - np.sign(y)).max() < 1e-8
+    assert (found.network.w1 @ x.T != 0).all()
+    assert found.lower_bound <= found.upper == pytest.approx(trace_of_hessian(found.network, x))
+    assert found.lower_bound >= theory.trace_lower_bound(architecture, x, np.sign(y)) * (1 - 1e-9)
+
+
+def test_points_of_one_length_are_solved_at_once_with_a_bias():
+    """One neuron a sample attains the lower bound, wen2023's equation 3."""
+    data = synth.parity(30, 100, 1)
+    found = bracket(data.x, data.y, "bias", seconds=1e-3)
+    assert found.upper == pytest.approx(4 * np.sqrt(31), rel=1e-12)
+    assert found.gap < 1e-11
+    assert found.exhausted
+
+
+@pytest.mark.parametrize("kinks", KINKS)
+@pytest.mark.parametrize("architecture", ["no-bias", "bias", "sim-bn"])
+def test_a_network_made_at_once_is_no_flatter_than_the_flattest(architecture, kinks):
+    for d, n in SIZES:
+        x, y = random_points(d, n, 5)
+        exact = flattest_or_none(x, y, architecture, kinks)
+        made = at_once(Setting.of(x, y, architecture, kinks), 0)
+        assert exact is not None
+        assert made is not None
+        assert np.abs(forward(made, x) - y).max() < 1e-8 * np.abs(y).max()
+        assert trace_of_hessian(made, x) >= exact.lower_bound

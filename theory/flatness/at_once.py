@@ -1,0 +1,120 @@
+"""Owns an interpolating network that takes next to no time: cheapest weights of given directions, for when nothing better is at hand.
+
+Directions are random, towards the samples, and where there is a bias those that one sample alone sees, if they exist: on points of one
+length these attain theory.trace_lower_bound. The trace of what comes out is that of a network, so an upper bound, and may be a loose one.
+"""
+
+import warnings
+from collections.abc import Sequence
+from time import monotonic
+
+import numpy as np
+from scipy.linalg import LinAlgWarning, lu_factor, lu_solve
+
+from flatproof.theory.flatness.linear_programs import vertex
+from flatproof.theory.flatness.neurons import Array, Columns, NotRealized
+from flatproof.theory.flatness.program import prices
+from flatproof.theory.flatness.realize import built, rescaled
+from flatproof.theory.flatness.setting import Setting
+from flatproof.theory.networks import Network, trace_of_hessian
+
+PRICED = (
+    150  # samples up to which weights are the cheapest, by a linear program; of more they are the only ones of as many neurons
+)
+TRIES, MORE = 4, 4  # sets of random directions, each so many times as large as the one before
+ON_KINK = 1e-9  # |u_i . v| / |v| up to which a neuron is left out: it would have a sample on its kink
+
+
+def at_once(setting: Setting, seed: int, more: Array | None = None, end: float = np.inf) -> Network | None:
+    """A network that interpolates and has no sample on a kink, as flat as its directions allow; None where double precision holds none.
+
+    Args:
+        setting: the problem.
+        seed: of the random directions.
+        more: further directions, (K, r), in the setting's coordinates.
+        end: the time (of `monotonic`) after which the first network found will do.
+    """
+    random = np.random.default_rng(np.random.SeedSequence([seed, 3]))
+    u, labels = setting.coordinates.u, setting.y
+    given = [_towards(setting), *([] if more is None else [more])]
+    for more_often in range(TRIES):
+        drawn = random.standard_normal((MORE**more_often * (len(labels) + u.shape[1]), u.shape[1]))
+        fine = list[Network]()
+        for directions in [np.vstack([drawn, *given])] if len(labels) <= PRICED else [drawn, *given]:
+            if not fine or monotonic() <= end:
+                fine += rescaled(setting, (_cheapest if len(labels) <= PRICED else _solved)(setting, directions))
+        if fine:
+            return min(fine, key=lambda network: trace_of_hessian(network, setting.x)) if fine[1:] else fine[0]
+    return None
+
+
+def _towards(setting: Setting) -> Array:
+    """Neurons towards each sample, (n, r), with a bias that leaves the other samples out if one does."""
+    u = setting.coordinates.u
+    if setting.architecture == "no-bias":
+        return u
+    ones = np.linalg.lstsq(u, np.ones(len(u)), rcond=None)[0]
+    products = u @ u.T
+    own = np.diag(products).copy()
+    np.fill_diagonal(products, -np.inf)
+    nearest = products.max(axis=1, initial=-np.inf)
+    between = np.where(nearest < own, (np.maximum(nearest, -own) + own) / 2, 0.0)
+    return u - between[:, None] * ones
+
+
+def _columns(setting: Setting, directions: Array) -> Columns:
+    """Neurons along directions that no sample is on the kink of, with output sign 1."""
+    u = setting.coordinates.u
+    z = directions @ u.T
+    live = u.any(axis=1)
+    clear = (np.abs(z[:, live]) > ON_KINK * np.linalg.norm(directions, axis=1)[:, None]).all(axis=1)
+    length = np.linalg.norm(np.maximum(z, 0), axis=1)
+    kept = clear & (length > 0)
+    signs = np.where(z[kept] > 0, 1, -1).astype(np.int8)
+    priced = prices(setting.architecture, setting.points, signs)
+    return Columns(signs, np.ones(len(signs)), directions[kept] / length[kept, None], priced)
+
+
+def _cheapest(setting: Setting, directions: Array) -> Sequence[Network]:
+    """The network whose neurons along some of the directions cost least."""
+    one = _columns(setting, directions)
+    both = one + Columns(one.signs, -one.sides, one.v, one.prices)
+    outputs, y = both.outputs(setting.coordinates.u), setting.y / setting.top
+    weights = vertex(outputs, both.prices, y)
+    if weights is None:
+        return []
+    used = np.flatnonzero(weights > 0)
+    return _of(setting, both.take(used), _refined(outputs[:, used], weights[used], y))
+
+
+def _solved(setting: Setting, directions: Array) -> Sequence[Network]:
+    """The network of as many neurons as samples, along the first of the directions."""
+    some = _columns(setting, directions)
+    n = len(setting.y)
+    if len(some.sides) < n:
+        return []
+    some = some.take(np.arange(n))
+    outputs, y = some.outputs(setting.coordinates.u), setting.y / setting.top
+    with warnings.catch_warnings():  # a singular matrix gives weights that do not interpolate, which is seen later
+        warnings.simplefilter("ignore", LinAlgWarning)
+        factors = lu_factor(outputs, check_finite=False)
+        weights = lu_solve(factors, y, check_finite=False)
+        return _of(setting, some, weights + lu_solve(factors, y - outputs @ weights, check_finite=False))
+
+
+def _refined(outputs: Array, weights: Array, y: Array) -> Array:
+    """Weights corrected by least squares for what the linear program leaves."""
+    return weights + np.linalg.lstsq(outputs, y - outputs @ weights, rcond=1e-12)[0]
+
+
+def _of(setting: Setting, columns: Columns, weights: Array) -> Sequence[Network]:
+    """The network of columns with weights of either sign; none where they are no numbers."""
+    used = np.flatnonzero(np.isfinite(weights) & (weights != 0))
+    if len(used) == 0 or not np.isfinite(weights).all():
+        return []
+    chosen = columns.take(used)
+    sides = chosen.sides * np.sign(weights[used])
+    try:
+        return [built(setting, Columns(chosen.signs, sides, chosen.v, chosen.prices), np.abs(weights[used]) * setting.top, {})]
+    except NotRealized:
+        return []
