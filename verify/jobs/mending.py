@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from flatproof.verify.jobs import seals
 from flatproof.verify.jobs.rows import INSERT, TABLES, Row, altered, described, misplaced, rows_of, tables_of, unreadable
-from flatproof.verify.jobs.store import StoreError, connected, create, in_use, opened, readable, transaction
+from flatproof.verify.jobs.store import StoreError, connected, create, format_of, in_use, opened, readable, transaction
 
 T = TypeVar("T")
 GONE = "it was stored, and is gone"
@@ -118,8 +118,9 @@ def mend(path: Path) -> tuple[int, Path | None]:
         How many rows the store at `path` holds, and where the damaged file lies now (None: nothing was damaged).
 
     Raises:
-        StoreError: for what is no store, or another process uses.
+        StoreError: for what is no store, one of another version, or one that another process uses.
     """
+    _require_ours(path)
     with suppress(StoreError):
         condition = check(path)
         if condition.sound:
@@ -134,6 +135,13 @@ def mend(path: Path) -> tuple[int, Path | None]:
             aside = _set_aside(path)
             draft.replace(path)
     return kept, aside
+
+
+def _require_ours(path: Path) -> None:
+    """StoreError for another program's file or another version's; one that is too damaged to say so, or marked by nobody, passes."""
+    with readable(path), closing(connected(path)) as connection, suppress(sqlite3.DatabaseError):
+        if connection.execute("PRAGMA application_id").fetchone()[0] or tables_of(connection):
+            format_of(connection, path)
 
 
 def _alone(connection: sqlite3.Connection) -> None:
