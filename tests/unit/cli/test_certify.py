@@ -135,3 +135,15 @@ def test_certify_writes_a_network_and_a_proof_that_stand_alone(command: Callable
     assert both["lower_bound"] <= certified["trace"] <= both["upper"] * (1 + 1e-6)
     shown = command("certify", "train.csv", "--test", "test.csv")
     assert "all flattest networks classify every test point correctly" in shown.out
+
+
+def test_what_certify_names_is_what_the_checker_takes(command: Callable[..., Any], tmp_path: Path) -> None:
+    """A file with comments is not the one to check by: its points are written out, and named."""
+    checker = Path(__file__).parents[3] / "theory/check_certificate.py"
+    for text, plain in (("a,b,label\n1,2,1\n3,4,-1\n#end\n", False), ("# c\n1,2,1\n3,4,-1\n", True)):
+        (tmp_path / "c.csv").write_text(text, encoding="utf-8")
+        files = json.loads(command("certify", "c.csv", "--architecture", "bias", "--json").out)["files"]
+        assert ("points" in files) == (not plain)
+        checked = [sys.executable, str(checker), "--data", files.get("points", "c.csv"), files["certificate"]]
+        done = subprocess.run(checked, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
