@@ -57,6 +57,11 @@ class Condition:
         """Whether nothing is wrong."""
         return not self.faults and not self.structure
 
+    @property
+    def stored(self) -> int:
+        """How many outcomes are there, or were."""
+        return self.rows + sum(fault.why == GONE for fault in self.faults)
+
 
 def check(path: Path) -> Condition:
     """Look at every row and at the file; rows from before there were seals are sealed where they are sound.
