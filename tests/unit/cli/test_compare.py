@@ -57,6 +57,8 @@ def test_what_differs_is_listed_verdicts_first(command: Command, reproduced: Pat
     ]
     assert said["not compared"]["columns of times"] == ["seconds"]
     assert said["papers"][0]["paper"] == "study"
+    assert said["not made anew"] == ["study/figure-1"]
+    assert not any("2 of 2 tables and figures are the committed ones" in line for line in lines)
 
 
 def test_where_nothing_can_be_compared_nothing_agrees(command: Command, reproduced: Path) -> None:
