@@ -61,11 +61,14 @@ def check_at_least_one(option: str, value: int | None) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Make a folder and try to write there: OSError now rather than after hours of training."""
+    """Make a folder and try to write there: OSError that names it now rather than after hours of training."""
     folder.mkdir(parents=True, exist_ok=True)
     probe = folder / f".probe.{os.getpid()}"
-    probe.write_bytes(b"")
-    probe.unlink()
+    try:
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from error
 
 
 def cores() -> int:

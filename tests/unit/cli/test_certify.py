@@ -147,3 +147,15 @@ def test_what_certify_names_is_what_the_checker_takes(command: Callable[..., Any
         checked = [sys.executable, str(checker), "--data", files.get("points", "c.csv"), files["certificate"]]
         done = subprocess.run(checked, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_named(
+    command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path, data: bytes) -> int:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    (tmp_path / "p.csv").write_text("1,2,1\n", encoding="utf-8")
+    monkeypatch.setattr(Path, "write_bytes", refused)
+    done = command("certify", "p.csv", "--out", "kept")
+    assert (done.status, done.err) == (2, "error: cannot use kept: Permission denied\n")
