@@ -27,6 +27,7 @@ from flatproof.verify.cli.endings import Signalled
             "conflict.csv, lines 1 and 3 are the same point with labels 1 and 2",
         ),
         (["certify", "ray.csv"], "ray.csv, lines 1 and 2 lie on one ray with labels 1 and 1, which are not in proportion"),
+        (["certify", "ray.csv", "--architecture", "foo"], "error: architecture must be no-bias, bias or sim-bn, got 'foo'"),
         (["certify", "ray.csv", "--architecture", "sim-ln"], 'architecture must be no-bias, bias or sim-bn, got "sim-ln"'),
         (
             ["certify", "ray.csv", "--architecture", "bias", "--kinks", "soft"],
