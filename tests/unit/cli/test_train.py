@@ -45,6 +45,14 @@ import pytest
         (["train", "--architecture", "bias", "--data", "absent.csv"], "absent.csv"),
         (["train", "--architecture", "bias", "--data", "good.csv", "--test", "wide.csv"], "wide.csv must have 3 columns"),
         (["train", "--architecture", "bias", "--test", "good.csv"], "--test needs --data"),
+        (
+            ["train", "--architecture", "bias", "--data", "good.csv", "--d", "7"],
+            "--d is of the parity data; expected --data or it",
+        ),
+        (
+            ["train", "--architecture", "bias", "--data", "good.csv", "--n", "9"],
+            "--n is of the parity data; expected --data or it",
+        ),
         (["train", "--architecture", "bias", "--labels", "classes"], "--labels says what the labels of --data are"),
         (["train", "--architecture", "bias", "--data", "codes.csv"], "y holds 0 and 1, which look like codes of classes"),
         (["train", "--architecture", "bias", "--data", "codes.csv", "--labels", "sign"], "labels must be auto, classes or real"),
