@@ -77,6 +77,8 @@ def train(
         if data is not None and (d is not None or n is not None):
             raise ValueError(f"--{'n' if d is None else 'd'} is of the parity data; expected --data or it, not both")
         own = None if data is None else own_data(data, test, labels)
+        if own is not None:
+            own.check_largest(dtype)
         points = spec.build() if own is None else own.data
 
     notes = [] if own is None else own.notes
