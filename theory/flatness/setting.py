@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from flatproof.theory.flatness.neurons import Array, Coordinates
-from flatproof.theory.networks import Architecture, Network, check_architecture, check_points, with_ones
+from flatproof.theory.networks import ARCHITECTURES, Architecture, Network, check_architecture, check_points, with_ones
 
 Kinks = Literal["differentiable", "relu'(0)=0"]
 KINKS: tuple[Kinks, ...] = get_args(Kinks)
@@ -118,9 +118,11 @@ class Answer:
 
 def check_names(architecture: str, kinks: str) -> tuple[Architecture, Kinks]:
     """Both names, if the program covers them; ValueError naming the known ones otherwise."""
-    kind = check_architecture(architecture)
-    if kind == "sim-ln":
+    if architecture == "sim-ln":
         raise ValueError('architecture must be no-bias, bias or sim-bn, got "sim-ln": its trace is no convex program')
+    if architecture not in ARCHITECTURES:
+        raise ValueError(f"architecture must be no-bias, bias or sim-bn, got {architecture!r}")
+    kind = check_architecture(architecture)
     for notion in KINKS:
         if kinks == notion:
             return kind, notion

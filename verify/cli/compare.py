@@ -54,7 +54,10 @@ def compare(
         if not folder.is_dir():
             raise ValueError(f"{folder} is no folder; expected one that 'flatproof reproduce' has written")
         with _committed(folder, beside) as (there, name):
-            agreement = compared(folder, there, only or [], relative)
+            try:
+                agreement = compared(folder, there, only or [], relative)
+            except ValueError as error:  # what a revision was written to is not what was named
+                raise ValueError(str(error).replace(str(there), name)) from error
             if agreement.agrees and not agreement.artifacts:
                 raise ValueError(f"no table or figure that 'flatproof reproduce' writes lies both in {folder} and in {name}")
     cells = sorted(agreement.cells, key=lambda cell: (not cell.verdict, STATES.index(cell.state)))

@@ -16,7 +16,10 @@ Ids = Annotated[
 ]
 Only = Annotated[list[str] | None, typer.Option("--only", metavar="ID", help="The same as naming the ids.")]
 Scale = Annotated[str, typer.Option(help="smoke (seconds), quick (minutes) or paper (the paper's own settings throughout).")]
-Seeds = Annotated[int | None, typer.Option(help="Seeds 1 to N for every row; default: 2, 5, 20 by scale.", show_default=False)]
+Seeds = Annotated[
+    int | None,
+    typer.Option(help="Seeds 1 to N for every row; default: the experiment's own number, by scale.", show_default=False),
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace results, too, that more runs stand behind.")]
 Columns = Annotated[
     str,
@@ -61,11 +64,14 @@ def check_at_least_one(option: str, value: int | None) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Make a folder and try to write there: OSError now rather than after hours of training."""
+    """Make a folder and try to write there: OSError that names it now rather than after hours of training."""
     folder.mkdir(parents=True, exist_ok=True)
     probe = folder / f".probe.{os.getpid()}"
-    probe.write_bytes(b"")
-    probe.unlink()
+    try:
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from error
 
 
 def cores() -> int:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 NPY, ZIP = b"\x93NUMPY", b"PK\x03\x04"
 LABELS = ("label", "labels", "target", "targets", "class")  # a column of such a name holds labels
 LARGEST = 1e150  # numbers of up to this size, and down to its inverse, have squares in double precision
+LARGEST_OF = {"float32": 1e18, "float64": LARGEST}
 SPREAD = 1e6  # coordinates whose sizes differ by less have been seen to be solved
 INDEXES = ("", "index", "unnamed: 0", "id", "row")  # a first column of such a name that counts rows is no coordinate
 
@@ -80,6 +81,20 @@ class OwnData:
     notes: list[str]
     plain: bool
     files: tuple[Points, ...]
+
+    def check_largest(self, dtype: str) -> None:
+        """Raise ValueError naming a number whose square is none in float32 or float64."""
+        import numpy as np
+
+        for points in self.files:
+            table = np.column_stack([points.x, points.y])
+            bad = np.argwhere(np.abs(table) > LARGEST_OF[dtype])
+            if len(bad):
+                row, column = bad[0].tolist()
+                raise ValueError(
+                    f"{points.place([row])} holds {table[row, column]:g}; expected numbers of a size up to {LARGEST_OF[dtype]:g}, whose "
+                    f"squares {dtype} holds"
+                )
 
     def check_sizes(self) -> None:
         """Raise ValueError naming a number whose square is none in double precision, or 0."""

@@ -40,9 +40,14 @@ def _tell(store: Path, condition: "Condition") -> None:
         say(f"{condition.sealed_now} rows from before there were seals are sealed now, as they stand; their past is not known")
     if condition.sound:
         say(f"{store}: {condition.rows} rows, all as they were sealed")
+    elif condition.faults and not condition.rows:
+        say(
+            f"{store}: all {condition.stored} rows are gone, and nothing is left to keep; "
+            "move the file away, and 'flatproof reproduce' runs them anew"
+        )
     else:
         say(
-            f"{store}: {len(condition.faults)} of {condition.rows} rows are damaged; 'flatproof store mend' sets the file aside "
+            f"{store}: {len(condition.faults)} of {condition.stored} rows are damaged; 'flatproof store mend' sets the file aside "
             "and keeps the others, 'flatproof reproduce --rerun-damaged' also runs the damaged ones anew"
         )
 

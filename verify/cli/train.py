@@ -35,8 +35,10 @@ def train(
     depth: Annotated[int, typer.Option(help="Layers, 2 or 3.")] = 2,
     width: Annotated[int, typer.Option(help="Neurons.")] = 500,
     seed: Annotated[int, typer.Option(help="Of the data, the initialization, the order and the noise.")] = 0,
-    d: Annotated[int, typer.Option("--d", help="Dimension of the parity data.")] = 30,
-    n: Annotated[int, typer.Option("--n", help="Training points of the parity data.")] = 100,
+    d: Annotated[int | None, typer.Option("--d", help="Dimension of the parity data; default: 30.", show_default=False)] = None,
+    n: Annotated[
+        int | None, typer.Option("--n", help="Training points of the parity data; default: 100.", show_default=False)
+    ] = None,
     data: Annotated[
         Path | None, typer.Option(help="Your own points, a row a point, the label last: CSV, .npy, .npz, parquet, or -.")
     ] = None,
@@ -54,7 +56,7 @@ def train(
 
     with refusing_bad_input():
         phase = Phase(lr, epochs, rho, batch_size, weight_decay, label_noise, first_layer_norm, trace_penalty, perturbed)  # type: ignore[arg-type]  # checked there
-        spec = DataSpec("parity", seed, {"d": d, "n": n})
+        spec = DataSpec("parity", seed, {"d": 30 if d is None else d, "n": 100 if n is None else n})
         loss = MSE if smoothing is None else Loss("logistic", smoothing)
         run = Run(
             architecture,
@@ -72,7 +74,11 @@ def train(
             raise ValueError("--test needs --data; expected both or neither")
         if data is None and labels != "auto":
             raise ValueError("--labels says what the labels of --data are; expected both or neither")
+        if data is not None and (d is not None or n is not None):
+            raise ValueError(f"--{'n' if d is None else 'd'} is of the parity data; expected --data or it, not both")
         own = None if data is None else own_data(data, test, labels)
+        if own is not None:
+            own.check_largest(dtype)
         points = spec.build() if own is None else own.data
 
     notes = [] if own is None else own.notes

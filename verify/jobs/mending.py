@@ -4,18 +4,20 @@ import json
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
 from flatproof.verify.jobs import seals
-from flatproof.verify.jobs.rows import INSERT, TABLES, Row, altered, described, misplaced, row_of, rows_of, tables_of, unreadable
-from flatproof.verify.jobs.store import StoreError, connected, create, in_use, opened, readable, transaction
+from flatproof.verify.jobs.rows import INSERT, TABLES, Row, altered, described, misplaced, rows_of, tables_of, unreadable
+from flatproof.verify.jobs.store import StoreError, connected, create, format_of, in_use, opened, readable, transaction
 
 T = TypeVar("T")
 GONE = "it was stored, and is gone"
+SMALLEST = 128  # bytes; no row is as small: its address alone is half of that
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,8 @@ class Fault:
     why: str
 
     def __post_init__(self) -> None:
-        for name in ("key", "name", "why"):  # what was damaged can hold bytes that are no text
-            object.__setattr__(self, name, getattr(self, name).encode("utf-8", "backslashreplace").decode())
+        for name in ("key", "name", "why"):  # what was damaged can hold bytes that are no text, or be none at all
+            object.__setattr__(self, name, str(getattr(self, name)).encode("utf-8", "backslashreplace").decode())
 
     def __str__(self) -> str:
         return f"row {self.key[:12]} ({self.name}): {self.why}"
@@ -55,6 +57,11 @@ class Condition:
         """Whether nothing is wrong."""
         return not self.faults and not self.structure
 
+    @property
+    def stored(self) -> int:
+        """How many outcomes are there, or were."""
+        return self.rows + sum(fault.why == GONE for fault in self.faults)
+
 
 def check(path: Path) -> Condition:
     """Look at every row and at the file; rows from before there were seals are sealed where they are sound.
@@ -80,7 +87,7 @@ def check(path: Path) -> Condition:
                         faults.append(Fault(row.key, name_of(row), why))
                     elif seal is not None and not seal.sealed:
                         unsealed.append(row.key)
-            faults += [Fault(key, "not known", GONE) for key in sorted(noted.keys() - seen)]
+            faults += [Fault(key, "not known", GONE) for key in sorted(noted.keys() - seen, key=str)]
         if unsealed and not structure and not _read_only(connection):
             _seal(connection, unsealed)
         else:
@@ -116,8 +123,9 @@ def mend(path: Path) -> tuple[int, Path | None]:
         How many rows the store at `path` holds, and where the damaged file lies now (None: nothing was damaged).
 
     Raises:
-        StoreError: for what is no store, or another process uses.
+        StoreError: for what is no store, one of another version, or one that another process uses.
     """
+    _require_ours(path)
     with suppress(StoreError):
         condition = check(path)
         if condition.sound:
@@ -132,6 +140,13 @@ def mend(path: Path) -> tuple[int, Path | None]:
             aside = _set_aside(path)
             draft.replace(path)
     return kept, aside
+
+
+def _require_ours(path: Path) -> None:
+    """StoreError for another program's file or another version's; one that is too damaged to say so, or marked by nobody, passes."""
+    with readable(path), closing(connected(path)) as connection, suppress(sqlite3.DatabaseError):
+        if connection.execute("PRAGMA application_id").fetchone()[0] or tables_of(connection):
+            format_of(connection, path)
 
 
 def _alone(connection: sqlite3.Connection) -> None:
@@ -173,31 +188,40 @@ def _sound_rows(connection: sqlite3.Connection) -> Iterator[tuple[str, Row, bool
     names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not names & TABLES.keys():
         raise sqlite3.DatabaseError("it has no table of outcomes")
-    noted: dict[str, seals.Seal] = {}
-    if "seals" in names:
-        noted = {seal.key: seal for seal in _as_far_as_possible(seals.each(connection))}
+    sealing = "seals" in names
+    given = list(_as_far_as_possible(seals.each(connection))) if sealing else []
+    noted, by_digest = {seal.key: seal for seal in given}, {seal.digest: seal for seal in given}
     seen: set[str] = set()
     for table in tables_of(connection):
-        for row in _rows(connection, table, noted):
-            seal = noted.get(row.key)
-            why = altered(row, table, seal) if "seals" in names else misplaced(row)
-            if row.key not in seen and not why and not unreadable(row):
+        for row in _rows(connection, table):
+            if row.key in seen or misplaced(row) or unreadable(row) or not _is_text(row):
+                continue
+            seal = noted.get(row.key) or by_digest.get(row.seal(table).digest)  # the key of a seal may be what was damaged
+            if sealing and seal is None:
+                ways = (_as_far_as_possible(seals.of(connection, row.key, backwards)) for backwards in (False, True))
+                seal = next(chain.from_iterable(ways), None)
+            if not sealing or not altered(row, table, seal):
                 seen.add(row.key)
                 yield table, row, seal is not None and bool(seal.sealed)
 
 
-def _rows(connection: sqlite3.Connection, table: str, keys: Iterable[str]) -> Iterator[Row]:
-    """The rows of a table as far as it can be read through, then, one by one, those of the keys that were not among them."""
+def _rows(connection: sqlite3.Connection, table: str) -> Iterator[Row]:
+    """The rows of a table as far as it can be read through, then, one by one, those behind what cannot be read; some come twice."""
     arrays = TABLES[table].count("BLOB") == sum(row[2] == "BLOB" for row in connection.execute(f"PRAGMA table_info({table})"))
-    seen = set()
-    for row in _as_far_as_possible(rows_of(connection, table, arrays)):
-        seen.add(row.key)
-        yield row
-    for key in keys:
-        if key not in seen:
-            with suppress(sqlite3.Error):
-                if found := row_of(connection, key, [table], arrays):
-                    yield found[1]
+    try:
+        yield from rows_of(connection, table, arrays)
+    except sqlite3.Error:
+        size = [int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "page_size")]
+        for number in range(1, size[0] * size[1] // SMALLEST):  # nothing is ever deleted: rows are numbered from 1
+            yield from _as_far_as_possible(rows_of(connection, table, arrays, number))
+
+
+def _is_text(row: Row) -> bool:
+    """Whether its texts hold no bytes that are none, which no store takes."""
+    try:
+        return all(value.encode() is not None for value in row if isinstance(value, str))
+    except UnicodeEncodeError:
+        return False
 
 
 def _as_far_as_possible(items: Iterator[T]) -> Iterator[T]:

@@ -99,11 +99,12 @@ def row_of(connection: sqlite3.Connection, key: str, tables: list[str], arrays: 
     return found and (found[-1], Row(key, *found[:-1]))
 
 
-def rows_of(connection: sqlite3.Connection, table: str, arrays: bool = True) -> Iterator[Row]:
-    """The rows of a table in the order in which they lie there, with or without arrays. Errors: sqlite3.Error."""
+def rows_of(connection: sqlite3.Connection, table: str, arrays: bool = True, number: int | None = None) -> Iterator[Row]:
+    """The rows of a table in the order in which they lie there, with or without arrays, or the one of a number. Errors: sqlite3.Error."""
     columns, packed = COLUMNS[table]
     query = f"SELECT key, {columns}, {packed if arrays else 'NULL'} FROM {table} NOT INDEXED"
-    yield from map(Row._make, connection.execute(query))
+    one = () if number is None else (number,)
+    yield from map(Row._make, connection.execute(f"{query} WHERE rowid = ?" if one else query, one))
 
 
 def altered(row: Row, table: str, seal: Seal | None, arrays: bool = True) -> str | None:

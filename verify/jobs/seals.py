@@ -84,6 +84,12 @@ def each(connection: sqlite3.Connection) -> Iterator[Seal]:
     yield from map(Seal._make, connection.execute("SELECT key, digest, arrays, sealed FROM seals"))
 
 
+def of(connection: sqlite3.Connection, key: str, backwards: bool = False) -> Iterator[Seal]:
+    """The seal of an address, if there is one; backwards SQLite passes other pages on its way there. Errors: sqlite3.Error."""
+    where = "key >= ?1 AND key <= ?1 ORDER BY key DESC LIMIT 1" if backwards else "key = ?1"
+    yield from map(Seal._make, connection.execute(f"SELECT key, digest, arrays, sealed FROM seals WHERE {where}", (key,)))
+
+
 def disagreement(connection: sqlite3.Connection, seals: Sequence[Seal]) -> str | None:
     """How the tally differs from the seals, None if it does not."""
     tallies = connection.execute("SELECT count, digest FROM tally").fetchall()

@@ -68,7 +68,7 @@ class Agreement:
     Attributes:
         counts: by paper and scale, how many cells are in which state.
         artifacts: by paper and scale, how many tables and figures were compared.
-        same: those of them whose descriptor is the committed one, provenance included: they were not made anew.
+        same: those of them that are equal and whose descriptor is the committed one, provenance included: they were not made anew.
         cells: those that are not equal.
         absent: by paper and scale the artifacts that the commands behind the fresh results do not ask for.
         others: artifacts that another command than `reproduce` writes.
@@ -134,9 +134,10 @@ def compare(fresh: Path, committed: Path, ids: Sequence[str] = (), tolerance: fl
         else:
             at = id.split("/")[0], scale
             agreement.artifacts[at] = agreement.artifacts.get(at, 0) + 1
-            if digest(here) == digest(there):
+            cells = list(_cells(id, scale, (there, committed / path), (here, fresh / path), tolerance, agreement.times))
+            if digest(here) == digest(there) and all(cell.state == EQUAL for cell in cells):
                 agreement.same.append(id + (f" at scale {scale}" if scale != "quick" else ""))
-            for cell in _cells(id, scale, (there, committed / path), (here, fresh / path), tolerance, agreement.times):
+            for cell in cells:
                 agreement.add(cell)
     for folder in sorted(commands):
         here, there = _outcomes(fresh / folder), _outcomes(committed / folder)

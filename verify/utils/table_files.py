@@ -49,17 +49,19 @@ class Cells:
         separator: "" for parquet.
         decimal_comma: whether some number has one.
         encoding: of the text; "" for parquet.
+        comments: how many rows were left out that other readers of CSV take for rows; not one that stands where names would.
     """
 
     rows: list[Row]
     separator: str
     decimal_comma: bool
     encoding: str
+    comments: int = 0
 
     @property
     def plain(self) -> bool:
-        """Whether any reader of CSV reads it alike: commas, UTF-8."""
-        return self.separator == "," and self.encoding.startswith("utf-8")
+        """Whether any reader of CSV reads it alike: commas, UTF-8, no comments."""
+        return self.separator == "," and self.encoding.startswith("utf-8") and not self.comments
 
     @property
     def described(self) -> str:
@@ -67,7 +69,8 @@ class Cells:
         if not self.separator:
             return "parquet"
         commas = ", decimal commas" if self.decimal_comma else ""
-        return f"columns separated by {SEPARATORS[self.separator]}{commas}, {self.encoding.upper().removesuffix('-SIG')}"
+        skipped = f", lines skipped that begin with #: {self.comments}" if self.comments else ""
+        return f"columns separated by {SEPARATORS[self.separator]}{commas}, {self.encoding.upper().removesuffix('-SIG')}{skipped}"
 
 
 def name_of(path: Path) -> str:
@@ -103,17 +106,18 @@ def read_cells(data: bytes, name: str, comments: bool = False) -> Cells:
     separator = max(found, key=lambda s: found[s], default=",")
     if found.get(separator) == (False, 0.0):
         separator = ","
-    rows, line = list[Row](), 0
+    rows, skipped, line = list[Row](), list[Row](), 0
     try:
-        for row in _parsed(text, separator, comments):
+        for row in _parsed(text, separator, False):
             line = row.line
-            rows.append(row)
+            (skipped if comments and row.cells[0].startswith("#") else rows).append(row)
     except csv.Error as error:
         raise ValueError(f"{name} is not a text table: after line {line}: {error}") from None
     commas = separator != "," and any("," in cell and is_number(cell, separator) for row in rows for cell in row.cells)
     if commas and any("." in cell and is_number(cell, separator) for row in rows for cell in row.cells):
         raise ValueError(f"{name} has numbers with a decimal comma and numbers with a decimal point; expected one of them")
-    return Cells(rows, separator, commas, encoding)
+    in_place_of_names = rows and skipped and skipped[0].line < rows[0].line and all(is_number(cell) for cell in rows[0].cells)
+    return Cells(rows, separator, commas, encoding, len(skipped) - bool(in_place_of_names))
 
 
 def read_parquet(data: bytes, name: str) -> "pd.DataFrame":

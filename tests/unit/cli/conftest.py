@@ -16,6 +16,7 @@ FILES = {
     "one.csv": "1\n2\n",
     "first_nan.csv": "nan,nan,nan\n5,6,7\n",
     "huge.csv": "1e200,2,1\n",
+    "large.csv": "1,2,1\n1,-2e19,3\n",
     "good.csv": "a,b,y\n1,2,3\n2,1,-1\n",
     "wide.csv": "1,2,3,1\n",
     "codes.csv": "1,2,0\n3,1,1\n2,2,0\n",

@@ -27,6 +27,7 @@ from flatproof.verify.cli.endings import Signalled
             "conflict.csv, lines 1 and 3 are the same point with labels 1 and 2",
         ),
         (["certify", "ray.csv"], "ray.csv, lines 1 and 2 lie on one ray with labels 1 and 1, which are not in proportion"),
+        (["certify", "ray.csv", "--architecture", "foo"], "error: architecture must be no-bias, bias or sim-bn, got 'foo'"),
         (["certify", "ray.csv", "--architecture", "sim-ln"], 'architecture must be no-bias, bias or sim-bn, got "sim-ln"'),
         (
             ["certify", "ray.csv", "--architecture", "bias", "--kinks", "soft"],
@@ -135,3 +136,27 @@ def test_certify_writes_a_network_and_a_proof_that_stand_alone(command: Callable
     assert both["lower_bound"] <= certified["trace"] <= both["upper"] * (1 + 1e-6)
     shown = command("certify", "train.csv", "--test", "test.csv")
     assert "all flattest networks classify every test point correctly" in shown.out
+
+
+def test_what_certify_names_is_what_the_checker_takes(command: Callable[..., Any], tmp_path: Path) -> None:
+    """A file with comments is not the one to check by: its points are written out, and named."""
+    checker = Path(__file__).parents[3] / "theory/check_certificate.py"
+    for text, plain in (("a,b,label\n1,2,1\n3,4,-1\n#end\n", False), ("# c\n1,2,1\n3,4,-1\n", True)):
+        (tmp_path / "c.csv").write_text(text, encoding="utf-8")
+        files = json.loads(command("certify", "c.csv", "--architecture", "bias", "--json").out)["files"]
+        assert ("points" in files) == (not plain)
+        checked = [sys.executable, str(checker), "--data", files.get("points", "c.csv"), files["certificate"]]
+        done = subprocess.run(checked, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_named(
+    command: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path, data: bytes) -> int:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    (tmp_path / "p.csv").write_text("1,2,1\n", encoding="utf-8")
+    monkeypatch.setattr(Path, "write_bytes", refused)
+    done = command("certify", "p.csv", "--out", "kept")
+    assert (done.status, done.err) == (2, "error: cannot use kept: Permission denied\n")

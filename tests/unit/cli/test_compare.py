@@ -1,6 +1,7 @@
 """`flatproof compare`: what it prints, and how it ends."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +58,8 @@ def test_what_differs_is_listed_verdicts_first(command: Command, reproduced: Pat
     ]
     assert said["not compared"]["columns of times"] == ["seconds"]
     assert said["papers"][0]["paper"] == "study"
+    assert said["not made anew"] == ["study/figure-1"]
+    assert not any("2 of 2 tables and figures are the committed ones" in line for line in lines)
 
 
 def test_where_nothing_can_be_compared_nothing_agrees(command: Command, reproduced: Path) -> None:
@@ -110,6 +113,19 @@ def test_what_a_revision_holds(tmp_path: Path) -> None:
     assert (into / "paper_results/a.json").read_text() == "1"
     assert not _extract(root, "nothing", into)
     assert not _extract(root / "paper_results", "HEAD", into)  # a part of another's repository
+
+
+def test_a_revision_is_called_by_its_name(command: Command, reproduced: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by the temporary folder that it was written to."""
+
+    def extract(root: Path, revision: str, into: Path) -> bool:
+        shutil.copytree(reproduced.parent / "committed", into / "paper_results")
+        return True
+
+    monkeypatch.setattr("flatproof.verify.cli.compare._extract", extract)
+    done = command("compare", "--only", "nosuch")
+    words = "neither paper_results nor paper_results of the revision HEAD has results of 'nosuch'"
+    assert (done.status, done.err) == (2, f"error: {words}\n")
 
 
 @pytest.mark.parametrize(

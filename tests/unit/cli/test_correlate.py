@@ -214,6 +214,12 @@ def test_bad_input_is_one_line(run: Run, more: list[str], words: str) -> None:
     assert words in refused(run(*more))
 
 
+def test_a_missing_header_is_said_to_be_missing(run: Run, sweep: tuple[Path, list[Any], str]) -> None:
+    path = sweep[0] / "errors.csv"
+    path.write_text("".join(f"run-{number},0.{number + 1},0.{number + 20}\n" for number in range(COUNT)))
+    assert "--errors errors.csv has no header: its first row, of 'run-0', was taken as the names of columns" in refused(run())
+
+
 def test_two_checkpoints_say_nothing(run: Run, sweep: tuple[Path, list[Any], str]) -> None:
     lines = (sweep[0] / "errors.csv").read_text().splitlines()
     (sweep[0] / "errors.csv").write_text("\n".join(lines[:3]) + "\n")

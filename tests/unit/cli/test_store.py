@@ -79,6 +79,24 @@ def test_a_damaged_row_is_named_and_the_rest_is_reported(folder: Path) -> None:
     assert here("store", "check", cwd=folder).returncode == 0
 
 
+@pytest.mark.parametrize("statement", ["DROP TABLE jobs", "DELETE FROM jobs"])
+def test_a_store_whose_rows_are_gone_is_not_said_to_keep_any(folder: Path, statement: str) -> None:
+    path = folder / ".flatproof/runs.sqlite"
+    with sqlite3.connect(path) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM jobs").fetchone()
+        connection.execute(statement)
+    done = here("store", "check", cwd=folder)
+    assert done.returncode == 1
+    assert f": all {count} rows are gone, and nothing is left to keep; move the file away" in done.stdout.splitlines()[-1]
+
+
+def test_a_row_that_is_gone_is_counted_among_those_stored(folder: Path) -> None:
+    with sqlite3.connect(folder / ".flatproof/runs.sqlite") as connection:
+        (count,) = connection.execute("SELECT count(*) FROM jobs").fetchone()
+        connection.execute("DELETE FROM jobs WHERE key = (SELECT min(key) FROM jobs)")
+    assert f": 1 of {count} rows are damaged; 'flatproof store mend' sets" in here("store", "check", cwd=folder).stdout
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -37,7 +37,18 @@ import pytest
             "first_nan.csv, line 1, column 1 must be a finite number",
         ),
         (["train", "--architecture", "bias", "--data", "packed.gz"], "packed.gz is not a text table"),
-        (["train", "--architecture", "bias", "--data", "huge.csv"], "they are too large"),
+        (
+            ["train", "--architecture", "bias", "--data", "huge.csv"],
+            "error: huge.csv, line 1 holds 1e+200; expected numbers of a size up to 1e+18, whose squares float32 holds\n",
+        ),
+        (
+            ["train", "--architecture", "bias", "--data", "huge.csv", "--dtype", "float64"],
+            "error: huge.csv, line 1 holds 1e+200; expected numbers of a size up to 1e+150, whose squares float64 holds\n",
+        ),
+        (
+            ["train", "--architecture", "bias", "--data", "good.csv", "--test", "large.csv"],
+            "error: large.csv, line 2 holds -2e+19; expected numbers of a size up to 1e+18, whose squares float32 holds\n",
+        ),
         (
             ["train", "--architecture", "bias", "--epochs", "1000000000000000000000000000000"],
             "epochs must be a whole number of at most",
@@ -45,6 +56,14 @@ import pytest
         (["train", "--architecture", "bias", "--data", "absent.csv"], "absent.csv"),
         (["train", "--architecture", "bias", "--data", "good.csv", "--test", "wide.csv"], "wide.csv must have 3 columns"),
         (["train", "--architecture", "bias", "--test", "good.csv"], "--test needs --data"),
+        (
+            ["train", "--architecture", "bias", "--data", "good.csv", "--d", "7"],
+            "--d is of the parity data; expected --data or it",
+        ),
+        (
+            ["train", "--architecture", "bias", "--data", "good.csv", "--n", "9"],
+            "--n is of the parity data; expected --data or it",
+        ),
         (["train", "--architecture", "bias", "--labels", "classes"], "--labels says what the labels of --data are"),
         (["train", "--architecture", "bias", "--data", "codes.csv"], "y holds 0 and 1, which look like codes of classes"),
         (["train", "--architecture", "bias", "--data", "codes.csv", "--labels", "sign"], "labels must be auto, classes or real"),

@@ -444,6 +444,27 @@ def test_the_first_column_is_what_most_data_sets_say(answers: list[str], expecte
     assert shown.loc["bias", "decided: all flattest generalize"] == "not yet run"
 
 
+@pytest.mark.parametrize(
+    ("decided", "words"),
+    [
+        (20, "of these runs (seeds 1 to 20), and"),
+        (5, "of these runs (seeds 1 to 5), and"),
+        (2, "of these runs (seeds 1 and 2), and"),
+        (1, "of these runs (seed 1), and"),
+        (0, "of these runs, and"),
+    ],
+)
+def test_the_note_of_the_first_column_names_the_seeds_that_were_decided(decided: int, words: str) -> None:
+    table = show.table_1({row.figure: [] for row in ROWS}, "smoke", 2, proofs(*["yes"] * decided))
+    assert any(words in note for note in table.notes)
+
+
+def test_seeds_with_a_gap_are_named_one_by_one() -> None:
+    made = proofs(*["yes"] * 4)
+    table = show.table_1({row.figure: [] for row in ROWS}, "quick", 5, [made[0], *made[2:]])
+    assert any("(seeds 1, 3 and 4)" in note for note in table.notes)
+
+
 @pytest.mark.parametrize(("architecture", "answer", "verdict"), [("no-bias", "yes", "agrees"), ("sim-bn", "no", "differs")])
 def test_what_is_decided_is_set_against_what_is_printed(architecture: str, answer: str, verdict: str) -> None:
     made = proofs(*[answer] * 20, architecture=architecture)

@@ -7,6 +7,7 @@ import pytest
 
 from flatproof.verify import DataSpec, Phase, Store, train
 from flatproof.verify.jobs.job import plain
+from flatproof.verify.jobs.mending import check, mend
 from flatproof.verify.jobs.rows import pack
 from flatproof.verify.jobs.store import FORMAT, StoreError
 from flatproof.verify.two_layer.training import stored_form
@@ -126,6 +127,31 @@ def test_a_foreign_file_is_refused_and_left_as_it_was(tmp_path: Path, make: obje
     before = path.read_bytes()
     with pytest.raises(StoreError, match=words):
         Store(path)
+    with pytest.raises(StoreError):
+        mend(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("PRAGMA user_version = 9", f"has format 9, this version reads formats up to {FORMAT}"),
+        ("PRAGMA application_id = 1", "belongs to another program"),
+        ("PRAGMA application_id = 0", "belongs to another program"),
+    ],
+)
+def test_a_store_of_others_is_not_mended(tmp_path: Path, change: str, words: str) -> None:
+    path, run = tmp_path / "s.sqlite", small()
+    with Store(path) as store:
+        store.put(run, run.carry_out(), {})
+    with sqlite3.connect(path) as connection:
+        connection.execute(change)
+    before = path.read_bytes()
+    for refused in (check, mend):
+        with pytest.raises(StoreError, match=words) as caught:
+            refused(path)
+        assert "\n" not in str(caught.value)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 

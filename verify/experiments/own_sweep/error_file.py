@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flatproof.verify.utils.table_files import is_number, name_of, number, read_bytes, read_cells
@@ -22,6 +22,7 @@ class ErrorFile:
         groups: of each row; None without a column `group`.
         texts: columns that hold no number, or an index, which are not correlated.
         faults: a line for each row or cell that cannot be used.
+        title: what the first row calls the names.
     """
 
     names: list[str]
@@ -29,6 +30,7 @@ class ErrorFile:
     groups: list[str] | None
     texts: list[str]
     faults: list[str]
+    title: str = NAME
 
 
 def read_errors(path: Path) -> ErrorFile:
@@ -53,7 +55,8 @@ def read_errors(path: Path) -> ErrorFile:
         if len(row) != len(header):
             raise ValueError(f"--errors {name} has {len(row)} cells in row {place} ({row[0]!r}); expected {len(header)}")
     cells = {title: [row[i] for row in rows[1:]] for i, title in enumerate(header)}
-    return _checked(name, cells.pop(NAME if NAME in header else header[0]), cells, table.separator)
+    title = NAME if NAME in header else header[0]
+    return replace(_checked(name, cells.pop(title), cells, table.separator), title=title)
 
 
 def _checked(path: str, names: list[str], cells: dict[str, list[str]], separator: str) -> ErrorFile:

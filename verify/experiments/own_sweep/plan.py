@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flatproof.verify.experiments.own_sweep.error_file import ErrorFile, read_errors
+from flatproof.verify.experiments.own_sweep.error_file import NAME, ErrorFile, read_errors
 from flatproof.verify.experiments.own_sweep.jobs import CheckpointSharpness, Subject, digest_of_code, digest_of_data
 from flatproof.verify.experiments.own_sweep.matching import LEAST, Checkpoint, checkpoints, matched
 from flatproof.verify.jobs.store import Store
+from flatproof.verify.utils.table_files import name_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -90,7 +91,13 @@ def planned(
         OSError: a file cannot be read.
     """
     table = read_errors(errors)
-    pairs, strays = matched(folder, checkpoints(folder), table.names)
+    there = checkpoints(folder)
+    pairs, strays = matched(folder, there, table.names)
+    if table.title != NAME and matched(folder, there, [table.title])[0]:
+        raise ValueError(
+            f"--errors {name_of(errors)} has no header: its first row, of {table.title!r}, was taken as the names of columns; expected "
+            "one such as name,test_error"
+        )
     faults = [*table.faults, *strays]
     _refuse(faults, skip_broken)
     subject = _with_digests(subject)

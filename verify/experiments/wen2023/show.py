@@ -49,10 +49,21 @@ INTERVALS = (
 )
 
 
-FIRST_COLUMN = (
-    "Decided: whether all flattest networks generalize, proved on training sets of these runs (seeds 1 to 20), and for how many of them; "
-    f"by the rule of {FLATTEST}, where the proofs are."
-)
+def _first_column(proofs: Proofs) -> str:
+    """What the first column says, and of which data sets."""
+    seeds = sorted({job.seed for job, _ in proofs})
+    which = f" (seed{'s' * (len(seeds) > 1)} {_listed(seeds)})" if seeds else ""
+    return (
+        f"Decided: whether all flattest networks generalize, proved on training sets of these runs{which}, and for how many of them; "
+        f"by the rule of {FLATTEST}, where the proofs are."
+    )
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    """Seeds in order, those without a gap as the first and the last."""
+    if len(seeds) > 2 and seeds[-1] - seeds[0] == len(seeds) - 1:
+        return f"{seeds[0]} to {seeds[-1]}"
+    return " and ".join(filter(None, [", ".join(map(str, seeds[:-1])), str(seeds[-1])]))
 
 
 def word(verdict: Verdict) -> str:
@@ -117,7 +128,7 @@ def table_1(stored: dict[str, list[StoredRun]], scale: str, seeds: int, proofs: 
         raw=pd.DataFrame(raw).convert_dtypes(),
         notes=(
             RULE_OF_TABLE_1,
-            FIRST_COLUMN,
+            _first_column(proofs),
             INTERVALS,
             _settings(scale),
             "–: the paper reports no such run, or nothing was measured.",

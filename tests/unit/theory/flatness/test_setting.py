@@ -16,7 +16,7 @@ X, Y = np.array([[1, 2], [3, -1], [0, 1]]), np.array([1.0, -2.0, 0.5])
     [
         (([[1.0, np.nan]], [1.0]), "x must be finite, row 0"),
         (([[1.0, 2.0]], [1.0, 2.0]), r"y must have shape \(1,\)"),
-        ((X, Y, "layer"), "architecture must be one of no-bias, bias, sim-bn, sim-ln, got 'layer'"),
+        ((X, Y, "layer"), "architecture must be no-bias, bias or sim-bn, got 'layer'"),
         ((X, Y, "sim-ln"), "sim-ln.*: its trace is no convex program"),
         ((X, Y, "bias", "relu"), "kinks must be one of differentiable, relu'"),
     ],
