@@ -1,6 +1,7 @@
 """`flatproof correlate` through the real command line: two formats, one answer; what is refused, left out and gone on with."""
 
 import csv
+import hashlib
 import json
 import sqlite3
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from scipy import stats
 from torch import Tensor
 
 from flatproof.verify.curvature import HessianOperator, measures
+from flatproof.verify.experiments.own_sweep.jobs import digest_of_data
 from tests.checkpoints import furnish, moons, safetensors
 
 COUNT = 5
@@ -212,6 +214,14 @@ def test_what_does_not_fit_is_named_and_left_out_on_request(
 )
 def test_bad_input_is_one_line(run: Run, more: list[str], words: str) -> None:
     assert words in refused(run(*more))
+
+
+def test_only_what_may_have_been_broadcast_is_measured_anew() -> None:
+    """Of targets (n,) addresses are what they were, SHA-256 of types, shapes and bytes; those of other shapes are new."""
+    for shape in ((2,), (2, 1)):
+        x, y = np.ones((2, 3), np.float32), np.arange(2).reshape(shape)
+        old = hashlib.sha256(b"".join(f"torch.{a.dtype} {a.shape}\n".encode() + a.tobytes() for a in (x, y))).hexdigest()
+        assert (digest_of_data([(torch.as_tensor(x), torch.as_tensor(y))]) == old) == (shape == (2,))
 
 
 def test_two_checkpoints_say_nothing(run: Run, sweep: tuple[Path, list[Any], str]) -> None:
