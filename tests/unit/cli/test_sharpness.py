@@ -123,6 +123,8 @@ def test_bad_input_is_one_line(refusal: Callable[[list[str]], str], arguments: l
         (["--loss", "mse"], "outputs (10, 3) and targets (10,) must have the same shape"),
         (["--loss", "hinge"], "--loss must be one of mse, cross-entropy or module:function, got 'hinge'"),
         (["--parameters", "3.weight"], "parameters: '3.weight' names nothing in the model; it has 0.weight"),
+        (["--parameters", "."], "parameters: '.' names nothing in the model"),
+        (["--parameters", "0.weight."], "parameters: '0.weight.' names nothing in the model"),
         (["--mode", "test"], "--mode must be one of eval, train, got 'test'"),
         (["--measures", "trace,flat"], "unknown measure 'flat'"),
         (["--set", "trace.steps=3"], "trace has no setting 'steps'"),
@@ -205,6 +207,7 @@ def test_parts_are_measured(command: Callable[..., Any], folder: Path) -> None:
         return rows
 
     (whole,), first, second = measured(), measured("--parameters", "0"), measured("--parameters", "2.weight,2.bias")
+    assert measured("--parameters", "2.")[0]["value"] == second[0]["value"]
     parts = measured("--per-layer")
     assert [row["layer"] for row in parts] == ["0", "2"]
     assert [row["value"] for row in parts] == pytest.approx([first[0]["value"], second[0]["value"]])
