@@ -85,9 +85,16 @@ def load_with_words(
     """The same with what there is to say of the checkpoint."""
     if dtype is not None:
         check_one_of("--dtype", dtype, ("float32", "float64"))
+    translated = spec.startswith("transformers:") and weights is not None and weights.is_dir()  # names by that library itself
+    for option, given in (("--entry", entry), ("--prefix", prefix)):
+        if given is not None and (weights is None or translated):
+            instead = f"transformers reads all of {weights}" if translated else "there is none"
+            raise ValueError(
+                f"{option} {given} chooses among the tensors of a checkpoint's file, {instead}; expected no {option}"
+            )
     held = Weights({}) if weights is None else read_weights(weights, f"{what} {weights}", entry)
     model, matched = _built(spec, weights, held.state, what), ""
-    if weights is not None and not (spec.startswith("transformers:") and weights.is_dir()):  # whose names that library translates
+    if weights is not None and not translated:
         matched = load_into(model, held.state, f"{what} {weights}", prefix)
     return Loaded(model if dtype is None else model.to(getattr(torch, dtype)), held.others, matched)
 

@@ -125,6 +125,8 @@ def test_bad_input_is_one_line(refusal: Callable[[list[str]], str], arguments: l
         (["--parameters", "3.weight"], "parameters: '3.weight' names nothing in the model; it has 0.weight"),
         (["--parameters", "."], "parameters: '.' names nothing in the model"),
         (["--parameters", "0.weight."], "parameters: '0.weight.' names nothing in the model"),
+        (["--entry", "ema"], "--entry ema chooses among the tensors of a checkpoint's file, there is none; expected no --entry"),
+        (["--prefix", "x."], "--prefix x. chooses among the tensors of a checkpoint's file, there is none; expected no --prefix"),
         (["--mode", "test"], "--mode must be one of eval, train, got 'test'"),
         (["--measures", "trace,flat"], "unknown measure 'flat'"),
         (["--set", "trace.steps=3"], "trace has no setting 'steps'"),
