@@ -76,7 +76,10 @@ def cross_entropy(
     """torch.nn.functional.cross_entropy: classes along axis 1 (0 of a single sample); `target` classes or probabilities."""
     reduction = _reduction(reduction, size_average, reduce)
     axis = 0 if input.ndim == 1 else 1
+    _check_classes(input, target)
     log_p, classes = _log_softmax(input, axis), input.shape[axis]
+    if weight is not None and target.is_floating_point() and weight.shape != (classes,):
+        raise ValueError(f"weight must have one entry a class, shape ({classes},), got {tuple(weight.shape)}")
     weight = None if weight is None else weight.to(log_p.dtype)
     shape = [1] * input.ndim
     shape[axis] = classes
@@ -90,10 +93,22 @@ def cross_entropy(
         ignored = target == ignore_index
         count: Any = (~ignored).sum()
         if weight is not None:
-            count = weight[target.masked_fill(ignored, 0)].masked_fill(ignored, 0).sum()
+            count = weight.reshape(-1)[target.masked_fill(ignored, 0)].masked_fill(ignored, 0).sum()
         even = _reduced((-weighted.sum(axis)).masked_fill(ignored, 0), reduction, count)
         value = (1 - label_smoothing) * value + label_smoothing / classes * even
     return value.to(input.dtype)
+
+
+def _check_classes(input: Tensor, target: Tensor) -> None:
+    """ValueError for targets that torch refuses: neither classes in the outputs' shape without axis 1 nor probabilities in that shape."""
+    shape, got = tuple(input.shape), tuple(target.shape)
+    fits = target.is_floating_point() == (got == shape)
+    without = shape[:1] + shape[2:]
+    if not fits or (input.ndim > 1 and got not in (shape, without)):
+        raise ValueError(
+            f"targets must be whole numbers of shape {without if input.ndim > 1 else ()} or floating point of shape {shape}, "
+            f"got {str(target.dtype).removeprefix('torch.')} of shape {got}"
+        )
 
 
 def softplus(input: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
@@ -124,6 +139,10 @@ def binary_cross_entropy_with_logits(
     """torch.nn.functional.binary_cross_entropy_with_logits: q softplus(-z) pos_weight + (1 - q) softplus(z), elementwise."""
     if target.shape != input.shape:
         raise ValueError(f"targets must have the outputs' shape {tuple(input.shape)}, got {tuple(target.shape)}")
+    if not target.is_floating_point():
+        raise ValueError(f"targets must be floating point like the outputs, got {str(target.dtype).removeprefix('torch.')}")
+    _check_reaches("weight", weight, input)
+    _check_reaches("pos_weight", pos_weight, input)
     z, q = _wide(input), _wide(target)
     ones = q if pos_weight is None else q * pos_weight
     each = ones * _softplus(-z) + (1 - q) * _softplus(z)
@@ -139,8 +158,18 @@ def soft_margin_loss(
     reduction: str = "mean",
 ) -> Tensor:
     """torch.nn.functional.soft_margin_loss: log(1 + exp(-y z)), elementwise."""
+    _check_reaches("targets", target, input)
     each = _softplus(-_wide(target) * _wide(input))
     return _reduced(each, _reduction(reduction, size_average, reduce), each.numel()).to(input.dtype)
+
+
+def _check_reaches(what: str, value: Tensor | None, input: Tensor) -> None:
+    """ValueError for what cannot be spread to the outputs' shape: torch never spreads the outputs themselves."""
+    if value is None:
+        return
+    shape, got = tuple(input.shape), tuple(value.shape)
+    if len(got) > len(shape) or any(n not in (1, m) for n, m in zip(reversed(got), reversed(shape), strict=False)):
+        raise ValueError(f"{what} must have the outputs' shape {shape}, or be spread to it, got {got}")
 
 
 def _wide(value: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ def choose(model: nn.Module, wanted: Parameters) -> dict[str, nn.Parameter]:
 
     Args:
         model: whose parameters they are.
-        wanted: names, prefixes of names ("layer1"), modules or parameters; all that require grad if None.
+        wanted: names, prefixes of names ("layer1", "layer1."), modules or parameters; all that require grad if None.
 
     Raises:
         TypeError: something else, or parameters that are no real floating point numbers.
@@ -51,7 +51,7 @@ def choose(model: nn.Module, wanted: Parameters) -> dict[str, nn.Parameter]:
 
 
 def _under(prefix: str, names: Iterable[str]) -> set[str]:
-    return {n for n in names if n == prefix or n.startswith(f"{prefix}.")}
+    return {n for n in names if n == prefix or n.startswith(f"{prefix.removesuffix('.')}.")}
 
 
 def embeddings(model: nn.Module) -> list[tuple[nn.Embedding | nn.EmbeddingBag, bool]]:

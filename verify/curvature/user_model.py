@@ -85,9 +85,16 @@ def load_with_words(
     """The same with what there is to say of the checkpoint."""
     if dtype is not None:
         check_one_of("--dtype", dtype, ("float32", "float64"))
+    translated = spec.startswith("transformers:") and weights is not None and weights.is_dir()  # names by that library itself
+    for option, given in (("--entry", entry), ("--prefix", prefix)):
+        if given is not None and (weights is None or translated):
+            instead = f"transformers reads all of {weights}" if translated else "there is none"
+            raise ValueError(
+                f"{option} {given} chooses among the tensors of a checkpoint's file, {instead}; expected no {option}"
+            )
     held = Weights({}) if weights is None else read_weights(weights, f"{what} {weights}", entry)
     model, matched = _built(spec, weights, held.state, what), ""
-    if weights is not None and not (spec.startswith("transformers:") and weights.is_dir()):  # whose names that library translates
+    if weights is not None and not translated:
         matched = load_into(model, held.state, f"{what} {weights}", prefix)
     return Loaded(model if dtype is None else model.to(getattr(torch, dtype)), held.others, matched)
 
@@ -253,28 +260,40 @@ def _first(batches: Iterable[Batch], spec: str, samples: int | None) -> list[Bat
 
 
 def fit_data(batches: list[Batch], model: nn.Module, loss: str) -> list[Batch]:
-    """Floating inputs in the model's precision; targets as the named loss wants them: whole numbers, or the model's precision."""
+    """Floating inputs in the model's precision; targets as the named loss wants them.
+
+    For cross-entropy targets of shape (n,) or (n, 1) are classes, (n,) in the result; more columns stay, classes (a pixel, a token) or
+    probabilities, which `cross_entropy` tells apart. For mse they have the model's precision; for a loss of the user's own they stay.
+    """
     like = next(iter(model.parameters()), torch.zeros(()))
 
     def inputs(x: Any) -> Any:
         return x.to(like.device, like.dtype) if isinstance(x, Tensor) and x.is_floating_point() else x
 
     def targets(y: Tensor) -> Tensor:
-        if loss == "cross-entropy":
-            if y.ndim == 1 and y.is_floating_point() and bool((y != y.round()).any()):
-                raise ValueError(
-                    "--loss cross-entropy needs classes 0, 1, ... as targets, got fractions; did you mean --loss mse?"
-                )
-            return y.to(like.device, torch.long if y.ndim == 1 else like.dtype)
-        return y.to(like.device, like.dtype) if loss == "mse" else y.to(like.device)
+        if loss != "cross-entropy":
+            return y.to(like.device, like.dtype) if loss == "mse" else y.to(like.device)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = y[:, 0]
+        if y.ndim > 1 and y.is_floating_point():
+            return y.to(like.device, like.dtype)
+        if y.is_floating_point() and bool((y != y.round()).any()):
+            raise ValueError("--loss cross-entropy needs classes 0, 1, ... as targets, got fractions; did you mean --loss mse?")
+        return y.to(like.device, torch.long)
 
     return [(inputs(x), targets(y)) for x, y in batches]
 
 
+def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """torch's; targets of more than one axis in the outputs' own shape are probabilities, whole numbers (one-hot) too."""
+    one_hot = targets.ndim > 1 and targets.shape == outputs.shape
+    return nn.functional.cross_entropy(outputs, targets.to(outputs.dtype) if one_hot else targets)
+
+
 def mse(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Mean squared error; outputs (n, 1) and targets (n,) count as the same shape, other mismatches are errors, never broadcast."""
+    """Mean squared error; shapes that differ by axes of length 1, as (n, 1) and (n,), count as the same, others are never broadcast."""
     if outputs.shape != targets.shape:
-        if outputs.numel() != targets.numel():
+        if [n for n in outputs.shape if n != 1] != [n for n in targets.shape if n != 1]:
             raise ValueError(
                 f"--loss mse: outputs {tuple(outputs.shape)} and targets {tuple(targets.shape)} must have the same shape"
             )
@@ -287,7 +306,7 @@ def load_loss(name: str) -> Callable[[Tensor, Tensor], Tensor]:
     if name == "mse":
         return mse
     if name == "cross-entropy":
-        return nn.functional.cross_entropy
+        return cross_entropy
     if ":" not in name:
         raise ValueError(f"--loss must be one of {', '.join(LOSSES)} or module:function, got {name!r}")
     return named_object(name, "--loss")

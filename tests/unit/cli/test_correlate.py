@@ -1,6 +1,7 @@
 """`flatproof correlate` through the real command line: two formats, one answer; what is refused, left out and gone on with."""
 
 import csv
+import hashlib
 import json
 import sqlite3
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from scipy import stats
 from torch import Tensor
 
 from flatproof.verify.curvature import HessianOperator, measures
+from flatproof.verify.experiments.own_sweep.jobs import digest_of_data
 from tests.checkpoints import furnish, moons, safetensors
 
 COUNT = 5
@@ -218,6 +220,14 @@ def test_a_missing_header_is_said_to_be_missing(run: Run, sweep: tuple[Path, lis
     path = sweep[0] / "errors.csv"
     path.write_text("".join(f"run-{number},0.{number + 1},0.{number + 20}\n" for number in range(COUNT)))
     assert "--errors errors.csv has no header: its first row, of 'run-0', was taken as the names of columns" in refused(run())
+
+
+def test_only_what_may_have_been_broadcast_is_measured_anew() -> None:
+    """Of targets (n,) addresses are what they were, SHA-256 of types, shapes and bytes; those of other shapes are new."""
+    for shape in ((2,), (2, 1)):
+        x, y = np.ones((2, 3), np.float32), np.arange(2).reshape(shape)
+        old = hashlib.sha256(b"".join(f"torch.{a.dtype} {a.shape}\n".encode() + a.tobytes() for a in (x, y))).hexdigest()
+        assert (digest_of_data([(torch.as_tensor(x), torch.as_tensor(y))]) == old) == (shape == (2,))
 
 
 def test_two_checkpoints_say_nothing(run: Run, sweep: tuple[Path, list[Any], str]) -> None:

@@ -90,6 +90,8 @@ def test_points_are_drawn(tmp_path: Path) -> None:
         (["--dimensions", "3"], "--dimensions must be 1 or 2, got 3"),
         (["--points", "4"], "points must be odd"),
         (["--weights", "0.pt", "--checkpoints", "1.pt"], "expected --weights or --checkpoints, not both"),
+        (["--entry", "ema"], "--entry ema chooses among the tensors of a checkpoint's file, there is none; expected no --entry"),
+        (["--prefix", "m."], "--prefix m. chooses among the tensors of a checkpoint's file, there is none; expected no --prefix"),
         (["--checkpoints", "1.pt"], "expected at least 2 checkpoints, got 1"),
         (["--checkpoints", "0.pt", "--checkpoints", "none.pt"], "none.pt"),
         (["--scaling", "layer"], "scaling must be one of filter, parameter, none, got 'layer'"),

@@ -11,6 +11,7 @@ import torch
 
 from flatproof.verify.cli import measuring
 from flatproof.verify.curvature import user_model
+from tests.unit.curvature.models import explicit
 
 
 @pytest.fixture
@@ -37,6 +38,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     state = {"0.weight": np.ones((4, 3)), "0.bias": np.zeros(4), "2.weight": np.ones((3, 4)) / 4, "2.bias": np.arange(3.0)}
     np.savez(tmp_path / "d.npz", x=x, y=y)
     np.savez(tmp_path / "fractions.npz", x=x, y=x[:, 0])
+    np.savez(tmp_path / "column.npz", x=x, y=y[:, None])
+    np.savez(tmp_path / "real_column.npz", x=x, y=y[:, None].astype(float))
+    np.savez(tmp_path / "one_hot.npz", x=x, y=np.eye(3, dtype=int)[y])
+    np.savez(tmp_path / "two_columns.npz", x=x, y=x[:, :2])
+    np.savez(tmp_path / "fractions_column.npz", x=x, y=x[:, :1])
     np.savez(tmp_path / "x.npz", x=x)
     np.savez(tmp_path / "w.npz", **state)
     torch.save({"state_dict": {f"module.{k}": torch.as_tensor(v) for k, v in state.items()}}, tmp_path / "w.pt")
@@ -105,9 +111,22 @@ def test_bad_input_is_one_line(refusal: Callable[[list[str]], str], arguments: l
         (["--data", "text.npz"], "is not an .npz file of plain arrays"),
         (["--data", "MODULE:make"], "expected batches (x, y)"),
         (["--data", "fractions.npz"], "--loss cross-entropy needs classes 0, 1, ... as targets"),
+        (["--data", "fractions_column.npz"], "--loss cross-entropy needs classes 0, 1, ... as targets"),
+        (
+            ["--data", "two_columns.npz"],
+            "targets must be whole numbers of shape (10,) or floating point of shape (10, 3), got float32 of shape (10, 2)",
+        ),
+        (
+            ["--loss", "torch.nn.functional:soft_margin_loss"],
+            "targets must have the outputs' shape (10, 3), or be spread to it, got (10,)",
+        ),
         (["--loss", "mse"], "outputs (10, 3) and targets (10,) must have the same shape"),
         (["--loss", "hinge"], "--loss must be one of mse, cross-entropy or module:function, got 'hinge'"),
         (["--parameters", "3.weight"], "parameters: '3.weight' names nothing in the model; it has 0.weight"),
+        (["--parameters", "."], "parameters: '.' names nothing in the model"),
+        (["--parameters", "0.weight."], "parameters: '0.weight.' names nothing in the model"),
+        (["--entry", "ema"], "--entry ema chooses among the tensors of a checkpoint's file, there is none; expected no --entry"),
+        (["--prefix", "x."], "--prefix x. chooses among the tensors of a checkpoint's file, there is none; expected no --prefix"),
         (["--mode", "test"], "--mode must be one of eval, train, got 'test'"),
         (["--measures", "trace,flat"], "unknown measure 'flat'"),
         (["--set", "trace.steps=3"], "trace has no setting 'steps'"),
@@ -127,6 +146,31 @@ def test_the_culprit_is_named(command: Callable[..., Any], folder: Path, argumen
     assert done.status == 2
     assert words.replace("MODULE", str(folder)) in done.err
     assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("file", ["column.npz", "real_column.npz", "one_hot.npz"])
+def test_a_column_of_labels_is_labels(command: Callable[..., Any], folder: Path, file: str) -> None:
+    """Against torch's own loss of the labels, and the largest eigenvalue of its whole Hessian."""
+    arguments = ["sharpness", "--model", f"{folder}:make", "--data", file, "--dtype", "float64", "--measures", "lambda-max"]
+    (row,) = json.loads(command(*arguments, "--json").out)
+    x, y = (torch.as_tensor(np.load("d.npz")[name]) for name in "xy")
+    model = user_model.load_model(f"{folder}:make", None, "float64")
+    H = explicit(model, lambda f: torch.nn.functional.cross_entropy(f(x), y))
+    assert row["value"] == pytest.approx(float(torch.linalg.eigvalsh(H)[-1]), rel=1e-4)
+
+
+def test_a_class_a_pixel_and_axes_of_length_one() -> None:
+    """The named losses against torch's and numpy's of targets in the shape that they want."""
+    z, y = torch.randn(2, 3, 4, 5, dtype=torch.float64), torch.randint(3, (2, 4, 5))
+    ((_, fitted),) = user_model.fit_data([(z, y.int())], torch.nn.Linear(1, 1), "cross-entropy")
+    wanted = torch.nn.functional.cross_entropy(z, y)
+    assert user_model.load_loss("cross-entropy")(z, fitted) == pytest.approx(float(wanted), rel=1e-12)
+    mse, outputs = user_model.load_loss("mse"), z.reshape(20, 6, 1)
+    for targets in (outputs[..., 0] + 1, outputs[:, None] + 1, outputs.mT + 1):
+        assert float(mse(outputs, targets)) == pytest.approx(1.0)
+    for shape in ((20, 3, 2), (6, 20), (120,), (10, 12, 1)):
+        with pytest.raises(ValueError, match=r"outputs \(20, 6, 1\) and targets .* must have the same shape"):
+            mse(outputs, torch.ones(shape))
 
 
 def test_json_holds_the_estimates(command: Callable[..., Any], folder: Path) -> None:
@@ -165,6 +209,7 @@ def test_parts_are_measured(command: Callable[..., Any], folder: Path) -> None:
         return rows
 
     (whole,), first, second = measured(), measured("--parameters", "0"), measured("--parameters", "2.weight,2.bias")
+    assert measured("--parameters", "2.")[0]["value"] == second[0]["value"]
     parts = measured("--per-layer")
     assert [row["layer"] for row in parts] == ["0", "2"]
     assert [row["value"] for row in parts] == pytest.approx([first[0]["value"], second[0]["value"]])

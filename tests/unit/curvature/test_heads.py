@@ -1,5 +1,6 @@
 """Softmax and logistic heads against torch where torch keeps its digits, and against 60-digit arithmetic where it does not."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -82,6 +83,75 @@ def test_classes_that_are_ruled_out() -> None:
         (curved,) = torch.autograd.grad(slope[0, 0], z)
     assert torch.allclose(slope, torch.tensor([[-0.731058578630, 0, 0.731058578630]], dtype=torch.float64))
     assert bool(torch.isfinite(curved).all())
+
+
+def _targets(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    drawn = torch.rand(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    return drawn.to(dtype) if dtype.is_floating_point else (2 * drawn).to(dtype)
+
+
+SHAPES: list[tuple[int, ...]] = [(), (1,), (3,), (4,), (1, 1), (1, 3), (3, 1), (4, 1), (4, 3), (1, 4), (3, 4), (4, 2)]
+SHAPES += [(4, 3, 1), (1, 3, 2), (4, 2, 3), (4, 3, 2)]
+
+
+def _given(loss: Callable[[], Tensor]) -> Tensor | None:
+    """None for a refusal."""
+    try:
+        return loss()
+    except (ValueError, RuntimeError, IndexError):
+        return None
+
+
+@pytest.mark.parametrize("head", [F.cross_entropy, F.binary_cross_entropy_with_logits, F.soft_margin_loss])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.int64, torch.int32, torch.bool])
+def test_targets_that_torch_refuses_are_refused(head: Callable[..., Tensor], dtype: torch.dtype) -> None:
+    """Every pair of shapes: torch's value, or refused where torch refuses; nothing is broadcast that torch does not."""
+    accepted = 0
+    for outputs, targets in itertools.product(SHAPES, SHAPES):
+        z = torch.randn(outputs, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        y = _targets(targets, dtype)
+        wanted = _given(lambda z=z, y=y: head(z, y))  # type: ignore[misc]
+        with accurate(IN_LOSSES):
+            got = _given(lambda z=z, y=y: head(z, y))  # type: ignore[misc]
+        assert (got is None) == (wanted is None), (outputs, targets)
+        if got is not None and wanted is not None:
+            assert torch.allclose(got, wanted, rtol=1e-12), (outputs, targets)
+            accepted += 1
+    refused = {
+        F.cross_entropy: (torch.int32, torch.bool),
+        F.binary_cross_entropy_with_logits: (torch.int64, torch.int32, torch.bool),
+    }
+    assert (accepted == 0) == (dtype in refused.get(head, ()))
+
+
+@pytest.mark.parametrize("name", ["weight", "pos_weight"])
+def test_weights_never_broadcast_the_outputs(name: str) -> None:
+    for outputs, weights in itertools.product([(3,), (4,), (4, 3), (4, 3, 2)], SHAPES):
+        z, q, w = (_targets(shape, torch.float64) for shape in (outputs, outputs, weights))
+        pairs: list[tuple[Callable[..., Tensor], Tensor]] = [(F.binary_cross_entropy_with_logits, q)]
+        pairs += [(F.cross_entropy, q)] if name == "weight" else []
+        for head, target in pairs:
+            wanted = _given(lambda z=z, t=target, w=w, f=head: f(z, t, **{name: w}))  # type: ignore[misc]
+            with accurate(IN_LOSSES):
+                got = _given(lambda z=z, t=target, w=w, f=head: f(z, t, **{name: w}))  # type: ignore[misc]
+            assert (got is None) == (wanted is None), (head, outputs, weights)
+            assert got is None or torch.allclose(got, wanted, rtol=1e-12)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("loss", "targets", "words"),
+    [
+        (F.cross_entropy, torch.ones(5, 1), r"of shape \(5,\) or floating point of shape \(5, 3\), got float32 of shape \(5, 1\)"),
+        (F.cross_entropy, torch.ones(1, 3), r"shape \(5,\) or floating point of shape \(5, 3\), got float32 of shape \(1, 3\)"),
+        (F.cross_entropy, torch.ones(5, 1).long(), r"got int64 of shape \(5, 1\)"),
+        (F.binary_cross_entropy_with_logits, torch.ones(5, 3).long(), "targets must be floating point like the outputs, got int64"),
+        (F.soft_margin_loss, torch.ones(5), r"targets must have the outputs' shape \(5, 3\), or be spread to it, got \(5,\)"),
+    ],
+)  # fmt: skip
+def test_an_operator_names_targets_that_do_not_fit(loss: Any, targets: Tensor, words: str) -> None:
+    with pytest.raises(ValueError, match=words) as caught:
+        HessianOperator(nn.Linear(6, 3), loss, [(torch.randn(5, 6), targets)]).matvec(torch.ones(21))
+    assert "\n" not in str(caught.value)
 
 
 # ------------------------------------------------------------------------------------------------------- to the last digits

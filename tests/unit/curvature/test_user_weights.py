@@ -300,6 +300,10 @@ def test_models_of_transformers_answer_with_logits(tmp_path: Path, monkeypatch: 
     (tmp_path / "saved/config.json").write_text('{"architectures": ["AutoAnswer"]}')
     spec, weights = user_model.of_saved_folder(str(tmp_path / "saved"), None)
     assert torch.equal(user_model.load_model(spec, weights, None)(x), model(x))
+    for option in ("entry", "prefix"):
+        words = f"--{option} x. chooses among the tensors of a checkpoint's file, transformers reads all of .*saved; expected no"
+        with pytest.raises(ValueError, match=words):
+            user_model.load_model(spec, weights, None, **{option: "x."})
     (tmp_path / "saved/config.json").write_text('{"architectures": []}')
     with pytest.raises(
         ValueError, match=r"config\.json names no class under architectures; expected --model transformers:AutoCl"

@@ -219,6 +219,31 @@ def test_relu_networks_stand(dtype: torch.dtype) -> None:
     assert operator.kernel == "linearize"
 
 
+def test_a_network_of_zeros_has_the_slope_of_both_sides() -> None:
+    """Every unit at its kink and no jump of the gradient: differences, slope 1/2; torch's own double backward has slope 0."""
+    model, (x, y) = Inner(F.relu), points()
+    for p in model.parameters():
+        nn.init.zeros_(p)
+    n, units, classes = len(x), 9, 3
+    slopes = (1 / 3 - np.eye(classes)[y.numpy()]) / n  # of the loss in the outputs, (n, 3)
+    inputs = np.hstack([x.numpy(), np.ones((n, 1))])
+    H = np.zeros((75, 75))
+    first = np.vstack([np.arange(36).reshape(units, 4).T, np.arange(36, 45)])  # places of a unit's weights and bias, (5, 9)
+    last = np.arange(45, 72).reshape(classes, units)
+    for unit in range(units):
+        H[np.ix_(first[:, unit], last[:, unit])] = inputs.T @ slopes / 2
+    H += H.T
+    H[72:, 72:] = np.eye(3) / 3 - 1 / 9
+    operator = HessianOperator(model, F.cross_entropy, (x, y))
+    moved = torch.randn(75, generator=torch.Generator().manual_seed(2), dtype=torch.float64)  # moves every unit off its kink
+    assert apart(operator.matvec(moved), torch.as_tensor(H) @ moved) < 1e-5  # the step
+    assert operator.kernel == "finite-difference"
+    assert all(f"{kernel}: its product is" in operator.rests_on for kernel in ("linearize", "retained-graph"))
+    double = HessianOperator(model, F.cross_entropy, (x, y), kernel="double-backward", verify=False).dense()
+    H[:72, :72] = 0
+    assert apart(double, torch.as_tensor(H)) < CLOSE
+
+
 def test_what_the_check_gave_is_said_and_counted() -> None:
     model, (x, y) = Inner(torch.tanh), points()
     operator = HessianOperator(model, F.cross_entropy, (x, y))
