@@ -135,8 +135,10 @@ def auto_trace(
 
             most = min(budget - spent - PROBES, size)
             paid, why = grow_while_it_pays(referees, cost, most, spent + 3, lambda: gaussian(operator, 1, generator))
-            if target is not None and cost(krylov.size, referees.spread, referees.trace) >= size <= budget - spent:
-                _grow(krylov, size, generator)
+            if target is not None:
+                rest = max(cost(krylov.size, referees.spread, referees.trace), krylov.size + PROBES)
+                if rest >= size <= budget - spent:
+                    _grow(krylov, size, generator)
         scaled, diagonal = krylov.operator, np.diag(krylov.T)
         first, own = float(diagonal.sum()), np.abs(diagonal).sum(keepdims=True)
         if krylov.size == size:
