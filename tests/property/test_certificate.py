@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from flatproof.theory import check_certificate
 from flatproof.theory.check_certificate import check
 from flatproof.theory.flatness import certificate as exact
+from flatproof.theory.flatness.arrangement import decimal
 from flatproof.theory.flatness.feasibility import Infeasible, check_feasible
-from flatproof.theory.flatness.patterns import cells, decimal, faces
+from flatproof.theory.flatness.patterns import cells, faces
 from flatproof.theory.flatness.setting import Setting
 from flatproof.theory.networks import with_ones
 

@@ -4,6 +4,7 @@ What each module owns, from the problem to the proof:
 
     setting             the problem, validated once: points, labels, architecture, notion at kinks, coordinates
     feasibility         which labels a network of the class can fit at all
+    arrangement         points as hyperplanes in whole numbers
     patterns            activation patterns: cells and faces of the arrangement of the points, listed exactly
     counts              a lower bound of their number, by which too many are refused at once
     walls               the few samples that bound each cell
@@ -21,6 +22,7 @@ What each module owns, from the problem to the proof:
     lower_bounds        bounds of the flattest trace that need no list of patterns
     known_patterns      patterns that a search has met, and cells beside neurons on kinks
     pricing             local search for patterns that are worth more than their price
+    at_once             an interpolating network that takes next to no time
     search              the program over patterns met so far, round by round
     bracket             `bracket`: lower and upper bound where patterns are too many to list
     all_flattest        `decide_parity`: what all flattest networks do on parity data of any dimension; theory/check_parity.py checks it

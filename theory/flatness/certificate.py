@@ -33,9 +33,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import qr
 
 from flatproof.theory.check_certificate import FORMAT, Verdict, check, digest, statement
+from flatproof.theory.flatness.arrangement import decimal
 from flatproof.theory.flatness.bumps import fitted
 from flatproof.theory.flatness.multipliers import OnSets, Quotients
-from flatproof.theory.flatness.patterns import Patterns, decimal, sides_of
+from flatproof.theory.flatness.patterns import Patterns, sides_of
 from flatproof.theory.flatness.rational import (
     ONE,
     ZERO,

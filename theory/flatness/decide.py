@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flatproof.notebooks import html_rows
+from flatproof.theory.flatness.arrangement import decimal
 from flatproof.theory.flatness.exact_predictions import Neuron
 from flatproof.theory.flatness.flattest import Flattest, flattest
 from flatproof.theory.flatness.neurons import NotRealized
-from flatproof.theory.flatness.patterns import decimal, null_space
+from flatproof.theory.flatness.patterns import null_space
 from flatproof.theory.flatness.predictions import WITHIN, Case
 from flatproof.theory.flatness.rational import ZERO, dot, number
 from flatproof.theory.flatness.realize import on_flat

@@ -12,8 +12,8 @@ from fractions import Fraction
 
 import numpy as np
 
+from flatproof.theory.flatness.arrangement import decimal
 from flatproof.theory.flatness.neurons import Array
-from flatproof.theory.flatness.patterns import decimal
 from flatproof.theory.flatness.setting import Setting
 
 TOLERANCE = 1e-10

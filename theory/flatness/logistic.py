@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 from flatproof.theory.check_certificate import FORMAT, WIDER, Data, Invalid, check, logistic
-from flatproof.theory.flatness.patterns import decimal
+from flatproof.theory.flatness.arrangement import decimal
 from flatproof.theory.flatness.rational import number, numbers
 from flatproof.theory.losses import Loss
 

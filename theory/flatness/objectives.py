@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flatproof.theory.check_certificate import in_whole, semidefinite
+from flatproof.theory.flatness.arrangement import decimal
 from flatproof.theory.flatness.neurons import Array
-from flatproof.theory.flatness.patterns import decimal
 from flatproof.theory.flatness.rational import ONE, ZERO, common, number, solve
 from flatproof.theory.networks import Architecture
 

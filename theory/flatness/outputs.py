@@ -19,13 +19,14 @@ from scipy.optimize import linprog
 from flatproof.theory import check_certificate as checker
 from flatproof.theory.check_certificate import check, digest, in_whole, semidefinite
 from flatproof.theory.flatness import outputs_program as program
+from flatproof.theory.flatness.arrangement import decimal
 from flatproof.theory.flatness.certificate import Problem, decimal_rows, well_conditioned
 from flatproof.theory.flatness.exact_metrics import brief
 from flatproof.theory.flatness.exact_predictions import ExactPoint
 from flatproof.theory.flatness.feasibility import check_feasible
 from flatproof.theory.flatness.neurons import Array, NotRealized, Signs
 from flatproof.theory.flatness.outputs_program import OnSet, Relaxed
-from flatproof.theory.flatness.patterns import Patterns, cells, decimal, faces
+from flatproof.theory.flatness.patterns import Patterns, cells, faces
 from flatproof.theory.flatness.program import prices
 from flatproof.theory.flatness.rational import (
     ONE,

@@ -18,7 +18,7 @@ times 2^-12) is another point. Points that span a proper subspace are read in as
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from math import comb, gcd, lcm
+from math import comb, lcm
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,15 +26,13 @@ from numpy.typing import ArrayLike, NDArray
 from sympy import QQ
 from sympy.polys.matrices import DomainMatrix
 
+from flatproof.theory.flatness.arrangement import Arrangement, Signs, Whole, arrangement_of, checked, decimal, primitive, restrict
 from flatproof.theory.flatness.counts import cells_at_least, cover_bound
 
-Signs = NDArray[np.int8]
 Index = NDArray[np.intp]
 Array = NDArray[np.floating]
-Whole = NDArray[Any]  # whole numbers: int64 where no step can overflow, Python's own otherwise
 CHUNK = 1 << 21  # numbers held at a time while flats are cut
 FEW = 200  # points whose patterns are counted first
-PRIME = 2**31 - 1
 QUICK = 20_000  # patterns up to which they are counted exactly, to say how many
 WORK = 1 << 25  # numbers looked at, after which a count that exceeds the limit already is given up for its bound
 ATTEMPTS = 4 * (1, 4, 16, 40)  # spreads, in bits, of the weights with which a cell's rays are combined in search of a witness
@@ -69,16 +67,6 @@ class Patterns:
     witnesses: NDArray[Any]
 
 
-class _Arrangement(NamedTuple):
-    """The distinct hyperplanes, each by the primitive vector of the first point on it, in r independent columns."""
-
-    lines: Whole  # (L, r)
-    columns: list[int]
-    line: list[int]  # of each point; 0 for a zero point
-    orientation: Signs  # of each point along its line; 0 for a zero point
-    shape: tuple[int, int]
-
-
 class _Level(NamedTuple):
     """All flats of one dimension m, and all pairs of a flat of dimension m + 1 (parent) and a hyperplane of it (child)."""
 
@@ -111,7 +99,7 @@ def cells(points: ArrayLike, limit: int | None = None) -> Patterns:
         ValueError: for points that are no finite numbers.
     """
     _refused_by_few(points, limit)
-    arrangement = _arrangement(points)
+    arrangement = arrangement_of(points)
     lines = arrangement.lines
     bound = _refused(lines, limit)
     levels, count = _flats(lines, limit, bound)
@@ -141,7 +129,7 @@ def faces(points: ArrayLike, limit: int | None = None) -> Patterns:
         ValueError: for points that are no finite numbers.
     """
     _refused_by_few(points, limit, faces=True)
-    arrangement = _arrangement(points)
+    arrangement = arrangement_of(points)
     lines = arrangement.lines
     if not len(lines):
         return Patterns(np.zeros((0, arrangement.shape[0]), np.int8), np.zeros((0, arrangement.shape[1]), object))
@@ -209,7 +197,7 @@ def rays(points: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
     Returns:
         Vectors, (R, p); the products x_i . v times some positive number that is one ray's own, (R, n).
     """
-    arrangement = _arrangement(points)
+    arrangement = arrangement_of(points)
     if not len(arrangement.lines):
         return np.zeros((0, arrangement.shape[1]), object), np.zeros((0, arrangement.shape[0]), object)
     levels, _ = _flats(arrangement.lines, None, 0)
@@ -224,12 +212,7 @@ def rays(points: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
 
 def count_cells(points: ArrayLike) -> int:
     """The number of cells, exactly, without listing them."""
-    return _flats(_arrangement(points).lines, None, 0)[1]
-
-
-def decimal(value: float) -> Fraction:
-    """The number that a float prints as: 1/10 for 0.1. Whole numbers and short binary fractions are what they are."""
-    return Fraction(repr(value)) if isinstance(value, float) else Fraction(int(value))
+    return _flats(arrangement_of(points).lines, None, 0)[1]
 
 
 def check_count(points: ArrayLike, limit: int, faces: bool = False) -> None:
@@ -241,17 +224,17 @@ def check_count(points: ArrayLike, limit: int, faces: bool = False) -> None:
         faces: of all faces, not of cells alone.
     """
     _refused_by_few(points, limit, faces)
-    lines = _arrangement(points).lines
+    lines = arrangement_of(points).lines
     if len(lines):
         _refused(lines, limit, faces)
 
 
 def _refused_by_few(points: ArrayLike, limit: int | None, faces: bool = False) -> None:
     """TooManyPatterns where the first FEW of more points have more than the limit, which says so of all without writing these exactly."""
-    array = _checked(points)
+    array = checked(points)
     if limit is None or len(array) <= FEW or array.shape[1] <= 2:
         return
-    few = _arrangement(array[:FEW]).lines
+    few = arrangement_of(array[:FEW]).lines
     try:
         if len(few):
             _refused(few, limit, faces)
@@ -277,78 +260,6 @@ def _refused(lines: Whole, limit: int | None, faces: bool = False) -> int:
     return bound
 
 
-def _primitive(row: list[Any]) -> list[int]:
-    """The positive multiple of a row that consists of whole numbers without a common divisor."""
-    ratios = [value.as_integer_ratio() for value in row]
-    denominator = lcm(*(b for _, b in ratios))
-    whole = [a * (denominator // b) for a, b in ratios]
-    divisor = gcd(*whole) or 1
-    return [a // divisor for a in whole]
-
-
-def _checked(points: ArrayLike) -> NDArray[Any]:
-    """Points as an array. ValueError unless they are (n, p) finite numbers."""
-    array = np.asarray(points)
-    if array.dtype.kind not in "fiub":
-        raise ValueError(f"points must hold real numbers, got dtype {array.dtype}")
-    if array.ndim != 2 or 0 in array.shape:
-        raise ValueError(f"points must have shape (n, p) with n, p >= 1, got {array.shape}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"points must be finite, row {int(np.argwhere(~np.isfinite(array))[0][0])} is not")
-    return array
-
-
-def _arrangement(points: ArrayLike) -> _Arrangement:
-    array = _checked(points)
-    rows = [tuple(_primitive([decimal(value) for value in row])) for row in array.tolist()]
-    known: dict[tuple[int, ...], tuple[int, int]] = {(0,) * array.shape[1]: (0, 0)}
-    lines: list[tuple[int, ...]] = []
-    for row in rows:
-        if row not in known:
-            known[row], known[tuple(-a for a in row)] = (len(lines), 1), (len(lines), -1)
-            lines.append(row)
-    whole = np.array(lines, dtype=object).reshape(-1, array.shape[1])
-    columns = _independent_columns(whole)
-    reduced = np.array([_primitive(row) for row in whole[:, columns].tolist()], dtype=object).reshape(len(lines), len(columns))
-    line, orientation = zip(*(known[row] for row in rows), strict=True)
-    return _Arrangement(reduced, columns, list(line), np.array(orientation, np.int8), (array.shape[0], array.shape[1]))
-
-
-def _independent_columns(rows: Whole) -> list[int]:
-    """Columns that span the column space, by elimination; all of them where they are independent modulo a prime, as most are."""
-    if _independent_modulo(rows):
-        return list(range(rows.shape[1]))
-    columns: list[int] = []
-    while (left := np.flatnonzero((rows != 0).any(axis=1))).size:
-        columns.append(int((rows[left[0]] != 0).argmax()))
-        rows = _restrict(rows[left], rows[left[0]])
-        rows = np.array([_primitive(row) for row in rows.tolist()], dtype=object)
-    return sorted(columns)
-
-
-def _independent_modulo(rows: Whole) -> bool:
-    """Whether the columns are independent modulo PRIME, and so over the rationals: some minor is not a multiple of it."""
-    left = np.array(rows % PRIME, np.int64).reshape(rows.shape)
-    for column in range(rows.shape[1]):
-        pivots = np.flatnonzero(left[:, column])
-        if not pivots.size:
-            return False
-        pivot = left[pivots[0]].copy()
-        factor = left[:, column] * pow(int(pivot[column]), -1, PRIME) % PRIME
-        left = (left - factor[:, None] * pivot) % PRIME
-    return True
-
-
-def _restrict(functionals: Whole, normal: Whole) -> Whole:
-    """Functionals f restricted to c . w = 0, in multiples: |c_j| f - sign(c_j) f_j c with c = normal and its first c_j != 0.
-
-    Coordinate j becomes zero; all of f does exactly if f is a multiple of c.
-    """
-    c, j = normal[..., None, :], (normal != 0).argmax(axis=-1)[..., None, None]
-    pivot = np.take_along_axis(c, j, axis=-1)
-    return abs(pivot) * functionals - np.sign(pivot) * np.take_along_axis(functionals, j, axis=-1) * c
-
-
 def _hyperplanes(x: Whole, basis: Whole) -> Iterator[tuple[NDArray[Any], ...]]:
     """For each line x_k and all flats of which it is the first to cut out some hyperplane: the flats, k, the functional x_k on the flat,
     the lines that vanish on the hyperplane, and the signs of those that do not vanish on the flat on the side where x_k > 0.
@@ -367,7 +278,7 @@ def _hyperplanes(x: Whole, basis: Whole) -> Iterator[tuple[NDArray[Any], ...]]:
             cosine = (unit[flat] @ unit[flat, k, :, None])[:, :, 0]
             near, line = np.nonzero(np.abs(cosine) > 1 - 1e-9)  # parallel to x_k, if the whole numbers agree
             zero = vanishing[flat]
-            zero[near, line] = (_restrict(values[flat[near], line, None], values[flat[near], k]) == 0).all(axis=(1, 2))
+            zero[near, line] = (restrict(values[flat[near], line, None], values[flat[near], k]) == 0).all(axis=(1, 2))
             done[flat] |= zero
             yield flat + start, np.full(len(flat), k), values[flat, k], zero, np.sign(cosine * zero).astype(np.int8)
 
@@ -401,7 +312,7 @@ def _flats(lines: Whole, limit: int | None, bound: int) -> tuple[list[_Level], i
         np.add.at(mobius, child, share)
         basis, normal = _whole(2 * _largest(normal) * _largest(basis), basis[parent[chosen]], normal[chosen])
         kept = np.arange(m) != (normal != 0).argmax(axis=1)[:, None]
-        basis = _restrict(basis, normal).swapaxes(1, 2)[kept].reshape(-1, m - 1, r).swapaxes(1, 2)
+        basis = restrict(basis, normal).swapaxes(1, 2)[kept].reshape(-1, m - 1, r).swapaxes(1, 2)
         basis = basis // np.gcd.reduce(basis, axis=1, keepdims=True)
         levels.append(_Level(_whole(_largest(basis), basis)[0], parent, child, side))
     return levels, count
@@ -445,7 +356,7 @@ def _upper(signs: Signs, witnesses: NDArray[Any], flat: Index) -> _Faces:
     return _Faces(signs * lead, witnesses * lead, flat)
 
 
-def _patterns(arrangement: _Arrangement, signs: Signs, witnesses: NDArray[Any]) -> Patterns:
+def _patterns(arrangement: Arrangement, signs: Signs, witnesses: NDArray[Any]) -> Patterns:
     """The faces with these signs on the lines, and their antipodes, in terms of the points."""
     half = signs[:, arrangement.line] * arrangement.orientation
     full = np.zeros((len(half), arrangement.shape[1]), witnesses.dtype)
@@ -520,7 +431,7 @@ def _confirmed(lines: Whole, signs: Signs, witnesses: NDArray[np.float64]) -> ND
     dots, error = _dots(_floats(lines), witnesses)
     right = ((np.sign(dots) == signs) & (np.abs(dots) > error)).all(axis=1)
     for i in np.flatnonzero(~right):
-        right[i] = bool((sides_of(lines, np.array([_primitive(witnesses[i].tolist())], dtype=object)) == target[i]).all())
+        right[i] = bool((sides_of(lines, np.array([primitive(witnesses[i].tolist())], dtype=object)) == target[i]).all())
     return right
 
 

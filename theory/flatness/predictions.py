@@ -20,11 +20,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from flatproof.theory.check_certificate import Data, Invalid, Prediction
+from flatproof.theory.flatness.arrangement import decimal
 from flatproof.theory.flatness.certificate import Problem, decimal_rows, neurons_written, total
 from flatproof.theory.flatness.column_generation import Program
 from flatproof.theory.flatness.exact_predictions import End, ExactPoint, Neuron, Place
 from flatproof.theory.flatness.neurons import Array, Signs
-from flatproof.theory.flatness.patterns import Patterns, decimal
+from flatproof.theory.flatness.patterns import Patterns
 from flatproof.theory.flatness.projection import project_linear
 from flatproof.theory.flatness.range_program import Extreme, RangeProgram
 from flatproof.theory.flatness.rational import ONE, as_whole, number, numbers

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from flatproof.theory.check_certificate import HALVES, WIDER, Data, Prediction, check, digest, statement
+from flatproof.theory.flatness.arrangement import decimal
 from flatproof.theory.flatness.certificate import Problem, Proof, decimal_rows, neurons_written, shrinkage
 from flatproof.theory.flatness.exact_metrics import Metrics
 from flatproof.theory.flatness.exact_networks import Networks
@@ -22,7 +23,7 @@ from flatproof.theory.flatness.exact_predictions import ExactPoint, Neuron
 from flatproof.theory.flatness.feasibility import check_feasible
 from flatproof.theory.flatness.neurons import Array, Signs
 from flatproof.theory.flatness.objectives import Objective, Tolerance, exact_metric, metrics
-from flatproof.theory.flatness.patterns import Patterns, cells, decimal, faces, positive_sets
+from flatproof.theory.flatness.patterns import Patterns, cells, faces, positive_sets
 from flatproof.theory.flatness.projection import project_linear
 from flatproof.theory.flatness.rational import ONE, ZERO, Rationals, common, dot, number, numbers, root, short
 from flatproof.theory.flatness.setting import Answer, Setting

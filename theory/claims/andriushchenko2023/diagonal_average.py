@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import sympy as sp
 
-from flatproof.theory.claims import RESTATED, Evidence, claim, definition, require
+from flatproof.theory.claims import Evidence, claim, definition, require
 from flatproof.theory.claims.brute_force import instances
 from flatproof.theory.claims.coordinates import A, B, P, Q, U, V, expectation, moved, rho, sizes, vanishes
 from flatproof.theory.diagonal import VARIANCES, Diagonal, average_case
@@ -14,20 +14,17 @@ definition(
     "andriushchenko2023/diagonal-network",
     "Diagonal linear network",
     "f(x) = <u * v, x>, L = (kappa/n) ||X(u * v) - y||², beta = u * v, Sigma = X'X/n, at interpolation, X beta = y.",
-    words=RESTATED,
 )
 definition(
     "andriushchenko2023/average-case",
     "Average-case sharpness",
     """S_avg = E_S E_delta L_S(w + delta) - L_S(w), delta = rho c * N(0, 1) ("l2") or rho c * U[-1, 1] ("linf"), elementwise; c = 1 or
     c = |w|, over all parameters; batches S of size m.""",
-    words=RESTATED,
 )
 definition(
     "andriushchenko2023/worst-case",
     "Worst-case sharpness",
     "S_max = E_S max over ||delta * c^-1||_p <= rho of L_S(w + delta) - L_S(w), p = 2 or infinity; c and S as for the average case.",
-    words=RESTATED,
 )
 NORMAL = (sp.Integer(0), sp.Integer(1))  # mean and mean square of N(0, 1); no higher moment occurs
 UNIFORM = (sp.Integer(0), sp.Rational(1, 3))
@@ -57,7 +54,6 @@ def quadrature(scaling: str, norm: str) -> Evidence:
     printed="Average case, c = 1, exactly in rho: kappa sum_i Sigma_ii (rho² (u_i² + v_i²) + rho⁴).",
     depends_on=RESTS_ON,
     reading="Gaussian displacements",
-    words=RESTATED,
 )
 def diag_3() -> Iterator[Evidence]:
     """Average case with c = 1.
@@ -95,7 +91,6 @@ def diag_3() -> Iterator[Evidence]:
     printed="Average, c = |w|, exactly: kappa (2 rho² + rho⁴) sum_i Sigma_ii beta_i².",
     depends_on=RESTS_ON,
     reading="Gaussian displacements",
-    words=RESTATED,
 )
 def diag_4() -> Iterator[Evidence]:
     """Average case with c = |w|.

@@ -7,7 +7,7 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from flatproof.theory.claims import RESTATED, Evidence, claim, require
+from flatproof.theory.claims import Evidence, claim, require
 from flatproof.theory.claims.brute_force import instances
 from flatproof.theory.claims.coordinates import P, Q, U, V, X, kappa, pair_hessian, residual, sizes, vanishes
 from flatproof.theory.claims.search import try_to_break
@@ -35,7 +35,6 @@ def printed_hessian(u: sp.Matrix, v: sp.Matrix, sigma: sp.Matrix) -> sp.Matrix:
     "andriushchenko2023/diag-1",
     printed="H = 2 kappa [[V Sigma V, V Sigma U], [U Sigma V, U Sigma U]], U = diag(u), V = diag(v), at interpolation.",
     depends_on=(NETWORK,),
-    words=RESTATED,
 )
 def diag_1() -> Iterator[Evidence]:
     """The Hessian of a diagonal network.
@@ -75,7 +74,6 @@ def diag_1() -> Iterator[Evidence]:
     "andriushchenko2023/diag-2",
     printed="tr H = 2 kappa sum_i Sigma_ii (u_i² + v_i²) >= 4 kappa sum_i Sigma_ii |beta_i|, equality iff |u| = |v|.",
     depends_on=("andriushchenko2023/diag-1",),
-    words=RESTATED,
 )
 def diag_2() -> Iterator[Evidence]:
     """The trace of the Hessian, and its least value.
@@ -117,7 +115,6 @@ def diag_2() -> Iterator[Evidence]:
     "andriushchenko2023/diag-5",
     printed="|w| H |w| has the nonzero spectrum of 4 kappa B Sigma B, B = diag|beta|.",
     depends_on=("andriushchenko2023/diag-1",),
-    words=RESTATED,
 )
 def diag_5() -> Iterator[Evidence]:
     """The spectrum of the adaptive Hessian.
@@ -165,7 +162,6 @@ def diag_5() -> Iterator[Evidence]:
     printed="""c_u = |u|^q |v|^(q-1), c_v likewise: trace 4 kappa sum_i Sigma_ii |beta_i|^(2q), unchanged by u -> alpha u, v ->
     v/alpha for every q: every lp^p of beta is an invariant average sharpness.""",
     depends_on=("andriushchenko2023/diag-1", "andriushchenko2023/average-case", "own/diagonal-1"),
-    words=RESTATED,
 )
 def diag_10() -> Iterator[Evidence]:
     """Scalings whose average sharpness is any power of beta.

@@ -7,7 +7,7 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from flatproof.theory.claims import RESTATED, Evidence, claim, require
+from flatproof.theory.claims import Evidence, claim, require
 from flatproof.theory.claims.brute_force import Instance, instances
 from flatproof.theory.claims.coordinates import P, Q, U, V, X, kappa, moved, pair_hessian, residual, rho, sizes, vanishes
 
@@ -30,7 +30,6 @@ def relative() -> None:
     "andriushchenko2023/diag-6",
     printed="Sigma = I, c = |w|, l2, exactly: kappa ||beta||_inf² (sqrt 2 rho + rho²/2)².",
     depends_on=RESTS_ON,
-    words=RESTATED,
 )
 def diag_6() -> Iterator[Evidence]:
     """Worst case over an ellipsoid, Sigma = I.
@@ -77,7 +76,6 @@ def diag_6() -> Iterator[Evidence]:
     "andriushchenko2023/diag-7",
     printed="""Sigma = I, c = |w|, linf: kappa (2 rho + rho²)² ||beta||_2²; c = 1: kappa sum_i (rho (|u_i| + |v_i|) + rho²)².""",
     depends_on=RESTS_ON,
-    words=RESTATED,
 )
 def diag_7() -> Iterator[Evidence]:
     """Worst case over a box, Sigma = I.
@@ -117,7 +115,6 @@ def diag_7() -> Iterator[Evidence]:
     "andriushchenko2023/diag-8",
     printed="General Sigma, linf, second order: 4 kappa rho² max over s in {-1, 1}^d of s' B Sigma B s.",
     depends_on=(*RESTS_ON, "andriushchenko2023/diag-1"),
-    words=RESTATED,
 )
 def diag_8() -> Iterator[Evidence]:
     """Worst case over a box to second order.
@@ -162,7 +159,6 @@ def diag_8() -> Iterator[Evidence]:
     "andriushchenko2023/diag-9",
     printed="m = 1, linf, c = |w|, second order: 4 kappa rho² mean_k (sum_i |beta_i x_ki|)².",
     depends_on=(*RESTS_ON, "andriushchenko2023/diag-8"),
-    words=RESTATED,
 )
 def diag_9() -> Iterator[Evidence]:
     """Worst case over a box, one sample a batch.

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flatproof.theory.flatness.arrangement import arrangement_of
 from flatproof.theory.flatness.counts import PRIME, cells_at_least, cover_bound
-from flatproof.theory.flatness.patterns import TooManyPatterns, _arrangement, cells, count_cells
+from flatproof.theory.flatness.patterns import TooManyPatterns, cells, count_cells
 
 ENTRIES = st.one_of(st.integers(-1, 1), st.integers(-3, 3), st.sampled_from([PRIME, -PRIME, 2 * PRIME, 2**40, 1]))
 
@@ -18,15 +19,15 @@ def test_never_more_than_there_are(n, p, data):
     rows = data.draw(st.lists(st.lists(ENTRIES, min_size=p, max_size=p), min_size=n, max_size=n))
     points = np.array(rows)
     if points.any():
-        assert cells_at_least(_arrangement(points).lines, 10**9) <= count_cells(points)
+        assert cells_at_least(arrangement_of(points).lines, 10**9) <= count_cells(points)
 
 
 @pytest.mark.parametrize(("n", "p"), [(9, 3), (9, 4), (9, 5), (9, 6)])
 def test_all_in_general_position_and_of_the_cube(n, p):
     points = np.random.default_rng(n).standard_normal((n, p))
-    assert cells_at_least(_arrangement(points).lines, 10**9) == count_cells(points) == cover_bound(n, p)
+    assert cells_at_least(arrangement_of(points).lines, 10**9) == count_cells(points) == cover_bound(n, p)
     cube = np.array(np.meshgrid(*[[1, -1]] * 4)).reshape(4, -1).T
-    assert cells_at_least(_arrangement(cube).lines, 10**9) == 104
+    assert cells_at_least(arrangement_of(cube).lines, 10**9) == 104
 
 
 @pytest.mark.parametrize(("n", "p"), [(500, 3), (60, 5), (100, 11), (30, 30), (2000, 3)])

@@ -6,10 +6,11 @@ import torch
 
 from flatproof import theory
 from flatproof.theory.check_certificate import check
+from flatproof.theory.flatness.arrangement import decimal
 from flatproof.theory.flatness.feasibility import Infeasible
 from flatproof.theory.flatness.outputs import Outputs, flattest_outputs
 from flatproof.theory.flatness.outputs_program import on_set
-from flatproof.theory.flatness.patterns import decimal, positive_sets
+from flatproof.theory.flatness.patterns import positive_sets
 from flatproof.theory.networks import with_ones
 from tests.certificates import CUBE
 from tests.outputs import one_hot

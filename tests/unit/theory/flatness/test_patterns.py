@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from flatproof.theory.flatness.arrangement import decimal
 from flatproof.theory.flatness.counts import cover_bound
-from flatproof.theory.flatness.patterns import Patterns, TooManyPatterns, cells, count_cells, decimal, faces
+from flatproof.theory.flatness.patterns import Patterns, TooManyPatterns, cells, count_cells, faces
 
 
 def cube(d: int) -> NDArray[np.int64]:
