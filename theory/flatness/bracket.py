@@ -29,6 +29,7 @@ from flatproof.theory.flatness.flattest import LIMIT, solved
 from flatproof.theory.flatness.lower_bounds import relaxed_dual
 from flatproof.theory.flatness.neurons import Array
 from flatproof.theory.flatness.patterns import TooManyPatterns, cells, check_count
+from flatproof.theory.flatness.pricing import climbing
 from flatproof.theory.flatness.realize import rescaled
 from flatproof.theory.flatness.search import CLOSED, Round, Search
 from flatproof.theory.flatness.setting import ROUNDING, Answer, Setting
@@ -38,6 +39,7 @@ from flatproof.theory.networks import Network, trace_of_hessian
 SOLVED, GENERATED = 60_000, 300_000  # patterns times points that are solved for in a second, all at once and by generation
 LISTED = 8_000  # patterns that are listed and compared with a dual point in a second, at the least
 GENERATING = 0.85  # share of the time for pattern generation where that is done: making the network takes the rest
+CLIMBED = 5e9  # multiply-adds of the search's climbs in a second, at the least
 RELAXED, SEARCHED = 0.25, 0.6  # shares of the time for the relaxed bound and, with it, for the search: ends take the rest
 
 
@@ -132,8 +134,9 @@ def _in_time(setting: Setting, seed: int, rounds: int, start: Sequence[Network],
     if (quick := at_once(setting, seed, end=began + RELAXED * seconds)) is not None:
         networks += _measured(setting, [quick])
     bound, dual = relaxed_dual(setting, RELAXED * seconds)
-    if min([trace for trace, _ in networks], default=np.inf) <= bound * (1 + CLOSED):
-        return _bracket(setting, networks, bound, dual, (), True)
+    closed = min([trace for trace, _ in networks], default=np.inf) <= bound * (1 + CLOSED)
+    if closed or (networks and climbing(*setting.coordinates.u.shape) > SEARCHED * seconds * CLIMBED):
+        return _bracket(setting, networks, bound, dual, (), closed)
     search = Search(setting, seed, max(monotonic(), began + SEARCHED * (seconds - listing)), began + seconds - listing)
     history, exhausted = tuple[Round, ...](), False
     try:

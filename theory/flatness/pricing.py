@@ -26,6 +26,11 @@ TRIED = 6  # neighbouring patterns, best first, that are tried for being a cell
 Entry = tuple[int, int]  # the number of a pattern, and 0 or 1 for the output's sign + or -
 
 
+def climbing(n: int, r: int) -> float:
+    """Multiply-adds that one round's climbs take at the least, of n points of rank r."""
+    return CLIMBS * (STARTS + 4 * n) * float(n * r**2)
+
+
 class Pricing:
     """The search among the patterns of one data set. It adds what it meets to the known ones.
 
