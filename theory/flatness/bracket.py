@@ -71,7 +71,7 @@ class Bracket(Answer):
 
     def _repr_html_(self) -> str:
         rows = {"upper bound": f"{self.upper:.10g}", "lower bound": f"{self.lower_bound:.10g}", "gap": f"{self.gap:.1e}"}
-        ended = "nothing more was found" if self.exhausted else "the time was up"
+        ended = "nothing more was found" if self.exhausted else "the time did not allow more"
         return html_rows(f"Bracket: {self.architecture}, {self.kinks}", rows | {"search": ended})
 
 
