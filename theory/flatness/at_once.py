@@ -18,9 +18,7 @@ from flatproof.theory.flatness.realize import built, rescaled
 from flatproof.theory.flatness.setting import Setting
 from flatproof.theory.networks import Network, trace_of_hessian
 
-PRICED = (
-    150  # samples up to which weights are the cheapest, by a linear program; of more they are the only ones of as many neurons
-)
+PRICED = 150  # samples up to which weights are the cheapest, by a linear program; of more those of as many neurons
 TRIES, MORE = 4, 4  # sets of random directions, each so many times as large as the one before
 ON_KINK = 1e-9  # |u_i . v| / |v| up to which a neuron is left out: it would have a sample on its kink
 
@@ -35,14 +33,16 @@ def at_once(setting: Setting, seed: int, more: Array | None = None, end: float =
         end: the time (of `monotonic`) after which the first network found will do.
     """
     random = np.random.default_rng(np.random.SeedSequence([seed, 3]))
-    u, labels = setting.coordinates.u, setting.y
+    n, r = setting.coordinates.u.shape
     given = [_towards(setting), *([] if more is None else [more])]
-    for more_often in range(TRIES):
-        drawn = random.standard_normal((MORE**more_often * (len(labels) + u.shape[1]), u.shape[1]))
+    for attempt in range(TRIES):
+        drawn = random.standard_normal((MORE**attempt * (n + r), r))
         fine = list[Network]()
-        for directions in [np.vstack([drawn, *given])] if len(labels) <= PRICED else [drawn, *given]:
+        if n <= PRICED:
+            fine += rescaled(setting, _cheapest(setting, np.vstack([drawn, *given])))
+        for directions in [drawn, *given] if n > PRICED else []:
             if not fine or monotonic() <= end:
-                fine += rescaled(setting, (_cheapest if len(labels) <= PRICED else _solved)(setting, directions))
+                fine += rescaled(setting, _solved(setting, directions))
         if fine:
             return min(fine, key=lambda network: trace_of_hessian(network, setting.x)) if fine[1:] else fine[0]
     return None
@@ -84,7 +84,8 @@ def _cheapest(setting: Setting, directions: Array) -> Sequence[Network]:
     if weights is None:
         return []
     used = np.flatnonzero(weights > 0)
-    return _of(setting, both.take(used), _refined(outputs[:, used], weights[used], y))
+    left = y - outputs[:, used] @ weights[used]  # what the linear program leaves
+    return _of(setting, both.take(used), weights[used] + np.linalg.lstsq(outputs[:, used], left, rcond=1e-12)[0])
 
 
 def _solved(setting: Setting, directions: Array) -> Sequence[Network]:
@@ -102,15 +103,10 @@ def _solved(setting: Setting, directions: Array) -> Sequence[Network]:
         return _of(setting, some, weights + lu_solve(factors, y - outputs @ weights, check_finite=False))
 
 
-def _refined(outputs: Array, weights: Array, y: Array) -> Array:
-    """Weights corrected by least squares for what the linear program leaves."""
-    return weights + np.linalg.lstsq(outputs, y - outputs @ weights, rcond=1e-12)[0]
-
-
 def _of(setting: Setting, columns: Columns, weights: Array) -> Sequence[Network]:
     """The network of columns with weights of either sign; none where they are no numbers."""
-    used = np.flatnonzero(np.isfinite(weights) & (weights != 0))
-    if len(used) == 0 or not np.isfinite(weights).all():
+    used = np.flatnonzero(weights)
+    if not len(used) or not np.isfinite(weights).all():
         return []
     chosen = columns.take(used)
     sides = chosen.sides * np.sign(weights[used])

@@ -54,7 +54,7 @@ class Bracket(Answer):
         network: an interpolating network without a sample on a kink (of the notion).
         dual: the point (n,) behind the lower bound.
         history: one entry a round.
-        exhausted: whether the search ended because it found nothing more, not because time or rounds were up.
+        exhausted: whether the bounds meet, or the search ended because it found nothing more, not because time or rounds were up.
     """
 
     upper: float
@@ -69,10 +69,16 @@ class Bracket(Answer):
         """(upper - lower_bound) / upper; 0 for the zero network."""
         return (self.upper - self.lower_bound) / self.upper if self.upper > 0 else 0.0
 
+    @property
+    def ended(self) -> str:
+        """Why it ended, in words."""
+        if self.gap <= CLOSED:
+            return "the bounds meet"
+        return "the search found nothing more" if self.exhausted else "time or rounds did not allow more"
+
     def _repr_html_(self) -> str:
         rows = {"upper bound": f"{self.upper:.10g}", "lower bound": f"{self.lower_bound:.10g}", "gap": f"{self.gap:.1e}"}
-        ended = "nothing more was found" if self.exhausted else "the time did not allow more"
-        return html_rows(f"Bracket: {self.architecture}, {self.kinks}", rows | {"search": ended})
+        return html_rows(f"Bracket: {self.architecture}, {self.kinks}", rows | {"ended": self.ended})
 
 
 def bracket(

@@ -312,7 +312,14 @@ def _inside(coordinates: Coordinates, columns: Columns) -> bool:
 
 
 def built(setting: Setting, columns: Columns, weights: Array, flats: Mapping[bytes, Array]) -> Network:
-    """The network with sum_k weights_k side_k relu(v_k . u), each neuron split between the layers so that it is flattest."""
+    """The network with sum_k weights_k side_k relu(v_k . u), each neuron split between the layers so that it is flattest.
+
+    Args:
+        setting: the problem.
+        columns: the neurons, K of them.
+        weights: of these, (K,), positive.
+        flats: as in `network_of`.
+    """
     architecture, points = setting.architecture, setting.points
     w = columns.v @ setting.coordinates.basis.T
     length = np.linalg.norm((columns.signs > 0) * (w @ points.T), axis=1)

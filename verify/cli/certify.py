@@ -169,10 +169,9 @@ class Bracketed:
         }
 
     def show(self) -> None:
-        """Both bounds, and how the search ended."""
+        """Both bounds, and why it ended."""
         bracket = self.bracket
-        ended = "the search found nothing more" if bracket.exhausted else "the time did not allow more"
-        say(f"upper bound  {bracket.upper:.10g}  (a network of {bracket.network.width} neurons; {ended})")
+        say(f"upper bound  {bracket.upper:.10g}  (a network of {bracket.network.width} neurons; {bracket.ended})")
         say(f"lower bound  {bracket.lower_bound:.10g}  (proved, in double precision)")
         say(f"gap          {bracket.gap:.1e}")
 
