@@ -264,6 +264,7 @@ def forward(network: Network, x: ArrayLike, train_x: ArrayLike | None = None) ->
     return _by_blocks(outputs, points)
 
 
+CANCELS = 1e-3  # |e_i|^2 / |x'_i|^2 below which the former is not computed from products
 BLOCK = 480  # points whose activations caches hold; whole tiles of a matrix product, whose rounding then stays that of all points at once
 
 
@@ -367,19 +368,19 @@ def _sim_bn(inputs: Array, h: Array, a: Array, gamma: Array) -> tuple[Array, Arr
 
         grad_w u_i = e_i / s,   Laplacian_w u_i = -(2 e_i . c + u_i (1/n) sum_k ||e_k||^2) / s^2.
 
-    The e_i are formed as vectors: for a neuron that sees few samples they are tiny differences, and s may be tiny too.
+    Lengths and products follow from x'_i . c and |c|^2; where an e_i nearly cancels, as in neurons that see few samples, from vectors.
     """
-    n = len(inputs)
-    inverse = _reciprocal(np.sqrt(np.mean(h**2, axis=0)))
+    inverse, on, weight = _reciprocal(np.sqrt(np.mean(h**2, axis=0))), h > 0, a * gamma
     u = h * inverse
-    norms, laplacians = u**2 @ (a**2 + gamma**2), np.zeros(n)
-    for j in np.flatnonzero(inverse):
-        c = u[:, j] @ inputs / n
-        e = (h[:, j] > 0)[:, None] * inputs - u[:, j : j + 1] * c
-        squares, weight = np.sum(e**2, axis=1), a[j] * gamma[j]
-        norms += squares * (weight * inverse[j]) ** 2
-        laplacians -= weight * inverse[j] ** 2 * (2 * e @ c + u[:, j] * squares.mean())
-    return norms, laplacians
+    c = u.T @ inputs / len(inputs)
+    length, products, own = on * np.sum(inputs**2, axis=1)[:, None], inputs @ c.T, u * np.sum(c**2, axis=1)
+    squares, along = np.maximum(length - u * (2 * products - own), 0.0), on * products - own
+    for j in np.flatnonzero((squares < CANCELS * length).any(axis=0)):
+        sees = on[:, j]
+        e = inputs[sees] - u[sees, j, None] * c[j]
+        squares[sees, j], along[sees, j] = np.sum(e**2, axis=1), e @ c[j]
+    norms = u**2 @ (a**2 + gamma**2) + squares @ (weight * inverse) ** 2
+    return norms, -(2 * along + u * squares.mean(axis=0)) @ (weight * inverse**2)
 
 
 def trace_lower_bound(

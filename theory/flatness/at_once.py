@@ -1,4 +1,4 @@
-"""Owns an interpolating network that takes next to no time: cheapest weights of given directions, for when nothing better is at hand.
+"""Owns interpolating networks that take next to no time: cheapest weights of given directions, for when nothing better is at hand.
 
 Directions are random, towards the samples, and where there is a bias those that one sample alone sees, if they exist: on points of one
 length these attain theory.trace_lower_bound. The trace of what comes out is that of a network, so an upper bound, and may be a loose one.
@@ -16,15 +16,15 @@ from flatproof.theory.flatness.neurons import Array, Columns, NotRealized
 from flatproof.theory.flatness.program import prices
 from flatproof.theory.flatness.realize import built, rescaled
 from flatproof.theory.flatness.setting import Setting
-from flatproof.theory.networks import Network, trace_of_hessian
+from flatproof.theory.networks import Network
 
 PRICED = 150  # samples up to which weights are the cheapest, by a linear program; of more those of as many neurons
 TRIES, MORE = 4, 4  # sets of random directions, each so many times as large as the one before
 ON_KINK = 1e-9  # |u_i . v| / |v| up to which a neuron is left out: it would have a sample on its kink
 
 
-def at_once(setting: Setting, seed: int, more: Array | None = None, end: float = np.inf) -> Network | None:
-    """A network that interpolates and has no sample on a kink, as flat as its directions allow; None where double precision holds none.
+def at_once(setting: Setting, seed: int, more: Array | None = None, end: float = np.inf) -> list[Network]:
+    """Networks that interpolate and have no sample on a kink, as flat as their directions allow; none where double precision holds none.
 
     Args:
         setting: the problem.
@@ -35,17 +35,17 @@ def at_once(setting: Setting, seed: int, more: Array | None = None, end: float =
     random = np.random.default_rng(np.random.SeedSequence([seed, 3]))
     n, r = setting.coordinates.u.shape
     given = [_towards(setting), *([] if more is None else [more])]
+    fine = list[Network]()
     for attempt in range(TRIES):
         drawn = random.standard_normal((MORE**attempt * (n + r), r))
-        fine = list[Network]()
         if n <= PRICED:
             fine += rescaled(setting, _cheapest(setting, np.vstack([drawn, *given])))
-        for directions in [drawn, *given] if n > PRICED else []:
+        for directions in [*([] if attempt else given), drawn] if n > PRICED else []:
             if not fine or monotonic() <= end:
                 fine += rescaled(setting, _solved(setting, directions))
         if fine:
-            return min(fine, key=lambda network: trace_of_hessian(network, setting.x)) if fine[1:] else fine[0]
-    return None
+            break
+    return fine
 
 
 def _towards(setting: Setting) -> Array:

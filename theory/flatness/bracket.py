@@ -136,21 +136,23 @@ def _in_time(setting: Setting, seed: int, rounds: int, start: Sequence[Network],
     if exact is not None:
         return exact
     listing = cells_at_most / LISTED if setting.differentiable and cells_at_most <= min(LIMIT, LISTED * seconds / 2) else 0.0
-    networks = _measured(setting, rescaled(setting, start))
-    if (quick := at_once(setting, seed, end=began + RELAXED * seconds)) is not None:
-        networks += _measured(setting, [quick])
+    networks, making = _measured(setting, rescaled(setting, start)), monotonic()
+    networks += _measured(setting, at_once(setting, seed, end=began + RELAXED * seconds))
+    end = (
+        began + seconds - listing - (monotonic() - making)
+    )  # a network is made at once after the search, too, if that ends in between
     bound, dual = relaxed_dual(setting, RELAXED * seconds)
     closed = min([trace for trace, _ in networks], default=np.inf) <= bound * (1 + CLOSED)
     if closed or (networks and climbing(*setting.coordinates.u.shape) > SEARCHED * seconds * CLIMBED):
         return _bracket(setting, networks, bound, dual, (), closed)
-    search = Search(setting, seed, max(monotonic(), began + SEARCHED * (seconds - listing)), began + seconds - listing)
+    search = Search(setting, seed, max(monotonic(), min(end, began + SEARCHED * (seconds - listing))), end)
     history, exhausted = tuple[Round, ...](), False
     try:
         network, history, exhausted = search.run(rounds, start, bound)
         networks += _measured(setting, [network])
     except ArithmeticError:  # the time was up, or double precision did not do
-        if len(search.seen) and (weighted := at_once(setting, seed, search.seen)) is not None:
-            networks += _measured(setting, [weighted])
+        if len(search.seen):
+            networks += _measured(setting, at_once(setting, seed, search.seen))
         if not networks:
             raise
     if listing:
