@@ -924,7 +924,8 @@ def check_decision(value: Any, cases: Sequence[Prediction], within: Fraction) ->
             wrong[-1] = wrong[-1] or case.low * label <= 0
     answer = "all" if all(right) else "not all" if any(wrong) else "undecided"
     need(parts["answer"] == answer, f'decision.answer is not "{answer}"')
-    near = f"networks within {decimal(within, ROUND_FLOOR)} of the flattest have the labels' signs at {len(cases)} points"
+    signs = "".join("+" if label > 0 else "-" for label in labels)
+    near = f"networks within {decimal(within, ROUND_FLOOR)} of the flattest have the labels' signs {signs} at {len(cases)} points"
     return f"{answer}: not decided whether all {near}" if answer == "undecided" else f"{answer} {near}"
 
 
