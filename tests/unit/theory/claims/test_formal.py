@@ -194,6 +194,7 @@ def test_an_unknown_option_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "error: unknown option --chekc; expected none or --check\n"
 
 
+@pytest.mark.long
 @needs_coq
 def test_one_theorem_is_compiled_and_confirmed(one: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     build = tmp_path / "build"
