@@ -23,24 +23,22 @@ TRIES, MORE = 4, 4  # sets of random directions, each so many times as large as 
 ON_KINK = 1e-9  # |u_i . v| / |v| up to which a neuron is left out: it would have a sample on its kink
 
 
-def at_once(setting: Setting, seed: int, more: Array | None = None, end: float = np.inf) -> list[Network]:
+def at_once(setting: Setting, seed: int, end: float = np.inf) -> list[Network]:
     """Networks that interpolate and have no sample on a kink, as flat as their directions allow; none where double precision holds none.
 
     Args:
         setting: the problem.
         seed: of the random directions.
-        more: further directions, (K, r), in the setting's coordinates.
         end: the time (of `monotonic`) after which the first network found will do.
     """
     random = np.random.default_rng(np.random.SeedSequence([seed, 3]))
     n, r = setting.coordinates.u.shape
-    given = [_towards(setting), *([] if more is None else [more])]
-    fine = list[Network]()
+    towards, fine = _towards(setting), list[Network]()
     for attempt in range(TRIES):
         drawn = random.standard_normal((MORE**attempt * (n + r), r))
         if n <= PRICED:
-            fine += rescaled(setting, _cheapest(setting, np.vstack([drawn, *given])))
-        for directions in [*([] if attempt else given), drawn] if n > PRICED else []:
+            fine += along(setting, np.vstack([drawn, towards]))
+        for directions in [*([] if attempt else [towards]), drawn] if n > PRICED else []:
             if not fine or monotonic() <= end:
                 fine += rescaled(setting, _solved(setting, directions))
         if fine:
@@ -75,8 +73,12 @@ def _columns(setting: Setting, directions: Array) -> Columns:
     return Columns(signs, np.ones(len(signs)), directions[kept] / length[kept, None], priced)
 
 
+def along(setting: Setting, directions: Array) -> list[Network]:
+    """The cheapest network along some of given directions, (K, r) in the setting's coordinates; none if none interpolates."""
+    return list(rescaled(setting, _cheapest(setting, directions)))
+
+
 def _cheapest(setting: Setting, directions: Array) -> Sequence[Network]:
-    """The network whose neurons along some of the directions cost least."""
     one = _columns(setting, directions)
     both = one + Columns(one.signs, -one.sides, one.v, one.prices)
     outputs, y = both.outputs(setting.coordinates.u), setting.y / setting.top

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
 from flatproof.notebooks import html_rows
-from flatproof.theory.flatness.at_once import at_once
+from flatproof.theory.flatness.at_once import along, at_once
 from flatproof.theory.flatness.column_generation import Program, by_generation
 from flatproof.theory.flatness.counts import cover_bound
 from flatproof.theory.flatness.feasibility import check_feasible
@@ -39,8 +39,10 @@ from flatproof.theory.networks import Network, trace_of_hessian
 SOLVED, GENERATED = 60_000, 300_000  # patterns times points that are solved for in a second, all at once and by generation
 LISTED = 8_000  # patterns that are listed and compared with a dual point in a second, at the least
 GENERATING = 0.85  # share of the time for pattern generation where that is done: making the network takes the rest
+FEW = 600  # samples up to which the cheapest weights of the search's neurons take next to no time
 CLIMBED = 5e9  # multiply-adds of the search's climbs in a second, at the least
-RELAXED, SEARCHED = 0.25, 0.6  # shares of the time for the relaxed bound and, with it, for the search: ends take the rest
+RELAXED = 0.25  # share of the time for the relaxed bound
+SEARCHED = 0.9, 0.7  # shares of the time for that bound and the search, off kinks and where samples may sit on them
 
 
 @dataclass(frozen=True)
@@ -125,8 +127,10 @@ def bracket(
         with threadpool_limits(1):  # threads that wait for each other over small systems cost more than they save
             return _in_time(setting, seed, rounds, start, seconds)
     bound, dual = relaxed_dual(setting)
-    network, history, exhausted = Search(setting, seed, np.inf).run(rounds, start, bound)
-    return _bracket(setting, _measured(setting, [network, *rescaled(setting, start)]), bound, dual, history, exhausted)
+    search = Search(setting, seed, np.inf)
+    search.run(rounds, start, bound)
+    networks = _measured(setting, [search.network(), *rescaled(setting, start)])
+    return _bracket(setting, networks, bound, dual, search.history, search.exhausted)
 
 
 def _in_time(setting: Setting, seed: int, rounds: int, start: Sequence[Network], seconds: float) -> Bracket:
@@ -136,28 +140,27 @@ def _in_time(setting: Setting, seed: int, rounds: int, start: Sequence[Network],
     if exact is not None:
         return exact
     listing = cells_at_most / LISTED if setting.differentiable and cells_at_most <= min(LIMIT, LISTED * seconds / 2) else 0.0
-    networks, making = _measured(setting, rescaled(setting, start)), monotonic()
+    networks = _measured(setting, rescaled(setting, start))
     networks += _measured(setting, at_once(setting, seed, end=began + RELAXED * seconds))
-    end = (
-        began + seconds - listing - (monotonic() - making)
-    )  # a network is made at once after the search, too, if that ends in between
     bound, dual = relaxed_dual(setting, RELAXED * seconds)
     closed = min([trace for trace, _ in networks], default=np.inf) <= bound * (1 + CLOSED)
-    if closed or (networks and climbing(*setting.coordinates.u.shape) > SEARCHED * seconds * CLIMBED):
+    searching = SEARCHED[not setting.differentiable] * (seconds - listing)
+    if closed or (networks and climbing(*setting.coordinates.u.shape) > searching * CLIMBED):
         return _bracket(setting, networks, bound, dual, (), closed)
-    search = Search(setting, seed, max(monotonic(), min(end, began + SEARCHED * (seconds - listing))), end)
-    history, exhausted = tuple[Round, ...](), False
-    try:
-        network, history, exhausted = search.run(rounds, start, bound)
-        networks += _measured(setting, [network])
-    except ArithmeticError:  # the time was up, or double precision did not do
-        if len(search.seen):
-            networks += _measured(setting, at_once(setting, seed, search.seen))
-        if not networks:
-            raise
+    search = Search(setting, seed, max(monotonic(), began + searching))
+    search.run(rounds, [*start, *(network for _, network in networks)], bound)
+    known = [setting.coordinates.neurons(network.weights) for _, network in networks]
+    if len(search.seen) and len(setting.y) <= FEW:
+        networks += _measured(setting, along(setting, np.vstack([search.seen, *known])))
+    if search.exhausted or not setting.differentiable or not networks:
+        try:
+            networks += _measured(setting, [search.network(began + seconds - listing)])
+        except ArithmeticError:  # the time was up, or double precision did not do
+            if not networks:
+                raise
     if listing:
         bound, dual = max((bound, dual), _over_all(setting, search.dual), key=lambda pair: pair[0])
-    return _bracket(setting, networks, bound, dual, history, exhausted)
+    return _bracket(setting, networks, bound, dual, search.history, search.exhausted)
 
 
 Measured = tuple[float, Network]
@@ -169,13 +172,13 @@ def _measured(setting: Setting, networks: Iterable[Network]) -> list[Measured]:
 
 
 def _bracket(
-    setting: Setting, networks: Sequence[Measured], bound: float, dual: Array, history: tuple[Round, ...], exhausted: bool
+    setting: Setting, networks: Sequence[Measured], bound: float, dual: Array, history: Sequence[Round], exhausted: bool
 ) -> Bracket:
     """The bracket of the flattest of networks, its lower end below the upper by ROUNDING at least."""
     upper, network = min(networks, key=lambda measured: measured[0])
     if bound > (1 - ROUNDING) * upper:
         dual, bound = dual * ((1 - ROUNDING) * upper / bound), (1 - ROUNDING) * upper
-    return Bracket(setting, upper, bound, network, dual, history, exhausted)
+    return Bracket(setting, upper, bound, network, dual, tuple(history), exhausted)
 
 
 def _listed(setting: Setting, start: Sequence[Network], seconds: float, end: float) -> Bracket | None:

@@ -6,6 +6,7 @@ drops what is no longer needed, until no start finds anything.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from time import monotonic
 
 import numpy as np
@@ -24,9 +25,10 @@ from flatproof.theory.networks import Network, trace_lower_bound
 PATIENCE = 3  # rounds without a find, each with new random starts, after which the search gives up
 IDLE = 2  # rounds after which a pattern that is not needed leaves the program
 CLOSED = 1e-8  # relative gap at which the bracket counts as closed
-INWARD = 1e-6  # of a neuron's size
+USED = 1e-7  # length, relative to the longest, from which a neuron is in use
+INWARD = 1e-2, 1e-4  # of a neuron's size
 FIRST = 0.3  # share of the time, where it is limited, for the first patterns
-SLACK = 20.0  # first price of slack, relative to the largest price of a sample
+SLACK = 200.0  # first price of slack, relative to the largest price of a sample
 
 
 @dataclass(frozen=True)
@@ -48,18 +50,23 @@ class Search:
     """The restricted program of one data set and the search for patterns that it lacks.
 
     Attributes:
-        dual: of the program behind the network that `run` returns, in the data's units, (n,).
-        seen: neurons (K, r) of the last program that was solved, off their kinks by INWARD.
+        dual: of the best program that fits the labels, in the data's units, (n,).
+        seen: neurons (K, r) of the last program that was solved, off their kinks by each of INWARD.
+        history: an entry a round.
+        exhausted: whether the search ended by itself.
+        fitted: the patterns of the best program that fits the labels; None while there is none.
 
     Args:
         setting: the problem; its labels are not all 0.
         seed: of the random starts.
         end: the time (of `monotonic`) after which the search ends, whether the labels are fitted or not.
-        last: when the network has to be there.
     """
 
-    def __init__(self, setting: Setting, seed: int, end: float, last: float = np.inf):
-        self.setting, self.end, self.last = setting, end, last
+    def __init__(self, setting: Setting, seed: int, end: float):
+        self.setting, self.end = setting, end
+        self.history: list[Round] = []
+        self.exhausted = False
+        self.fitted: NDArray[np.integer] | None = None
         self.dual: Array = np.zeros(len(setting.y))
         self.seen: Array = np.zeros((0, setting.coordinates.u.shape[1]))
         self.y = setting.y / setting.top
@@ -71,27 +78,18 @@ class Search:
         self.patterns = KnownPatterns(setting, self.size)
         self.pricing = Pricing(self.patterns, self.random, end)
 
-    def run(self, rounds: int, start: Sequence[Network], bound: float) -> tuple[Network, tuple[Round, ...], bool]:
+    def run(self, rounds: int, start: Sequence[Network], bound: float) -> None:
         """Rounds until nothing is found, the bound is met, or time or rounds are up.
 
         Args:
             rounds: at most this many, more only while the labels are not fitted.
             start: networks whose neurons' patterns enter the first program.
             bound: on every network's trace, from below.
-
-        Returns:
-            The network of the best restricted program; what happened; whether the search ended by itself.
-
-        Raises:
-            NotRealized: if no network was found, or double precision holds none.
-            OutOfTime: if the time was up before one was.
         """
         unit = self.size, self.setting.top  # of the program's value, multiplied one after the other
         active = dict.fromkeys(self._first_entries(start), 0)
-        box, failed, exhausted = SLACK * float(np.abs(self.first).max()), 0, False
-        history: list[Round] = []
-        best: tuple[float, NDArray[np.integer]] | None = None
-        while (best is None or len(history) < rounds) and monotonic() <= self.end:
+        box, failed, least = SLACK * float(np.abs(self.first).max()), 0, np.inf
+        while (self.fitted is None or len(self.history) < rounds) and monotonic() <= self.end:
             entries = np.array(list(active))
             try:
                 solution = self._master(entries, box)
@@ -100,17 +98,17 @@ class Search:
             self.seen = self._inward(solution.v, entries[:, 0])
             fits = solution.slack <= 1e-9
             value = float(solution.dual @ self.y)
-            if fits and (best is None or value < best[0]):
-                best = value, np.unique(entries[:, 0])
-            if best is not None and best[0] * unit[0] * unit[1] <= bound * (1 + CLOSED):
-                history.append(Round(best[0] * unit[0] * unit[1], 1.0, len(active)))
-                exhausted = True
+            if fits and value < least:
+                least, self.fitted, self.dual = value, np.unique(entries[:, 0]), solution.dual * self.size
+            if least * unit[0] * unit[1] <= bound * (1 + CLOSED):
+                self.history.append(Round(least * unit[0] * unit[1], 1.0, len(active)))
+                self.exhausted = True
                 break
-            used = solution.lengths > 1e-7 * max(solution.lengths.max(), 1e-300)
+            used = solution.lengths > USED * max(solution.lengths.max(), 1e-300)
             candidates = self.pricing.priced(entries, solution, used, failed)
             largest = max([ratio for ratio, _ in candidates], default=0.0)
             new = [entry for ratio, entry in candidates if ratio > 1 + VIOLATED and entry not in active]
-            history.append(Round(value * unit[0] * unit[1] if fits else np.inf, largest, len(active)))
+            self.history.append(Round(value * unit[0] * unit[1] if fits else np.inf, largest, len(active)))
             if new:
                 failed = 0
             else:
@@ -118,26 +116,40 @@ class Search:
                     box *= 1e3
                 failed += 1
                 if failed >= PATIENCE + 3 * (not fits):
-                    exhausted = fits
+                    self.exhausted = fits
                     break
             if monotonic() > self.end:
                 break
             active = self._pruned(active, used, solution.dual, entries)
             active |= dict.fromkeys(new[:BATCH], 0)
-        if best is None and monotonic() > self.end:
-            raise OutOfTime("no interpolating network was found in the time that there was")
-        if best is None:
+
+    def network(self, end: float = np.inf) -> Network:
+        """The network of the best restricted program that fits the labels, at full accuracy.
+
+        Args:
+            end: the time (of `monotonic`) when it has to be there, about.
+
+        Raises:
+            NotRealized: if there is no such program, or double precision holds no network.
+            OutOfTime: if the time was up before.
+        """
+        if self.fitted is None:
             raise NotRealized(
-                f"no interpolating network was found in {len(history)} rounds: give it more, or a network to start from"
+                f"no interpolating network was found in {len(self.history)} rounds: give it more, or a network to start from"
             )
-        return self._network(best[1]), tuple(history), exhausted
+        program = Program(self.setting, self.patterns.signs[self.fitted])
+        self.dual, bound, binding, in_use, of_any_length, _ = program.solve(end=end)
+        choices = (self._onto_kinks(binding), binding, in_use, in_use + binding, of_any_length)
+        return network_of(self.setting, choices, self.patterns.rays(), self.patterns.flats, bound)
 
     def _first_entries(self, start: Sequence[Network]) -> Iterator[Entry]:
         """The first program's patterns: of given networks, of random neurons, of one sample alone, and violated at the samples' bound."""
         patterns, n = self.patterns, len(self.y)
         until = monotonic() + FIRST * (self.end - monotonic())
-        for network in start:
-            yield from patterns.of_network(network)
+        for entry in chain.from_iterable(map(patterns.of_network, start)):
+            if monotonic() > until:
+                return
+            yield entry
         for k, (signs, inside) in enumerate(patterns.at(self.random.standard_normal(patterns.u.shape))):
             if monotonic() > until:
                 return
@@ -165,10 +177,10 @@ class Search:
         )
 
     def _inward(self, v: Array, pattern: NDArray[np.integer]) -> Array:
-        """Neurons that are not 0, of size 1, moved into their cells."""
+        """Neurons that are in use, of size 1, moved into their cells."""
         size = np.linalg.norm(v, axis=1)
-        used = size > 1e-9 * size.max()
-        return v[used] / size[used, None] + INWARD * self.patterns.witnesses[pattern[used]]
+        used = size > USED * size.max()
+        return np.vstack([v[used] / size[used, None] + inward * self.patterns.witnesses[pattern[used]] for inward in INWARD])
 
     def _pruned(
         self, active: dict[Entry, int], used: NDArray[np.bool_], dual: Array, entries: NDArray[np.integer]
@@ -184,13 +196,6 @@ class Search:
             if age < IDLE or rank < len(dual):
                 kept[entry] = age
         return kept
-
-    def _network(self, chosen: NDArray[np.integer]) -> Network:
-        """The flattest network over some patterns, at full accuracy."""
-        program = Program(self.setting, self.patterns.signs[chosen])
-        self.dual, bound, binding, in_use, of_any_length, _ = program.solve(end=self.last)
-        choices = (self._onto_kinks(binding), binding, in_use, in_use + binding, of_any_length)
-        return network_of(self.setting, choices, self.patterns.rays(), self.patterns.flats, bound)
 
     def _onto_kinks(self, columns: Columns) -> Columns:
         """The same neurons, exactly on the kinks that they are on but for rounding in directions that their samples hardly see."""
