@@ -204,15 +204,15 @@ class Program:
         side, pattern = np.nonzero(self.price_ratios(dual, enough=1 - TIGHT) >= 1 - TIGHT)
         sides, signs = 1.0 - 2 * side, self.signs[pattern]
         v, mu, _ = self.project(pattern, sides[:, None] * dual)
-        for k, (on, tight) in enumerate(
-            zip(signs > 0, mu > 1e-7, strict=True)
-        ):  # v is good to FLOOR only; its image is to rounding
+        kept = np.ones(len(pattern), bool)
+        for k, (on, tight) in enumerate(zip(signs > 0, mu > 1e-7, strict=True)):  # v is good to 1e-10; its image is to rounding
             basis = _basis(self.u, on, tight)
             image = sides[k] * (basis @ (dual @ basis))
-            active = on[:, None] * self.u
+            active, length = on[:, None] * self.u, np.linalg.norm(image)
+            kept[k] = length > 0  # where points nearly coincide, a ratio may be no more than a bound
             v[k] += np.linalg.lstsq(active, image - active @ v[k], rcond=1e-9)[0]
-            v[k] = seen(self.u, signs[k], v[k] / np.linalg.norm(image))
-        return Columns(signs, sides, v, self.prices[pattern] * self.size)
+            v[k] = seen(self.u, signs[k], v[k] / (length or 1))
+        return Columns(signs, sides, v, self.prices[pattern] * self.size).take(np.flatnonzero(kept))
 
     def _in_use(self, active: NDArray[np.bool_], solution: Master, least: float) -> tuple[Columns, Array]:
         """The neurons of the program's own solution: nearly the same, needed where the dual point is not unique to rounding.

@@ -10,8 +10,10 @@ pattern exactly if the projections of lambda and -lambda are no longer than the 
 
 The dual of the program is a non-negative least squares problem in mu with as many rows as X has columns: with G = X' D X = V E V'
 and F = E^(-1/2) V', the length is min over mu >= 0 of |F (X' D q + sum_i S_i mu_i x_i)| (Lawson & Hanson 1974, NNLS). Where G
-is singular, mu must not reach its null space: the eigenvalues are floored at FLOOR times the largest, which weighs those rows by
-1/sqrt(FLOOR) against the others (Van Loan 1985) and underestimates lengths by that order only.
+is singular, mu must not reach its null space: rows of F along it weigh WEIGHT times as much as the lightest (Van Loan 1985), which
+underestimates the square of the length by about what these rows leave. Where that is more than LEFT, as with points that nearly
+coincide, their part is made 0 by the method of multipliers (Hestenes 1969); if it does not become so, the length that is returned is
+a bound from above, the positive part of q on D.
 """
 
 import numpy as np
@@ -20,7 +22,18 @@ from numpy.typing import NDArray
 from flatproof.theory.compiled import literal_kernel
 
 Array = NDArray[np.floating]
-FLOOR = 1e-10
+WEIGHT = 1e5  # of rows of F along the null space of G, against the lightest row
+WEAK = (
+    1e-3,
+    1e-13,
+)  # singular values of D X, relative to the largest: below the first they do not come from G, below the second they are 0
+LEFT = 2e-5  # of a length, in the rows along the null space, that its penalty may leave; its square is what the length then lacks
+HEAVIER = 1e3  # than other rows, at the least, are those where multipliers make them 0
+SETTLED, CORRECTIONS = 1e-7, 20
+ZERO = 1e-10, 1e-7  # of the target, up to which a length is 0 before and after that
+NOISE = 2e-15  # that rounding takes from a length for each unit of weight of a weak row, and of length of a thin cell's neurons
+THIN = 1e-13, 1e-3  # share of a used row of S X along the null space at which the cell is thin: its neurons are long
+CHUNK = 10**7  # numbers in the matrices that are decomposed at a time
 
 
 @literal_kernel
@@ -134,10 +147,54 @@ def nnls(b, target, mu, passive, q, r, z):  # type: ignore[no-untyped-def]
 
 
 @literal_kernel
-def _shortest(x, signs, f, g, mu, v, work):  # type: ignore[no-untyped-def]
-    """The length of the projection for one pattern with the linear term g (p,); overwrites mu (n,) and v (p,)."""
+def _constrained(b, target, mu, scale, heavy, weakest, free, work):  # type: ignore[no-untyped-def]
+    """The length of `_shortest` with the heavy rows (p,) exactly 0, by the method of multipliers; overwrites b, target, mu and scale.
+
+    Infinite, and mu as it was, if they do not become 0.
+    """
+    p, n = b.shape
+    passive, q, r, z, before, multiplier = work
+    boost = HEAVIER * max(1.0, weakest / WEIGHT)
+    for k in range(p):
+        multiplier[k] = 0.0
+        if heavy[k] > 0.0:
+            target[k] *= boost
+    for i in range(n):
+        before[i] = mu[i] / scale[i]
+        norm = 0.0
+        for k in range(p):
+            if heavy[k] > 0.0:
+                b[k, i] *= boost
+            norm += b[k, i] ** 2
+        norm = np.sqrt(norm)
+        if norm > 0.0:
+            scale[i] *= norm
+            for k in range(p):
+                b[k, i] /= norm
+    for _ in range(CORRECTIONS):
+        residual = nnls(b, target, mu, passive, q, r, z)
+        left, length = 0.0, 0.0
+        for k in range(p):
+            if heavy[k] > 0.0:
+                left += (residual[k] - multiplier[k]) ** 2
+                target[k] += residual[k] - multiplier[k]
+                multiplier[k] = residual[k]
+            else:
+                length += residual[k] ** 2
+        if left <= SETTLED**2 * length or left + length <= (ZERO[1] * free) ** 2:
+            for i in range(n):
+                mu[i] /= scale[i]
+            return np.sqrt(length)
+    for i in range(n):
+        mu[i] = before[i]
+    return np.inf
+
+
+@literal_kernel
+def _shortest(x, signs, f, g, bound, mu, v, work):  # type: ignore[no-untyped-def]
+    """The length of the projection for one pattern with the linear term g (p,), at most `bound`; overwrites mu (n,) and v (p,)."""
     n, p = x.shape
-    passive, q, r, z, b, scale, target = work
+    passive, q, r, z, b, scale, target, heavy, before, multiplier = work
     for k in range(p):
         s = 0.0
         for j in range(p):
@@ -156,17 +213,47 @@ def _shortest(x, signs, f, g, mu, v, work):  # type: ignore[no-untyped-def]
         for k in range(p):
             b[k, i] /= scale[i]
     residual = nnls(b, target, mu, passive, q, r, z)
-    length = 0.0
-    for k in range(p):
+    length, left, lightest, free, weakest, thinnest = 0.0, 0.0, 0.0, 0.0, 1.0, 1.0
+    for j in range(p):
+        lightest += f[p - 1, j] ** 2
+    for k in range(p):  # how heavy each row is against the lightest, positive along the null space
+        norm = 0.0
+        for j in range(p):
+            norm += f[k, j] ** 2
+        heavy[k] = np.sqrt(norm / lightest) if lightest > 0.0 else 0.0
         length += residual[k] ** 2
+        free += target[k] ** 2
+        if abs(heavy[k] - WEIGHT) < 1e-9 * WEIGHT:
+            left += residual[k] ** 2
+        else:
+            weakest = max(weakest, heavy[k])
+            heavy[k] = -heavy[k]
+    thin = left > LEFT**2 * length
+    for i in range(n):
+        along, across = 0.0, 0.0
+        for k in range(p):
+            if heavy[k] > 0.0:
+                along += b[k, i] ** 2
+            else:
+                across += b[k, i] ** 2
+        if across * (THIN[0] * WEIGHT) ** 2 < along < across * (THIN[1] * WEIGHT) ** 2:
+            thin = thin or mu[i] > 0.0
+            thinnest = min(thinnest, np.sqrt(along / across) / WEIGHT)
     for j in range(p):
         s = 0.0
         for k in range(p):
             s += f[k, j] * residual[k]
         v[j] = s
-    for i in range(n):
-        mu[i] /= scale[i]
-    return np.sqrt(length)
+    length, free = np.sqrt(length), np.sqrt(free)
+    if thin and length > ZERO[0] * free:
+        length = _constrained(b, target, mu, scale, heavy, weakest, free, (passive, q, r, z, before, multiplier))
+        length += NOISE / thinnest * free
+    else:
+        for i in range(n):
+            mu[i] /= scale[i]
+    if weakest > 1 / WEAK[0]:
+        length += NOISE * weakest * free
+    return min(length, bound)
 
 
 @literal_kernel
@@ -177,6 +264,9 @@ def _workspace(n, p):  # type: ignore[no-untyped-def]
         np.zeros((p + 1, p + 1)),
         np.zeros(n + 1),
         np.zeros((p, n)),
+        np.zeros(n),
+        np.zeros(p),
+        np.zeros(p),
         np.zeros(n),
         np.zeros(p),
     )
@@ -202,7 +292,7 @@ def _project(x, signs, walls, factors, targets, enough, v, mu, length):  # type:
                 for k in range(p):
                     g[k] += targets[m, i] * x[i, k]
         if most_walls == 0:
-            length[m] = _shortest(x, signs[m], factors[m], g, mu[m], v[m], work)
+            length[m] = _shortest(x, signs[m], factors[m], g, np.sqrt(most), mu[m], v[m], work)
             continue
         for k in range(most_walls):
             i = walls[m, k]
@@ -212,7 +302,7 @@ def _project(x, signs, walls, factors, targets, enough, v, mu, length):  # type:
                 for j in range(p):  # an assignment of arrays takes seconds to compile
                     rows[k, j] = x[i, j]
                 sides[k] = signs[m, i]
-        length[m] = _shortest(rows, sides, factors[m], g, part, v[m], few)
+        length[m] = _shortest(rows, sides, factors[m], g, np.sqrt(most), part, v[m], few)
         for k in range(most_walls):
             if walls[m, k] >= 0:
                 mu[m, walls[m, k]] = part[k]
@@ -249,7 +339,7 @@ def _lengths(x, signs, walls, factors, dual, enough, length):  # type: ignore[no
                 for k in range(p):
                     g[k] = -g[k]
             if most_walls == 0:
-                length[side, m] = _shortest(x, signs[m], factors[m], g, mu, v, work)
+                length[side, m] = _shortest(x, signs[m], factors[m], g, np.sqrt(most), mu, v, work)
                 continue
             if not placed:
                 placed = True
@@ -258,7 +348,7 @@ def _lengths(x, signs, walls, factors, dual, enough, length):  # type: ignore[no
                     sides[k] = signs[m, i] if i >= 0 else 0
                     for j in range(p):
                         rows[k, j] = x[i, j] if i >= 0 else 0.0
-            length[side, m] = _shortest(rows, sides, factors[m], g, part, v, few)
+            length[side, m] = _shortest(rows, sides, factors[m], g, np.sqrt(most), part, v, few)
 
 
 @literal_kernel
@@ -267,11 +357,11 @@ def _project_linear(x, signs, factors, gradients, skipped, v, mu, length):  # ty
     work = _workspace(n, x.shape[1])
     for m in range(patterns):
         if not skipped[m]:
-            length[m] = _shortest(x, signs[m], factors[m], gradients[m], mu[m], v[m], work)
+            length[m] = _shortest(x, signs[m], factors[m], gradients[m], np.inf, mu[m], v[m], work)
 
 
 def factors(x: Array, signs: NDArray[np.int8]) -> Array:
-    """F of every pattern: F' F is the (floored) inverse of X' D X; zero for an empty on-set.
+    """F of every pattern: F' F is the inverse of X' D X, WEIGHT along its null space; zero for an empty on-set.
 
     Args:
         x: points, (n, p).
@@ -280,12 +370,23 @@ def factors(x: Array, signs: NDArray[np.int8]) -> Array:
     Returns:
         F, (M, p, p).
     """
-    gram = np.einsum("mi,ik,il->mkl", (signs > 0).astype(float), x, x, optimize=True)
+    on = signs > 0
+    gram = np.einsum("mi,ik,il->mkl", on.astype(float), x, x, optimize=True)
     values, vectors = np.linalg.eigh(gram)
     largest = values[:, -1:]
     with np.errstate(divide="ignore"):
-        root = np.where(largest > 0, 1 / np.sqrt(np.maximum(values, FLOOR * largest)), 0.0)
-    return np.ascontiguousarray(root[:, :, None] * vectors.transpose(0, 2, 1))
+        root = np.where(largest > 0, 1 / np.sqrt(np.maximum(values, largest / WEIGHT**2)), 0.0)
+    found = root[:, :, None] * vectors.transpose(0, 2, 1)
+    near = np.flatnonzero((values[:, 0] < WEAK[0] ** 2 * largest[:, 0]) & (largest[:, 0] > 0))
+    for some in np.array_split(near, 1 + len(near) * x.size // CHUNK):
+        rows = np.concatenate([on[some, :, None] * x, np.zeros((len(some), max(0, x.shape[1] - len(x)), x.shape[1]))], axis=1)
+        _, s, vt = np.linalg.svd(rows, full_matrices=False)
+        share = s / s[:, :1]
+        weak = ((share < WEAK[0]) & (share > WEAK[1])).any(axis=1)
+        with np.errstate(divide="ignore"):
+            root = np.where(share > WEAK[1], 1 / s, WEIGHT / s[:, :1])
+        found[some[weak]] = (root[:, :, None] * vt)[weak, ::-1]
+    return np.ascontiguousarray(found)
 
 
 def project(
