@@ -227,7 +227,7 @@ def certify_points(
         return Certified(solution, verdict, None, files)
     kept = f"the flattest network and its certificate are written: {files['certificate']}"
     try:
-        decision = theory.decide(data, architecture, kinks, solution, within, note=note)
+        decision = theory.decide(data, architecture, kinks, solution, within, note=note).proved(verdict.lower)
         note("proving the decision in rational numbers")
         certificate = decision.certificate()
         verdict = check(certificate)
