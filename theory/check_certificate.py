@@ -899,8 +899,7 @@ class Prediction:
 
     def told(self, within: Fraction) -> str:
         """The statement, in a sentence; decimals are rounded outwards."""
-        at = "(" + ", ".join(str(decimal(c, ROUND_HALF_EVEN, 17)) for c in self.q[: self.data.d]) + ")"
-        near = f"within {decimal(within, ROUND_FLOOR)} of the flattest"
+        at, near = point(self.q[: self.data.d]), f"within {exact(within)} of the flattest"
         facts = []
         if self.low is not None:
             facts.append(f"every network {near} has f >= {decimal(self.low, ROUND_FLOOR)}")
@@ -930,7 +929,7 @@ def check_decision(value: Any, cases: Sequence[Prediction], within: Fraction, so
     answer = "all" if all(right) else "not all" if any(wrong) else "undecided"
     need(parts["answer"] == answer, f'decision.answer is not "{answer}"')
     signs = "".join("+" if label > 0 else "-" for label in labels)
-    near = f"networks within {decimal(within, ROUND_FLOOR)} of the flattest have the labels' signs {signs} at {len(cases)} points"
+    near = f"networks within {exact(within)} of the flattest have the labels' signs {signs} at {len(cases)} points"
     return f"{answer}: not decided whether all {near}" if answer == "undecided" else f"{answer} {near}"
 
 
@@ -1060,9 +1059,8 @@ class Outputs:
         need(not proofs, f"{name}.proofs has sets of inputs that no pattern has: {[*proofs][:1]}")
         bound, least = rational(parts["bound"], f"{name}.bound"), self.at_labels(dual) + tau * (1 + within) * upper
         need(bound == least, f"{name}.bound is not dual . y + tau U = {least}")
-        at, along = ("(" + ", ".join(str(decimal(c, ROUND_HALF_EVEN, 17)) for c in row) + ")" for row in (q[: data.d], direction))
-        near = f"within {decimal(within, ROUND_FLOOR)} of the flattest"
-        said = f"at {at}: every network {near} has {along} . f <= {decimal(bound, ROUND_CEILING)}"
+        at, near = point(q[: data.d]), f"within {exact(within)} of the flattest"
+        said = f"at {at}: every network {near} has {point(direction)} . f <= {decimal(bound, ROUND_CEILING)}"
         need(parts["statement"] == said, f'{name}.statement is not "{said}"')
         return said
 
@@ -1135,6 +1133,17 @@ def digest(x: Any, y: Any) -> str:
 def decimal(value: Fraction, rounding: str, digits: int = 15) -> Decimal:
     """A short decimal number, rounded as told."""
     return Context(digits, rounding).divide(Decimal(value.numerator), Decimal(value.denominator)).normalize()
+
+
+def exact(value: Fraction) -> str:
+    """The number as it is: in decimals if 17 digits hold it, or else as a fraction."""
+    rounded = decimal(value, ROUND_HALF_EVEN, 17)
+    return str(rounded if Fraction(rounded) == value else value)
+
+
+def point(values: Iterable[Fraction]) -> str:
+    """A point's coordinates as they are."""
+    return "(" + ", ".join(map(exact, values)) + ")"
 
 
 def statement(
