@@ -59,8 +59,10 @@ A "ray" says q = c x_i with c >= 0: f(q) = c y_i for every network whose bias is
 w.x_i <= 0 for all i: a neuron along w changes f(q) and, moved off the kinks by next to nothing, costs next to nothing on the data, as
 do two barely active neurons that cancel there for "sim-bn". So for every within > 0 predictions at q are unbounded. A "witness" is a
 network that interpolates exactly at a cost of at most (1 + within) lower, within that of the flattest whatever the flattest is, and
-its prediction. A decision counts: "all" if every prediction is proved to have its label's sign, "not all" if a witness has it not or
-predictions are unbounded at some point.
+its prediction. A decision counts: "all" if every prediction is proved to have its label's sign, "not all" if at some point a witness has it
+not, predictions are unbounded, or a bound proves that no network has it. Bounds say nothing where there are no such networks, so they count
+if lower > 0 and within > 0, for then some network comes within that of the infimum, or upper = 0, which the network in the file attains; a
+prediction that is a single value counts anyway.
 
 Other objectives (format 4, "no-bias" and "bias" only). `objective` bounds t trace + l lambda_max + r (sum of the squares of all parameters)
 in place of the trace, lambda_max being the Hessian's largest eigenvalue. At interpolation the nonzero eigenvalues of the Hessian are those
@@ -742,7 +744,8 @@ def check(certificate: Any) -> Verdict:
     ]
     for case, entry in zip(cases, data["predictions"], strict=True):
         need(entry["statement"] == case.statement, f'{case.name}.statement is not "{case.statement}"')
-    decision = check_decision(data["decision"], cases, within) if "decision" in data else None
+    some = (lower > 0 and within > 0) or upper == 0
+    decision = check_decision(data["decision"], cases, within, some) if "decision" in data else None
     return Verdict(claimed, lower, upper, tuple(case.statement for case in cases), decision, loss)
 
 
@@ -896,8 +899,7 @@ class Prediction:
 
     def told(self, within: Fraction) -> str:
         """The statement, in a sentence; decimals are rounded outwards."""
-        at = "(" + ", ".join(str(decimal(c, ROUND_HALF_EVEN, 17)) for c in self.q[: self.data.d]) + ")"
-        near = f"within {decimal(within, ROUND_FLOOR)} of the flattest"
+        at, near = point(self.q[: self.data.d]), f"within {exact(within)} of the flattest"
         facts = []
         if self.low is not None:
             facts.append(f"every network {near} has f >= {decimal(self.low, ROUND_FLOOR)}")
@@ -910,22 +912,24 @@ class Prediction:
         return f"at {at}: " + ("; ".join(facts) or "nothing is proved")
 
 
-def check_decision(value: Any, cases: Sequence[Prediction], within: Fraction) -> str:
-    """Whether all networks within that of the flattest have the labels' signs at all points, as far as the predictions prove it."""
+def check_decision(value: Any, cases: Sequence[Prediction], within: Fraction, some: bool) -> str:
+    """Whether all networks within that of the flattest have the labels' signs at all points, as far as the predictions prove it.
+
+    `some` says that there are such networks.
+    """
     parts = fields(value, "decision", ("labels", "answer"))
     labels = vector(parts["labels"], len(cases), "decision.labels")
     need(all(labels), "a label of the decision is 0, which is no sign")
     right, wrong = [], []
     for label, case in zip(labels, cases, strict=True):
-        end = case.low if label > 0 else None if case.high is None else -case.high
-        right.append(end is not None and end > 0)
-        wrong.append(case.unbounded or (case.reached is not None and case.reached * label <= 0))
-        if case.low is not None and case.low == case.high:  # a single value
-            wrong[-1] = wrong[-1] or case.low * label <= 0
+        least, most = (case.low, case.high) if label > 0 else (case.high, case.low)
+        right.append(least is not None and least * label > 0)
+        missed = most is not None and most * label <= 0 and (some or least == most)
+        wrong.append(case.unbounded or missed or (case.reached is not None and case.reached * label <= 0))
     answer = "all" if all(right) else "not all" if any(wrong) else "undecided"
     need(parts["answer"] == answer, f'decision.answer is not "{answer}"')
     signs = "".join("+" if label > 0 else "-" for label in labels)
-    near = f"networks within {decimal(within, ROUND_FLOOR)} of the flattest have the labels' signs {signs} at {len(cases)} points"
+    near = f"networks within {exact(within)} of the flattest have the labels' signs {signs} at {len(cases)} points"
     return f"{answer}: not decided whether all {near}" if answer == "undecided" else f"{answer} {near}"
 
 
@@ -1055,9 +1059,8 @@ class Outputs:
         need(not proofs, f"{name}.proofs has sets of inputs that no pattern has: {[*proofs][:1]}")
         bound, least = rational(parts["bound"], f"{name}.bound"), self.at_labels(dual) + tau * (1 + within) * upper
         need(bound == least, f"{name}.bound is not dual . y + tau U = {least}")
-        at, along = ("(" + ", ".join(str(decimal(c, ROUND_HALF_EVEN, 17)) for c in row) + ")" for row in (q[: data.d], direction))
-        near = f"within {decimal(within, ROUND_FLOOR)} of the flattest"
-        said = f"at {at}: every network {near} has {along} . f <= {decimal(bound, ROUND_CEILING)}"
+        at, near = point(q[: data.d]), f"within {exact(within)} of the flattest"
+        said = f"at {at}: every network {near} has {point(direction)} . f <= {decimal(bound, ROUND_CEILING)}"
         need(parts["statement"] == said, f'{name}.statement is not "{said}"')
         return said
 
@@ -1130,6 +1133,17 @@ def digest(x: Any, y: Any) -> str:
 def decimal(value: Fraction, rounding: str, digits: int = 15) -> Decimal:
     """A short decimal number, rounded as told."""
     return Context(digits, rounding).divide(Decimal(value.numerator), Decimal(value.denominator)).normalize()
+
+
+def exact(value: Fraction) -> str:
+    """The number as it is: in decimals if 17 digits hold it, or else as a fraction."""
+    rounded = decimal(value, ROUND_HALF_EVEN, 17)
+    return str(rounded if Fraction(rounded) == value else value)
+
+
+def point(values: Iterable[Fraction]) -> str:
+    """A point's coordinates as they are."""
+    return "(" + ", ".join(map(exact, values)) + ")"
 
 
 def statement(

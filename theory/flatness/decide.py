@@ -2,12 +2,13 @@
 
 The question is asked of all interpolating networks of trace at most (1 + within) times the flattest, and answered as far as proofs
 in rational numbers carry: "all" where every prediction has its label's sign by a proved bound, "not all" where a network is at hand
-whose trace, interpolation and wrong prediction are exact, or predictions are unbounded, "undecided" otherwise. A prediction of 0 is no
-sign.
+whose trace, interpolation and wrong prediction are exact, a proved bound says that every network errs at a point, or predictions are
+unbounded there, "undecided" otherwise. A prediction of 0 is no sign.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -15,12 +16,13 @@ from numpy.typing import NDArray
 
 from flatproof.notebooks import html_rows
 from flatproof.theory.flatness.arrangement import decimal
+from flatproof.theory.flatness.certificate import total
 from flatproof.theory.flatness.exact_predictions import Neuron
 from flatproof.theory.flatness.flattest import Flattest, flattest
 from flatproof.theory.flatness.neurons import NotRealized
 from flatproof.theory.flatness.patterns import null_space
 from flatproof.theory.flatness.predictions import WITHIN, Case
-from flatproof.theory.flatness.rational import ZERO, dot, number
+from flatproof.theory.flatness.rational import ONE, ZERO, dot, number
 from flatproof.theory.flatness.realize import on_flat
 from flatproof.theory.networks import Array, Network
 
@@ -97,8 +99,24 @@ class Decision:
         exact = None if self.worst is None else self.cases[self.worst].witness
         return None if exact is None else rounded(self.solution, exact[0])
 
+    def proved(self, lower: Fraction) -> "Decision":
+        """The decision without its witness if that costs more than networks within `within` of a lower bound may.
+
+        Args:
+            lower: of a certificate, which of nearly dependent points lies below that of `solution`.
+
+        Returns:
+            What the certificate proves.
+        """
+        worst = self.worst
+        exact = None if worst is None else self.cases[worst].witness
+        if exact is None or total(exact[0]) <= (ONE + decimal(self.within)) * lower:
+            return self
+        cases = tuple(replace(case, witness=None) for case in self.cases)
+        return _concluded(self.solution, self.x, self.y, self.within, cases, None)
+
     def certificate(self) -> dict[str, Any]:
-        """The flattest network's certificate, with every proved prediction and the decision; see theory.check_certificate.
+        """The flattest network's certificate, with every prediction and the decision as it proves them; see theory.check_certificate.
 
         Returns:
             The certificate, ready for JSON.
@@ -107,11 +125,11 @@ class Decision:
             ValueError: as Flattest.certificate.
         """
         flattest_certificate, predictions = self.solution.certificate(), self.solution.predictions
-        entries = []
-        for case in self.cases:
+        proved, entries = self.proved(Fraction(flattest_certificate["lower"])), []
+        for case in proved.cases:
             draft = predictions.entry(case, self.within, None)
             entries.append(draft | {"statement": predictions.check(case, self.within)})
-        answer = {"labels": [number(decimal(value)) for value in self.y.tolist()], "answer": self.answer}
+        answer = {"labels": [number(decimal(value)) for value in self.y.tolist()], "answer": proved.answer}
         return flattest_certificate | {"within": number(decimal(self.within)), "predictions": entries, "decision": answer}
 
 
@@ -158,10 +176,16 @@ def decide(
         for sign, case in zip(signs.tolist(), cases, strict=True):
             if -sign not in case.proved:
                 predictions.prove(case, -sign, within)
+    return _concluded(solution, x, y, within, tuple(cases), worst)
+
+
+def _concluded(solution: Flattest, x: Array, y: Array, within: float, cases: tuple[Case, ...], worst: int | None) -> Decision:
+    """The decision from what is known at each point, `worst` being that with a witness."""
     low, high = (np.array([getattr(case, name) for case in cases], float) for name in ("low", "high"))
     least, most = np.where(y > 0, low, -high), np.where(y > 0, high, -low)  # of label times prediction
+    signs = np.where(y > 0, 1, -1).tolist()
     against, for_label = (
-        np.array([side * sign in case.proved for sign, case in zip(signs.tolist(), cases, strict=True)], bool) for side in (-1, 1)
+        np.array([side * sign in case.proved for sign, case in zip(signs, cases, strict=True)], bool) for side in (-1, 1)
     )
     right, wrong = against & (least > 0), for_label & (most <= 0)
     unbounded = bool((against & np.isneginf(least)).any())
@@ -169,7 +193,7 @@ def decide(
     if worst is None and not right.all():
         worst = int(np.argmin(np.where(right | np.isnan(least), np.inf, least)))
     certified = np.array([case.proved == {-1, 1} for case in cases], bool)
-    return Decision(answer, solution, x, y, within, tuple(cases), low, high, certified, right, wrong, worst)
+    return Decision(answer, solution, x, y, within, cases, low, high, certified, right, wrong, worst)
 
 
 def _first_witness(solution: Flattest, cases: Sequence[Case], signs: NDArray[np.int_], within: float) -> int | None:

@@ -114,9 +114,12 @@ class RangeProgram:
         room = most - float(self.flattest @ program.y)
         if room <= 0:
             raise ArithmeticError("the limit on the trace lies below the trace of every network")
-        near = program.price_ratios(self.flattest, enough=None) >= 1 - NEAR
+        ratios = program.price_ratios(self.flattest, enough=None)
+        near = ratios >= min(1.0, float(ratios.max())) * (1 - NEAR)  # nearly dependent points leave all below 1
         filled = np.diff(cells.starts) > 0
         chosen = np.repeat(near, 2, axis=1) & filled  # (2, 2 M): sign, half cell
+        if not chosen.any():
+            raise ArithmeticError("no neuron is near its price: points are too nearly dependent")
         best: Extreme | None = None
         for _ in range(ROUNDS):
             dual, tau, value, neurons = self._cone_program(chosen, end, room)

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
+from flatproof.theory.flatness.arrangement import arrangement_of
 from flatproof.theory.flatness.neurons import Array, Coordinates
 from flatproof.theory.networks import ARCHITECTURES, Architecture, Network, check_architecture, check_points, with_ones
 
@@ -72,6 +73,25 @@ class Setting:
     def top(self) -> float:
         """The largest size of a label."""
         return float(np.abs(self.y).max())
+
+    def nearest(self) -> tuple[int, int, float] | None:
+        """The two points that are nearest dependence without being dependent; where there is a bias, centred and at sizes up to 1.
+
+        Returns:
+            Their rows, and how far the unit vector of one is from that of the other or its negative; None if there are none.
+        """
+        rows, line = self.points, np.array(arrangement_of(self.points).line)
+        if self.architecture != "no-bias":
+            centred = self.x - self.x.mean(axis=0)
+            rows = with_ones(self.architecture, centred / (np.abs(centred).max() or 1.0))
+        live = np.flatnonzero(rows.any(axis=1))
+        unit, line = rows[live] / np.linalg.norm(rows[live], axis=1, keepdims=True), line[live]
+        apart = np.minimum(*(np.linalg.norm(unit[:, None] - side * unit, axis=2) for side in (1, -1)))
+        apart[line[:, None] == line] = np.inf
+        if not np.isfinite(apart).any():
+            return None
+        i, k = np.unravel_index(apart.argmin(), apart.shape)
+        return int(live[i]), int(live[k]), float(apart[i, k])
 
     def zero_network(self) -> Network:
         """The network that is 0 everywhere, with trace 0."""

@@ -22,9 +22,12 @@ from flatproof.verify.utils.table_files import STDIN, name_of
 if TYPE_CHECKING:
     from flatproof import theory
     from flatproof.theory.check_certificate import Verdict
+    from flatproof.theory.flatness.setting import Setting
 
 SUFFIXES = {"network": "network.json", "certificate": "certificate.json", "witness": "witness.json", "points": "points.csv"}
 SHOWN = 20  # test points in a terminal
+WIDE = 1e-3  # gaps above are explained
+NEAR = 1e-2  # points that are dependent up to this are named
 
 
 def certify(
@@ -75,7 +78,8 @@ def certify(
     except ArithmeticError as error:
         raise UserError(f"{name_of(file)}: {error}") from error
     if as_json:
-        print(json.dumps(outcome.summary() | ({"notes": own.notes} if own.notes else {})))
+        notes = [*own.notes, *outcome.notes]
+        print(json.dumps(outcome.summary() | ({"notes": notes} if notes else {})))
         return
     for line in own.notes:
         say(line)
@@ -93,12 +97,14 @@ class Certified:
         verdict: of the independent checker on the certificate.
         decision: on the test points, if there are any.
         files: what was written, by kind.
+        notes: why the gap is wide, if it is.
     """
 
     solution: "theory.Flattest"
     verdict: "Verdict"
     decision: "theory.Decision | None"
     files: dict[str, Path]
+    notes: list[str]
 
     def summary(self) -> dict[str, Any]:
         """The numbers, ready for JSON; null for an end of a range that is infinite."""
@@ -141,6 +147,8 @@ class Certified:
         patterns = len(solution.patterns.signs)
         say(f"lower bound  {float(self.verdict.lower):.10g}  (proved in rational numbers over {patterns} patterns)")
         say(f"gap          {float(self.verdict.relative_gap):.1e}")
+        for line in self.notes:
+            say(line)
         if self.decision is not None:
             _show_decision(self.decision)
 
@@ -151,6 +159,7 @@ class Bracketed:
 
     bracket: "theory.Bracket"
     files: dict[str, Path]
+    notes: tuple[()] = ()
 
     def summary(self) -> dict[str, Any]:
         """The numbers, ready for JSON."""
@@ -223,11 +232,12 @@ def certify_points(
     save(certificate, files["certificate"])
     _write(files["network"], solution.network, trace=solution.trace)
     _write_points(own, files)
+    notes = [_why(own, setting)] if verdict.relative_gap > WIDE else []
     if not test:
-        return Certified(solution, verdict, None, files)
+        return Certified(solution, verdict, None, files, notes)
     kept = f"the flattest network and its certificate are written: {files['certificate']}"
     try:
-        decision = theory.decide(data, architecture, kinks, solution, within, note=note)
+        decision = theory.decide(data, architecture, kinks, solution, within, note=note).proved(verdict.lower)
         note("proving the decision in rational numbers")
         certificate = decision.certificate()
         verdict = check(certificate)
@@ -247,7 +257,7 @@ def certify_points(
         trace = theory.trace_of_hessian(witness, data.x)
         point, label = decision.x[decision.worst].tolist(), decision.y[decision.worst]
         _write(files["witness"], witness, trace=trace, point=point, label=label)
-    return Certified(solution, verdict, decision, files)
+    return Certified(solution, verdict, decision, files, notes)
 
 
 def bracket_points(own: OwnData, architecture: str, kinks: str, seconds: float, folder: Path, name: str) -> Bracketed:
@@ -259,6 +269,15 @@ def bracket_points(own: OwnData, architecture: str, kinks: str, seconds: float, 
     folder.mkdir(parents=True, exist_ok=True)
     _write(path, bracket.network, trace=bracket.upper)
     return Bracketed(bracket, {"network": path})
+
+
+def _why(own: OwnData, setting: "Setting") -> str:
+    """What makes a gap wide."""
+    nearest = setting.nearest()
+    if nearest is None or nearest[2] > NEAR:
+        return f"{own.files[0].name}: points are nearly dependent: double precision leaves this gap"
+    place = own.files[0].place(nearest[:2])
+    return f"{place} are dependent up to {nearest[2]:.1e} of their size: double precision leaves this gap"
 
 
 def _write_points(own: OwnData, files: dict[str, Path]) -> None:

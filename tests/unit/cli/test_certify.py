@@ -160,3 +160,25 @@ def test_a_folder_that_cannot_be_written_is_named(
     monkeypatch.setattr(Path, "write_bytes", refused)
     done = command("certify", "p.csv", "--out", "kept")
     assert (done.status, done.err) == (2, "error: cannot use kept: Permission denied\n")
+
+
+def test_a_wide_gap_is_explained(command: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "near.csv").write_text("2,2,1\n1,-1,-1\n2,2.00001,-1\n", encoding="utf-8")
+    why = "near.csv, lines 1 and 3 are dependent up to 2.5e-06 of their size: double precision leaves this gap"
+    shown = command("certify", "near.csv")
+    assert shown.out.splitlines()[3] == why, shown.err
+    printed = json.loads(command("certify", "near.csv", "--json").out)
+    assert printed["gap"] > 0.1
+    assert printed["notes"] == [why]
+    assert "notes" not in json.loads(command("certify", "near.csv", "--architecture", "bias", "--json").out)
+
+
+def test_what_a_decision_rests_on_is_what_its_certificate_proves(command: Callable[..., Any], tmp_path: Path) -> None:
+    """No witness that floating point alone has within the limit is counted."""
+    (tmp_path / "p.csv").write_text("1,0,1\n-3,-1,1\n-2,2,-1\n-3,-2,-1\n-2,-3,-1\n0.99956,0.00045,1\n", encoding="utf-8")
+    (tmp_path / "t.csv").write_text("-1.3,-0.7,-1\n", encoding="utf-8")
+    done = command("certify", "p.csv", "--test", "t.csv", "--architecture", "bias", "--json")
+    assert done.status == 0, done.err
+    printed = json.loads(done.out)
+    assert printed["decision"]["answer"] == "undecided"
+    assert printed["files"].keys() == {"network", "certificate"}

@@ -261,3 +261,35 @@ def test_a_dual_point_that_promises_more_is_refused(hard):
         for claim in (forged, scaled, short):
             with pytest.raises(Invalid, match=r"identity|needs one|longer than the price"):
                 check(restated(claim))
+
+
+def test_what_decimals_do_not_hold_is_printed_as_a_fraction():
+    """An input of label -1 that 17 digits round to one of label 1: the statement names it, and none other is taken."""
+    many = 10**30
+    x, y, away, back = [[1, 1], [f"{many + 1}/{many}", 1]], [1, -1], [-2 * many, 2 * many + 1], [2 * many, -2 * many - 1]
+    tail = "every network within {0} of the flattest has f >= -1; every network within {0} of the flattest has f <= -1"
+    forged = {
+        "format": check_certificate.FORMAT,
+        "architecture": "no-bias",
+        "kinks": "differentiable",
+        "x": x,
+        "y": y,
+        "dual": ["14/5", "-14/5"],
+        "neurons": [{"v": away, "sign": 1, "cost": 3}, {"v": back, "sign": -1, "cost": 3}],
+        "patterns": [{"w": w, "plus": None, "minus": None} for w in ([1, 1], [-1, -1], away, back)],
+        "within": "1/1000000",
+        "predictions": [
+            {"x": x[1], "ray": {"of": 1, "times": 1}, "statement": f"at (1, 1): {tail.format('0.000001')}"},
+        ],
+        "decision": {"labels": [-1], "answer": "all"},
+    }
+    forged = restated(forged)
+    with pytest.raises(Invalid, match=rf"statement is not .at \({many + 1}/{many}, 1\): "):
+        check(forged)
+    forged["within"] = f"{many + 1}/{10**6 * many}"
+    said = f"at ({many + 1}/{many}, 1): {tail.format(forged['within'])}"
+    verdict = check(changed(forged, ("predictions", 0, "statement"), said))
+    assert verdict.predictions == (said,)
+    assert verdict.decision == f"all networks within {forged['within']} of the flattest have the labels' signs - at 1 points"
+    for value, text in ((0.1, "0.1"), (1 / 3, "0.3333333333333333"), (1e-7, "1E-7"), (-2.0, "-2")):
+        assert check_certificate.exact(Fraction(repr(value))) == text

@@ -7,6 +7,7 @@ import sys
 from fractions import Fraction
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 
 from flatproof import synth, theory
 from flatproof.theory import check_certificate
-from flatproof.theory.check_certificate import Invalid, check
+from flatproof.theory.check_certificate import Invalid, check, check_decision
 from flatproof.theory.flatness.certificate import save
 
 CUBE = np.array(list(product((1.0, -1.0), repeat=4)))
@@ -195,3 +196,59 @@ def test_the_checker_compares_points_and_knows_a_network(decided: dict[str, dict
     assert run("--data", points).returncode == 2
     with pytest.raises(Invalid, match="data_sha256 is not the digest"):
         check(certificate | {"y": [*certificate["y"][:-1], 17]})
+
+
+def test_a_proved_bound_of_the_wrong_sign_is_an_answer() -> None:
+    """Every network near the flattest has f >= 0.99 at -2, labelled -1: no witness is found, and none is needed."""
+    data = synth.given(np.array([[0.0], [-3], [2], [1]]), np.array([1.0, 1, 1, -1]), np.array([[-2.0]]), np.array([-1.0]))
+    decision = theory.decide(data, "bias", within=1e-9)
+    assert (decision.answer, decision.wrong.all(), decision.witness()) == ("not all", True, None)
+    certificate = decision.certificate()
+    verdict = check(certificate)
+    assert verdict.decision is not None
+    assert verdict.decision.startswith("not all networks within 1E-9 of the flattest")
+    certificate["decision"]["answer"] = "undecided"
+    with pytest.raises(Invalid, match=r'decision.answer is not "not all"'):
+        check(certificate)
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_bounds_say_nothing_of_networks_that_may_not_exist(side: int) -> None:
+    """With within = 0 for one; a single value counts as ever."""
+
+    def told(low: int | None, high: int | None, some: bool, answer: str) -> str:
+        ends = (low, high) if side > 0 else (None if high is None else -high, None if low is None else -low)
+        case: Any = SimpleNamespace(low=ends[0], high=ends[1], unbounded=False, reached=None)
+        return check_decision({"labels": [side], "answer": answer}, [case], Fraction(0), some)
+
+    for low, high, some, answer in (
+        (None, 0, True, "not all"),
+        (None, 0, False, "undecided"),
+        (-2, -1, True, "not all"),
+        (-2, -1, False, "undecided"),
+        (-1, -1, False, "not all"),
+        (0, 0, False, "not all"),
+        (-1, 1, True, "undecided"),
+        (1, 2, False, "all"),
+        (1, None, True, "all"),
+        (None, None, True, "undecided"),
+    ):
+        assert told(low, high, some, answer).startswith(answer), (low, high, some)
+        with pytest.raises(Invalid, match=f'decision.answer is not "{answer}"'):
+            told(low, high, some, "none of these")
+
+
+def test_a_witness_dearer_than_the_certificate_allows_is_left_out() -> None:
+    """Two points 6e-4 apart: the certificate's bound is 1e-4 below that of floating point, which the witness' cost was held to."""
+    x = np.array([[1, 0], [-3, -1], [-2, 2], [-3, -2], [-2, -3], [0.99956, 0.00045]])
+    y, at = np.array([1.0, 1, -1, -1, -1, 1]), np.array([[-1.3, -0.7]])
+    decision = theory.decide(synth.given(x, y, at, np.array([-1.0])), "bias")
+    assert decision.answer == "not all"
+    certificate = decision.certificate()
+    verdict = check(certificate)
+    assert "witness" not in certificate["predictions"][0]
+    assert verdict.decision is not None
+    assert verdict.decision.startswith("undecided")
+    proved = decision.proved(verdict.lower)
+    assert (proved.answer, proved.worst, proved.witness()) == ("undecided", 0, None)
+    assert decision.proved(decision.cases[0].witness[0][0][2] * 10**6) is decision

@@ -1,6 +1,7 @@
 """The flattest network against known answers, the program as written in cvxpy, autograd, and a non-convex search."""
 
 from itertools import product
+from typing import Any
 
 import cvxpy as cp
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from scipy.optimize import minimize
 
 from flatproof import theory
-from flatproof.theory.flatness.neurons import Coordinates
+from flatproof.theory.flatness.neurons import Coordinates, NotRealized
 from flatproof.theory.flatness.patterns import cells
 from flatproof.theory.flatness.program import prices, reference
 from tests.networks import autograd_trace
@@ -212,3 +213,30 @@ def test_a_constant_column_is_no_direction() -> None:
     solution = theory.flattest(x, [4.4, 3.6, 3.2, 5.2, 6.4, 1.4, 7.2], "bias")
     assert solution.gap < 1e-6
     assert np.abs(solution.network.weights).max() < 1e3
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "names"),
+    [
+        (
+            [[3.0], [1.9999999999800], [1.9999999997264], [3.0000000006189], [1.9999999993231], [2.9999999981239]],
+            [1, -1, 1, 1, -1, -1],
+            ("bias", ZERO),
+        ),
+        (
+            [
+                [1.0000000077, 0.9999999838],
+                [1.9999999927, 1.9999999942],
+                [1.9999999938, 0.9999999902],
+                [1.9999999980, 2.0000000119],
+                [1.9999999995, 2.0000000140],
+                [1.9999999955, 1.0000000075],
+            ],
+            [-1, -1, 1, 1, -1, 1],
+            ("no-bias", DIFFERENTIABLE),
+        ),
+    ],
+)
+def test_points_that_leave_a_neuron_without_direction_are_named_as_too_near(x: Any, y: Any, names: tuple[str, str]) -> None:
+    with np.errstate(all="ignore"), pytest.raises(NotRealized, match="points are too nearly dependent"):
+        theory.flattest(x, y, *names)

@@ -134,3 +134,20 @@ def test_ranges_widen_with_the_trace_allowed_and_contain_the_limit() -> None:
         solution.prediction_range(x[:1], -1)
     with pytest.raises(ValueError, match="within must be a number above 0, got 0"):
         theory.decide(synth.given(x, y, x, y), "bias", within=0)
+
+
+def test_a_range_is_found_where_no_neuron_is_near_its_price() -> None:
+    """Four of these points are nearly the same: the flattest network's dual point uses 0.9 of each price at most."""
+    x = [
+        (-2.999999397874094, -1.9999983372656853),
+        (2.9999997701037917, 2.999999539118917),
+        (-3.00000117471576, -2.0000004703684735),
+        (0.9999999080487151, 2.999999247519586),
+        (-3.000000106964185, -2.0000004581848456),
+        (-2.9999988187267044, -1.9999997808287013),
+        (3.000000676712264, 3.0000004956399944),
+    ]
+    with np.errstate(all="ignore"):
+        solution = theory.flattest(x, [-1, 1, 1, -1, -1, -1, 1], "sim-bn", "relu'(0)=0")
+        ranges = solution.prediction_range([[-0.7, 0.14]])
+    assert ranges.low[0] < ranges.high[0]

@@ -54,3 +54,13 @@ def test_the_solvers_validate_once(kinks, monkeypatch):
     assert calls == [("bias", kinks)]
     theory.bracket(X, Y, "bias", kinks, rounds=2)
     assert calls == [("bias", kinks)] * 2
+
+
+def test_the_nearest_points_are_not_the_same_one_twice() -> None:
+    """Without bias points on one line are dependent, as are those opposite; with it only equal ones are."""
+    x = np.array([[2, 2], [1, -1], [4, 4], [-2, -2.00002], [0, 0], [1, -1]])
+    i, k, apart = Setting.of(x, np.zeros(6)).nearest() or (0, 0, 0.0)
+    assert (i, k) == (0, 3)
+    assert apart == pytest.approx(5e-6, rel=1e-3)
+    assert (Setting.of(x, np.zeros(6), "bias").nearest() or ())[:2] == (1, 4)
+    assert Setting.of(x[[0, 2, 4]], np.zeros(3)).nearest() is None
