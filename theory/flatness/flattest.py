@@ -196,9 +196,6 @@ def solved(setting: Setting, limit: int, note: Callable[[str], None] = lambda _:
         zero = np.zeros(len(setting.y))
         return Flattest(setting, 0.0, 0.0, setting.zero_network(), zero, patterns, thin, nothing, rays, flats)
     dual, bound, binding, in_use, of_any_length, lengths = program.solve(note, inner[active], end)
-    binding = binding.take(
-        np.flatnonzero(np.isfinite(binding.v).all(axis=1))
-    )  # points may be too nearly dependent for a direction
     note("making the network")
     network = network_of(setting, (in_use, binding, in_use + binding, of_any_length), rays, flats, bound, lengths)
     for more in (in_use, of_any_length):

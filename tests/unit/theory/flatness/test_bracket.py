@@ -149,3 +149,15 @@ def test_a_network_made_at_once_is_no_flatter_than_the_flattest(architecture, ki
         for made in networks:
             assert np.abs(forward(made, x) - y).max() < 1e-8 * np.abs(y).max()
             assert trace_of_hessian(made, x) >= exact.lower_bound
+
+
+@pytest.mark.parametrize("distance", [1e-2, 1e-4, 1e-5, 1e-6, 1e-7])
+@pytest.mark.parametrize("seconds", [None, 5.0])
+def test_points_that_nearly_coincide_have_a_bracket(distance, seconds):
+    """By hand: neurons that see points 0 and 2, 2 alone, and 1 alone, up to the distance."""
+    x, y = np.array([[2, 2], [1, -1], [2, 2 + distance]]), np.array([1.0, -1, -1])
+    found = bracket(x, y, seconds=seconds)
+    by_hand = 4 / 3 * (4 * 2**0.5 + 2 * 8**0.5 + 2**0.5)
+    assert found.lower_bound <= found.upper
+    assert found.upper == pytest.approx(by_hand, rel=distance)
+    assert seconds is None or found.gap < 1e-5

@@ -1,7 +1,11 @@
 """The batched projection against scipy's non-negative least squares and the optimality conditions."""
 
+from fractions import Fraction
+from itertools import combinations
+
 import numpy as np
 import pytest
+import sympy
 from scipy.optimize import nnls
 
 from flatproof.theory.flatness.patterns import cells
@@ -37,6 +41,40 @@ def test_lengths_are_those_of_scipy(seed: int) -> None:
         nnls(f[k] @ (s[:, None] * x).T, -f[k] @ (((s > 0) * q) @ x))[1] if (s > 0).any() else 0.0 for k, s in enumerate(signs)
     ]
     np.testing.assert_allclose(length, expected, atol=1e-9)
+
+
+def exact_length(x: np.ndarray, signs: np.ndarray, q: np.ndarray) -> float:
+    """In rational arithmetic: the longest projection of D q on the faces of K_D over which D X is one to one, of those inside K_D."""
+    rows = [[sympy.Rational(*Fraction(float(c)).as_integer_ratio()) for c in row] for row in x]
+    whole, (n, p) = sympy.Matrix(rows), x.shape
+    active = sympy.Matrix([row for row, s in zip(rows, signs, strict=True) if s > 0])
+    wanted = sympy.Matrix(
+        [sympy.Rational(*Fraction(float(c)).as_integer_ratio()) for c, s in zip(q, signs, strict=True) if s > 0]
+    )
+    longest = sympy.Integer(0)
+    for tight in (face for k in range(p) for face in combinations(range(n), k)):
+        flat = sympy.Matrix.hstack(*whole.extract(list(tight), list(range(p))).nullspace()) if tight else sympy.eye(p)
+        images = active * flat
+        if images.rank() == flat.cols:
+            share = (images.T * images).LUsolve(images.T * wanted)
+            if all(s * z >= 0 for s, z in zip(signs, whole * flat * share, strict=True)):
+                longest = max(longest, (images.T * wanted).dot(share))
+    return float(sympy.sqrt(longest))
+
+
+@pytest.mark.parametrize("distance", [1e-2, 1e-4, 1e-6, 1e-8])
+@pytest.mark.parametrize("seed", range(3))
+def test_lengths_where_points_nearly_coincide(seed: int, distance: float) -> None:
+    """A bound is no shorter than the length; it is the length, as far as the distance lets rounding tell."""
+    rng = np.random.default_rng(seed)
+    x = np.array([[1.0, 2], [3, -1], [1, 2], [-1, -2]])
+    x[2:] += distance * rng.standard_normal((2, 2))
+    signs, q = np.where(cells(x).signs > 0, 1, -1).astype(np.int8), rng.standard_normal(4)
+    signs = signs[(signs > 0).any(axis=1)]
+    found = lengths(x, signs, q, None, factors(x, signs), None)
+    expected = np.array([[exact_length(x, s, side * q) for s in signs] for side in (1, -1)])
+    assert (found - expected).min() > -1e-14 / distance - 1e-9
+    assert (found - expected).max() < 1e-13 / distance + 1e-9
 
 
 @pytest.mark.parametrize("seed", range(4))
