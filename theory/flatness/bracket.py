@@ -31,7 +31,7 @@ from flatproof.theory.flatness.neurons import Array
 from flatproof.theory.flatness.patterns import TooManyPatterns, cells, check_count
 from flatproof.theory.flatness.pricing import climbing
 from flatproof.theory.flatness.realize import rescaled
-from flatproof.theory.flatness.search import CLOSED, Round, Search
+from flatproof.theory.flatness.search import CLOSED, PROGRAM, Round, Search
 from flatproof.theory.flatness.setting import ROUNDING, Answer, Setting
 from flatproof.theory.flatness.walls import walls
 from flatproof.theory.networks import Network, trace_of_hessian
@@ -145,7 +145,8 @@ def _in_time(setting: Setting, seed: int, rounds: int, start: Sequence[Network],
     bound, dual = relaxed_dual(setting, RELAXED * seconds)
     closed = min([trace for trace, _ in networks], default=np.inf) <= bound * (1 + CLOSED)
     searching = SEARCHED[not setting.differentiable] * (seconds - listing)
-    if closed or (networks and climbing(*setting.coordinates.u.shape) > searching * CLIMBED):
+    n, r = setting.coordinates.u.shape
+    if closed or (networks and max(climbing(n, r) / CLIMBED, n * n * r / PROGRAM) > searching):
         return _bracket(setting, networks, bound, dual, (), closed)
     search = Search(setting, seed, max(monotonic(), began + searching))
     search.run(rounds, [*start, *(network for _, network in networks)], bound)

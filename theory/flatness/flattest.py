@@ -17,6 +17,7 @@ For Sim-BN the trace falls to its infimum only as W1 grows; prices there do not 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ from flatproof.theory.flatness.setting import ROUNDING, Answer, Setting
 from flatproof.theory.flatness.walls import walls
 from flatproof.theory.networks import Network, trace_of_hessian
 
+LISTING = 0.4  # share of the time, where there is an end to it, for listing patterns
 LIMIT = 200_000  # patterns listed at most, unless told otherwise
 THIN = 1e-9  # cells in which every neuron is this near a kink, as an angle, are set aside
 
@@ -182,7 +184,10 @@ def solved(setting: Setting, limit: int, note: Callable[[str], None] = lambda _:
     """`flattest` of a problem; where the time (of `monotonic`) `end` comes first, with what is known by then: a network, a bound."""
     check_feasible(setting)
     note("listing activation patterns")
-    patterns, flats = (cells(setting.points, limit), {}) if setting.differentiable else positive_sets(setting.points, limit)
+    listed = end if end == np.inf else monotonic() + LISTING * (end - monotonic())
+    patterns, flats = (
+        (cells(setting.points, limit, listed), {}) if setting.differentiable else positive_sets(setting.points, limit, listed)
+    )
     note(f"{len(patterns.signs):,} activation patterns: looking for a neuron inside each")
     inner, wide = _interiors(setting.coordinates, patterns)
     active = (patterns.signs > 0).any(axis=1) & wide

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from math import comb, lcm
+from time import monotonic
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +29,7 @@ from sympy.polys.matrices import DomainMatrix
 
 from flatproof.theory.flatness.arrangement import Arrangement, Signs, Whole, arrangement_of, checked, decimal, primitive, restrict
 from flatproof.theory.flatness.counts import cells_at_least, cover_bound
+from flatproof.theory.flatness.neurons import OutOfTime
 
 Index = NDArray[np.intp]
 Array = NDArray[np.floating]
@@ -84,25 +86,27 @@ class _Faces(NamedTuple):
     flat: Index
 
 
-def cells(points: ArrayLike, limit: int | None = None) -> Patterns:
+def cells(points: ArrayLike, limit: int | None = None, end: float = np.inf) -> Patterns:
     """Every cell.
 
     Args:
         points: (n, p).
         limit: the most to list.
+        end: the time (of `monotonic`) after which listing is given up.
 
     Returns:
         The cells' signs and witnesses.
 
     Raises:
         TooManyPatterns: before any is listed, if there are more than `limit`.
+        OutOfTime: if the time is up before.
         ValueError: for points that are no finite numbers.
     """
     _refused_by_few(points, limit)
     arrangement = arrangement_of(points)
     lines = arrangement.lines
     bound = _refused(lines, limit)
-    levels, count = _flats(lines, limit, bound)
+    levels, count = _flats(lines, limit, bound, end)
     if limit is not None and count > limit:
         raise TooManyPatterns(count, limit)
     if not len(lines):
@@ -114,12 +118,13 @@ def cells(points: ArrayLike, limit: int | None = None) -> Patterns:
     return _patterns(arrangement, signs, witnesses)
 
 
-def faces(points: ArrayLike, limit: int | None = None) -> Patterns:
+def faces(points: ArrayLike, limit: int | None = None, end: float = np.inf) -> Patterns:
     """Every face of every dimension but the origin (the sign vector 0).
 
     Args:
         points: (n, p).
         limit: the most to list.
+        end: as for `cells`.
 
     Returns:
         The faces' signs and witnesses.
@@ -134,7 +139,7 @@ def faces(points: ArrayLike, limit: int | None = None) -> Patterns:
     if not len(lines):
         return Patterns(np.zeros((0, arrangement.shape[0]), np.int8), np.zeros((0, arrangement.shape[1]), object))
     bound = _refused(lines, limit, faces=True)
-    levels, count = _flats(lines, limit, bound)
+    levels, count = _flats(lines, limit, bound, end)
     dimensions: list[_Faces] = []
     for level in _faces(lines, levels, _one_size(levels[-1].basis[:, :, 0])):
         dimensions.append(level)
@@ -146,7 +151,7 @@ def faces(points: ArrayLike, limit: int | None = None) -> Patterns:
     return _patterns(arrangement, signs[order], witnesses[order])
 
 
-def positive_sets(points: Array, limit: int | None) -> tuple[Patterns, dict[bytes, Array]]:
+def positive_sets(points: Array, limit: int | None, end: float = np.inf) -> tuple[Patterns, dict[bytes, Array]]:
     """The sets {i : x_i . w > 0} of all w, kinks included, each as the largest face that has it, and the flats of these faces.
 
     Faces of one positive set have a largest among them: where one is zero and another negative, their composition is negative.
@@ -154,6 +159,7 @@ def positive_sets(points: Array, limit: int | None) -> tuple[Patterns, dict[byte
     Args:
         points: (n, p).
         limit: the most faces to list.
+        end: as for `cells`.
 
     Returns:
         The faces (M, n), and for the signs (zeros read as -1) of each face with zeros beyond those of zero points, a basis of its flat in
@@ -162,7 +168,7 @@ def positive_sets(points: Array, limit: int | None) -> tuple[Patterns, dict[byte
     Raises:
         TooManyPatterns: as `faces`.
     """
-    every = faces(points, limit)
+    every = faces(points, limit, end)
     zeros = (every.signs == 0).sum(axis=1)
     order = np.argsort(zeros, kind="stable")
     _, first = np.unique(every.signs[order] > 0, axis=0, return_index=True)
@@ -283,10 +289,10 @@ def _hyperplanes(x: Whole, basis: Whole) -> Iterator[tuple[NDArray[Any], ...]]:
             yield flat + start, np.full(len(flat), k), values[flat, k], zero, np.sign(cosine * zero).astype(np.int8)
 
 
-def _flats(lines: Whole, limit: int | None, bound: int) -> tuple[list[_Level], int]:
+def _flats(lines: Whole, limit: int | None, bound: int, end: float = np.inf) -> tuple[list[_Level], int]:
     """All flats but the origin, by dimension from the whole space down, and the number of cells.
 
-    TooManyPatterns with the bound once the cells counted so far exceed the limit and much is left to count.
+    TooManyPatterns with the bound once the cells counted so far exceed the limit and much is left to count; OutOfTime after the end.
     """
     n, r = lines.shape
     none = np.zeros(0, np.intp)
@@ -298,24 +304,32 @@ def _flats(lines: Whole, limit: int | None, bound: int) -> tuple[list[_Level], i
             break
         basis, cuts, work = levels[-1].basis, [], 0
         for pairs in _hyperplanes(lines, basis):
+            _check_time(end)
             cuts.append(pairs)
             count += int(mobius[pairs[0]][pairs[1] < first[pairs[0]]].sum())
             work += len(pairs[0]) * n * m
             if limit is not None and count > limit and max(work, len(basis) * n * m) > WORK:
                 raise TooManyPatterns(bound, limit, exact=False)
         parent, wall, normal, zero, side = (np.concatenate(column) for column in zip(*cuts, strict=True))
+        _check_time(end)
         order, starts, group = _groups(zero.astype(np.int8))
         child = np.empty_like(parent)
         child[order], chosen = group, order[starts]
         share = mobius[parent] * (wall < first[parent])
         mobius, first = np.zeros(len(chosen), np.int64), zero[chosen].argmax(axis=1)
         np.add.at(mobius, child, share)
+        _check_time(end)
         basis, normal = _whole(2 * _largest(normal) * _largest(basis), basis[parent[chosen]], normal[chosen])
         kept = np.arange(m) != (normal != 0).argmax(axis=1)[:, None]
         basis = restrict(basis, normal).swapaxes(1, 2)[kept].reshape(-1, m - 1, r).swapaxes(1, 2)
         basis = basis // np.gcd.reduce(basis, axis=1, keepdims=True)
         levels.append(_Level(_whole(_largest(basis), basis)[0], parent, child, side))
     return levels, count
+
+
+def _check_time(end: float) -> None:
+    if monotonic() > end:
+        raise OutOfTime("patterns were not listed in the time that there was")
 
 
 def _faces(lines: Whole, levels: list[_Level], rays: NDArray[Any]) -> Iterator[_Faces]:

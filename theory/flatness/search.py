@@ -6,7 +6,7 @@ drops what is no longer needed, until no start finds anything.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, islice
 from time import monotonic
 
 import numpy as np
@@ -28,6 +28,7 @@ CLOSED = 1e-8  # relative gap at which the bracket counts as closed
 USED = 1e-7  # length, relative to the longest, from which a neuron is in use
 INWARD = 1e-2, 1e-4  # of a neuron's size
 FIRST = 0.3  # share of the time, where it is limited, for the first patterns
+PROGRAM = 2.5e5  # numbers in a program, patterns times points times dimensions, that are solved over in a second
 SLACK = 200.0  # first price of slack, relative to the largest price of a sample
 
 
@@ -87,7 +88,7 @@ class Search:
             bound: on every network's trace, from below.
         """
         unit = self.size, self.setting.top  # of the program's value, multiplied one after the other
-        active = dict.fromkeys(self._first_entries(start), 0)
+        active = dict.fromkeys(islice(self._first_entries(start), self._most()), 0)
         box, failed, least = SLACK * float(np.abs(self.first).max()), 0, np.inf
         while (self.fitted is None or len(self.history) < rounds) and monotonic() <= self.end:
             entries = np.array(list(active))
@@ -122,6 +123,11 @@ class Search:
                 break
             active = self._pruned(active, used, solution.dual, entries)
             active |= dict.fromkeys(new[:BATCH], 0)
+
+    def _most(self) -> int | None:
+        """How many patterns a program may have to be solved in the time that is left; None without an end."""
+        n, r = self.setting.coordinates.u.shape
+        return None if self.end == np.inf else max(n, int(PROGRAM * (self.end - monotonic()) / (n * r)))
 
     def network(self, end: float = np.inf) -> Network:
         """The network of the best restricted program that fits the labels, at full accuracy.
