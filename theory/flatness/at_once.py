@@ -1,7 +1,8 @@
 """Owns interpolating networks that take next to no time: cheapest weights of given directions, for when nothing better is at hand.
 
-Directions are random, towards the samples, and where there is a bias those that one sample alone sees, if they exist: on points of one
-length these attain theory.trace_lower_bound. The trace of what comes out is that of a network, so an upper bound, and may be a loose one.
+Directions are random and towards the samples; where there is a bias, those that one sample alone sees, if they exist, which on points of
+one length attain theory.trace_lower_bound, and those of kinks between any two neighbours along a line (in the data's row space, and in
+their own), which fit whatever labels. The trace of what comes out is that of a network, so an upper bound, and may be a loose one.
 """
 
 import warnings
@@ -33,12 +34,15 @@ def at_once(setting: Setting, seed: int, end: float = np.inf) -> list[Network]:
     """
     random = np.random.default_rng(np.random.SeedSequence([seed, 3]))
     n, r = setting.coordinates.u.shape
-    towards, fine = _towards(setting), list[Network]()
+    lines = [random.standard_normal((1, r)), setting.coordinates.neurons(random.standard_normal((1, setting.points.shape[1])))]
+    given, fine = [_towards(setting), *_in_a_row(setting, np.vstack(lines))], list[Network]()
     for attempt in range(TRIES):
-        drawn = random.standard_normal((MORE**attempt * (n + r), r))
+        drawn, some = random.standard_normal((MORE**attempt * (n + r), r)), [] if attempt else given
         if n <= PRICED:
-            fine += along(setting, np.vstack([drawn, towards]))
-        for directions in [*([] if attempt else [towards]), drawn] if n > PRICED else []:
+            fine += along(setting, np.vstack([drawn, *given]))
+            for directions in [] if fine else some:  # long neurons among the drawn ones may cost digits
+                fine += along(setting, directions)
+        for directions in [*some, drawn] if n > PRICED else []:
             if not fine or monotonic() <= end:
                 fine += rescaled(setting, _solved(setting, directions))
         if fine:
@@ -58,6 +62,17 @@ def _towards(setting: Setting) -> Array:
     nearest = products.max(axis=1, initial=-np.inf)
     between = np.where(nearest < own, (np.maximum(nearest, -own) + own) / 2, 0.0)
     return u - between[:, None] * ones
+
+
+def _in_a_row(setting: Setting, directions: Array) -> Sequence[Array]:
+    """For each of the directions, (K, r), as many neurons as samples: kinks lie between neighbours along it. None without a bias."""
+    u = setting.coordinates.u
+    if setting.architecture == "no-bias":
+        return []
+    ones = np.linalg.lstsq(u, np.ones(len(u)), rcond=None)[0]
+    row = np.sort(u @ directions.T, axis=0)
+    between = np.concatenate([2 * row[:1] - row[-1:], (row[1:] + row[:-1]) / 2]).T
+    return [direction - at[:, None] * ones for direction, at in zip(directions, between, strict=True)]
 
 
 def _columns(setting: Setting, directions: Array) -> Columns:

@@ -27,7 +27,7 @@ from flatproof.theory.flatness.counts import cover_bound
 from flatproof.theory.flatness.feasibility import check_feasible
 from flatproof.theory.flatness.flattest import LIMIT, solved
 from flatproof.theory.flatness.lower_bounds import relaxed_dual
-from flatproof.theory.flatness.neurons import Array
+from flatproof.theory.flatness.neurons import Array, NotRealized
 from flatproof.theory.flatness.patterns import TooManyPatterns, cells, check_count
 from flatproof.theory.flatness.pricing import climbing
 from flatproof.theory.flatness.realize import rescaled
@@ -156,9 +156,11 @@ def _in_time(setting: Setting, seed: int, rounds: int, start: Sequence[Network],
     if search.exhausted or not setting.differentiable or not networks:
         try:
             networks += _measured(setting, [search.network(began + seconds - listing)])
-        except ArithmeticError:  # the time was up, or double precision did not do
+        except ArithmeticError as error:  # the time was up, or double precision did not do
             if not networks:
-                raise
+                raise NotRealized(
+                    f"no interpolating network was found in {seconds:g} seconds: points may be nearly dependent"
+                ) from error
     if listing:
         bound, dual = max((bound, dual), _over_all(setting, search.dual), key=lambda pair: pair[0])
     return _bracket(setting, networks, bound, dual, search.history, search.exhausted)

@@ -37,7 +37,7 @@ from flatproof.theory.flatness.setting import ROUNDING, Answer, Setting
 from flatproof.theory.flatness.walls import walls
 from flatproof.theory.networks import Network, trace_of_hessian
 
-LISTING = 0.4  # share of the time, where there is an end to it, for listing patterns
+LISTING, MADE = 0.4, 1.2  # shares of the time, where there is an end to it, when patterns are listed and when the network is made
 LIMIT = 200_000  # patterns listed at most, unless told otherwise
 THIN = 1e-9  # cells in which every neuron is this near a kink, as an angle, are set aside
 
@@ -184,7 +184,7 @@ def solved(setting: Setting, limit: int, note: Callable[[str], None] = lambda _:
     """`flattest` of a problem; where the time (of `monotonic`) `end` comes first, with what is known by then: a network, a bound."""
     check_feasible(setting)
     note("listing activation patterns")
-    listed = end if end == np.inf else monotonic() + LISTING * (end - monotonic())
+    listed, made = (end, end) if end == np.inf else (monotonic() + share * (end - monotonic()) for share in (LISTING, MADE))
     patterns, flats = (
         (cells(setting.points, limit, listed), {}) if setting.differentiable else positive_sets(setting.points, limit, listed)
     )
@@ -202,7 +202,7 @@ def solved(setting: Setting, limit: int, note: Callable[[str], None] = lambda _:
         return Flattest(setting, 0.0, 0.0, setting.zero_network(), zero, patterns, thin, nothing, rays, flats)
     dual, bound, binding, in_use, of_any_length, lengths = program.solve(note, inner[active], end)
     note("making the network")
-    network = network_of(setting, (in_use, binding, in_use + binding, of_any_length), rays, flats, bound, lengths)
+    network = network_of(setting, (in_use, binding, in_use + binding, of_any_length), rays, flats, bound, lengths, made)
     for more in (in_use, of_any_length):
         if len(setting.y) > MANY:  # the linear program takes too long to ask whether they are needed
             binding = binding + in_use

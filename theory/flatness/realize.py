@@ -8,12 +8,13 @@ it by a relative amount of STEPS, which raises the trace by that order; the weig
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
+from time import monotonic
 
 import numpy as np
 from scipy.linalg import qr, solve_triangular
 
 from flatproof.theory.flatness.linear_programs import deepest, vertex
-from flatproof.theory.flatness.neurons import Array, Columns, Coordinates, NotRealized, Signs
+from flatproof.theory.flatness.neurons import Array, Columns, Coordinates, NotRealized, OutOfTime, Signs
 from flatproof.theory.flatness.projection import project_linear
 from flatproof.theory.flatness.setting import Setting
 from flatproof.theory.networks import Network, forward, trace_of_hessian
@@ -32,6 +33,7 @@ def network_of(
     flats: Mapping[bytes, Array],
     bound: float,
     weights: Array | None = None,
+    end: float = np.inf,
 ) -> Network:
     """An interpolating network at a vertex of the polyhedron of given neurons, the cheapest of the choices that can be realized.
 
@@ -42,12 +44,14 @@ def network_of(
         flats: for signs of faces that are no cells, a whole-number basis (p, k) of their flat: neurons stay on it, exactly.
         bound: no choice is tried after a network whose trace is at most this, up to GOOD.
         weights: with which the first choice nearly interpolates labels of size 1; of many samples it is reduced by these.
+        end: the time (of `monotonic`) after which nothing more is tried.
 
     Returns:
         The network.
 
     Raises:
         NotRealized: if double precision holds none.
+        OutOfTime: if there is none when the time is up.
     """
     u, y, top = setting.coordinates.u, setting.y, setting.top
     realized: list[Network] = []
@@ -69,9 +73,13 @@ def network_of(
             continue
         used = alpha > 1e-12 * alpha.max()
         try:
-            realized.append(realize(setting, neurons.take(used), alpha[used] * top, rays, flats))
+            realized.append(realize(setting, neurons.take(used), alpha[used] * top, rays, flats, end))
         except NotRealized as error:
             failed = error
+        except OutOfTime:
+            if not realized:
+                raise
+            break
         else:
             if trace(realized[-1]) <= bound * (1 + (GOOD if len(y) <= MANY else GOOD_OF_MANY)):
                 break
@@ -80,7 +88,9 @@ def network_of(
     return min(realized, key=trace)
 
 
-def realize(setting: Setting, neurons: Columns, alpha: Array, rays: Columns, flats: Mapping[bytes, Array]) -> Network:
+def realize(
+    setting: Setting, neurons: Columns, alpha: Array, rays: Columns, flats: Mapping[bytes, Array], end: float = np.inf
+) -> Network:
     """The network sum_k alpha_k side_k relu(v_k . u), moved off the kinks by as little as double precision allows.
 
     What the move changes is made up for by neurons inside the same cells, and `rays`, as cheaply as they can.
@@ -90,13 +100,14 @@ def realize(setting: Setting, neurons: Columns, alpha: Array, rays: Columns, fla
         neurons: in use, (K,) of them.
         alpha: their weights, (K,), positive.
         rays: columns strictly inside their cells, one for every pattern and sign.
-        flats: as in `network_of`.
+        flats, end: as in `network_of`.
 
     Returns:
         The network.
 
     Raises:
         NotRealized: if double precision holds none.
+        OutOfTime: if the time is up before.
     """
     coordinates, y, top = setting.coordinates, setting.y, setting.top
     u = coordinates.u
@@ -114,6 +125,8 @@ def realize(setting: Setting, neurons: Columns, alpha: Array, rays: Columns, fla
         ways.append(_cautious(u, neurons, rays))
     for spare in _spares(u, rays, spares, flats):
         for (start, direction), step in product(ways, STEPS):
+            if monotonic() > end:
+                raise OutOfTime("the network was not made in the time that there was")
             moved = normalized(u, replace(neurons, v=start + step * direction))
             if not flats and not _inside(coordinates, moved):
                 continue

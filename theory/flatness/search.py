@@ -146,7 +146,7 @@ class Search:
         program = Program(self.setting, self.patterns.signs[self.fitted])
         self.dual, bound, binding, in_use, of_any_length, _ = program.solve(end=end)
         choices = (self._onto_kinks(binding), binding, in_use, in_use + binding, of_any_length)
-        return network_of(self.setting, choices, self.patterns.rays(), self.patterns.flats, bound)
+        return network_of(self.setting, choices, self.patterns.rays(), self.patterns.flats, bound, end=end)
 
     def _first_entries(self, start: Sequence[Network]) -> Iterator[Entry]:
         """The first program's patterns: of given networks, of random neurons, of one sample alone, and violated at the samples' bound."""
