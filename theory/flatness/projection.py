@@ -147,10 +147,10 @@ def nnls(b, target, mu, passive, q, r, z):  # type: ignore[no-untyped-def]
 
 
 @literal_kernel
-def _constrained(b, target, mu, scale, heavy, weakest, free, work):  # type: ignore[no-untyped-def]
+def _constrained(b, target, mu, scale, heavy, weakest, free, thin, work):  # type: ignore[no-untyped-def]
     """The length of `_shortest` with the heavy rows (p,) exactly 0, by the method of multipliers; overwrites b, target, mu and scale.
 
-    Infinite, and mu as it was, if they do not become 0.
+    Infinite if they do not become 0. mu stays as it was unless the cell is thin.
     """
     p, n = b.shape
     passive, q, r, z, before, multiplier = work
@@ -171,6 +171,7 @@ def _constrained(b, target, mu, scale, heavy, weakest, free, work):  # type: ign
             scale[i] *= norm
             for k in range(p):
                 b[k, i] /= norm
+    length, settled = 0.0, False
     for _ in range(CORRECTIONS):
         residual = nnls(b, target, mu, passive, q, r, z)
         left, length = 0.0, 0.0
@@ -181,13 +182,12 @@ def _constrained(b, target, mu, scale, heavy, weakest, free, work):  # type: ign
                 multiplier[k] = residual[k]
             else:
                 length += residual[k] ** 2
-        if left <= SETTLED**2 * length or left + length <= (ZERO[1] * free) ** 2:
-            for i in range(n):
-                mu[i] /= scale[i]
-            return np.sqrt(length)
+        settled = left <= SETTLED**2 * length or left + length <= (ZERO[1] * free) ** 2
+        if settled:
+            break
     for i in range(n):
-        mu[i] = before[i]
-    return np.inf
+        mu[i] = mu[i] / scale[i] if settled and thin else before[i]
+    return np.sqrt(length) if settled else np.inf
 
 
 @literal_kernel
@@ -246,14 +246,15 @@ def _shortest(x, signs, f, g, bound, mu, v, work):  # type: ignore[no-untyped-de
         v[j] = s
     length, free = np.sqrt(length), np.sqrt(free)
     if thin and length > ZERO[0] * free:
-        length = _constrained(b, target, mu, scale, heavy, weakest, free, (passive, q, r, z, before, multiplier))
-        length += NOISE / thinnest * free
+        settled = _constrained(b, target, mu, scale, heavy, weakest, free, thinnest < 1.0, (passive, q, r, z, before, multiplier))
+        if settled < np.inf or thinnest < 1.0 or weakest > 1 / WEAK[0]:  # else the penalty is as good as it is anywhere
+            length = min(settled + NOISE / thinnest * free, bound)
     else:
         for i in range(n):
             mu[i] /= scale[i]
     if weakest > 1 / WEAK[0]:
-        length += NOISE * weakest * free
-    return min(length, bound)
+        length = min(length + NOISE * weakest * free, bound)
+    return length
 
 
 @literal_kernel
