@@ -38,6 +38,7 @@ from flatproof.theory.flatness.walls import walls
 from flatproof.theory.networks import Network, trace_of_hessian
 
 LISTING, MADE = 0.4, 1.2  # shares of the time, where there is an end to it, when patterns are listed and when the network is made
+LEAST = 0.5  # seconds that either has
 LIMIT = 200_000  # patterns listed at most, unless told otherwise
 THIN = 1e-9  # cells in which every neuron is this near a kink, as an angle, are set aside
 
@@ -184,7 +185,9 @@ def solved(setting: Setting, limit: int, note: Callable[[str], None] = lambda _:
     """`flattest` of a problem; where the time (of `monotonic`) `end` comes first, with what is known by then: a network, a bound."""
     check_feasible(setting)
     note("listing activation patterns")
-    listed, made = (end, end) if end == np.inf else (monotonic() + share * (end - monotonic()) for share in (LISTING, MADE))
+    listed, made = (
+        (end, end) if end == np.inf else (monotonic() + max(LEAST, share * (end - monotonic())) for share in (LISTING, MADE))
+    )
     patterns, flats = (
         (cells(setting.points, limit, listed), {}) if setting.differentiable else positive_sets(setting.points, limit, listed)
     )

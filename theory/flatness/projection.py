@@ -31,6 +31,7 @@ LEFT = 2e-5  # of a length, in the rows along the null space, that its penalty m
 HEAVIER = 1e3  # than other rows, at the least, are those where multipliers make them 0
 SETTLED, CORRECTIONS = 1e-7, 20
 ZERO = 1e-10, 1e-7  # of the target, up to which a length is 0 before and after that
+CANCELLED = 1e-15  # that rounding leaves of what the multipliers add up to
 NOISE = 2e-15  # that rounding takes from a length for each unit of weight of a weak row, and of length of a thin cell's neurons
 THIN = 1e-13, 1e-3  # share of a used row of S X along the null space at which the cell is thin: its neurons are long
 CHUNK = 10**7  # numbers in the matrices that are decomposed at a time
@@ -174,7 +175,9 @@ def _constrained(b, target, mu, scale, heavy, weakest, free, thin, work):  # typ
     length, settled = 0.0, False
     for _ in range(CORRECTIONS):
         residual = nnls(b, target, mu, passive, q, r, z)
-        left, length = 0.0, 0.0
+        left, length, most = 0.0, 0.0, 0.0
+        for i in range(n):
+            most += mu[i]
         for k in range(p):
             if heavy[k] > 0.0:
                 left += (residual[k] - multiplier[k]) ** 2
@@ -182,7 +185,7 @@ def _constrained(b, target, mu, scale, heavy, weakest, free, thin, work):  # typ
                 multiplier[k] = residual[k]
             else:
                 length += residual[k] ** 2
-        settled = left <= SETTLED**2 * length or left + length <= (ZERO[1] * free) ** 2
+        settled = left <= SETTLED**2 * length or left + length <= (ZERO[1] * free + CANCELLED * most) ** 2
         if settled:
             break
     for i in range(n):
@@ -246,9 +249,9 @@ def _shortest(x, signs, f, g, bound, mu, v, work):  # type: ignore[no-untyped-de
         v[j] = s
     length, free = np.sqrt(length), np.sqrt(free)
     if thin and length > ZERO[0] * free:
-        settled = _constrained(b, target, mu, scale, heavy, weakest, free, thinnest < 1.0, (passive, q, r, z, before, multiplier))
-        if settled < np.inf or thinnest < 1.0 or weakest > 1 / WEAK[0]:  # else the penalty is as good as it is anywhere
-            length = min(settled + NOISE / thinnest * free, bound)
+        exact = _constrained(b, target, mu, scale, heavy, weakest, free, thinnest < 1.0, (passive, q, r, z, before, multiplier))
+        if min(exact, bound) < np.inf:
+            length = min(exact + NOISE / thinnest * free, bound)
     else:
         for i in range(n):
             mu[i] /= scale[i]
