@@ -26,12 +26,12 @@ WEIGHT = 1e5  # of rows of F along the null space of G, against the lightest row
 WEAK = (
     1e-3,
     1e-13,
-)  # singular values of D X, relative to the largest: below the first they do not come from G, below the second they are 0
+)  # singular values of D X, relative to the largest: below the first they are not taken from G, below the second 0
 LEFT = 2e-5  # of a length, in the rows along the null space, that its penalty may leave; its square is what the length then lacks
-HEAVIER = 1e3  # than other rows, at the least, are those where multipliers make them 0
-SETTLED, CORRECTIONS = 1e-7, 20
-ZERO = 1e-10, 1e-7  # of the target, up to which a length is 0 before and after that
-CANCELLED = 1e-15  # that rounding leaves of what the multipliers add up to
+HEAVIER = 10.0, 100.0  # times what they were, one after the other, are the rows that multipliers make 0
+CORRECTIONS = 20
+ZERO = 1e-10  # of the target, up to which a length is 0
+CANCELLED = 2e-15  # that rounding leaves of what cancels in the heavy rows
 NOISE = 2e-15  # that rounding takes from a length for each unit of weight of a weak row, and of length of a thin cell's neurons
 THIN = 1e-13, 1e-3  # share of a used row of S X along the null space at which the cell is thin: its neurons are long
 CHUNK = 10**7  # numbers in the matrices that are decomposed at a time
@@ -155,37 +155,48 @@ def _constrained(b, target, mu, scale, heavy, weakest, free, thin, work):  # typ
     """
     p, n = b.shape
     passive, q, r, z, before, multiplier = work
-    boost = HEAVIER * max(1.0, weakest / WEIGHT)
-    for k in range(p):
-        multiplier[k] = 0.0
-        if heavy[k] > 0.0:
-            target[k] *= boost
+    heaviest, length, settled = max(WEIGHT, weakest), 0.0, False
     for i in range(n):
         before[i] = mu[i] / scale[i]
-        norm = 0.0
+    multiplier[:] = 0.0
+    for heavier in HEAVIER:  # light rows lose less to rounding, heavy ones need fewer corrections
+        heaviest *= heavier
+        more = heaviest / WEIGHT if heavier == HEAVIER[0] else heavier
         for k in range(p):
             if heavy[k] > 0.0:
-                b[k, i] *= boost
-            norm += b[k, i] ** 2
-        norm = np.sqrt(norm)
-        if norm > 0.0:
-            scale[i] *= norm
-            for k in range(p):
-                b[k, i] /= norm
-    length, settled = 0.0, False
-    for _ in range(CORRECTIONS):
-        residual = nnls(b, target, mu, passive, q, r, z)
-        left, length, most = 0.0, 0.0, 0.0
+                target[k] = (target[k] - multiplier[k]) * more
+                multiplier[k] = 0.0
         for i in range(n):
-            most += mu[i]
-        for k in range(p):
-            if heavy[k] > 0.0:
-                left += (residual[k] - multiplier[k]) ** 2
-                target[k] += residual[k] - multiplier[k]
-                multiplier[k] = residual[k]
-            else:
-                length += residual[k] ** 2
-        settled = left <= SETTLED**2 * length or left + length <= (ZERO[1] * free + CANCELLED * most) ** 2
+            norm = 0.0
+            for k in range(p):
+                if heavy[k] > 0.0:
+                    b[k, i] *= more
+                norm += b[k, i] ** 2
+            norm = np.sqrt(norm)
+            if norm > 0.0:
+                scale[i] *= norm
+                for k in range(p):
+                    b[k, i] /= norm
+        for _ in range(CORRECTIONS):
+            residual = nnls(b, target, mu, passive, q, r, z)
+            left, length, rounding = 0.0, 0.0, heaviest * free
+            for i in range(n):
+                if mu[i] > 0.0:
+                    across = 0.0
+                    for k in range(p):
+                        if heavy[k] <= 0.0:
+                            across += b[k, i] ** 2
+                    rounding += mu[i] * (1.0 + heaviest * np.sqrt(across))
+            for k in range(p):
+                if heavy[k] > 0.0:
+                    left += (residual[k] - multiplier[k]) ** 2
+                    target[k] += residual[k] - multiplier[k]
+                    multiplier[k] = residual[k]
+                else:
+                    length += residual[k] ** 2
+            settled = left <= (CANCELLED * rounding) ** 2
+            if settled:
+                break
         if settled:
             break
     for i in range(n):
@@ -248,7 +259,7 @@ def _shortest(x, signs, f, g, bound, mu, v, work):  # type: ignore[no-untyped-de
             s += f[k, j] * residual[k]
         v[j] = s
     length, free = np.sqrt(length), np.sqrt(free)
-    if thin and length > ZERO[0] * free:
+    if thin and length > ZERO * free:
         exact = _constrained(b, target, mu, scale, heavy, weakest, free, thinnest < 1.0, (passive, q, r, z, before, multiplier))
         if min(exact, bound) < np.inf:
             length = min(exact + NOISE / thinnest * free, bound)
