@@ -29,6 +29,7 @@ from flatproof.theory.compiled import literal_kernel
 from flatproof.theory.flatness.cone_solver import Master
 from flatproof.theory.flatness.differences import Equations
 from flatproof.theory.flatness.neurons import Array, Signs
+from flatproof.theory.flatness.projection import factors
 
 ITERATIONS = 100
 CENTRED = 60  # Newton steps towards the analytic centres of cells, at most
@@ -105,7 +106,7 @@ class InteriorPoint:
         self.program = program
         u, signs, walls = program.u, program.signs, program.walls
         self.many, self.r = len(signs), u.shape[1]
-        self.factors, self.prices = program.factors, np.tile(program.prices, 2)
+        self.factors, self.prices = factors(u, signs, weak=False), np.tile(program.prices, 2)
         self.equations = Equations.of(u, signs)
         self.y = self.equations.right(program.y)
         self.outputs = np.ascontiguousarray(self.factors @ self.equations.activations(u, signs))  # A', (M, r, q)
@@ -133,7 +134,7 @@ class InteriorPoint:
             if interior is None:
                 return None
             used = self.program.price_ratios(interior.solution.dual, NEAR).max(axis=0)
-            if gap == CLOSED and used.max() <= 1 + WRONG:
+            if gap == CLOSED and (used.max() <= 1 + WRONG or not (used[~kept] > NEAR).any()):  # or nothing would change
                 return Interior(np.stack([kept, kept]), interior.solution)
             kept = used > NEAR if gap == COARSE else kept | (used > NEAR)
             gap = COARSE if gap == COARSE and used.max() > 1 + DEAR else CLOSED

@@ -375,12 +375,13 @@ def _project_linear(x, signs, factors, gradients, skipped, v, mu, length):  # ty
             length[m] = _shortest(x, signs[m], factors[m], gradients[m], np.inf, mu[m], v[m], work)
 
 
-def factors(x: Array, signs: NDArray[np.int8]) -> Array:
+def factors(x: Array, signs: NDArray[np.int8], weak: bool = True) -> Array:
     """F of every pattern: F' F is the inverse of X' D X, WEIGHT along its null space; zero for an empty on-set.
 
     Args:
         x: points, (n, p).
         signs: patterns, (M, n).
+        weak: whether rows may weigh more than WEIGHT, where points nearly coincide.
 
     Returns:
         F, (M, p, p).
@@ -392,7 +393,7 @@ def factors(x: Array, signs: NDArray[np.int8]) -> Array:
     with np.errstate(divide="ignore"):
         root = np.where(largest > 0, 1 / np.sqrt(np.maximum(values, largest / WEIGHT**2)), 0.0)
     found = root[:, :, None] * vectors.transpose(0, 2, 1)
-    near = np.flatnonzero((values[:, 0] < WEAK[0] ** 2 * largest[:, 0]) & (largest[:, 0] > 0))
+    near = np.flatnonzero((values[:, 0] < WEAK[0] ** 2 * largest[:, 0]) & (largest[:, 0] > 0) & weak)
     for some in np.array_split(near, 1 + len(near) * x.size // CHUNK):
         rows = np.concatenate([on[some, :, None] * x, np.zeros((len(some), max(0, x.shape[1] - len(x)), x.shape[1]))], axis=1)
         _, s, vt = np.linalg.svd(rows, full_matrices=False)
