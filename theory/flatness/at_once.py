@@ -7,6 +7,7 @@ their own), which fit whatever labels. The trace of what comes out is that of a 
 
 import warnings
 from collections.abc import Sequence
+from itertools import chain
 from time import monotonic
 
 import numpy as np
@@ -37,14 +38,15 @@ def at_once(setting: Setting, seed: int, end: float = np.inf) -> list[Network]:
     lines = [random.standard_normal((1, r)), setting.coordinates.neurons(random.standard_normal((1, setting.points.shape[1])))]
     given, fine = [_towards(setting), *_in_a_row(setting, np.vstack(lines))], list[Network]()
     for attempt in range(TRIES):
-        drawn, some = random.standard_normal((MORE**attempt * (n + r), r)), [] if attempt else given
+        drawn, single = random.standard_normal((MORE**attempt * (n + r), r)), [] if attempt else given
         if n <= PRICED:
             fine += along(setting, np.vstack([drawn, *given]))
-            for directions in [] if fine else some:  # long neurons among the drawn ones may cost digits
-                fine += along(setting, directions)
-        for directions in [*some, drawn] if n > PRICED else []:
-            if not fine or monotonic() <= end:
-                fine += rescaled(setting, _solved(setting, directions))
+            if not fine:  # long neurons among the drawn ones may cost digits
+                fine += chain.from_iterable(along(setting, directions) for directions in single)
+        else:
+            for directions in [*single, drawn]:
+                if not fine or monotonic() <= end:
+                    fine += rescaled(setting, _solved(setting, directions))
         if fine:
             break
     return fine
@@ -55,13 +57,17 @@ def _towards(setting: Setting) -> Array:
     u = setting.coordinates.u
     if setting.architecture == "no-bias":
         return u
-    ones = np.linalg.lstsq(u, np.ones(len(u)), rcond=None)[0]
     products = u @ u.T
     own = np.diag(products).copy()
     np.fill_diagonal(products, -np.inf)
     nearest = products.max(axis=1, initial=-np.inf)
     between = np.where(nearest < own, (np.maximum(nearest, -own) + own) / 2, 0.0)
-    return u - between[:, None] * ones
+    return u - between[:, None] * _ones(u)
+
+
+def _ones(u: Array) -> Array:
+    """The neuron, (r,), that is 1 at all points, where there is a bias."""
+    return np.linalg.lstsq(u, np.ones(len(u)), rcond=None)[0]
 
 
 def _in_a_row(setting: Setting, directions: Array) -> Sequence[Array]:
@@ -69,9 +75,9 @@ def _in_a_row(setting: Setting, directions: Array) -> Sequence[Array]:
     u = setting.coordinates.u
     if setting.architecture == "no-bias":
         return []
-    ones = np.linalg.lstsq(u, np.ones(len(u)), rcond=None)[0]
     row = np.sort(u @ directions.T, axis=0)
     between = np.concatenate([2 * row[:1] - row[-1:], (row[1:] + row[:-1]) / 2]).T
+    ones = _ones(u)
     return [direction - at[:, None] * ones for direction, at in zip(directions, between, strict=True)]
 
 
@@ -90,10 +96,6 @@ def _columns(setting: Setting, directions: Array) -> Columns:
 
 def along(setting: Setting, directions: Array) -> list[Network]:
     """The cheapest network along some of given directions, (K, r) in the setting's coordinates; none if none interpolates."""
-    return list(rescaled(setting, _cheapest(setting, directions)))
-
-
-def _cheapest(setting: Setting, directions: Array) -> Sequence[Network]:
     one = _columns(setting, directions)
     both = one + Columns(one.signs, -one.sides, one.v, one.prices)
     outputs, y = both.outputs(setting.coordinates.u), setting.y / setting.top
@@ -102,7 +104,8 @@ def _cheapest(setting: Setting, directions: Array) -> Sequence[Network]:
         return []
     used = np.flatnonzero(weights > 0)
     left = y - outputs[:, used] @ weights[used]  # what the linear program leaves
-    return _of(setting, both.take(used), weights[used] + np.linalg.lstsq(outputs[:, used], left, rcond=1e-12)[0])
+    weights = weights[used] + np.linalg.lstsq(outputs[:, used], left, rcond=1e-12)[0]
+    return list(rescaled(setting, _of(setting, both.take(used), weights)))
 
 
 def _solved(setting: Setting, directions: Array) -> Sequence[Network]:

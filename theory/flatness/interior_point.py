@@ -29,7 +29,6 @@ from flatproof.theory.compiled import literal_kernel
 from flatproof.theory.flatness.cone_solver import Master
 from flatproof.theory.flatness.differences import Equations
 from flatproof.theory.flatness.neurons import Array, Signs
-from flatproof.theory.flatness.projection import factors
 
 ITERATIONS = 100
 CENTRED = 60  # Newton steps towards the analytic centres of cells, at most
@@ -106,7 +105,7 @@ class InteriorPoint:
         self.program = program
         u, signs, walls = program.u, program.signs, program.walls
         self.many, self.r = len(signs), u.shape[1]
-        self.factors, self.prices = factors(u, signs, weak=False), np.tile(program.prices, 2)
+        self.factors, self.prices = program.factors, np.tile(program.prices, 2)
         self.equations = Equations.of(u, signs)
         self.y = self.equations.right(program.y)
         self.outputs = np.ascontiguousarray(self.factors @ self.equations.activations(u, signs))  # A', (M, r, q)

@@ -11,9 +11,9 @@ pattern exactly if the projections of lambda and -lambda are no longer than the 
 The dual of the program is a non-negative least squares problem in mu with as many rows as X has columns: with G = X' D X = V E V'
 and F = E^(-1/2) V', the length is min over mu >= 0 of |F (X' D q + sum_i S_i mu_i x_i)| (Lawson & Hanson 1974, NNLS). Where G
 is singular, mu must not reach its null space: rows of F along it weigh WEIGHT times as much as the lightest (Van Loan 1985), which
-underestimates the square of the length by about what these rows leave. Where that is more than LEFT, as with points that nearly
-coincide, their part is made 0 by the method of multipliers (Hestenes 1969); if it does not become so, the length that is returned is
-a bound from above, the positive part of q on D.
+underestimates the square of the length by about what these rows leave. Where that is more than LEFT, or a row of S X in use nearly
+vanishes along the null space (THIN), as with points that nearly coincide, their part is made 0 by the method of multipliers
+(Hestenes 1969); if it does not become so, the length that is returned is a bound from above, the positive part of q on D.
 """
 
 import numpy as np
@@ -375,13 +375,12 @@ def _project_linear(x, signs, factors, gradients, skipped, v, mu, length):  # ty
             length[m] = _shortest(x, signs[m], factors[m], gradients[m], np.inf, mu[m], v[m], work)
 
 
-def factors(x: Array, signs: NDArray[np.int8], weak: bool = True) -> Array:
+def factors(x: Array, signs: NDArray[np.int8]) -> Array:
     """F of every pattern: F' F is the inverse of X' D X, WEIGHT along its null space; zero for an empty on-set.
 
     Args:
         x: points, (n, p).
         signs: patterns, (M, n).
-        weak: whether rows may weigh more than WEIGHT, where points nearly coincide.
 
     Returns:
         F, (M, p, p).
@@ -393,7 +392,7 @@ def factors(x: Array, signs: NDArray[np.int8], weak: bool = True) -> Array:
     with np.errstate(divide="ignore"):
         root = np.where(largest > 0, 1 / np.sqrt(np.maximum(values, largest / WEIGHT**2)), 0.0)
     found = root[:, :, None] * vectors.transpose(0, 2, 1)
-    near = np.flatnonzero((values[:, 0] < WEAK[0] ** 2 * largest[:, 0]) & (largest[:, 0] > 0) & weak)
+    near = np.flatnonzero((values[:, 0] < WEAK[0] ** 2 * largest[:, 0]) & (largest[:, 0] > 0))
     for some in np.array_split(near, 1 + len(near) * x.size // CHUNK):
         rows = np.concatenate([on[some, :, None] * x, np.zeros((len(some), max(0, x.shape[1] - len(x)), x.shape[1]))], axis=1)
         _, s, vt = np.linalg.svd(rows, full_matrices=False)

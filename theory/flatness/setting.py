@@ -9,6 +9,7 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.spatial.distance import cdist
 
 from flatproof.theory.flatness.arrangement import arrangement_of
 from flatproof.theory.flatness.neurons import Array, Coordinates
@@ -86,7 +87,7 @@ class Setting:
             rows = with_ones(self.architecture, centred / (np.abs(centred).max() or 1.0))
         live = np.flatnonzero(rows.any(axis=1))
         unit, line = rows[live] / np.linalg.norm(rows[live], axis=1, keepdims=True), line[live]
-        apart = np.minimum(*(np.linalg.norm(unit[:, None] - side * unit, axis=2) for side in (1, -1)))
+        apart = np.minimum(cdist(unit, unit), cdist(unit, -unit))
         apart[line[:, None] == line] = np.inf
         if not np.isfinite(apart).any():
             return None

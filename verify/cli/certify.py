@@ -181,7 +181,7 @@ class Bracketed:
         """Both bounds, and why it ended."""
         bracket = self.bracket
         say(f"upper bound  {bracket.upper:.10g}  (a network of {bracket.network.width} neurons; {bracket.ended})")
-        say(f"lower bound  {bracket.lower_bound:.10g}  (proved, in double precision)")
+        say(f"lower bound  {bracket.lower_bound:.10g}  (by a dual point, in double precision)")
         say(f"gap          {bracket.gap:.1e}")
 
 
@@ -275,7 +275,7 @@ def _why(own: OwnData, setting: "Setting") -> str:
     """What makes a gap wide."""
     nearest = setting.nearest()
     if nearest is None or nearest[2] > NEAR:
-        return f"{own.files[0].name}: points are nearly dependent: double precision leaves this gap"
+        return f"{own.files[0].name}: double precision leaves this gap"
     place = own.files[0].place(nearest[:2])
     return f"{place} are dependent up to {nearest[2]:.1e} of their size: double precision leaves this gap"
 
