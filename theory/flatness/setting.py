@@ -9,7 +9,6 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.spatial.distance import cdist
 
 from flatproof.theory.flatness.arrangement import arrangement_of
 from flatproof.theory.flatness.neurons import Array, Coordinates
@@ -81,6 +80,8 @@ class Setting:
         Returns:
             Their rows, and how far the unit vector of one is from that of the other or its negative; None if there are none.
         """
+        from scipy.spatial.distance import cdist  # a refusal does not wait for scipy
+
         rows, line = self.points, np.array(arrangement_of(self.points).line)
         if self.architecture != "no-bias":
             centred = self.x - self.x.mean(axis=0)
