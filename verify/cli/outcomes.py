@@ -54,7 +54,8 @@ def built(
                     artifacts += build(experiment, [name], asked.scale, asked.seeds, store)
                 except DamagedRow as error:
                     damaged.setdefault(error.key, (error, []))[1].append(name)
-    return artifacts, Build(asked, tuple(store.rows(noted.rows)), editions=editions, readings=noted.readings), damaged
+    ends = frozenset(noted.rows.keys() - noted.curves)
+    return artifacts, Build(asked, tuple(store.rows(noted.rows)), {}, editions, noted.readings, ends), damaged
 
 
 def publish(builds: "Sequence[tuple[Build, Sequence[Artifact]]]", out: Path, force: bool) -> list[str]:
@@ -179,7 +180,7 @@ def _at(artifact: "Artifact | Entry") -> str:
 def _rebuild(path: Path, source: Path, wanted: Callable[[str, str], bool], rebuilt: Rebuilt) -> None:
     """Build what a file of outcomes was published for."""
     from flatproof.verify.experiments import EXPERIMENTS
-    from flatproof.verify.jobs.store import filled
+    from flatproof.verify.jobs.store import CutRow, filled
     from flatproof.verify.realdata import assuming_editions
     from flatproof.verify.report.outcomes import DamagedOutcomes, load
     from flatproof.verify.report.write import poorer
@@ -207,8 +208,9 @@ def _rebuild(path: Path, source: Path, wanted: Callable[[str, str], bool], rebui
             assuming_editions(build.editions),
         ):
             made, new, damaged = built(EXPERIMENTS[paper], names, store, build.asked)
-        for _, ids in damaged.values():
-            rebuilt.without("the arrays that they are made from are too large to be published", ids)
+        for row, ids in damaged.values():
+            what = "curves" if isinstance(row, CutRow) else "arrays"
+            rebuilt.without(f"the {what} that they are made from are too large to be published", ids)
         unmatched = poorer(made, source)  # addresses hold what tells data from any others, which is not known of what is not here
         data = ", or they are on data that are not on this machine ('flatproof data list')" if build.editions else ""
         rebuilt.without(f"this version asks for other runs{data}", sorted(unmatched))

@@ -65,6 +65,8 @@ def refusal(kept: Kept, settings: Mapping[str, Settings], versions: Mapping[str,
         settings: of all that come with it, by address: jobs name each other so.
         versions: `known_versions`.
     """
+    if kept.whole is not None:
+        return "of its curves the ends alone were published"
     if kept.seal.arrays is not None and kept.row.arrays is None:
         return "its arrays were not published with it"
     own = settings[kept.row.key]

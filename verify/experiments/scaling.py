@@ -161,7 +161,7 @@ def measure(architecture: Architecture, scale: str, seeds: int, shelf: Shelf) ->
         The errors, and the stored runs that they come from.
     """
     planned = runs(architecture, scale, seeds)
-    stored = {at: outcome for at, run in planned.items() if (outcome := shelf.get(run, arrays=False))}
+    stored = {at: outcome for at, run in planned.items() if (outcome := shelf.get(run, arrays=False, curves=False))}
     dimensions, ratios = sorted({d for d, _, _ in planned}), sorted({r for _, r, _ in planned})
     loss, trace_ratio = np.full((2, seeds, len(dimensions), len(ratios)), np.nan)
     counted = 0

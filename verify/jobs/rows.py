@@ -64,11 +64,34 @@ Readings = dict[str, dict[str, Mapping[str, Any]]]  # by address and name: a few
 
 
 class Kept(NamedTuple):
-    """A row as it lies in a table, with its seal; its arrays may have been left out."""
+    """A row as it lies in a table, with its seal; its arrays may have been left out.
+
+    `whole` is the seal that it had before its curves were cut to their ends, None where they were not.
+    """
 
     table: str
     row: Row
     seal: Seal
+    whole: Seal | None = None
+
+    def cut(self) -> "Kept":
+        """With the last point alone of each curve of its outcome, under a seal of what is left; itself where it has no curves."""
+        values = json.loads(self.row.outcome)
+        curve = values.get("curve")
+        if (
+            self.whole is not None
+            or not isinstance(curve, dict)
+            or not all(isinstance(points, list) for points in curve.values())
+        ):
+            return self
+        values["curve"] = {name: points[-1:] for name, points in curve.items()}
+        row = self.row._replace(outcome=json.dumps(values))
+        return Kept(self.table, row, resealed(self.table, row, self.seal), self.seal)
+
+
+def resealed(table: str, row: Row, whole: Seal) -> Seal:
+    """The seal of a row whose curves were cut; that of its arrays stays."""
+    return row.seal(table)._replace(arrays=whole.arrays)
 
 
 def tables_of(connection: sqlite3.Connection) -> list[str]:

@@ -66,11 +66,17 @@ class DamagedRow(StoreError):
         self.key = key
 
 
+class CutRow(DamagedRow):
+    """Of one outcome's curves the ends alone are there."""
+
+
 @dataclass(frozen=True)
 class Noted:
-    """What a report looked at. rows: stored addresses, True where arrays were got. readings: what was read of them (`Store.reading`)."""
+    """What a report looked at. rows: stored addresses, True where arrays were got. curves: those whose curves were got beyond their
+    ends. readings: what was read of arrays (`Store.reading`)."""
 
     rows: dict[str, bool] = field(default_factory=dict)
+    curves: set[str] = field(default_factory=set)
     readings: Readings = field(default_factory=dict)
 
 
@@ -92,17 +98,18 @@ class Store:
     What was read once is kept: rows never change.
     """
 
-    def __init__(self, path: str | Path, readings: Readings | None = None) -> None:
+    def __init__(self, path: str | Path, readings: Readings | None = None, cut: Mapping[str, seals.Seal] | None = None) -> None:
         """Open or create. Errors: StoreError for a file that is no store, or one of another version; it is left as it was.
 
         Args:
             path: of the file.
             readings: what was read of arrays where these were at hand.
+            cut: of rows whose curves were cut to their ends the seals of the whole rows, by address.
         """
         self.path = Path(path)
         self._read: dict[tuple[str, bool], Stored[Any]] = {}
         self._noted: Noted | None = None
-        self._given = readings or {}
+        self._given, self._cut = readings or {}, cut or {}
         with readable(self.path):
             new = not self.path.exists() or self.path.stat().st_size == 0
             self._connection = connected(self.path) if new else opened(self.path)
@@ -173,7 +180,7 @@ class Store:
             for key, arrays in sorted(wanted.items()):
                 seal, found = self._seal(key), row_of(self._connection, key, self._tables, arrays)
                 if seal is not None and found is not None and not altered(found[1], found[0], seal, arrays):
-                    kept.append(Kept(found[0], found[1], seal))
+                    kept.append(Kept(*found, seal, self._cut.get(key)))
         return kept
 
     def unsealed(self) -> int:
@@ -219,7 +226,7 @@ class Store:
             for kept in rows:
                 if kept.row.key not in added and not self._has(kept.row.key):
                     added[kept.row.key] = kept
-            for table, row, _ in added.values():
+            for table, row, *_ in added.values():
                 self._connection.execute(TABLES[table])
                 self._connection.execute(INSERT[table], row)
             seals.note(self._connection, [kept.seal for kept in added.values()])
@@ -237,23 +244,28 @@ class Store:
         except (OSError, sqlite3.Error, ValueError) as error:  # ValueError: of a damaged tally
             raise StoreError(f"store {self.path} cannot be written: {error}; what was stored before is kept") from None
 
-    def get(self, job: Job[T], arrays: bool = True) -> Stored[T] | None:
+    def get(self, job: Job[T], arrays: bool = True, curves: bool = True) -> Stored[T] | None:
         """What is stored of a job.
 
         Args:
             job: any job.
             arrays: read the arrays too; without them thousands of jobs are looked at whose networks are not needed.
+            curves: look at more than the ends of curves; without them thousands of runs can be published.
 
         Returns:
             The stored job, or None.
 
         Raises:
-            DamagedRow: for an outcome that was altered, lost, or cannot be read.
+            DamagedRow: for an outcome that was altered, lost, or cannot be read; its kind CutRow for one without its curves.
             StoreError: for a damaged file.
         """
+        if curves and (key := job.key) in self._cut:
+            raise CutRow(self.path, key, described(job.settings()), "of its curves the ends alone were published")
         stored = self._found(job, arrays)
         if stored is not None and self._noted is not None:
             self._noted.rows[job.key] = self._noted.rows.get(job.key, False) or arrays
+            if curves:
+                self._noted.curves.add(job.key)
         return stored
 
     def reading(self, job: Job[T], name: str, read: Callable[[T], Mapping[str, Any]]) -> Mapping[str, Any] | None:
@@ -277,6 +289,7 @@ class Store:
         values = read(stored.result) if given is None else given
         if self._noted is not None:
             self._noted.rows.setdefault(job.key, False)
+            self._noted.curves.add(job.key)  # which `read` may look at
             self._noted.readings.setdefault(job.key, {})[name] = values
         return values
 
@@ -328,14 +341,17 @@ def _row(ended: tuple[Job[Any], Outcome, Mapping[str, str]]) -> Row:
 
 
 def filled(path: Path, rows: Iterable[Kept], readings: Readings | None = None) -> Store:
-    """A new store of rows from another, each under the seal that it has there, and what was read of arrays. Errors: StoreError."""
+    """A new store of rows from elsewhere, each under the seal that it has there, and what was read of arrays. Errors: StoreError."""
+    cut: dict[str, seals.Seal] = {}
     with readable(path), closing(connected(path)) as connection, transaction(connection, "IMMEDIATE"):
         create(connection)
-        for table, row, seal in rows:
+        for table, row, seal, whole in rows:
             connection.execute(TABLES[table])
             connection.execute(INSERT[table], row)
             seals.note(connection, [seal])
-    return Store(path, readings)
+            if whole is not None:
+                cut[row.key] = whole
+    return Store(path, readings, cut)
 
 
 def opened(path: Path) -> sqlite3.Connection:

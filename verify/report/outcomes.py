@@ -4,7 +4,8 @@ They lie in `outcomes.jsonl.xz` in the folder of a paper's artifacts (`xz -dc` s
 that follows; a line for each build, with the artifacts that it gave (and digests of their provenance), its scale, seeds, command and the
 numbers of its rows; a line for each row, its texts as they lie in the store, its arrays packed, with the seal that it has there.
 A row has its arrays where a table or figure reads them, unless a build's are more than ARRAYS bytes. Where a few numbers of them are all
-that was read (`Store.reading`), the build has these.
+that was read (`Store.reading`), the build has these. Of curves whose ends alone were read it has the ends if all that were so read are
+more than CURVES bytes; the seal of such a row is that of the whole one, with "ends" beside it.
 """
 
 import base64
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from flatproof.verify.jobs.rows import Kept, Readings, Row, altered, unreadable
+from flatproof.verify.jobs.rows import Kept, Readings, Row, altered, resealed, unreadable
 from flatproof.verify.jobs.seals import Seal
 from flatproof.verify.report.artifacts import Artifact
 from flatproof.verify.report.descriptors import FOLDERS, Entry, descriptor, digest, stem
@@ -25,6 +26,7 @@ from flatproof.verify.report.files import replaced
 NAME = "outcomes.jsonl.xz"
 FORMAT = 1  # raised when the lines change
 ARRAYS = 2**22  # bytes of packed arrays that a build may publish
+CURVES = 2**22  # bytes of outcomes, as text, that a build may publish whole though it reads the ends of their curves alone
 LARGEST = 2**29  # bytes that a file may unpack to: a hundred thousand runs
 KIND = "flatproof outcomes"
 FIELDS = (*Row._fields[:-1], "digest", "arrays_digest", "sealed")  # of a row's line, after its table; then its arrays
@@ -57,6 +59,7 @@ class Build:
         artifacts: by id the `origin` of the descriptor that was written.
         editions: of the data sets' files that addresses of rows hold, by name.
         readings: of arrays.
+        ends: addresses of the rows of whose curves the ends alone were read; it is not written.
     """
 
     asked: Asked
@@ -64,6 +67,7 @@ class Build:
     artifacts: dict[str, str] = field(default_factory=dict)
     editions: dict[str, str] = field(default_factory=dict)
     readings: Readings = field(default_factory=dict)
+    ends: frozenset[str] = frozenset()
 
 
 def publish(build: Build, artifacts: Sequence[Artifact], out: Path, force: bool = False) -> list[Path]:
@@ -85,6 +89,8 @@ def publish(build: Build, artifacts: Sequence[Artifact], out: Path, force: bool 
     """
     if sum(len(kept.row.arrays or b"") for kept in build.rows) > ARRAYS:
         build = replace(build, rows=tuple(kept._replace(row=kept.row._replace(arrays=None)) for kept in build.rows))
+    if sum(len(kept.row.outcome) for kept in build.rows if kept.row.key in build.ends) > CURVES:
+        build = replace(build, rows=tuple(kept.cut() if kept.row.key in build.ends else kept for kept in build.rows))
     folders = dict[Path, dict[str, str]]()
     for artifact in artifacts:
         path = stem(out, artifact.id, artifact.provenance).with_suffix(".json")
@@ -132,7 +138,7 @@ def save(path: Path, builds: Iterable[Build]) -> None:
     builds = sorted(builds, key=lambda build: sorted(build.artifacts))
     rows = dict[tuple[str, str], Kept]()
     for kept in (kept for build in builds for kept in build.rows):
-        at = kept.row.key, kept.seal.digest
+        at = _at(kept)
         if at not in rows or rows[at].row.arrays is None:
             rows[at] = kept
     numbers = {at: number for number, at in enumerate(sorted(rows))}
@@ -142,7 +148,7 @@ def save(path: Path, builds: Iterable[Build]) -> None:
             **build.asked._asdict(),
             **({"editions": dict(sorted(build.editions.items()))} if build.editions else {}),
             **({"readings": readings} if (readings := _readings(build)) else {}),
-            "rows": sorted(numbers[kept.row.key, kept.seal.digest] for kept in build.rows),
+            "rows": sorted(numbers[_at(kept)] for kept in build.rows),
         }
         for build in builds
     ]
@@ -199,12 +205,18 @@ def _readings(build: Build) -> Readings:
     return {key: build.readings[key] for key in bare if key in build.readings}
 
 
+def _at(kept: Kept) -> tuple[str, str]:
+    """What a row is told from others by: its address, and the digest of what is written of it."""
+    return kept.row.key, kept.seal.digest
+
+
 def _line(kept: Kept) -> dict[str, Any]:
-    arrays = kept.row.arrays
-    values = (*kept.row[:-1], kept.seal.digest, kept.seal.arrays, kept.seal.sealed)
+    arrays, seal = kept.row.arrays, kept.whole or kept.seal
+    values = (*kept.row[:-1], seal.digest, seal.arrays, seal.sealed)
     return {
         "table": kept.table,
         **dict(zip(FIELDS, values, strict=True)),
+        **({"ends": True} if kept.whole else {}),
         "arrays": None if arrays is None else base64.b64encode(arrays).decode("ascii"),
     }
 
@@ -215,9 +227,12 @@ def _kept(line: dict[str, Any]) -> Kept:
     arrays = None if line["arrays"] is None else base64.b64decode(line["arrays"], validate=True)
     row = Row(key, settings, status, outcome, seconds, provenance, stored_at, arrays)
     seal = Seal(key, noted, arrays_noted, sealed)
+    whole = seal if line.get("ends") is True else None
+    if whole:
+        seal = resealed(line["table"], row, whole)
     if why := altered(row, line["table"], seal, arrays=arrays is not None) or unreadable(row):
         raise ValueError(f"row {key[:12]}: {why}")
-    return Kept(line["table"], row, seal)
+    return Kept(line["table"], row, seal, whole)
 
 
 def _unpacked(path: Path) -> str:

@@ -53,6 +53,13 @@ def test_new_outcomes_enter_once_and_known_ones_stay(tmp_path: Path) -> None:
         assert theirs.provenance == GPU
 
 
+def test_a_run_whose_curves_were_cut_is_refused(tmp_path: Path) -> None:
+    kept = row(TRAINING.settings(), outcome={"status": "finished", "curve": {"loss": [2.0, 1.0]}})
+    with Store(tmp_path / "here.sqlite") as store:
+        assert take([kept.cut()], store).refused == {kept.row.key: "of its curves the ends alone were published"}
+        assert take([kept], store).new == (kept.row.key,)
+
+
 def _changed(settings: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return settings | changes
 

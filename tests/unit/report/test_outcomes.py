@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from flatproof.verify.jobs.job import Outcome
 from flatproof.verify.jobs.store import DamagedRow, Store, filled
 from flatproof.verify.report import outcomes
+from flatproof.verify.report.artifacts import Table
 from flatproof.verify.report.outcomes import Asked, Build, DamagedOutcomes, OutcomesError, listed, load, save
+from flatproof.verify.report.write import write
 from tests.unit.cli.study import Draw
 
 JOBS = [Draw("a", seed) for seed in (1, 2)]
@@ -81,6 +84,67 @@ def test_arrays_that_were_got_too_are_kept_beside_their_reading(tmp_path: Path) 
                         store.reading(JOBS[0], "first", lambda result: {"value": float(result["drawn"][0])})
             assert noted.rows == {JOBS[0].key: True}
             assert noted.readings.keys() == {JOBS[0].key}
+
+
+@pytest.fixture
+def of_curves(tmp_path: Path) -> Build:
+    """Of the first job's curves the ends were read, of the second's all."""
+    curve = {"loss": [0.3, 0.1 + 0.2], "trace": [2.0, 1.0], "accuracy": []}
+    with Store(tmp_path / "s.sqlite") as store:
+        for job in JOBS:
+            store.put(job, Outcome({"last": 1.0, "curve": curve}, 1.5, job.carry_out().arrays), {"commit": "abc"})
+        with store.noting() as noted:
+            store.get(JOBS[0], arrays=False, curves=False)
+            store.get(JOBS[1], arrays=False, curves=False)
+            store.get(JOBS[1], arrays=False)
+        assert (noted.rows, noted.curves) == ({job.key: False for job in JOBS}, {JOBS[1].key})
+        return Build(Asked("quick", 2, "c"), tuple(store.rows(noted.rows)), ends=frozenset(noted.rows.keys() - noted.curves))
+
+
+def published_alone(build: Build, folder: Path) -> list[Build]:
+    """What is read back of a build that was published with one artifact."""
+    table = Table("study/table-1", "t", pd.DataFrame({"a": ["1"]}), pd.DataFrame({"a": [1]}), (), {"scale": "quick"}, ("a",))
+    write([table], folder, "c", {})
+    outcomes.publish(build, [table], folder)
+    return load(folder / "study" / outcomes.NAME)
+
+
+def test_curves_of_which_the_ends_were_read_are_cut_where_all_are_too_large(
+    of_curves: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (whole,) = published_alone(of_curves, tmp_path / "whole")
+    assert whole.rows == of_curves.rows
+    monkeypatch.setattr(outcomes, "CURVES", 50)
+    (build,) = published_alone(of_curves, tmp_path / "cut")
+    first, second = sorted(build.rows, key=lambda kept: kept.row.key != JOBS[0].key)
+    (before,) = (kept for kept in of_curves.rows if kept.row.key == JOBS[0].key)
+    assert json.loads(first.row.outcome) == {"last": 1.0, "curve": {"loss": [0.1 + 0.2], "trace": [1.0], "accuracy": []}}
+    assert first.whole == before.seal != first.seal
+    assert first.seal.arrays == before.seal.arrays is not None
+    assert second in of_curves.rows
+    with filled(tmp_path / "other.sqlite", build.rows) as store, store.noting() as noted:
+        result = store.get(JOBS[0], arrays=False, curves=False)
+        assert result is not None
+        assert (result.seconds, result.provenance) == (1.5, {"commit": "abc"})
+        assert store.get(JOBS[1], arrays=False) is not None
+        with pytest.raises(DamagedRow, match="of its curves the ends alone were published"):
+            store.get(JOBS[0], arrays=False)
+        again = replace(build, rows=tuple(store.rows(noted.rows)), ends=frozenset({JOBS[0].key}))
+    content = (tmp_path / "cut" / "study" / outcomes.NAME).read_bytes()
+    published_alone(again, tmp_path / "cut")
+    assert (tmp_path / "cut" / "study" / outcomes.NAME).read_bytes() == content
+
+
+def test_an_altered_end_of_a_curve_is_seen(of_curves: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outcomes, "CURVES", 50)
+    published_alone(of_curves, tmp_path)
+    path = tmp_path / "study" / outcomes.NAME
+    written = lines(path.read_bytes())
+    (cut,) = (line for line in written if line.get("ends"))
+    cut["outcome"] = cut["outcome"].replace("[1.0]", "[0.5]")
+    path.write_bytes(lzma.compress("".join(json.dumps(line) + "\n" for line in written).encode()))
+    with pytest.raises(DamagedOutcomes, match="its digest is that of other content"):
+        load(path)
 
 
 def test_what_follows_the_end_of_a_file_is_not_passed_over(build: Build, tmp_path: Path) -> None:

@@ -19,12 +19,12 @@ class Shelf:
         self.store, self.keys = store, store.keys()
         self.used: dict[str, Stored[Any]] = {}
 
-    def get(self, job: Job[T], arrays: bool = True) -> Stored[T] | None:
-        """What is stored of a job, None if nothing is; arrays: as for `Store.get`."""
+    def get(self, job: Job[T], arrays: bool = True, curves: bool = True) -> Stored[T] | None:
+        """What is stored of a job, None if nothing is; arrays, curves: as for `Store.get`."""
         key = job.key
         if key not in self.keys:
             return None
-        stored = self.store.get(job, arrays)
+        stored = self.store.get(job, arrays, curves)
         if stored is not None:
             self.used[key] = stored
         return stored
