@@ -30,6 +30,7 @@ LARGE = 200  # rows from which least squares are solved by QR, which is faster, 
 TIGHT = 1e-6  # a pattern is binding when the dual point uses its price up to this relative amount
 USED = 1e-6  # a neuron of the interior-point solution is in use if it is this long, relative to the longest
 SHORTEST = 1e-14  # shorter ones have no direction
+OUTSIDE = 1e-4  # how far beyond a wall, as a sine, a neuron may lie: very short ones are noise and lie anywhere
 BOX, DEARER = 3.0, 10.0  # first price of slack, in units where points and labels are at most 1, and by how much it rises
 
 
@@ -223,6 +224,8 @@ class Program:
         side, pattern = np.nonzero(active)
         length = np.linalg.norm((self.signs[pattern] > 0) * (solution.v @ self.u.T), axis=1)
         used = length > least * length.max()
+        sizes = np.linalg.norm(self.u, axis=1) * np.linalg.norm(solution.v, axis=1)[:, None]
+        used &= (self.signs[pattern] * (solution.v @ self.u.T) >= -OUTSIDE * sizes).all(axis=1)
         pattern, signs, v = pattern[used], self.signs[pattern[used]], solution.v[used] / length[used, None]
         on = (signs > 0).astype(float)
         grams = np.einsum("ki,ia,ib->kab", on, self.u, self.u, optimize=True)

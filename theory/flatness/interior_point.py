@@ -40,12 +40,13 @@ ENOUGH = 1e-4  # and from which its answer is of use
 SHORT = 1e-3  # steps below which it is stuck
 UNEVEN = 1e-3  # the least of the products that are tau at a central point, relative to their mean
 PATIENCE = 5  # points without one that is nearer by half, after which it is too
+TINY = 1e-200  # in place of a bound of 0
 FIRST = 30  # patterns a sample in the first of several programs; twice as many are solved at once
 COARSE = 1e-2  # relative gap of all programs but the last
 ROUNDS = 20  # programs at most
 NEAR = 0.9  # share of its price that a pattern uses that is kept
 DEAR, WRONG = 0.05, 1e-6  # how much more than its price one that is left out may use before the last program, and in the end
-REFINED = 6  # steps of conjugate gradients that make up for rounding in the factors
+REFINED = 30  # steps of conjugate gradients that make up for rounding in the factors
 RIDGES = (1e-15, 1e-13, 1e-11)  # added to a matrix with ones on its diagonal until it has factors
 
 
@@ -122,7 +123,10 @@ class InteriorPoint:
         """The solution; None where the method does not come near it."""
         few = self.r == 2 or self.many <= 2 * FIRST * len(self.y)  # in the plane few cells bind, and there are few
         with np.errstate(over="ignore", invalid="ignore"):  # a point that is not finite ends the iteration
-            return (None if few else self._by_rounds()) or self._solve(CLOSED, ENOUGH)
+            try:
+                return (None if few else self._by_rounds()) or self._solve(CLOSED, ENOUGH)
+            except LinAlgError:  # of cells so thin that their walls look parallel
+                return None
 
     def _by_rounds(self) -> Interior | None:
         """The solution over patterns that are near their price, when no other is dearer; None where a program has none."""
@@ -144,8 +148,9 @@ class InteriorPoint:
         point = self._start()
         best, least, mark, waited = point, np.inf, np.inf, 0
         for _ in range(ITERATIONS):
-            gap, missing = self._gap(point), float(np.abs(self.y - self._output(point.z)).max())
-            error = max(gap / max(float(self.y @ point.dual), 1e-300), missing)
+            longest = max(1.0, float(np.linalg.norm(point.z, axis=1).max()))
+            gap, missing = self._gap(point), float(np.abs(self.y - self._output(point.z)).max()) / longest
+            error = max(gap / max(float(self.y @ point.dual), TINY), missing)
             mark, waited = (error, 0) if error < mark / 2 else (mark, waited + 1)
             if error < least:
                 best, least = point, error

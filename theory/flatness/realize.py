@@ -21,8 +21,13 @@ from flatproof.theory.networks import Network, forward, trace_of_hessian
 
 GOOD, GOOD_OF_MANY = 1e-7, 1e-4  # relative gaps at which no better network is looked for
 MANY = 100  # samples from which a linear program over all neurons in use takes too long
+POOR = 1e-3  # gap from which neurons are tried that interpolate less well
+FITTED, NEARLY = (0.0, 1e-8, 1e-6), (1e-5, 1e-4, 1e-3)  # what weights may miss of labels of size 1 before they are corrected
 DEAR = 1e-8  # of a network's price that corrections may cost before the cheapest are looked for
 STEPS = (1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5)
+ROUNDED = 4 * float(np.finfo(float).eps)  # of the terms of an output: weights, two products and a sum of hundreds are rounded
+ON_KINK = 1e-6  # distance from a kink, relative to the largest, that may be the solver's error
+THIN = 1e-2  # of a cell's depth, which is more than a neuron's distance from a wall that it is on
 SIM_BN_SCALE = 1e6  # s_j in a Sim-BN network, in sizes of the inputs: the trace exceeds its infimum by the inverse square
 
 
@@ -61,8 +66,13 @@ def network_of(
 
     failed = NotRealized("the cone program was not solved well enough to interpolate: points are too nearly dependent")
     alpha: Array | None
-    for neurons in choices:
-        for tolerance in (0.0, 1e-8, 1e-6):
+    tries = [(FITTED, neurons) for neurons in choices]
+    if len(y) <= MANY:
+        tries += [(NEARLY, neurons) for neurons in choices]
+    for tolerances, neurons in tries:
+        if tolerances is NEARLY and realized and min(map(trace, realized)) <= bound * (1 + POOR):
+            break
+        for tolerance in tolerances:
             if weights is not None and len(y) > MANY and neurons is choices[0]:
                 neurons, alpha = reduced(u, neurons, weights)
                 break
@@ -76,6 +86,8 @@ def network_of(
             realized.append(realize(setting, neurons.take(used), alpha[used] * top, rays, flats, end))
         except NotRealized as error:
             failed = error
+            if tolerances is NEARLY:
+                break
         except OutOfTime:
             if not realized:
                 raise
@@ -133,10 +145,16 @@ def realize(
             columns, weights = corrected(u, moved, alpha / top, spare, y / top)
             network = built(setting, columns, weights * top, flats)
             active = coordinates.points @ network.weights.T > 0
-            terms = np.abs(coordinates.points) @ np.abs(network.weights).T @ np.abs(network.w2)  # rounding of the output, in eps
-            allowed = max(1e-9 * top, min(1e-8 * top, np.finfo(float).eps * float(terms.max())))
-            if ((columns.signs > 0) == active.T).all() and np.abs(forward(network, setting.x) - y).max() <= allowed:
+            terms = np.abs(coordinates.points) @ np.abs(network.weights).T @ np.abs(network.w2)
+            rounding, error = ROUNDED * float(terms.max()), float(np.abs(forward(network, setting.x) - y).max())
+            if not ((columns.signs > 0) == active.T).all():
+                continue
+            if error <= max(1e-9 * top, min(1e-8 * top, rounding)):
                 return network
+            if error <= rounding:
+                raise NotRealized(
+                    "double precision rounds the outputs of the flattest network too far: points are too nearly dependent"
+                )
     raise NotRealized(
         "double precision cannot hold the flattest network on its kinks: expected points in few decimals, best whole numbers"
         if flats
@@ -301,14 +319,16 @@ def settle(u: Array, signs: Signs, v: Array, frame: Array, inner: Array | None =
     unit = (signs[:, None] * rows)[live] / np.linalg.norm(rows[live], axis=1)[:, None]
     if (unit @ z).min() > 1e-3 * np.abs(unit @ z).max():
         return frame @ z, np.zeros_like(v)
-    tight = unit[np.abs(unit @ z) < 1e-6 * np.abs(unit @ z).max()]
+    direction = frame @ deepest(unit, np.zeros(len(unit))) if inner is None else inner / np.linalg.norm(inner)
+    depth = unit @ (frame.T @ direction)
+    tight = unit[np.abs(unit @ z) < np.minimum(ON_KINK, THIN * depth) * np.abs(unit @ z).max()]
     z = z - np.linalg.lstsq(tight, tight @ z, rcond=1e-6)[0]  # onto the kinks that it is on up to the solver's accuracy
     _, s, vt = np.linalg.svd((signs > 0)[:, None] * rows, full_matrices=True)
     free = vt[int(np.sum(s > 1e-9)) :].T
     off = unit[signs[live] <= 0]
     if free.shape[1] and len(off):
         z = z + free @ deepest(off @ free, off @ z)
-    return frame @ z, inner / np.linalg.norm(inner) if inner is not None else frame @ deepest(unit, np.zeros(len(unit)))
+    return frame @ z, direction
 
 
 def deep_enough(u: Array, signs: Signs, v: Array) -> bool:
