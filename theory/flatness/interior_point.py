@@ -29,6 +29,7 @@ from flatproof.theory.compiled import literal_kernel
 from flatproof.theory.flatness.cone_solver import Master
 from flatproof.theory.flatness.differences import Equations
 from flatproof.theory.flatness.neurons import Array, Signs
+from flatproof.theory.flatness.projection import WEIGHT
 
 ITERATIONS = 100
 CENTRED = 60  # Newton steps towards the analytic centres of cells, at most
@@ -40,6 +41,7 @@ ENOUGH = 1e-4  # and from which its answer is of use
 SHORT = 1e-3  # steps below which it is stuck
 UNEVEN = 1e-3  # the least of the products that are tau at a central point, relative to their mean
 PATIENCE = 5  # points without one that is nearer by half, after which it is too
+NULL = 1e4  # times the weight that directions have which no active sample sees
 TINY = 1e-200  # in place of a bound of 0
 FIRST = 30  # patterns a sample in the first of several programs; twice as many are solved at once
 COARSE = 1e-2  # relative gap of all programs but the last
@@ -106,7 +108,7 @@ class InteriorPoint:
         self.program = program
         u, signs, walls = program.u, program.signs, program.walls
         self.many, self.r = len(signs), u.shape[1]
-        self.factors, self.prices = program.factors, np.tile(program.prices, 2)
+        self.factors, self.prices = _heavier(program.factors), np.tile(program.prices, 2)
         self.equations = Equations.of(u, signs)
         self.y = self.equations.right(program.y)
         self.outputs = np.ascontiguousarray(self.factors @ self.equations.activations(u, signs))  # A', (M, r, q)
@@ -264,9 +266,8 @@ class InteriorPoint:
     def _reach(self, point: Point, change: Point) -> tuple[float, float]:
         """How far neurons and dual point can go along a change."""
         still = np.zeros(len(self.prices))
-        with np.errstate(divide="ignore"):
-            room = 1 / max(float((-change.room / point.room).max()), 0.0) if point.room.size else np.inf
-            mu = 1 / max(float((-change.mu / np.where(self.held, point.mu, 1.0)).max()), 0.0) if point.mu.size else np.inf
+        room = _to_zero(point.room, change.room)
+        mu = _to_zero(np.where(self.held, point.mu, 1.0), change.mu)
         return min(_to_cone(point.t, point.z, change.t, change.z), room), min(_to_cone(self.prices, point.w, still, change.w), mu)
 
 
@@ -354,7 +355,10 @@ class Newton:
             now = float(rest @ towards)
             direction = towards + now / before * direction
             image = self.scale * ((self.rows @ (self.scale * direction)) @ self.rows)
-            step, before = now / float(direction @ image), now
+            bend = float(direction @ image)
+            if not (now > 0 and bend > 0):  # nothing but rounding is left
+                break
+            step, before = now / bend, now
             out, rest = out + step * direction, rest - step * image
         return self.scale * out
 
@@ -379,6 +383,19 @@ class Newton:
         return size * (self.head * head + dot), size[:, None] * (
             head[:, None] * axis + tail + axis * (dot / (1 + self.head))[:, None]
         )
+
+
+def _heavier(factors: Array) -> Array:
+    """F (M, r, r) of projection.py with NULL times the weight along null spaces: neurons of thin cells are long there, and pay for it."""
+    size = np.linalg.norm(factors, axis=2, keepdims=True)
+    null = size > (1 - 1e-6) * WEIGHT * size.min(axis=1, keepdims=True)
+    return np.where(null, NULL * factors, factors)
+
+
+def _to_zero(value: Array, change: Array) -> float:
+    """The largest a with value + a change >= 0 for positive values."""
+    fastest = float(np.max(-change / value, initial=0.0))
+    return 1 / fastest if fastest > 0 else np.inf
 
 
 def _to_cone(head: Array, tail: Array, dhead: Array, dtail: Array) -> float:

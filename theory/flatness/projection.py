@@ -112,30 +112,23 @@ def nnls(b, target, mu, passive, q, r, z):  # type: ignore[no-untyped-def]
             continue
         count += 1
         while True:
-            step = 1.0
+            step, leaving = 1.0, -1
             for k in range(count):
                 if z[k] <= 0.0:
-                    step = min(step, mu[passive[k]] / (mu[passive[k]] - z[k]))
+                    until = mu[passive[k]] / (mu[passive[k]] - z[k])
+                    if until < step:
+                        step, leaving = until, k
             for k in range(count):
                 mu[passive[k]] += step * (z[k] - mu[passive[k]])
-            if step >= 1.0:
+            if leaving < 0:
                 break
             kept = 0
             for k in range(count):
-                if z[k] > 0.0 or mu[passive[k]] > 1e-14 * best:
+                if k != leaving and (z[k] > 0.0 or mu[passive[k]] > 1e-14 * best):  # rounding might keep the leaving one
                     passive[kept] = passive[k]
                     kept += 1
                 else:
                     mu[passive[k]] = 0.0
-            if kept == count:  # rounding kept the leaving one
-                worst = 0
-                for k in range(count):
-                    if z[k] < z[worst]:
-                        worst = k
-                mu[passive[worst]] = 0.0
-                for k in range(worst, count - 1):
-                    passive[k] = passive[k + 1]
-                kept = count - 1
             count = kept
             _least_squares(b, -target, passive, count, q, r, z)
         blocked[:] = False

@@ -69,3 +69,10 @@ def test_very_short_neurons_outside_their_cells_are_not_made_use_of(monkeypatch:
 def test_cells_too_thin_for_double_precision_are_refused_in_words() -> None:
     with np.errstate(all="ignore"), pytest.raises(NotRealized, match="points are too nearly dependent"):
         solved(near_pair(2, 40, 2, 1e-8, "bias"), LIMIT)
+
+
+@pytest.mark.parametrize("seed", [3, 24])
+def test_directions_that_no_active_sample_sees_cost_nothing(seed: int) -> None:
+    """Neurons of thin cells with few active samples are long there; a small price on that length left gaps of up to a fiftieth."""
+    rng = np.random.default_rng(seed)
+    assert solved(Setting.of(rng.standard_normal((40, 2)), np.sign(rng.standard_normal(40)), "bias"), LIMIT).gap < 1e-6

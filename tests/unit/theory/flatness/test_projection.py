@@ -8,6 +8,7 @@ import pytest
 import sympy
 from scipy.optimize import nnls
 
+from flatproof.theory.flatness import projection
 from flatproof.theory.flatness.patterns import cells
 from flatproof.theory.flatness.projection import factors, lengths, project
 from flatproof.theory.flatness.walls import walls
@@ -101,3 +102,22 @@ def test_lengths_that_are_small_enough_are_bounded_from_above() -> None:
     assert (bound >= exact - 1e-12).all()
     np.testing.assert_allclose(bound[bound > enough], exact[bound > enough])
     assert (bound <= enough).any()
+
+
+def test_active_sets_do_not_go_round_in_a_circle() -> None:
+    """Two pairs of nearly opposite columns: what leaves is what reaches 0 first, though rounding leaves 1e-17 of it."""
+    columns = np.array(
+        [
+            [-0.3647601, 0.0132869, -0.166967, 0.3646086, 0.042698],
+            [-0.5914085, 0.9798831, 0.7999271, 0.6336338, -0.9788244],
+            [-0.7191565, -0.1991297, -0.5764015, 0.682326, 0.2001989],
+        ]
+    )
+    target, rng = np.array([1.4104163, -6.3492438, 3.9464705]), np.random.default_rng(0)
+    least = nnls(columns / np.linalg.norm(columns, axis=0), -target)[1]
+    for _ in range(500):
+        turned = np.linalg.qr(rng.standard_normal((3, 3)))[0]
+        b = np.ascontiguousarray(turned @ columns)
+        b /= np.linalg.norm(b, axis=0)
+        residual = projection.nnls(b, turned @ target, np.zeros(5), *projection._workspace(5, 3)[:4])
+        assert np.linalg.norm(residual) == pytest.approx(least, rel=1e-9)
