@@ -15,7 +15,7 @@ from scipy.linalg import lstsq
 from threadpoolctl import threadpool_limits
 
 from flatproof.theory.flatness.cone_solver import Master, solve_master
-from flatproof.theory.flatness.interior_point import InteriorPoint
+from flatproof.theory.flatness.interior_point import NULLS, InteriorPoint
 from flatproof.theory.flatness.neurons import Array, Columns, NotRealized, OutOfTime, Signs
 from flatproof.theory.flatness.program import prices
 from flatproof.theory.flatness.projection import factors, lengths, project
@@ -28,6 +28,7 @@ NEWTON = 3
 MANY, FLAT = 32, 3  # more points than that, in a space of at most so many dimensions: by interior_point.py, if it can be
 LARGE = 200  # rows from which least squares are solved by QR, which is faster, instead of by singular values
 TIGHT = 1e-6  # a pattern is binding when the dual point uses its price up to this relative amount
+DOUBTFUL = 1e-4  # of a price, by which a dual point of interior_point.py exceeds it where more care is taken
 USED = 1e-6  # a neuron of the interior-point solution is in use if it is this long, relative to the longest
 SHORTEST = 1e-14  # shorter ones have no direction
 OUTSIDE = 1e-4  # how far beyond a wall, as a sine, a neuron may lie: very short ones are noise and lie anywhere
@@ -97,11 +98,20 @@ class Program:
     ) -> tuple[Array, float, Columns, Columns, Columns, Array]:
         if inner is not None and self.walls is not None and not by_generation(*self.u.shape):
             note(f"solving over {2 * len(self.signs):,} neurons")
-            interior = InteriorPoint(self, inner).solve()
-            if interior is not None:
+            whole: tuple[NDArray[np.bool_], Master, tuple[float, Array]] | None = None
+            for null in NULLS:
+                interior = InteriorPoint(self, inner, null).solve()
+                if interior is None:
+                    break
                 dual = interior.solution.dual
-                dual = dual / max(1.0, float(self.price_ratios(dual, enough=1 - TIGHT).max()))
-                return self._solved(interior.active, interior.solution, (float(dual @ self.y), dual))
+                excess = max(1.0, float(self.price_ratios(dual, enough=1 - TIGHT).max()))
+                bound = float(dual @ self.y) / excess
+                if whole is None or bound > whole[2][0]:
+                    whole = interior.active, interior.solution, (bound, dual / excess)
+                if excess < 1 + DOUBTFUL:
+                    break
+            if whole is not None:
+                return self._solved(*whole)
         active, solution, best = self._by_rounds(note, end)
         return self._solved(active, solution, best)
 

@@ -41,7 +41,10 @@ ENOUGH = 1e-4  # and from which its answer is of use
 SHORT = 1e-3  # steps below which it is stuck
 UNEVEN = 1e-3  # the least of the products that are tau at a central point, relative to their mean
 PATIENCE = 5  # points without one that is nearer by half, after which it is too
-NULL = 1e4  # times the weight that directions have which no active sample sees
+NULLS = (
+    1e2,
+    1e5,
+)  # times the weight that directions have which no active sample sees: the second where the first lets a bound fail
 TINY = 1e-200  # in place of a bound of 0
 FIRST = 30  # patterns a sample in the first of several programs; twice as many are solved at once
 COARSE = 1e-2  # relative gap of all programs but the last
@@ -101,14 +104,15 @@ class InteriorPoint:
     Args:
         program: with walls.
         inner: a neuron inside each cell, (M, r).
+        null: one of NULLS.
     """
 
-    def __init__(self, program: Bounded, inner: Array) -> None:
+    def __init__(self, program: Bounded, inner: Array, null: float = NULLS[0]) -> None:
         assert program.walls is not None
         self.program = program
         u, signs, walls = program.u, program.signs, program.walls
         self.many, self.r = len(signs), u.shape[1]
-        self.factors, self.prices = _heavier(program.factors), np.tile(program.prices, 2)
+        self.factors, self.prices = _heavier(program.factors, null), np.tile(program.prices, 2)
         self.equations = Equations.of(u, signs)
         self.y = self.equations.right(program.y)
         self.outputs = np.ascontiguousarray(self.factors @ self.equations.activations(u, signs))  # A', (M, r, q)
@@ -385,11 +389,11 @@ class Newton:
         )
 
 
-def _heavier(factors: Array) -> Array:
-    """F (M, r, r) of projection.py with NULL times the weight along null spaces: neurons of thin cells are long there, and pay for it."""
+def _heavier(factors: Array, times: float) -> Array:
+    """F (M, r, r) of projection.py with more weight along null spaces: neurons of thin cells are long there, and pay for it."""
     size = np.linalg.norm(factors, axis=2, keepdims=True)
     null = size > (1 - 1e-6) * WEIGHT * size.min(axis=1, keepdims=True)
-    return np.where(null, NULL * factors, factors)
+    return np.where(null, times * factors, factors)
 
 
 def _to_zero(value: Array, change: Array) -> float:
