@@ -135,6 +135,7 @@ def realize(
     ways = [(np.array(base), np.array(inward))]
     if not flats:
         ways.append(_cautious(u, neurons, rays))
+    rounded = 0  # networks that miss the labels by no more than their outputs are rounded
     for spare in _spares(u, rays, spares, flats):
         for (start, direction), step in product(ways, STEPS):
             if monotonic() > end:
@@ -151,7 +152,8 @@ def realize(
                 continue
             if error <= max(1e-9 * top, min(1e-8 * top, rounding)):
                 return network
-            if error <= rounding and setting.architecture != "sim-bn":  # whose terms are divided by statistics
+            rounded += error <= rounding and setting.architecture != "sim-bn"  # whose terms are divided by statistics
+            if rounded == len(ways) * len(STEPS):
                 raise NotRealized(
                     "double precision rounds the outputs of the flattest network too far: points are too nearly dependent"
                 )
