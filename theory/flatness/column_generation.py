@@ -232,10 +232,9 @@ class Program:
         keeps these.
         """
         side, pattern = np.nonzero(active)
-        length = np.linalg.norm((self.signs[pattern] > 0) * (solution.v @ self.u.T), axis=1)
-        used = length > least * length.max()
-        sizes = np.linalg.norm(self.u, axis=1) * np.linalg.norm(solution.v, axis=1)[:, None]
-        used &= (self.signs[pattern] * (solution.v @ self.u.T) >= -OUTSIDE * sizes).all(axis=1)
+        z, sizes = solution.v @ self.u.T, np.linalg.norm(self.u, axis=1) * np.linalg.norm(solution.v, axis=1)[:, None]
+        length = np.linalg.norm((self.signs[pattern] > 0) * z, axis=1)
+        used = (length > least * length.max()) & (self.signs[pattern] * z >= -OUTSIDE * sizes).all(axis=1)
         pattern, signs, v = pattern[used], self.signs[pattern[used]], solution.v[used] / length[used, None]
         on = (signs > 0).astype(float)
         grams = np.einsum("ki,ia,ib->kab", on, self.u, self.u, optimize=True)

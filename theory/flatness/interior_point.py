@@ -41,10 +41,7 @@ ENOUGH = 1e-4  # and from which its answer is of use
 SHORT = 1e-3  # steps below which it is stuck
 UNEVEN = 1e-3  # the least of the products that are tau at a central point, relative to their mean
 PATIENCE = 5  # points without one that is nearer by half, after which it is too
-NULLS = (
-    1e2,
-    1e5,
-)  # times the weight that directions have which no active sample sees: the second where the first lets a bound fail
+NULLS = 1e2, 1e5  # times the weight along null spaces of G: the second where the first lets a bound fail
 TINY = 1e-200  # in place of a bound of 0
 FIRST = 30  # patterns a sample in the first of several programs; twice as many are solved at once
 COARSE = 1e-2  # relative gap of all programs but the last

@@ -25,7 +25,9 @@ POOR = 1e-3  # gap from which neurons are tried that interpolate less well
 FITTED, NEARLY = (0.0, 1e-8, 1e-6), (1e-5, 1e-4, 1e-3)  # what weights may miss of labels of size 1 before they are corrected
 DEAR = 1e-8  # of a network's price that corrections may cost before the cheapest are looked for
 STEPS = (1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5)
-ROUNDED = 4 * float(np.finfo(float).eps)  # of the terms of an output: weights, two products and a sum of hundreds are rounded
+EPS = float(np.finfo(float).eps)
+ROUNDED = 4  # times EPS of its terms that an output may be rounded: weights, two products and a sum of hundreds are
+AGAIN = 40  # times that weights are solved for again where rounding alone is left, each with other roundings
 ON_KINK = 1e-6  # distance from a kink, relative to the largest, that may be the solver's error
 THIN = 1e-2  # of a cell's depth, which is more than a neuron's distance from a wall that it is on
 SIM_BN_SCALE = 1e6  # s_j in a Sim-BN network, in sizes of the inputs: the trace exceeds its infimum by the inverse square
@@ -144,15 +146,10 @@ def realize(
             if not flats and not _inside(coordinates, moved):
                 continue
             columns, weights = corrected(u, moved, alpha / top, spare, y / top)
-            network = built(setting, columns, weights * top, flats)
-            active = coordinates.points @ network.weights.T > 0
-            terms = np.abs(coordinates.points) @ np.abs(network.weights).T @ np.abs(network.w2)
-            rounding, error = ROUNDED * float(terms.max()), float(np.abs(forward(network, setting.x) - y).max())
-            if not ((columns.signs > 0) == active.T).all():
-                continue
-            if error <= max(1e-9 * top, min(1e-8 * top, rounding)):
+            network, by_rounding = _interpolating(setting, columns, weights, flats)
+            if network is not None:
                 return network
-            rounded += error <= rounding and setting.architecture != "sim-bn"  # whose terms are divided by statistics
+            rounded += by_rounding
             if rounded == len(ways) * len(STEPS):
                 raise NotRealized(
                     "double precision rounds the outputs of the flattest network too far: points are too nearly dependent"
@@ -162,6 +159,31 @@ def realize(
         if flats
         else "double precision cannot leave the kinks that the flattest network lies on: points are too nearly dependent"
     )
+
+
+def _interpolating(
+    setting: Setting, columns: Columns, weights: Array, flats: Mapping[bytes, Array]
+) -> tuple[Network | None, bool]:
+    """The network of columns and weights of labels of size 1, if it interpolates to the rounding of its outputs; and if it does not,
+    whether rounding alone may be to blame."""
+    points, y, top = setting.coordinates.points, setting.y, setting.top
+    by_rounding = False
+    for _ in range(AGAIN):
+        network = built(setting, columns, weights * top, flats)
+        if not ((columns.signs > 0) == (points @ network.weights.T > 0).T).all():
+            break
+        missing = y - forward(network, setting.x)
+        terms = np.abs(points) @ np.abs(network.weights).T @ np.abs(network.w2)
+        rounding, error = EPS * float(terms.max()), float(np.abs(missing).max())
+        if error <= max(1e-9 * top, min(1e-8 * top, rounding)):
+            return network, False
+        by_rounding = error <= ROUNDED * rounding and setting.architecture != "sim-bn"  # whose terms are divided by statistics
+        if not by_rounding or error > 1e-8 * top:
+            break
+        weights = weights + np.linalg.lstsq(columns.outputs(setting.coordinates.u), missing / top, rcond=1e-13)[0]
+        if weights.min() <= 0:
+            break
+    return None, by_rounding
 
 
 def _cautious(u: Array, neurons: Columns, rays: Columns) -> tuple[Array, Array]:
