@@ -16,6 +16,7 @@ What each module owns, from the problem to the proof:
     interior_point      the same by a primal-dual interior-point method, for many points
     differences         the equations of interpolation as it is given them: second differences in the plane
     linear_programs     the linear programs that the others solve
+    settle              where a neuron may lie that has given activations: on kinks, or inside its cell
     realize             networks made of given neurons: exact interpolation, off the kinks
     flattest            `flattest`: the flattest network of a data set, with a dual point that proves it
 

@@ -64,6 +64,7 @@ ROUNDED = 1e-12  # likewise, where it is on all of them
 MANY = (
     32  # points from which exact interpolation is by bumps (bumps.py): the numbers that it takes otherwise grow with their number
 )
+HOPELESS = 200  # points from which they take hours: bumps are taken whatever they cost
 WITNESS_BITS = (3, 6, 12, 24)  # sizes of whole numbers tried for witnesses
 
 
@@ -370,7 +371,8 @@ class Problem:
                     raise ValueError(f"neuron {j} has point {stuck[0]} on its kink, where the loss has no Hessian")
         right = [value * self.scale for value in y]
         aim_at = total(self.priced(given, self.active(given), dict(enumerate(start)))) * (1 + Fraction(ROUNDING) * 2**15)
-        if self.n > MANY and (short_fit := self.with_bumps(given, start, right)) is not None and total(short_fit) <= aim_at:
+        short_fit = self.with_bumps(given, start, right) if self.n > MANY else None
+        if short_fit is not None and (self.n > HOPELESS or total(short_fit) <= aim_at):
             return short_fit
         candidates = list[list[tuple[Rationals, int, Fraction]]]()
         aim: Fraction | None = None

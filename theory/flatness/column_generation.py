@@ -30,6 +30,7 @@ LARGE = 200  # rows from which least squares are solved by QR, which is faster, 
 TIGHT = 1e-6  # a pattern is binding when the dual point uses its price up to this relative amount
 DOUBTFUL = 1e-4  # of a price, by which a dual point of interior_point.py exceeds it where more care is taken
 USED = 1e-6  # a neuron of the interior-point solution is in use if it is this long, relative to the longest
+FITS = 1e-6  # what a solution may miss of labels of size 1
 SHORTEST = 1e-14  # shorter ones have no direction
 OUTSIDE = 1e-4  # how far beyond a wall, as a sine, a neuron may lie: very short ones are noise and lie anywhere
 BOX, DEARER = 3.0, 10.0  # first price of slack, in units where points and labels are at most 1, and by how much it rises
@@ -83,7 +84,7 @@ class Program:
         self, note: Callable[[str], None] = lambda _: None, inner: Array | None = None, end: float = np.inf
     ) -> tuple[Array, float, Columns, Columns, Columns, Array]:
         """The dual point (n,), the lower bound on the trace, neurons: binding, in use, of any length; in the data's units;
-        and how long those in use are where labels are at most 1.
+        and how long the last are where labels are at most 1.
 
         Args:
             note: is told of every round, in words.
@@ -122,6 +123,7 @@ class Program:
         dual, best, box = self.start, (-np.inf, self.start), BOX
         active = np.zeros((2, len(self.signs)), bool)
         solution: Master | None = None
+        nearest: tuple[float, Master | None] = (np.inf, None)  # of all solutions over the same neurons
         for round in range(ROUNDS):
             ratio = self.price_ratios(dual, enough=None if round == 0 else 1 - TIGHT)
             excess = max(1.0, float(ratio.max()))
@@ -131,14 +133,16 @@ class Program:
             wanted = ~active & ((ratio > 1 + 1e-10) | (round == 0))
             new = self._spread(np.where(wanted, ratio, -np.inf), max(FIRST if round == 0 else BATCH, 2 * len(self.y)))
             if solution is not None and (not len(new) or excess < 1 + 1e-9):
-                if solution.slack <= 1e-9:
-                    break
+                if solution.slack <= 1e-9 or (nearest[0] <= FITS and solution is not nearest[1]):
+                    break  # the latter: a higher price of slack has brought nothing but rounding
                 box *= DEARER
             elif solution is not None and solution.slack <= 1e-9 and monotonic() > end:
                 self.complete = False
                 break
             grown = active.copy()
             grown.flat[new] = True
+            if len(new):
+                nearest = (np.inf, None)
             found = f"; trace at least {best[0] * self.size * self.top:.6g}" if best[0] > 0 else ""
             note(f"solving over {int(grown.sum()):,} of {active.size:,} neurons, round {round + 1}{found}")
             try:
@@ -148,10 +152,20 @@ class Program:
                     raise
                 self.complete = False
                 break
-            dual = solution.dual
-        if solution is None or solution.slack > 1e-6:
+            dual, missing = solution.dual, self._missing(active, solution)
+            if missing <= nearest[0]:
+                nearest = missing, solution
+        if solution is not None and nearest[0] <= FITS < self._missing(active, solution):
+            solution = nearest[1]
+        if solution is None or solution.slack > FITS:
             raise NotRealized("the cone program was not solved: points are too nearly dependent")
         return active, solution, best
+
+    def _missing(self, active: NDArray[np.bool_], solution: Master) -> float:
+        """What the neurons of a solution miss of the labels, at most: slack, and what the solver's accuracy makes of it."""
+        side, pattern = np.nonzero(active)
+        outputs = (1.0 - 2 * side)[:, None] * (self.signs[pattern] > 0) * (solution.v @ self.u.T)
+        return float(np.abs(self.y - outputs.sum(axis=0)).max())
 
     def _spread(self, ratio: Array, count: int) -> NDArray[np.intp]:
         """Of the patterns with the largest ratios (2, M), flat, each that is not NEAR one with a larger ratio: at most `count`."""
@@ -178,7 +192,7 @@ class Program:
                 if excess < 1 + 1e-11:
                     break
         bound, dual = best
-        (in_use, lengths), (of_any_length, _) = (self._in_use(active, solution, least) for least in (USED, SHORTEST))
+        (in_use, _), (of_any_length, lengths) = (self._in_use(active, solution, least) for least in (USED, SHORTEST))
         return dual * self.size, bound * self.size * self.top, self._binding(dual), in_use, of_any_length, lengths
 
     def _master(self, active: NDArray[np.bool_], box: float, end: float) -> Master:

@@ -32,8 +32,9 @@ from flatproof.theory.flatness.neurons import Array, Columns, Coordinates
 from flatproof.theory.flatness.patterns import Patterns, cells, faces, positive_sets
 from flatproof.theory.flatness.predictions import WITHIN, Predictions, Ranges
 from flatproof.theory.flatness.projection import project
-from flatproof.theory.flatness.realize import MANY, deep_enough, network_of
+from flatproof.theory.flatness.realize import network_of
 from flatproof.theory.flatness.setting import ROUNDING, Answer, Setting
+from flatproof.theory.flatness.settle import MANY, deep_enough, insides
 from flatproof.theory.flatness.walls import walls
 from flatproof.theory.networks import Network, trace_of_hessian
 
@@ -96,7 +97,9 @@ class Flattest(Answer):
         if not self.setting.differentiable:
             return True
         u, binding = self.coordinates.u, self.binding
-        inside = binding.take(np.array([deep_enough(u, s, v) for s, v in zip(binding.signs, binding.v, strict=True)], bool))
+        inner = insides(u, self.rays)
+        deep = [deep_enough(u, s, v, inner.get(s.tobytes())) for s, v in zip(binding.signs, binding.v, strict=True)]
+        inside = binding.take(np.array(deep, bool))
         return vertex(inside.outputs(u), inside.prices, self.y / self.setting.top, tolerance=1e-8) is not None
 
     def prediction_range(self, x_new: ArrayLike, within: float = WITHIN) -> Ranges:

@@ -11,16 +11,18 @@ from itertools import product
 from time import monotonic
 
 import numpy as np
-from scipy.linalg import qr, solve_triangular
+from scipy.linalg import lstsq, qr, solve_triangular
 
-from flatproof.theory.flatness.linear_programs import deepest, vertex
-from flatproof.theory.flatness.neurons import Array, Columns, Coordinates, NotRealized, OutOfTime, Signs
+from flatproof.theory.flatness.linear_programs import vertex
+from flatproof.theory.flatness.neurons import Array, Columns, Coordinates, NotRealized, OutOfTime
 from flatproof.theory.flatness.projection import project_linear
 from flatproof.theory.flatness.setting import Setting
+from flatproof.theory.flatness.settle import MANY, insides, settle
 from flatproof.theory.networks import Network, forward, trace_of_hessian
 
 GOOD, GOOD_OF_MANY = 1e-7, 1e-4  # relative gaps at which no better network is looked for
-MANY = 100  # samples from which a linear program over all neurons in use takes too long
+HEAVIEST = 4  # times as many neurons as samples are reduced to as many: of more that takes minutes
+FAINT = 1e-8  # weight, relative to the largest, from which a neuron is taken for one of these: together they make up labels
 POOR = 1e-3  # gap from which neurons are tried that interpolate less well
 FITTED, NEARLY = (0.0, 1e-8, 1e-6), (1e-5, 1e-4, 1e-3)  # what weights may miss of labels of size 1 before they are corrected
 DEAR = 1e-8  # of a network's price that corrections may cost before the cheapest are looked for
@@ -28,8 +30,6 @@ STEPS = (1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5)
 EPS = float(np.finfo(float).eps)
 ROUNDED = 4  # times EPS of its terms that an output may be rounded: weights, two products and a sum of hundreds are
 AGAIN = 40  # times that weights are solved for again where rounding alone is left, each with other roundings
-ON_KINK = 1e-6  # distance from a kink, relative to the largest, that may be the solver's error
-THIN = 1e-2  # of a cell's depth, which is more than a neuron's distance from a wall that it is on
 SIM_BN_SCALE = 1e6  # s_j in a Sim-BN network, in sizes of the inputs: the trace exceeds its infimum by the inverse square
 
 
@@ -50,7 +50,7 @@ def network_of(
         rays: columns strictly inside their cells, one for every pattern and sign.
         flats: for signs of faces that are no cells, a whole-number basis (p, k) of their flat: neurons stay on it, exactly.
         bound: no choice is tried after a network whose trace is at most this, up to GOOD.
-        weights: with which the first choice nearly interpolates labels of size 1; of many samples it is reduced by these.
+        weights: with which the last choice nearly interpolates labels of size 1: of many samples what is tried first, of few last.
         end: the time (of `monotonic`) after which nothing more is tried.
 
     Returns:
@@ -76,7 +76,7 @@ def network_of(
             break
         for tolerance in tolerances:
             if weights is not None and len(y) > MANY and neurons is choices[0]:
-                neurons, alpha = reduced(u, neurons, weights)
+                neurons, alpha = _fewer(u, choices[-1], weights)
                 break
             alpha = vertex(neurons.outputs(u), neurons.prices, y / top, tolerance)
             if alpha is not None:
@@ -97,9 +97,20 @@ def network_of(
         else:
             if trace(realized[-1]) <= bound * (1 + (GOOD if len(y) <= MANY else GOOD_OF_MANY)):
                 break
+    if len(y) <= MANY and weights is not None and not flats and min(map(trace, realized), default=np.inf) > bound * (1 + GOOD):
+        adjusted = _adjusted(setting, *_fewer(u, choices[-1], weights), rays, end)
+        realized += [adjusted] if adjusted is not None else []
     if not realized:
         raise failed
     return min(realized, key=trace)
+
+
+def _fewer(u: Array, neurons: Columns, weights: Array) -> tuple[Columns, Array]:
+    """No more neurons than samples, made of the HEAVIEST, of many samples without those that are FAINT, and their weights."""
+    long = np.argsort(-weights, kind="stable")[: HEAVIEST * len(u)]
+    if len(u) > MANY:
+        long = long[weights[long] > FAINT * weights[long[0]]]
+    return reduced(u, neurons.take(long), weights[long])
 
 
 def realize(
@@ -125,7 +136,9 @@ def realize(
     """
     coordinates, y, top = setting.coordinates, setting.y, setting.top
     u = coordinates.u
-    inside = {signs.tobytes(): v for signs, v in zip(rays.signs, rays.v, strict=True)} if len(y) > MANY else {}
+    if len(y) > MANY and not flats and (adjusted := _adjusted(setting, neurons, alpha / top, rays, end)) is not None:
+        return adjusted
+    inside = insides(u, rays)
     base, inward, spares = [], [], []
     for k, (signs, v) in enumerate(zip(neurons.signs, neurons.v, strict=True)):
         flat = flats.get(signs.tobytes())
@@ -159,6 +172,36 @@ def realize(
         if flats
         else "double precision cannot leave the kinks that the flattest network lies on: points are too nearly dependent"
     )
+
+
+def _adjusted(setting: Setting, neurons: Columns, alpha: Array, rays: Columns, end: float) -> Network | None:
+    """The same neurons, moved into their cells and changed so that they interpolate: affine-scaling steps. None where they lead out.
+
+    The network is linear in z_k = alpha_k v_k, and z_k + R_k^-1 e is inside the cell for |e| < 1 where R_k' R_k is the Hessian of the
+    logarithmic barrier of its walls: what is missing is a problem of least squares, whose solution of least norm changes prices little.
+    """
+    u, y = setting.coordinates.u, setting.y / setting.top
+    inside = {signs.tobytes(): v for signs, v in zip(rays.signs, rays.v, strict=True)}
+    inward = np.array([inside.get(signs.tobytes(), np.zeros(u.shape[1])) for signs in neurons.signs])
+    live, on = u.any(axis=1), neurons.sides[:, None] * (neurons.signs > 0)
+    for step in STEPS:
+        if monotonic() > end:
+            break
+        z = alpha[:, None] * (neurons.v + step * inward)
+        room = (neurons.signs * (z @ u.T))[:, live]
+        if room.min() <= 0:
+            continue
+        free = np.linalg.inv(np.linalg.qr(u[live] / room[:, :, None], mode="r"))
+        rows = (on[:, :, None] * (u @ free)).transpose(1, 0, 2).reshape(len(y), -1)
+        for _ in range(2):
+            missing = y - np.sum(on * (z @ u.T), axis=0)
+            change = lstsq(rows, missing, cond=1e-13, lapack_driver="gelsy", check_finite=False)[0]
+            z = z + (free @ change.reshape(len(z), -1, 1))[:, :, 0]
+        weights = np.linalg.norm((neurons.signs > 0) * (z @ u.T), axis=1)
+        network, _ = _interpolating(setting, normalized(u, replace(neurons, v=z)), weights, {})
+        if network is not None:
+            return network
+    return None
 
 
 def _interpolating(
@@ -322,44 +365,6 @@ def normalized(u: Array, columns: Columns) -> Columns:
     """The same neurons with ||D U v|| = 1."""
     length = np.linalg.norm((columns.signs > 0) * (columns.v @ u.T), axis=1)
     return replace(columns, v=columns.v / length[:, None])
-
-
-def settle(u: Array, signs: Signs, v: Array, frame: Array, inner: Array | None = None) -> tuple[Array, Array]:
-    """A neuron with the same activations on D, as far inside its cell as they allow, and a direction into the cell's interior.
-
-    Args:
-        u: points, (n, r).
-        signs: of the cell or face, (n,).
-        v: the neuron, (r,), with S_i u_i . v >= 0 up to rounding.
-        frame: an orthonormal basis of the flat that the face lies on, (r, k), the identity for a cell: points that vanish on it stay on
-            the kink.
-        inner: a neuron well inside the cell, if that will do for the direction; otherwise the deepest is looked for.
-
-    Returns:
-        Two neurons (r,); the direction is 0 if the neuron is inside already.
-    """
-    rows, z = u @ frame, frame.T @ v
-    live = np.linalg.norm(rows, axis=1) > 1e-9 * np.linalg.norm(u, axis=1)
-    unit = (signs[:, None] * rows)[live] / np.linalg.norm(rows[live], axis=1)[:, None]
-    if (unit @ z).min() > 1e-3 * np.abs(unit @ z).max():
-        return frame @ z, np.zeros_like(v)
-    direction = frame @ deepest(unit, np.zeros(len(unit))) if inner is None else inner / np.linalg.norm(inner)
-    depth = unit @ (frame.T @ direction)
-    tight = unit[np.abs(unit @ z) < np.minimum(ON_KINK, THIN * depth) * np.abs(unit @ z).max()]
-    z = z - np.linalg.lstsq(tight, tight @ z, rcond=1e-6)[0]  # onto the kinks that it is on up to the solver's accuracy
-    _, s, vt = np.linalg.svd((signs > 0)[:, None] * rows, full_matrices=True)
-    free = vt[int(np.sum(s > 1e-9)) :].T
-    off = unit[signs[live] <= 0]
-    if free.shape[1] and len(off):
-        z = z + free @ deepest(off @ free, off @ z)
-    return frame @ z, direction
-
-
-def deep_enough(u: Array, signs: Signs, v: Array) -> bool:
-    """Whether some neuron with the activations of v on D is inside its cell."""
-    live = np.linalg.norm(u, axis=1) > 0
-    z = signs * (settle(u, signs, v, np.eye(u.shape[1]))[0] @ u.T)
-    return bool((z[live] / np.linalg.norm(u[live], axis=1)).min() > 1e-7 * np.abs(z).max())
 
 
 def _inside(coordinates: Coordinates, columns: Columns) -> bool:
