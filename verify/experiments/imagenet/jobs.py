@@ -14,7 +14,7 @@ alone; it is at most lambda_max(H).
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,7 +25,7 @@ import numpy as np
 from flatproof.verify.deep.efficientnet_scales import SCALES as NETWORKS
 from flatproof.verify.experiments.devices import device_of
 from flatproof.verify.jobs.job import Computation
-from flatproof.verify.realdata import NotAvailable, available, weights_file
+from flatproof.verify.realdata import ABSENT, NotAvailable, available, edition_by, there, weights_file
 from flatproof.verify.realdata import load as load_images
 from flatproof.verify.realdata.files import roots
 
@@ -355,26 +355,33 @@ def subjects(scale: str, device: str | None = None) -> dict[str, list[Subject]]:
     device = device_of(scale, device)
     if scale == "smoke":
         return {"noise": [Subject("efficientnet-lite0", "noise", NOISE[0])]}
-    there: dict[str, list[Subject]] = {}
-    try:
-        for network in NETWORKS:
-            weights_root(network)
-    except NotAvailable:
-        return {}
-    if _is_there("imagenet-sample"):
-        there["sample"] = [Subject(network, "sample", 20, device=device) for network in NETWORKS]
-    if _is_there("imagenet"):
-        images, files = listed(data_root("imagenet"), IMAGES[scale])
-        there["validation"] = [Subject(network, "validation", images, files, device) for network in NETWORKS]
-    return there
+    found: dict[str, list[Subject]] = {}
+    if not there("EfficientNet-Lite's weights", lambda: _found(lambda: [weights_root(network) for network in NETWORKS])):
+        return found
+    if there("imagenet-sample", lambda: _found(lambda: data_root("imagenet-sample"))):
+        found["sample"] = [Subject(network, "sample", 20, device=device) for network in NETWORKS]
+    edition = edition_by(f"imagenet, {IMAGES[scale]} images", lambda: _validation(IMAGES[scale]))
+    if edition != ABSENT:
+        images, files = edition.split()
+        found["validation"] = [Subject(network, "validation", int(images), files, device) for network in NETWORKS]
+    return found
 
 
-def _is_there(name: str) -> bool:
+def _found(look: Callable[[], object]) -> bool:
     try:
-        data_root(name)
+        look()
     except NotAvailable:
         return False
     return True
+
+
+def _validation(images: int) -> str:
+    """What `listed` finds, as an edition."""
+    try:
+        count, files = listed(data_root("imagenet"), images)
+    except NotAvailable:
+        return ABSENT
+    return f"{count} {files}"
 
 
 def in_full(subject: Subject, scale: str) -> bool:
