@@ -70,9 +70,10 @@ def test_very_short_neurons_outside_their_cells_are_not_made_use_of(monkeypatch:
         assert (columns.signs * (columns.v @ u.T) / sizes).min() > -1e-3
 
 
-def test_cells_too_thin_for_double_precision_are_refused_in_words() -> None:
+@pytest.mark.parametrize(("seed", "n", "distance"), [(4, 8, 1e-9), (3, 8, 1e-9), (2, 12, 1e-8), (5, 16, 1e-8)])
+def test_cells_too_thin_for_double_precision_are_refused_in_words(seed: int, n: int, distance: float) -> None:
     with np.errstate(all="ignore"), pytest.raises(NotRealized, match="points are too nearly dependent"):
-        solved(near_pair(2, 40, 2, 1e-8, "bias"), LIMIT)
+        solved(near_pair(seed, n, 2, distance, "bias"), LIMIT)
 
 
 @pytest.mark.parametrize("seed", [3, 24])
