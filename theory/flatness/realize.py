@@ -22,6 +22,7 @@ from flatproof.theory.networks import Network, forward, trace_of_hessian
 
 GOOD, GOOD_OF_MANY = 1e-7, 1e-4  # relative gaps at which no better network is looked for
 HEAVIEST = 4  # times as many neurons as samples are reduced to as many: of more that takes minutes
+ENTRIES = 2_000_000  # of the system of least squares by which neurons are adjusted; larger ones take seconds
 FAINT = 1e-8  # weight, relative to the largest, from which a neuron is taken for one of these: together they make up labels
 POOR = 1e-3  # gap from which neurons are tried that interpolate less well
 FITTED, NEARLY = (0.0, 1e-8, 1e-6), (1e-5, 1e-4, 1e-3)  # what weights may miss of labels of size 1 before they are corrected
@@ -42,7 +43,7 @@ def network_of(
     weights: Array | None = None,
     end: float = np.inf,
 ) -> Network:
-    """An interpolating network at a vertex of the polyhedron of given neurons, the cheapest of the choices that can be realized.
+    """An interpolating network at, or next to, a vertex of the polyhedron of given neurons: the cheapest that can be realized.
 
     Args:
         setting: the problem.
@@ -181,6 +182,8 @@ def _adjusted(setting: Setting, neurons: Columns, alpha: Array, rays: Columns, e
     logarithmic barrier of its walls: what is missing is a problem of least squares, whose solution of least norm changes prices little.
     """
     u, y = setting.coordinates.u, setting.y / setting.top
+    if len(y) * neurons.v.size > ENTRIES:
+        return None
     inside = {signs.tobytes(): v for signs, v in zip(rays.signs, rays.v, strict=True)}
     inward = np.array([inside.get(signs.tobytes(), np.zeros(u.shape[1])) for signs in neurons.signs])
     live, on = u.any(axis=1), neurons.sides[:, None] * (neurons.signs > 0)
@@ -191,7 +194,10 @@ def _adjusted(setting: Setting, neurons: Columns, alpha: Array, rays: Columns, e
         room = (neurons.signs * (z @ u.T))[:, live]
         if room.min() <= 0:
             continue
-        free = np.linalg.inv(np.linalg.qr(u[live] / room[:, :, None], mode="r"))
+        try:
+            free = np.linalg.inv(np.linalg.qr(u[live] / room[:, :, None], mode="r"))
+        except np.linalg.LinAlgError:  # of a neuron too short for its walls to be told from each other
+            continue
         rows = (on[:, :, None] * (u @ free)).transpose(1, 0, 2).reshape(len(y), -1)
         for _ in range(2):
             missing = y - np.sum(on * (z @ u.T), axis=0)
