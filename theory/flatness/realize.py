@@ -17,7 +17,7 @@ from flatproof.theory.flatness.linear_programs import vertex
 from flatproof.theory.flatness.neurons import Array, Columns, Coordinates, NotRealized, OutOfTime
 from flatproof.theory.flatness.projection import project_linear
 from flatproof.theory.flatness.setting import Setting
-from flatproof.theory.flatness.settle import MANY, insides, settle
+from flatproof.theory.flatness.settle import MANY, by_signs, insides, settle
 from flatproof.theory.networks import Network, forward, trace_of_hessian
 
 GOOD, GOOD_OF_MANY = 1e-7, 1e-4  # relative gaps at which no better network is looked for
@@ -184,7 +184,7 @@ def _adjusted(setting: Setting, neurons: Columns, alpha: Array, rays: Columns, e
     u, y = setting.coordinates.u, setting.y / setting.top
     if len(y) * neurons.v.size > ENTRIES:
         return None
-    inside = {signs.tobytes(): v for signs, v in zip(rays.signs, rays.v, strict=True)}
+    inside = by_signs(rays)
     inward = np.array([inside.get(signs.tobytes(), np.zeros(u.shape[1])) for signs in neurons.signs])
     live, on = u.any(axis=1), neurons.sides[:, None] * (neurons.signs > 0)
     for step in STEPS:
@@ -240,7 +240,7 @@ def _cautious(u: Array, neurons: Columns, rays: Columns) -> tuple[Array, Array]:
 
     For thin cells, where what looks like a kink up to the solver's accuracy is none.
     """
-    inner = {signs.tobytes(): v for signs, v in zip(rays.signs, rays.v, strict=True)}
+    inner = by_signs(rays)
     identity = np.tile(np.eye(u.shape[1]), (len(neurons.v), 1, 1))
     start = project_linear(u, neurons.signs, neurons.v, identity, np.zeros(len(neurons.v), bool))[0]
     direction = np.array([inner.get(signs.tobytes(), np.zeros(u.shape[1])) for signs in neurons.signs])

@@ -41,9 +41,14 @@ def settle(u: Array, signs: Signs, v: Array, frame: Array, inner: Array | None =
     return frame @ z, direction
 
 
+def by_signs(neurons: Columns) -> dict[bytes, Array]:
+    """The neuron of each pattern, by its signs."""
+    return {signs.tobytes(): v for signs, v in zip(neurons.signs, neurons.v, strict=True)}
+
+
 def insides(u: Array, rays: Columns) -> dict[bytes, Array]:
     """Neurons inside cells by their signs, where there are so MANY samples that a linear program for each takes too long."""
-    return {signs.tobytes(): v for signs, v in zip(rays.signs, rays.v, strict=True)} if len(u) > MANY else {}
+    return by_signs(rays) if len(u) > MANY else {}
 
 
 def deep_enough(u: Array, signs: Signs, v: Array, inner: Array | None = None) -> bool:
