@@ -64,7 +64,7 @@ ROUNDED = 1e-12  # likewise, where it is on all of them
 MANY = (
     32  # points from which exact interpolation is by bumps (bumps.py): the numbers that it takes otherwise grow with their number
 )
-HOPELESS = 200  # points from which they take hours: bumps are taken whatever they cost
+HOPELESS = 200  # points from which these numbers are too long to wait for: bumps are taken whatever they cost
 WITNESS_BITS = (3, 6, 12, 24)  # sizes of whole numbers tried for witnesses
 
 
